@@ -1,0 +1,96 @@
+package group
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// ID names a group: the SHA-256 of its CA's Ed25519 public key (32 raw bytes).
+type ID [sha256.Size]byte
+
+// IDOf returns the ID of the group whose CA has this public key.
+func IDOf(ca ed25519.PublicKey) ID { return sha256.Sum256(ca) }
+
+// ParseID reads the form that String writes: 64 hexadecimal digits.
+func ParseID(s string) (ID, error) {
+	var id ID
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(id) {
+		return ID{}, fmt.Errorf("group ID %q: want %d hexadecimal digits", s, 2*len(id))
+	}
+	copy(id[:], b)
+	return id, nil
+}
+
+// String returns the ID as 64 hexadecimal digits.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// Short returns the first eight hexadecimal digits, for logs and tables.
+func (id ID) Short() string { return hex.EncodeToString(id[:4]) }
+
+// MemberID names a node: its raw Ed25519 public key. People see it as the libp2p
+// peer ID of that key, so that one node has one name everywhere.
+type MemberID [ed25519.PublicKeySize]byte
+
+// MemberOf returns the ID of the node with this key.
+func MemberOf(key ed25519.PublicKey) MemberID {
+	var m MemberID
+	copy(m[:], key)
+	return m
+}
+
+// MemberOfPeer returns the node named by a libp2p peer ID. It fails on IDs that
+// don't embed an Ed25519 key.
+func MemberOfPeer(p peer.ID) (MemberID, error) {
+	key, err := p.ExtractPublicKey()
+	if err != nil {
+		return MemberID{}, fmt.Errorf("peer ID %v: %w", p, err)
+	}
+	raw, err := key.Raw()
+	if err != nil || key.Type() != crypto.Ed25519 || len(raw) != ed25519.PublicKeySize {
+		return MemberID{}, fmt.Errorf("peer ID %v: not an Ed25519 key", p)
+	}
+	return MemberOf(raw), nil
+}
+
+// ParseMemberID reads the form that String writes.
+func ParseMemberID(s string) (MemberID, error) {
+	p, err := peer.Decode(s)
+	if err != nil {
+		return MemberID{}, fmt.Errorf("member ID %q: %w", s, err)
+	}
+	return MemberOfPeer(p)
+}
+
+// Peer returns the libp2p peer ID of the node.
+func (m MemberID) Peer() peer.ID {
+	key, err := crypto.UnmarshalEd25519PublicKey(m[:])
+	if err != nil {
+		return "" // unreachable: the length is fixed
+	}
+	p, err := peer.IDFromPublicKey(key)
+	if err != nil {
+		return ""
+	}
+	return p
+}
+
+// Key returns the node's public key.
+func (m MemberID) Key() ed25519.PublicKey { return ed25519.PublicKey(m[:]) }
+
+// IsZero reports whether m names no node.
+func (m MemberID) IsZero() bool { return m == MemberID{} }
+
+// String returns the libp2p peer ID, "12D3KooW…".
+func (m MemberID) String() string { return m.Peer().String() }
+
+// Short returns the last eight characters of String, for logs and tables.
+func (m MemberID) Short() string {
+	s := m.String()
+	return s[max(0, len(s)-8):]
+}

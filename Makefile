@@ -1,0 +1,66 @@
+# Landbridge. `make help` lists the targets.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO       ?= go
+BIN      := bin
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZTIME ?= 2m
+
+# What the tests and the demo use besides Go, as Debian package=program pairs.
+PACKAGES := isc-dhcp-client=dhclient udhcpc=udhcpc dhcpcd-base=dhcpcd iproute2=ip iputils-ping=ping \
+            nftables=nft util-linux=nsenter dnsutils=dig netcat-openbsd=nc
+
+export GOFLAGS ?= -mod=readonly
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: go-version ## build bin/landbridge
+	@mkdir -p $(BIN)
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/landbridge ./cmd/landbridge
+
+.PHONY: demo
+demo: deps build ## three sites behind NAT, real hosts, one network (ONCE=1: check and exit)
+	$(GO) build -trimpath -o $(BIN)/demo ./cmd/demo
+	$(BIN)/demo -landbridge $(BIN)/landbridge $(if $(ONCE),-once)
+
+.PHONY: test
+test: deps build ## every test: pure, in memory, in namespaces, and the demo
+	$(GO) vet ./...
+	./scripts/test
+
+.PHONY: lint
+lint: go-version ## gofmt, vet and golangci-lint
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	GOFLAGS= $(GO) run $(GOLANGCI) run
+
+.PHONY: fuzz
+fuzz: go-version ## every fuzz target for FUZZTIME each (2m)
+	./scripts/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: deps build ## ping, lease and memory figures of the issue's table
+	$(GO) build -trimpath -o $(BIN)/demo ./cmd/demo
+	$(BIN)/demo -landbridge $(BIN)/landbridge -once -measure
+
+.PHONY: generate
+generate: go-version ## generated code from its sources (the API's types)
+	$(GO) generate ./...
+
+.PHONY: clean
+clean: ## remove what the build made
+	rm -rf $(BIN) out
+
+.PHONY: go-version
+go-version:
+	@command -v $(GO) >/dev/null || { echo 'Landbridge is built with Go 1.26 or later, and there is none here: get it from https://go.dev/dl/' >&2; exit 1; }
+
+.PHONY: deps
+deps: go-version
+	@./scripts/deps $(PACKAGES)

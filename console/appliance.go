@@ -1,0 +1,76 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"landbridge/console/api"
+)
+
+// Appliance is what the console shows and steers. All methods are safe for concurrent
+// use, return at once or soon (they must not wait for other members, Join apart), and
+// hand over values that the caller may keep and change.
+//
+// An error that a person caused is marked by Invalid, NotFound, Conflict or Unavailable
+// and becomes a problem of the fitting status; any other error is a fault of the
+// appliance (500).
+type Appliance interface {
+	Memberships
+	Status(ctx context.Context) (api.Status, error)
+	Peers(ctx context.Context) ([]api.Peer, error)
+	// Leases yields the live leases served here, in any order. The console filters,
+	// sorts and pages them.
+	Leases(ctx context.Context) (iter.Seq[api.Lease], error)
+	Blocks(ctx context.Context) ([]api.Block, error)
+	Counters(ctx context.Context) ([]api.Counter, error)
+}
+
+// Memberships is the part of an Appliance that also works on its state directory alone,
+// while no daemon runs.
+type Memberships interface {
+	Groups(ctx context.Context) ([]api.Group, error)
+	// CreateGroup makes a group with this node as its first member. Fields that are
+	// zero in the request get their defaults; what is wrong comes back by Invalid.
+	CreateGroup(ctx context.Context, req api.GroupCreate) (api.Group, error)
+	// Invite returns a one-use token. group is a group ID or an unambiguous name.
+	Invite(ctx context.Context, group string, req api.InvitationCreate) (api.Invitation, error)
+	// Join asks the group's authority for membership; it may take until ctx is done.
+	Join(ctx context.Context, req api.JoinRequest) (api.Group, error)
+}
+
+// Error is an error with its meaning for who asked. Make one with Invalid, NotFound,
+// Conflict or Unavailable.
+type Error struct {
+	status int              // the HTTP status that says it
+	fields []api.FieldError // which fields are wrong, where that is known
+	err    error
+}
+
+// Error returns the text of the error that was marked.
+func (e *Error) Error() string { return e.err.Error() }
+
+// Unwrap returns the error that was marked.
+func (e *Error) Unwrap() error { return e.err }
+
+// Invalid marks err as the fault of the request: something in it is wrong (422). The
+// fields say which, where that is known.
+func Invalid(err error, fields ...api.FieldError) error {
+	return &Error{status: statusInvalid, fields: fields, err: err}
+}
+
+// NotFound marks err as a question about something that isn't here (404).
+func NotFound(err error) error { return &Error{status: statusNotFound, err: err} }
+
+// Conflict marks err as a request that doesn't fit the present state (409).
+func Conflict(err error) error { return &Error{status: statusConflict, err: err} }
+
+// Unavailable marks err as something that the network can't do now but may do later (503).
+func Unavailable(err error) error { return &Error{status: statusUnavailable, err: err} }
+
+// asError returns the marked error in err's chain.
+func asError(err error) (*Error, bool) {
+	var e *Error
+	ok := errors.As(err, &e)
+	return e, ok
+}

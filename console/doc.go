@@ -1,0 +1,2 @@
+// Package console serves the appliance's REST API.
+package console

@@ -1,8 +1,11 @@
 package appliance
 
 import (
+	"errors"
 	"log/slog"
 	"net/netip"
+	"os"
+	"strings"
 )
 
 // DefaultPort is the UDP and TCP port on which an appliance listens. IANA has assigned
@@ -32,26 +35,27 @@ const (
 	LogJSON LogFormat = "json" // slog.JSONHandler: one object a line
 )
 
-// Config is what an operator decides about one appliance. The zero value is not usable:
-// start from DefaultConfig. One that Validate accepts has all that Run needs.
+// Config is what an operator decides about one appliance. LoadConfig makes one that has
+// all that Run needs.
 type Config struct {
 	// State is the directory of the node key, the groups and the leases. One
 	// appliance at a time may use it.
 	State string
-	// Name is what people call the appliance: a DNS label. The host's name where none
-	// is given.
+	// Name is what people call the appliance: a DNS label.
 	Name string
 	// Mode is how the appliance is attached.
 	Mode Mode
 	// LANPort is the network interface of the LAN (router mode only).
 	LANPort string
-	// Listen is the UDP address of the data socket and QUIC.
+	// Listen is the UDP address of the data socket and QUIC. Port 0 lets the kernel
+	// choose.
 	Listen netip.AddrPort
-	// TCP is the address of the TCP listener, for networks that block UDP. The zero
-	// value is Listen's.
+	// TCP is the address of the TCP listener, for networks that block UDP. Where it
+	// isn't valid, TCP listens at Listen's address.
 	TCP netip.AddrPort
 	// Announce holds addresses at which other members can reach this one though it
 	// can't see that itself, as behind a port forwarding: HOST:PORT or multiaddresses.
+	// Multiaddrs turns them into what the overlay wants.
 	Announce []string
 	// LANDiscovery makes the appliance look for members on its own LAN by multicast.
 	LANDiscovery bool
@@ -61,10 +65,125 @@ type Config struct {
 	LogFormat LogFormat
 }
 
+// DefaultConfig returns the configuration of an appliance of which nobody has decided
+// anything: interface mode, port 4860, named as the host is.
+func DefaultConfig() Config {
+	return Config{
+		State:        DefaultState,
+		Name:         hostLabel(),
+		Mode:         ModeInterface,
+		Listen:       netip.AddrPortFrom(netip.IPv6Unspecified(), DefaultPort),
+		LANDiscovery: true,
+		LogLevel:     slog.LevelInfo,
+		LogFormat:    LogText,
+	}
+}
+
 // TCPListen returns the address of the TCP listener.
 func (c Config) TCPListen() netip.AddrPort {
 	if c.TCP.IsValid() {
 		return c.TCP
 	}
 	return c.Listen
+}
+
+// LoadConfig returns the defaults, overridden by the YAML file at path (none where path
+// is empty), overridden by flags: values by key, as Settings names them.
+//
+// The error is a *ConfigError that lists everything that is wrong, each with its line or
+// flag; no part of a faulty configuration is returned.
+func LoadConfig(path string, flags map[string][]string) (Config, error) {
+	var values []configValue
+	var faults []ConfigFault
+	if path != "" {
+		values, faults = readConfigFile(path)
+	}
+	values = append(values, flagValues(flags)...)
+	return mergeConfig(values, faults)
+}
+
+// configValue is what a file or a flag says about one key.
+type configValue struct {
+	key    string
+	values []string
+	where  string // "landbridge.yaml:3" or "--mode"
+	line   int    // in the file; 0 for a flag
+}
+
+// mergeConfig applies values in order, the later over the earlier, and checks what they
+// make together. faults are those found before.
+func mergeConfig(values []configValue, faults []ConfigFault) (Config, error) {
+	cfg := DefaultConfig()
+	origin := make(map[string]configValue)
+	for _, v := range values {
+		s, ok := settingOf(v.key)
+		if !ok {
+			faults = append(faults, v.fault("there is no setting %q%s", v.key, suggest(v.key)))
+			continue
+		}
+		// What a flag overrides need not be right, only known: but a person
+		// wants to hear of it, so it is parsed all the same.
+		if err := s.set(&cfg, v.values); err != nil {
+			faults = append(faults, v.fault("%s: %v", v.key, err))
+			continue
+		}
+		origin[v.key] = v
+	}
+	faults = append(faults, checkTogether(cfg, origin, faults)...)
+	if len(faults) > 0 {
+		return Config{}, newConfigError(faults)
+	}
+	return cfg, nil
+}
+
+// checkTogether finds settings that are right alone and wrong together. It says nothing
+// of settings that are wrong already.
+func checkTogether(cfg Config, origin map[string]configValue, known []ConfigFault) []ConfigFault {
+	bad := make(map[string]bool)
+	for _, f := range known {
+		bad[f.Key] = true
+	}
+	var faults []ConfigFault
+	if !bad["mode"] && !bad["lan-port"] {
+		switch {
+		case cfg.Mode == ModeRouter && cfg.LANPort == "":
+			faults = append(faults, origin["mode"].fault("mode: router mode needs lan-port: name the network interface of the LAN, as lan-port: eth1"))
+		case cfg.Mode == ModeInterface && cfg.LANPort != "":
+			faults = append(faults, origin["lan-port"].fault("lan-port: only router mode has a LAN port: set mode: router, or leave lan-port out"))
+		}
+	}
+	if !bad["name"] && cfg.Name == "" {
+		faults = append(faults, configValue{key: "name", where: "--name"}.fault("name: this host's name can't be used as the appliance's: set name to letters, digits and hyphens"))
+	}
+	return faults
+}
+
+// hostLabel returns the host's name as a DNS label, or "" where that can't be done.
+func hostLabel() string {
+	host, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	label, _, _ := strings.Cut(strings.ToLower(host), ".")
+	if checkLabel(label) != nil {
+		return ""
+	}
+	return label
+}
+
+// checkLabel reports whether s can be a host's name in DNS: a label of letters, digits and
+// hyphens (RFC 1123 section 2.1), at most 63 bytes.
+func checkLabel(s string) error {
+	if s == "" || len(s) > 63 {
+		return errors.New("want 1 to 63 letters, digits and hyphens")
+	}
+	for _, r := range s {
+		if !(r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z') {
+			return errors.New("want letters, digits and hyphens only, as in site-a")
+		}
+	}
+	if s[0] == '-' || s[len(s)-1] == '-' {
+		return errors.New("a hyphen may not be first or last")
+	}
+	return nil
 }

@@ -1,0 +1,230 @@
+package appliance
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Setting is one thing that can be configured: a key of the file and a flag of the same
+// name.
+type Setting struct {
+	Key   string
+	Value string // the placeholder of its value in help texts
+	Kind  SettingKind
+	Usage string // one line
+
+	set  func(*Config, []string) error // values has one element unless Kind is SettingList
+	item func(string) error            // checks one element (SettingList only)
+}
+
+// SettingKind is the shape of a setting's value.
+type SettingKind int
+
+// The kinds of settings.
+const (
+	SettingText SettingKind = iota
+	SettingBool
+	SettingList
+)
+
+// Settings returns every setting, in the order in which a person would decide them.
+func Settings() []Setting {
+	return []Setting{
+		{Key: "state", Value: "DIR", Usage: "state directory: node key, groups, leases",
+			set: one(func(c *Config, v string) error { return setState(&c.State, v) })},
+		{Key: "name", Value: "NAME", Usage: "what people call this appliance (default: the host's name)",
+			set: one(func(c *Config, v string) error { c.Name = v; return checkLabel(v) })},
+		{Key: "mode", Value: "MODE", Usage: "interface: attach this host; router: attach the LAN behind lan-port",
+			set: one(func(c *Config, v string) error {
+				return oneOf(&c.Mode, v, ModeInterface, ModeRouter)
+			})},
+		{Key: "lan-port", Value: "IFACE", Usage: "network interface of the LAN (router mode)",
+			set: one(func(c *Config, v string) error { c.LANPort = v; return checkInterfaceName(v) })},
+		{Key: "listen", Value: "ADDR:PORT", Usage: "UDP address to listen on, and TCP unless tcp says otherwise",
+			set: one(func(c *Config, v string) error { return setListen(&c.Listen, v) })},
+		{Key: "tcp", Value: "ADDR:PORT", Usage: "TCP address to listen on (default: as listen)",
+			set: one(func(c *Config, v string) error { return setListen(&c.TCP, v) })},
+		{Key: "announce", Value: "HOST:PORT", Kind: SettingList, Usage: "address at which others reach this appliance; may be given more than once",
+			set: setAnnounce, item: checkAnnounce},
+		{Key: "lan-discovery", Value: "BOOL", Kind: SettingBool, Usage: "look for members on this LAN by multicast",
+			set: one(func(c *Config, v string) error { return setBool(&c.LANDiscovery, v) })},
+		{Key: "log-level", Value: "LEVEL", Usage: "debug, info, warn or error",
+			set: one(setLogLevel)},
+		{Key: "log-format", Value: "FORMAT", Usage: "text or json",
+			set: one(func(c *Config, v string) error {
+				return oneOf(&c.LogFormat, v, LogText, LogJSON)
+			})},
+	}
+}
+
+// settingOf returns the setting with this key.
+func settingOf(key string) (Setting, bool) {
+	all := Settings()
+	i := slices.IndexFunc(all, func(s Setting) bool { return s.Key == key })
+	if i < 0 {
+		return Setting{}, false
+	}
+	return all[i], true
+}
+
+// one makes a setter of lists from a setter of one value: the last one counts, as with flags.
+func one(set func(*Config, string) error) func(*Config, []string) error {
+	return func(c *Config, values []string) error {
+		if len(values) == 0 {
+			return errors.New("has no value")
+		}
+		return set(c, values[len(values)-1])
+	}
+}
+
+func oneOf[T ~string](dst *T, v string, allowed ...T) error {
+	if slices.Contains(allowed, T(v)) {
+		*dst = T(v)
+		return nil
+	}
+	return fmt.Errorf("%q is not one of %s", v, orList(allowed))
+}
+
+func setState(dst *string, v string) error {
+	if v == "" || strings.ContainsRune(v, 0) {
+		return fmt.Errorf("want a directory, as %s", DefaultState)
+	}
+	*dst = filepath.Clean(v)
+	return nil
+}
+
+// setListen reads ADDR:PORT, or :PORT for every address.
+func setListen(dst *netip.AddrPort, v string) error {
+	if port, ok := strings.CutPrefix(v, ":"); ok {
+		v = "[::]:" + port
+	}
+	addr, err := netip.ParseAddrPort(v)
+	if err != nil {
+		return fmt.Errorf("%q is not an IP address with a port, as [::]:%d or 192.0.2.7:%d", v, DefaultPort, DefaultPort)
+	}
+	if addr.Addr().IsMulticast() {
+		return fmt.Errorf("%v is a multicast address: name an address of this host, or [::] for all of them", addr.Addr())
+	}
+	*dst = addr
+	return nil
+}
+
+func setBool(dst *bool, v string) error {
+	switch v {
+	case "true", "false":
+		*dst = v == "true"
+		return nil
+	}
+	return fmt.Errorf("%q is not one of true and false", v)
+}
+
+func setLogLevel(c *Config, v string) error {
+	for _, l := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		if v == strings.ToLower(l.String()) {
+			c.LogLevel = l
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not one of debug, info, warn and error", v)
+}
+
+// maxAnnounce bounds the announced addresses: they travel to every member.
+const maxAnnounce = 16
+
+func setAnnounce(c *Config, values []string) error {
+	if len(values) > maxAnnounce {
+		return fmt.Errorf("%d addresses are more than %d", len(values), maxAnnounce)
+	}
+	var errs []string
+	for _, v := range values {
+		if err := checkAnnounce(v); err != nil {
+			errs = append(errs, err.Error())
+		}
+	}
+	if len(errs) > 0 {
+		return errors.New(strings.Join(errs, "; "))
+	}
+	c.Announce = slices.Clone(values)
+	return nil
+}
+
+func checkAnnounce(v string) error {
+	_, err := Multiaddrs(v)
+	return err
+}
+
+// checkInterfaceName reports whether the kernel would take v as the name of a network
+// interface (dev_valid_name in net/core/dev.c).
+func checkInterfaceName(v string) error {
+	if v == "" || len(v) > 15 || v == "." || v == ".." || strings.ContainsAny(v, "/: \t\n\v\f\r\x00") {
+		return fmt.Errorf("%q can't be a network interface: want its name as in ip link, at most 15 characters", v)
+	}
+	return nil
+}
+
+// orList returns the values as "a, b and c".
+func orList[T ~string](values []T) string {
+	var b strings.Builder
+	for i, v := range values {
+		switch {
+		case i > 0 && i == len(values)-1:
+			b.WriteString(" and ")
+		case i > 0:
+			b.WriteString(", ")
+		}
+		b.WriteString(string(v))
+	}
+	return b.String()
+}
+
+// suggest returns `: did you mean "mode"?` where a setting is at most two edits away.
+func suggest(key string) string {
+	best, distance := "", 3
+	for _, s := range Settings() {
+		if d := edits(key, s.Key, distance); d < distance {
+			best, distance = s.Key, d
+		}
+	}
+	if best == "" {
+		return ": the settings are " + settingKeys()
+	}
+	return ": did you mean " + strconv.Quote(best) + "?"
+}
+
+func settingKeys() string {
+	var keys []string
+	for _, s := range Settings() {
+		keys = append(keys, s.Key)
+	}
+	return orList(keys)
+}
+
+// edits returns the Levenshtein distance of a and b, or limit where it is no less.
+func edits(a, b string, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return min(row[len(b)], limit)
+}

@@ -1,0 +1,289 @@
+package appliance
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// writeConfig returns the path of a file with this content.
+func writeConfig(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "landbridge.yaml")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// faultsOf returns the faults in err as "LINE text" or "--flag text".
+func faultsOf(t *testing.T, err error) []string {
+	t.Helper()
+	var ce *ConfigError
+	if !errors.As(err, &ce) {
+		t.Fatalf("error %v is no *ConfigError", err)
+	}
+	var got []string
+	for _, f := range ce.Faults {
+		where := f.Where
+		if f.Line > 0 {
+			where = where[strings.LastIndexByte(where, ':')+1:]
+		}
+		got = append(got, where+" "+f.Text)
+	}
+	return got
+}
+
+func TestDefaultConfigListensOnTheDefaultPortAtEveryAddress(t *testing.T) {
+	cfg, err := LoadConfig("", map[string][]string{"name": {"site-a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		State:        DefaultState,
+		Name:         "site-a",
+		Mode:         ModeInterface,
+		Listen:       netip.MustParseAddrPort("[::]:4860"),
+		LANDiscovery: true,
+		LogLevel:     slog.LevelInfo,
+		LogFormat:    LogText,
+	}
+	if !reflect.DeepEqual(cfg, want) {
+		t.Errorf("got %+v\nwant %+v", cfg, want)
+	}
+	if got := cfg.TCPListen(); got != cfg.Listen {
+		t.Errorf("TCP listens at %v, want %v", got, cfg.Listen)
+	}
+}
+
+func TestEveryKeyOfTheFileIsTaken(t *testing.T) {
+	path := writeConfig(t, `# site A
+state: /srv/landbridge/
+name: Site-A
+mode: router
+lan-port: eth1
+listen: ":4900"
+tcp: 192.0.2.7:443
+announce:
+  - 203.0.113.5:4860
+  - /dns/a.example.com/udp/4860/quic-v1
+lan-discovery: false
+log-level: debug
+log-format: json
+`)
+	cfg, err := LoadConfig(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		State:     "/srv/landbridge",
+		Name:      "Site-A",
+		Mode:      ModeRouter,
+		LANPort:   "eth1",
+		Listen:    netip.MustParseAddrPort("[::]:4900"),
+		TCP:       netip.MustParseAddrPort("192.0.2.7:443"),
+		Announce:  []string{"203.0.113.5:4860", "/dns/a.example.com/udp/4860/quic-v1"},
+		LogLevel:  slog.LevelDebug,
+		LogFormat: LogJSON,
+	}
+	if !reflect.DeepEqual(cfg, want) {
+		t.Errorf("got %+v\nwant %+v", cfg, want)
+	}
+	if got := cfg.TCPListen(); got != want.TCP {
+		t.Errorf("TCP listens at %v, want %v", got, want.TCP)
+	}
+}
+
+func TestFlagsOverrideTheFile(t *testing.T) {
+	path := writeConfig(t, "name: from-file\nmode: interface\nannounce: [203.0.113.5:1]\n")
+	cfg, err := LoadConfig(path, map[string][]string{
+		"name":     {"from-flag"},
+		"mode":     {"router"},
+		"lan-port": {"eth1"},
+		"announce": {"203.0.113.6:2", "[2001:db8::6]:2"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Name != "from-flag" || cfg.Mode != ModeRouter || cfg.LANPort != "eth1" {
+		t.Errorf("got %+v", cfg)
+	}
+	if want := []string{"203.0.113.6:2", "[2001:db8::6]:2"}; !reflect.DeepEqual(cfg.Announce, want) {
+		t.Errorf("announce %q, want %q", cfg.Announce, want)
+	}
+}
+
+func TestEveryFaultIsListedAtOnceWithItsLine(t *testing.T) {
+	path := writeConfig(t, `nmae: site-a
+name: -x
+mode: bridge
+
+listen: 4860
+listen: :4861
+announce:
+  - 203.0.113.5
+  - 7
+lan-discovery: yes please
+log-level: 3
+tcp:
+`)
+	_, err := LoadConfig(path, map[string][]string{"log-format": {"xml"}})
+	want := []string{
+		`1 there is no setting "nmae": did you mean "name"?`,
+		`2 name: a hyphen may not be first or last`,
+		`3 mode: "bridge" is not one of interface and router`,
+		`5 listen: want a text: this is a number; put it in quotes: "4860"`,
+		`6 listen is set on line 5 already: keep one of the two`,
+		`8 announce: "203.0.113.5" is not HOST:PORT, as 203.0.113.5:4860`,
+		`9 announce: want a list of texts: this is a number; put it in quotes: "7"`,
+		`10 lan-discovery: want true or false, and this is a text`,
+		`11 log-level: want a text: this is a number; put it in quotes: "3"`,
+		`12 tcp: want a text: this is nothing`,
+		`--log-format log-format: "xml" is not one of text and json`,
+	}
+	if got := faultsOf(t, err); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+	}
+	if !strings.HasPrefix(err.Error(), "the configuration has 11 errors; nothing was started:\n  ") {
+		t.Errorf("the error begins %.80q", err.Error())
+	}
+}
+
+func TestOneFaultIsNamedWithItsLine(t *testing.T) {
+	tests := map[string]struct {
+		content string
+		flags   map[string][]string
+		want    string
+	}{
+		"unknown, far from any": {content: "a: b", want: `1 there is no setting "a": the settings are state, name,`},
+		"unknown flag":          {flags: map[string][]string{"colour": {"red"}}, want: `--colour there is no setting "colour"`},
+		"router, no port":       {content: "name: a\nmode: router", want: "2 mode: router mode needs lan-port"},
+		"port, no router":       {content: "\nlan-port: eth1", want: "2 lan-port: only router mode has a LAN port"},
+		"router by flag":        {flags: map[string][]string{"mode": {"router"}}, want: "--mode mode: router mode needs lan-port"},
+		"empty value":           {content: `name: ""`, want: "1 name: want 1 to 63 letters"},
+		"long name":             {content: "name: " + strings.Repeat("a", 64), want: "1 name: want 1 to 63 letters"},
+		"name with a dot":       {content: "name: a.b", want: "1 name: want letters, digits and hyphens only"},
+		"long LAN port":         {content: "mode: router\nlan-port: abcdefghijklmnop", want: `2 lan-port: "abcdefghijklmnop" can't be`},
+		"listen without port":   {content: "listen: 192.0.2.1", want: `1 listen: "192.0.2.1" is not an IP address with a port`},
+		"listen at a name":      {content: "listen: localhost:4860", want: `1 listen: "localhost:4860" is not an IP`},
+		"listen at multicast":   {content: "listen: 224.0.0.1:4860", want: "1 listen: 224.0.0.1 is a multicast address"},
+		"announce is a text":    {content: "announce: 203.0.113.5:1", want: "1 announce: want a list of texts"},
+		"announce everything":   {content: "announce: [0.0.0.0:1]", want: `1 announce: "0.0.0.0:1": 0.0.0.0 is no address`},
+		"announce too much":     {content: "announce: [" + strings.Repeat("a.b:1, ", 17) + "]", want: "1 announce: 17 addresses are more than 16"},
+		"empty state":           {content: `state: ""`, want: "1 state: want a directory"},
+		"level in capitals":     {content: "log-level: INFO", want: `1 log-level: "INFO" is not one of debug`},
+		"syntax":                {content: "name: a\nmode: [", want: "2 this is not YAML"},
+		"tab":                   {content: "name: a\n\tmode: b", want: "2 this is not YAML"},
+		"a list":                {content: "- name", want: "1 the file must hold settings as key: value, and this is a list"},
+		"a text":                {content: "hello", want: "1 the file must hold settings as key: value, and this is a text"},
+		"two documents":         {content: "name: a\n---\nname: b", want: "3 the file may hold one document only"},
+		"anchor":                {content: "name: &a b", want: "1 name: want a text: this is an anchor, alias or merge"},
+		"alias":                 {content: "name: a\nmode: &m router\nlan-port: *m", want: "2 mode: want a text: this is an anchor, alias or merge"},
+		"merge key":             {content: "<<: {name: a}", want: "1 an anchor, alias or merge, none of which has a use here can't be the name"},
+		"tag":                   {content: "name: !!str a", want: "1 name: want a text: this is a tag"},
+		"nested":                {content: "name: {a: b}", want: "1 name: want a text: this is a mapping"},
+		"block text":            {content: "name: |\n  a\n", want: "1 name: want a text: this is a text of several lines"},
+		"deep":                  {content: "\nname: " + strings.Repeat("[", 100), want: "2 brackets nest deeper than 8 levels"},
+		"large":                 {content: strings.Repeat("# comment\n", 2000), want: "1 the file is larger than 16 KiB"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := ""
+			if tt.content != "" {
+				path = writeConfig(t, tt.content)
+			}
+			cfg, err := LoadConfig(path, tt.flags)
+			if !reflect.DeepEqual(cfg, Config{}) {
+				t.Error("a faulty configuration was returned")
+			}
+			if got := faultsOf(t, err); !strings.HasPrefix(got[0], tt.want) {
+				t.Errorf("got  %q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAnEmptyFileIsTheDefaults(t *testing.T) {
+	for _, content := range []string{"", "\n", "# nothing yet\n", "---\n", "{}", "null"} {
+		cfg, err := LoadConfig(writeConfig(t, content), map[string][]string{"name": {"a"}})
+		if err != nil || cfg.Listen.Port() != DefaultPort {
+			t.Errorf("%q: %+v, %v", content, cfg, err)
+		}
+	}
+}
+
+func TestAMissingFileIsNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "no.yaml")
+	_, err := LoadConfig(path, nil)
+	if err == nil || !strings.Contains(err.Error(), path+": there is no such file") {
+		t.Errorf("error %v doesn't name %s", err, path)
+	}
+}
+
+func TestMultiaddrsOfWhatOperatorsWrite(t *testing.T) {
+	tests := map[string][]string{
+		"203.0.113.5:4860":                     {"/ip4/203.0.113.5/udp/4860/quic-v1", "/ip4/203.0.113.5/tcp/4860"},
+		"[2001:db8::5]:1":                      {"/ip6/2001:db8::5/udp/1/quic-v1", "/ip6/2001:db8::5/tcp/1"},
+		"[::ffff:192.0.2.1]:1":                 {"/ip4/192.0.2.1/udp/1/quic-v1", "/ip4/192.0.2.1/tcp/1"},
+		"a.example.com.:4860":                  {"/dns/a.example.com/udp/4860/quic-v1", "/dns/a.example.com/tcp/4860"},
+		"/ip4/203.0.113.5/udp/4860/quic-v1":    {"/ip4/203.0.113.5/udp/4860/quic-v1"},
+		"203.0.113.5":                          nil,
+		"203.0.113.5:0":                        nil,
+		"203.0.113.5:65536":                    nil,
+		"203.0.113:1":                          nil,
+		"0.0.0.0:1":                            nil,
+		"[ff02::1]:1":                          nil,
+		"[fe80::1%eth0]:1":                     nil,
+		":4860":                                nil,
+		"a_b.example.com:1":                    nil,
+		"/ip4/203.0.113.5/udp":                 nil,
+		"/" + strings.Repeat("ip4/1.2.3.4", 3): nil,
+	}
+	for in, want := range tests {
+		got, err := Multiaddrs(in)
+		if (err == nil) != (want != nil) || !reflect.DeepEqual(got, want) {
+			t.Errorf("Multiaddrs(%q) = %q, %v; want %q", in, got, err, want)
+		}
+	}
+}
+
+// FuzzConfigFile holds that no file crashes the parser, that each fault has a line of the
+// file and a text, and that a file is either taken or faulted.
+func FuzzConfigFile(f *testing.F) {
+	for _, seed := range []string{
+		"", "name: a\nmode: router\nlan-port: eth1\n", "announce:\n  - 203.0.113.5:4860\n  - a.example.com:1\n",
+		"lan-discovery: false", "{name: a, mode: interface}", "name: &a [*a, *a]", "<<: {a: b}", "? a\n: b",
+		"--- a\n--- b\n", "name: !!binary aGk=", "a: |\n b\n c", "\"name\": 'x'", "name: 0x1F", "listen: .inf", "%YAML 1.2\n---\nname: a",
+		"name: \"\\ud800\"", "\xef\xbb\xbfname: a", "a:\n - b\n c", "[[[[", "name: a # b\n#c",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		values, faults := parseConfigFile("f.yaml", content)
+		lines := strings.Count(string(content), "\n") + strings.Count(string(content), "\r") + 1
+		for _, fault := range faults {
+			if fault.Line < 1 || fault.Line > lines+1 || fault.Text == "" {
+				t.Errorf("fault %+v of a file of %d lines", fault, lines)
+			}
+		}
+		cfg, err := mergeConfig(values, faults)
+		if err != nil && err.Error() == "" {
+			t.Error("an error says nothing")
+		}
+		if err == nil && (cfg.State == "" || !cfg.Listen.IsValid()) {
+			t.Errorf("accepted %+v", cfg)
+		}
+		for _, v := range values {
+			for _, text := range v.values {
+				if len(text) > len(content)*3 { // "\x85" grows to U+0085, no more
+					t.Errorf("%d bytes of value from %d of file", len(text), len(content))
+				}
+			}
+		}
+	})
+}

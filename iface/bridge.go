@@ -1,0 +1,278 @@
+package iface
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// DefaultBridgeName is what appliances call their bridge.
+const DefaultBridgeName = "lbbr0"
+
+// BridgeConfig says which devices to join.
+type BridgeConfig struct {
+	Name       string           // "" for DefaultBridgeName
+	LANPort    string           // the device that leads to the LAN; see CheckPort
+	TAP        *TAP             // gets the LAN port's MTU
+	GatewayMAC net.HardwareAddr // the MAC with which the router speaks through the TAP; not the TAP's own
+	Owner      string           // for the marker: names the state directory; required, no spaces
+	Log        *slog.Logger     // nil: discard
+}
+
+// Bridge joins a LAN port and a TAP until it is closed.
+type Bridge struct {
+	name string
+	mtu  int
+	ours bool // there is something to undo
+	h    *netlink.Handle
+	once sync.Once
+	err  error
+}
+
+// CreateBridge checks the LAN port (see CheckPort for the refusals), then makes the
+// bridge, or takes over one that a killed run of the same owner left with the same
+// port; other leftovers of that owner are undone. If a step fails everything is
+// put back.
+func CreateBridge(cfg BridgeConfig) (*Bridge, error) {
+	if cfg.Name == "" {
+		cfg.Name = DefaultBridgeName
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if !validOwner(cfg.Owner) {
+		return nil, fmt.Errorf("bridge owner %q: want a word without spaces", cfg.Owner)
+	}
+	if err := CheckPrivileges(); err != nil {
+		return nil, err
+	}
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open netlink: %w", err)
+	}
+	port, err := checkPort(h, cfg.LANPort, cfg.Owner)
+	if err != nil {
+		h.Close()
+		return nil, err
+	}
+	if _, err := recoverLeftovers(h, cfg.Owner, &keep{bridge: cfg.Name, port: cfg.LANPort}); err != nil {
+		h.Close()
+		return nil, err
+	}
+	b := &Bridge{name: cfg.Name, mtu: port.Attrs().MTU, h: h}
+	if err := b.build(cfg, port); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+// build changes the host's network, step by step; Close undoes any part of it.
+func (b *Bridge) build(cfg BridgeConfig, port netlink.Link) error {
+	bridge, m, err := b.findOrMake(cfg, port)
+	if err != nil {
+		return err
+	}
+	if err := b.configure(bridge, cfg, &m); err != nil {
+		return err
+	}
+	if err := b.joinTAP(bridge, cfg); err != nil {
+		return err
+	}
+	if port.Attrs().MasterIndex != bridge.Attrs().Index {
+		if err := b.h.LinkSetMaster(port, bridge); err != nil {
+			return explainEnslave(cfg.LANPort, err)
+		}
+	}
+	if err := b.h.LinkSetUp(port); err != nil {
+		return explain("set the LAN port "+cfg.LANPort+" up", err)
+	}
+	return explain("set the bridge "+b.name+" up", b.h.LinkSetUp(bridge))
+}
+
+// findOrMake returns the bridge with its marker set. A bridge of our name with our
+// marker has passed recoverLeftovers, so it is fit to be taken over.
+func (b *Bridge) findOrMake(cfg BridgeConfig, port netlink.Link) (netlink.Link, marker, error) {
+	m := marker{owner: cfg.Owner, port: cfg.LANPort, wasDown: port.Attrs().Flags&net.FlagUp == 0}
+	bridge, err := b.h.LinkByName(b.name)
+	if err == nil {
+		old, marked := parseMarker(bridge.Attrs().Alias)
+		switch {
+		case marked && old.owner == cfg.Owner:
+			b.ours = true
+			return bridge, old, nil
+		case !b.isHalfMade(bridge):
+			return nil, m, fmt.Errorf("%w: %s; choose another bridge name or remove it (ip link del %s)", ErrNameTaken, b.name, b.name)
+		}
+	} else if bridge, err = b.add(port); err != nil {
+		return nil, m, err
+	}
+	b.ours = true
+	if err := b.h.LinkSetAlias(bridge, m.String()); err != nil {
+		return nil, m, explain("mark the bridge "+b.name, err)
+	}
+	return bridge, m, nil
+}
+
+func (b *Bridge) add(port netlink.Link) (netlink.Link, error) {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = b.name
+	attrs.HardwareAddr = port.Attrs().HardwareAddr
+	if err := b.h.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
+		return nil, explain("make the bridge "+b.name, err)
+	}
+	bridge, err := b.h.LinkByName(b.name)
+	if err != nil {
+		return nil, fmt.Errorf("bridge %s: %w", b.name, err)
+	}
+	return bridge, nil
+}
+
+// isHalfMade recognises what a run left that was killed between making the bridge
+// and marking it: down, no alias, no ports.
+func (b *Bridge) isHalfMade(l netlink.Link) bool {
+	a := l.Attrs()
+	if l.Type() != "bridge" || a.Alias != "" || a.Flags&net.FlagUp != 0 {
+		return false
+	}
+	ports, err := portsOf(b.h, a.Index)
+	return err == nil && len(ports) == 0
+}
+
+// configure makes the bridge a plain wire: no spanning tree, no waiting, no
+// multicast snooping, no IP of its own, no firewall.
+func (b *Bridge) configure(bridge netlink.Link, cfg BridgeConfig, m *marker) error {
+	disableIPv6(b.name, cfg.Log)
+	if former := netfilterCalls(); former != "" {
+		if alone, err := b.aloneHere(); err != nil || !alone {
+			warnNetfilter(b.name, err, cfg.Log)
+		} else {
+			m.nfCall = former // on record before it changes, for Recover
+			if err := b.h.LinkSetAlias(bridge, m.String()); err != nil {
+				return explain("mark the bridge "+b.name, err)
+			}
+			if err := silenceNetfilter(); err != nil {
+				warnNetfilter(b.name, err, cfg.Log)
+			}
+		}
+	}
+	err := setLinkData(bridge, "bridge", nl.IFLA_INFO_DATA, map[int][]byte{
+		nl.IFLA_BR_STP_STATE:         nl.Uint32Attr(0),
+		nl.IFLA_BR_FORWARD_DELAY:     nl.Uint32Attr(0),
+		nl.IFLA_BR_MCAST_SNOOPING:    {0},
+		nl.IFLA_BR_NF_CALL_IPTABLES:  {0},
+		nl.IFLA_BR_NF_CALL_IP6TABLES: {0},
+		nl.IFLA_BR_NF_CALL_ARPTABLES: {0},
+	})
+	return explain("configure the bridge "+b.name, err)
+}
+
+// joinTAP puts the TAP on the bridge so that it gets what is for the gateway MAC,
+// and broadcasts, and nothing else.
+func (b *Bridge) joinTAP(bridge netlink.Link, cfg BridgeConfig) error {
+	doing := "put " + cfg.TAP.name + " on the bridge " + b.name
+	tap, err := b.h.LinkByIndex(cfg.TAP.index)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	if err := b.h.LinkSetMTU(tap, b.mtu); err != nil {
+		return explain(doing, err)
+	}
+	if err := b.h.LinkSetMaster(tap, bridge); err != nil {
+		return explain(doing, err)
+	}
+	err = setLinkData(tap, "bridge", nl.IFLA_INFO_SLAVE_DATA, map[int][]byte{
+		nl.IFLA_BRPORT_LEARNING:      {0},
+		nl.IFLA_BRPORT_UNICAST_FLOOD: {0},
+		nl.IFLA_BRPORT_MCAST_FLOOD:   {0},
+	})
+	if err != nil {
+		return explain(doing, err)
+	}
+	gateway := &netlink.Neigh{
+		LinkIndex: cfg.TAP.index, Family: unix.AF_BRIDGE, HardwareAddr: cfg.GatewayMAC,
+		State: netlink.NUD_NOARP, Flags: netlink.NTF_MASTER,
+	}
+	if err := b.h.NeighSet(gateway); err != nil {
+		return explain(fmt.Sprintf("enter the gateway MAC %v on the bridge %s", cfg.GatewayMAC, b.name), err)
+	}
+	return nil
+}
+
+// Name returns the bridge's name.
+func (b *Bridge) Name() string { return b.name }
+
+// MTU returns the LAN port's MTU in bytes, which the TAP has too.
+func (b *Bridge) MTU() int { return b.mtu }
+
+// Close takes the LAN port off the bridge, puts it back as it was and removes the
+// bridge. The TAP stays, unattached. It may be called more than once.
+func (b *Bridge) Close() error {
+	b.once.Do(func() {
+		defer b.h.Close()
+		if !b.ours {
+			return
+		}
+		link, err := b.h.LinkByName(b.name)
+		if missing := (netlink.LinkNotFoundError{}); errors.As(err, &missing) {
+			return // never made, or somebody was faster
+		}
+		if err == nil {
+			err = undo(b.h, link)
+		}
+		if err != nil {
+			b.err = fmt.Errorf("remove the bridge %s: %w", b.name, err)
+		}
+	})
+	return b.err
+}
+
+func (b *Bridge) aloneHere() (bool, error) {
+	links, err := dump(b.h.LinkList)
+	if err != nil {
+		return false, fmt.Errorf("list devices: %w", err)
+	}
+	for _, l := range links {
+		if l.Type() == "bridge" && l.Attrs().Name != b.name {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func explainEnslave(port string, err error) error {
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP): // br_add_if: IFF_DONT_BRIDGE (wireless stations, ipvlan)
+		return refuse(port, ErrNotEthernet, "LAN port %s can't be bridged: its driver forbids it, as a wireless client's does; name a wired port", port)
+	case errors.Is(err, unix.EBUSY): // netdev_rx_handler_register: macvlan, ipvlan or Open vSwitch is on it
+		return refuse(port, ErrEnslaved, "LAN port %s is in use by another kind of virtual network (macvlan, ipvlan, Open vSwitch); remove that or name another port", port)
+	}
+	return explain("put the LAN port "+port+" on the bridge", err)
+}
+
+// setLinkData sets attributes of a kind of link that the netlink library has no
+// names for. It speaks in the namespace of the calling thread.
+func setLinkData(link netlink.Link, kind string, section int, values map[int][]byte) error {
+	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(link.Attrs().Index)
+	req.AddData(msg)
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	kindAttr := nl.IFLA_INFO_KIND
+	if section == nl.IFLA_INFO_SLAVE_DATA {
+		kindAttr = nl.IFLA_INFO_SLAVE_KIND
+	}
+	info.AddRtAttr(kindAttr, nl.NonZeroTerminated(kind))
+	data := info.AddRtAttr(section, nil)
+	for attr, value := range values {
+		data.AddRtAttr(attr, value)
+	}
+	req.AddData(info)
+	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	return err
+}

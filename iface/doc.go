@@ -1,0 +1,56 @@
+// Package iface makes the network devices by which an appliance is attached to
+// its segment, and puts the host's network back as it was.
+//
+// It is for: the TAP (frames in and out, in batches), the bridge that joins the
+// TAP with a LAN port in router mode, the TAP's own address in interface mode,
+// and questions about the host's network that must be answered before anything
+// is changed (is this port fit, does this prefix overlap a route). It is not for
+// deciding what to do with a frame (router), nor for choosing a mode (appliance).
+//
+// # Main types
+//
+//   - [TAP]: the device. Its file descriptor is the only thing that keeps it, so
+//     it goes with the process, however that ends.
+//   - [Bridge]: the LAN port and the TAP on one bridge. A bridge outlives a killed
+//     process, so it carries a marker.
+//   - [PortError], [CapabilityError]: why something was refused, in words for the
+//     operator.
+//
+// # The two attachments
+//
+//	interface mode                        router mode
+//
+//	   host's IP stack                      TAP        eth1 (LAN port)
+//	         |                               |            |
+//	        TAP   address/prefix length      +--- lbbr0 --+      no address at all
+//	         |    MTU of the group           |                   MTU of the LAN port
+//	      router                           router
+//
+// In router mode the devices keep the MTU of the LAN port: hosts are told the
+// group's MTU by DHCP (option 26), and the router enforces it on what leaves by
+// the tunnel. The host that the appliance runs on has no address on the bridge.
+//
+// The TAP's bridge port neither learns nor takes unknown unicast or multicast:
+// the one MAC behind it, the gateway MAC, is a static entry of the bridge. What
+// two hosts of the LAN say to each other therefore never reaches the router.
+//
+// # Marker
+//
+// Every device that we make carries an alias (ip link shows it):
+//
+//	landbridge:<owner>                          a TAP
+//	landbridge:<owner> port=eth1 down nf=1      a bridge: its LAN port; the port was
+//	                                            down before (else up); the value that
+//	                                            bridge-nf-call-iptables had, if changed
+//
+// <owner> names the state directory. [Recover] finds the bridges of its owner and
+// undoes them; [CreateBridge] takes over one that already fits, so that a restart
+// after kill -9 doesn't touch the LAN port.
+//
+// # Namespaces and threads
+//
+// All functions work in the network namespace of the calling thread. A caller in
+// a namespace of its own locks its thread (runtime.LockOSThread) for the call. A TAP or
+// Bridge, once made, may be used and closed from any thread; only the restoring of
+// bridge-nf-call-iptables needs the right namespace.
+package iface

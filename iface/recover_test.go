@@ -1,0 +1,162 @@
+package iface
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+)
+
+func killed(t *testing.T, port string) {
+	t.Helper()
+	child := startChild(t, port)
+	must(t, child.Process.Kill())
+	_ = child.Wait()
+	if exists("lb0") {
+		t.Fatal("the TAP outlived its process")
+	}
+	if linkNamed(t, port).Attrs().MasterIndex != linkNamed(t, "lbbr0").Attrs().Index {
+		t.Fatal("the killed child left no bridge with the port: nothing to recover from")
+	}
+}
+
+func TestRecoverAfterKillRestoresThePort(t *testing.T) {
+	for _, wasUp := range []bool{true, false} {
+		inNamespace(t)
+		addLAN(t, "lan0")
+		if !wasUp {
+			must(t, netlink.LinkSetDown(linkNamed(t, "lan0")))
+		}
+		_ = os.WriteFile(nfCallIPTables, []byte("1"), 0)
+		killed(t, "lan0")
+
+		done, err := Recover("somebody-else")
+		if err != nil || len(done) != 0 || !exists("lbbr0") {
+			t.Fatalf("another owner's Recover did %q, %v", done, err)
+		}
+		done, err = Recover("test")
+		if err != nil || len(done) != 1 {
+			t.Errorf("Recover did %q, %v", done, err)
+		}
+		assertReleased(t, "lan0", wasUp)
+		if got, err := os.ReadFile(nfCallIPTables); err == nil && string(got) != "1\n" {
+			t.Errorf("bridge-nf-call-iptables came back as %q", got)
+		}
+		if done, err = Recover("test"); err != nil || len(done) != 0 {
+			t.Errorf("second Recover did %q, %v", done, err)
+		}
+	}
+}
+
+func TestRestartTakesTheBridgeOver(t *testing.T) {
+	inNamespace(t)
+	host := addLAN(t, "lan0")
+	must(t, netlink.LinkSetDown(linkNamed(t, "lan0")))
+	killed(t, "lan0")
+	left := linkNamed(t, "lbbr0").Attrs().Index
+	if err := CheckPort("lan0", "somebody-else"); !errors.Is(err, ErrEnslaved) {
+		t.Errorf("another owner's CheckPort: %v", err)
+	}
+
+	tap := openTAP(t)
+	b, err := CreateBridge(bridgeConfig(tap, "lan0"))
+	must(t, err)
+	if linkNamed(t, "lbbr0").Attrs().Index != left {
+		t.Error("the bridge was made anew")
+	}
+	awaitForwarding(t, tap, host)
+	must(t, b.Close())
+	assertReleased(t, "lan0", false) // as it was before the first run, which was killed
+}
+
+func TestRestartWithAnotherPortReleasesTheFirst(t *testing.T) {
+	inNamespace(t)
+	addLAN(t, "lan0")
+	addLAN(t, "lan1")
+	killed(t, "lan0")
+	b, err := CreateBridge(bridgeConfig(openTAP(t), "lan1"))
+	must(t, err)
+	if linkNamed(t, "lan0").Attrs().MasterIndex != 0 {
+		t.Error("lan0 is still on the bridge")
+	}
+	must(t, b.Close())
+	assertReleased(t, "lan1", true)
+}
+
+func TestABridgeKilledBeforeItsMarkerIsTakenOver(t *testing.T) {
+	inNamespace(t)
+	addLAN(t, "lan0")
+	half := netlink.NewLinkAttrs()
+	half.Name = "lbbr0"
+	must(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: half}))
+	b, err := CreateBridge(bridgeConfig(openTAP(t), "lan0"))
+	must(t, err)
+	must(t, b.Close())
+	assertReleased(t, "lan0", true)
+}
+
+func TestOverlapsRoute(t *testing.T) {
+	inNamespace(t)
+	addLAN(t, "lan0")
+	addAddr(t, "lan0", "10.9.4.2/24")
+	addLAN(t, "wan0")
+	addAddr(t, "wan0", "192.0.2.2/24")
+	wan := linkNamed(t, "wan0").Attrs().Index
+	for _, dst := range []string{"0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1"} {
+		d, err := netlink.ParseIPNet(dst)
+		must(t, err)
+		must(t, netlink.RouteAdd(&netlink.Route{Dst: d, Gw: []byte{192, 0, 2, 1}, LinkIndex: wan}))
+	}
+	elsewhere, err := netlink.ParseIPNet("10.77.0.0/16")
+	must(t, err)
+	must(t, netlink.RouteAdd(&netlink.Route{Dst: elsewhere, Gw: []byte{192, 0, 2, 1}, LinkIndex: wan, Table: 77}))
+
+	for _, c := range []struct{ prefix, route, dev string }{
+		{"10.9.0.0/16", "10.9.4.0/24", "lan0"},
+		{"10.9.4.128/25", "10.9.4.0/24", "lan0"},
+		{"10.77.5.0/24", "10.77.0.0/16", "wan0"},
+		{"10.10.0.0/16", "", ""},
+	} {
+		route, dev, err := OverlapsRoute(netip.MustParsePrefix(c.prefix))
+		must(t, err)
+		if (c.route == "") != !route.IsValid() || dev != c.dev || (route.IsValid() && route.String() != c.route) {
+			t.Errorf("%s: %v over %q, want %s over %q", c.prefix, route, dev, c.route, c.dev)
+		}
+	}
+}
+
+func TestLocalAddrsLeavesOutWhatPeersCannotUse(t *testing.T) {
+	inNamespace(t)
+	must(t, netlink.LinkSetUp(linkNamed(t, "lo")))
+	addLAN(t, "lan0")
+	addAddr(t, "lan0", "192.0.2.2/24")
+	addLAN(t, "group0")
+	addAddr(t, "group0", "10.9.1.1/16")
+	addLAN(t, "down0")
+	addAddr(t, "down0", "198.51.100.2/24")
+	must(t, netlink.LinkSetDown(linkNamed(t, "down0")))
+	must(t, AssignAddress(openTAP(t), netip.MustParsePrefix("203.0.113.9/24")))
+	got, err := LocalAddrs(netip.MustParsePrefix("10.9.0.0/16"))
+	must(t, err)
+	if len(got) != 1 || got[0] != netip.MustParseAddr("192.0.2.2") {
+		t.Errorf("got %v", got)
+	}
+}
+
+func FuzzMarkerComesBackAsWritten(f *testing.F) {
+	f.Add("landbridge:abc port=eth1 down nf=1")
+	f.Add("landbridge:")
+	f.Add("landbridge:x port= nf= down down")
+	f.Fuzz(func(t *testing.T, alias string) {
+		m, ok := parseMarker(alias)
+		if !ok {
+			return
+		}
+		again, ok := parseMarker(m.String())
+		if !ok || again != m {
+			t.Errorf("%q read as %+v, then as %+v", alias, m, again)
+		}
+	})
+}

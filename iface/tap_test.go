@@ -1,0 +1,232 @@
+package iface
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// rawSocket sends and receives whole frames on a device, as a host's driver would.
+func rawSocket(t *testing.T, index int) int {
+	t.Helper()
+	proto := uint16(unix.ETH_P_ALL<<8 | unix.ETH_P_ALL>>8)
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, int(proto))
+	must(t, err)
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: proto, Ifindex: index}))
+	must(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}))
+	return fd
+}
+
+// testFrame is an Ethernet frame of an unassigned type (IEEE 802 local experimental).
+func testFrame(dst net.HardwareAddr, tag byte) []byte {
+	f := append(append(append([]byte{}, dst...), 0x02, 0xcc, 0, 0, 0, 3), 0x88, 0xb5)
+	return append(f, bytes.Repeat([]byte{tag}, 60)...)
+}
+
+func buffers(n int) ([][]byte, []int) {
+	bufs := make([][]byte, n)
+	for i := range bufs {
+		bufs[i] = make([]byte, 2048)
+	}
+	return bufs, make([]int, n)
+}
+
+// readFrames collects n frames of testFrame's type.
+func readFrames(t *testing.T, tap *TAP, n int) [][]byte {
+	t.Helper()
+	must(t, tap.SetReadDeadline(time.Now().Add(5*time.Second)))
+	bufs, sizes := buffers(16)
+	var got [][]byte
+	for len(got) < n {
+		k, err := tap.ReadBatch(bufs, sizes)
+		if err != nil {
+			t.Fatalf("after %d of %d frames: %v", len(got), n, err)
+		}
+		for i := range k {
+			if f := bufs[i][:sizes[i]]; len(f) > 14 && f[12] == 0x88 && f[13] == 0xb5 {
+				got = append(got, bytes.Clone(f))
+			}
+		}
+	}
+	return got
+}
+
+func TestTAPIsMadeAsAskedAndGoesWithClose(t *testing.T) {
+	inNamespace(t)
+	tap, err := OpenTAP("", TAPOptions{MAC: testMAC, MTU: 1376, Owner: "test"})
+	must(t, err)
+	a := linkNamed(t, "lb0").Attrs()
+	if a.Index != tap.Index() || tap.Name() != "lb0" || !bytes.Equal(a.HardwareAddr, testMAC) ||
+		!bytes.Equal(tap.MAC(), testMAC) || a.MTU != 1376 || a.Alias != "landbridge:test" || a.Flags&net.FlagUp == 0 {
+		t.Errorf("got %+v", a)
+	}
+	if b, err := os.ReadFile("/proc/sys/net/ipv6/conf/lb0/disable_ipv6"); err == nil && string(b) != "1\n" {
+		t.Errorf("IPv6 is on: %q", b)
+	}
+	second := openTAP(t)
+	if second.Name() != "lb1" {
+		t.Errorf("second TAP is %s", second.Name())
+	}
+	if _, err := OpenTAP("lb1", TAPOptions{Owner: "test"}); !errors.Is(err, ErrNameTaken) {
+		t.Errorf("taken name: %v", err)
+	}
+	must(t, tap.Close())
+	must(t, tap.Close())
+	if exists("lb0") {
+		t.Error("TAP outlived Close")
+	}
+}
+
+func TestTAPCarriesBatchesBothWays(t *testing.T) {
+	inNamespace(t)
+	tap := openTAP(t)
+	fd := rawSocket(t, tap.Index())
+	for i := range 40 {
+		must(t, unix.Send(fd, testFrame(gatewayMAC, byte(i)), 0))
+	}
+	for i, f := range readFrames(t, tap, 40) {
+		if !bytes.Equal(f, testFrame(gatewayMAC, byte(i))) {
+			t.Fatalf("frame %d came as % x", i, f)
+		}
+	}
+	batch := [][]byte{testFrame(testMAC, 1), testFrame(testMAC, 2), testFrame(testMAC, 3)}
+	must(t, tap.WriteBatch(batch))
+	buf := make([]byte, 2048)
+	for seen := 0; seen < len(batch); {
+		n, from, err := unix.Recvfrom(fd, buf, 0)
+		must(t, err)
+		if ll := from.(*unix.SockaddrLinklayer); ll.Pkttype == unix.PACKET_OUTGOING {
+			continue // our own sends, looped back
+		}
+		if !bytes.Equal(buf[:n], batch[seen]) {
+			t.Fatalf("frame %d arrived as % x", seen, buf[:n])
+		}
+		seen++
+	}
+}
+
+func TestCloseAndDeadlineEndABlockedRead(t *testing.T) {
+	inNamespace(t)
+	tap := openTAP(t)
+	bufs, sizes := buffers(1)
+	result := make(chan error)
+	go func() {
+		for {
+			_, err := tap.ReadBatch(bufs, sizes)
+			if err == nil {
+				continue
+			}
+			result <- err
+			if errors.Is(err, os.ErrClosed) {
+				return
+			}
+			_ = tap.SetReadDeadline(time.Time{})
+			result <- nil
+		}
+	}()
+	must(t, tap.SetReadDeadline(time.Unix(1, 0)))
+	if err := <-result; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("deadline gave %v", err)
+	}
+	<-result
+	must(t, tap.Close())
+	if err := <-result; !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Close gave %v", err)
+	}
+	if err := tap.WriteBatch([][]byte{testFrame(testMAC, 1)}); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("write after Close gave %v", err)
+	}
+}
+
+func TestOneRefusedFrameDoesNotHoldUpTheRest(t *testing.T) {
+	inNamespace(t)
+	tap := openTAP(t)
+	fd := rawSocket(t, tap.Index())
+	err := tap.WriteBatch([][]byte{{1, 2, 3}, testFrame(testMAC, 7)})
+	var refused *WriteError
+	if !errors.As(err, &refused) || refused.Failed != 1 {
+		t.Errorf("got %v", err)
+	}
+	buf := make([]byte, 2048)
+	n, _, err := unix.Recvfrom(fd, buf, 0)
+	must(t, err)
+	if !bytes.Equal(buf[:n], testFrame(testMAC, 7)) {
+		t.Errorf("arrived: % x", buf[:n])
+	}
+}
+
+func TestBatchIOAllocatesNothing(t *testing.T) {
+	inNamespace(t)
+	tap := openTAP(t)
+	fd := rawSocket(t, tap.Index())
+	frames := [][]byte{testFrame(testMAC, 1), testFrame(testMAC, 2)}
+	bufs, sizes := buffers(4)
+	request := testFrame(gatewayMAC, 1)
+	allocs := testing.AllocsPerRun(200, func() {
+		if err := tap.WriteBatch(frames); err != nil {
+			t.Error(err)
+		}
+		if err := unix.Send(fd, request, 0); err != nil {
+			t.Error(err)
+		}
+		if _, err := tap.ReadBatch(bufs, sizes); err != nil {
+			t.Error(err)
+		}
+	})
+	if allocs > 0 {
+		t.Errorf("%v allocations a round", allocs)
+	}
+}
+
+func TestAssignAddressReplacesTheFormerOne(t *testing.T) {
+	inNamespace(t)
+	tap := openTAP(t)
+	must(t, AssignAddress(tap, netip.MustParsePrefix("10.9.3.7/16")))
+	must(t, AssignAddress(tap, netip.MustParsePrefix("10.9.3.8/16")))
+	must(t, AssignAddress(tap, netip.MustParsePrefix("10.9.3.8/16")))
+	addrs, err := netlink.AddrList(linkNamed(t, tap.Name()), netlink.FAMILY_ALL)
+	must(t, err)
+	if len(addrs) != 1 || addrs[0].IPNet.String() != "10.9.3.8/16" {
+		t.Errorf("addresses: %v", addrs)
+	}
+	routes, err := netlink.RouteList(linkNamed(t, tap.Name()), netlink.FAMILY_V4)
+	must(t, err)
+	if len(routes) != 1 || routes[0].Dst.String() != "10.9.0.0/16" {
+		t.Errorf("routes: %v", routes)
+	}
+}
+
+func TestMissingPrivilegeNamesTheCapability(t *testing.T) {
+	err := explain("bridge eth1", unix.EPERM)
+	var missing *CapabilityError
+	if !errors.As(err, &missing) || missing.Capability != "CAP_NET_ADMIN" {
+		t.Errorf("EPERM became %v", err)
+	}
+}
+
+func TestOpenTAPWithoutTheCapabilitySaysSo(t *testing.T) {
+	inNamespace(t)
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var caps [2]unix.CapUserData
+	must(t, unix.Capget(&hdr, &caps[0]))
+	full := caps
+	caps[0].Effective &^= 1 << unix.CAP_NET_ADMIN
+	must(t, unix.Capset(&hdr, &caps[0]))
+	_, err := OpenTAP("", TAPOptions{Owner: "test"})
+	must(t, unix.Capset(&hdr, &full[0]))
+	var missing *CapabilityError
+	if !errors.As(err, &missing) || missing.Capability != "CAP_NET_ADMIN" {
+		t.Errorf("got %v", err)
+	}
+	if exists("lb0") {
+		t.Error("a TAP was made")
+	}
+}

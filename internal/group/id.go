@@ -1,6 +1,7 @@
 package group
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
@@ -32,6 +33,30 @@ func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
 // Short returns the first eight hexadecimal digits, for logs and tables.
 func (id ID) Short() string { return hex.EncodeToString(id[:4]) }
+
+// MarshalBinary returns the 32 bytes; CBOR keeps IDs that way.
+func (id ID) MarshalBinary() ([]byte, error) { return id[:], nil }
+
+// UnmarshalBinary accepts exactly 32 bytes.
+func (id *ID) UnmarshalBinary(b []byte) error { return exactly(id[:], b, "group ID") }
+
+// MarshalText returns String, for JSON.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText is ParseID.
+func (id *ID) UnmarshalText(b []byte) (err error) {
+	*id, err = ParseID(string(b))
+	return err
+}
+
+// exactly copies b, which must be as long as dst.
+func exactly(dst, b []byte, what string) error {
+	if len(b) != len(dst) {
+		return fmt.Errorf("%s of %d bytes, want %d", what, len(b), len(dst))
+	}
+	copy(dst, b)
+	return nil
+}
 
 // MemberID names a node: its raw Ed25519 public key. People see it as the libp2p
 // peer ID of that key, so that one node has one name everywhere.
@@ -94,3 +119,21 @@ func (m MemberID) Short() string {
 	s := m.String()
 	return s[max(0, len(s)-8):]
 }
+
+// MarshalBinary returns the 32 bytes; CBOR keeps IDs that way.
+func (m MemberID) MarshalBinary() ([]byte, error) { return m[:], nil }
+
+// UnmarshalBinary accepts exactly 32 bytes.
+func (m *MemberID) UnmarshalBinary(b []byte) error { return exactly(m[:], b, "member ID") }
+
+// MarshalText returns String, for JSON.
+func (m MemberID) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText is ParseMemberID.
+func (m *MemberID) UnmarshalText(b []byte) (err error) {
+	*m, err = ParseMemberID(string(b))
+	return err
+}
+
+// Compare orders members by their bytes.
+func (m MemberID) Compare(other MemberID) int { return bytes.Compare(m[:], other[:]) }

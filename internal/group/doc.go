@@ -1,0 +1,94 @@
+// Package group says who belongs to a group: its CA, member certificates,
+// invitations, and the signed descriptor with the numbered roster.
+//
+// It is for deciding, on any node, whether a key is a member's, and who the members
+// were at a version. It does no network input or output: bytes come in and go out. It
+// doesn't find peers (overlay), and doesn't say who holds which address (registry).
+//
+// The types:
+//
+//   - ID and MemberID name a group and a node: hash of the CA's key, and node key.
+//   - Params are what the creator chose; with them goes the arithmetic of blocks.
+//   - Descriptor is the CA's word about the group: Params and roster, at a version.
+//     SignedDescriptor is how it travels; ParseDescriptor verifies it.
+//   - Authority is the creator at work: Invite, Admit, Renew, Remove.
+//   - Invitation is what a newcomer is given: a token of one line.
+//   - Membership is a node's standing: its certificate, the newest descriptor it
+//     knows, the certificates others have shown, signatures.
+//
+// # The way in
+//
+//	authority                                    newcomer
+//	Invite ──── token, by any safe way ────────▶ ParseInvitation, Check
+//	         ◀── overlay stream, both keys proved ── NewJoinRequest.Marshal
+//	Serve: secret right? unused? in time?
+//	  one transaction: invitation used,
+//	  roster one version on, signed
+//	  ──── certificate, descriptor ────────────▶ ParseJoinReply, SaveJoin
+//	Subscribe ──▶ DHT, gossip ─────────────────▶ all: Membership.Update
+//
+// Renewal is the same with NewRenewRequest and Membership.Renewed, at two thirds of a
+// certificate's life (RenewalDue).
+//
+// # Trust
+//
+// The group's ID is the SHA-256 of the CA's Ed25519 key, so whoever knows the ID can
+// verify the CA's certificate, the descriptor, and every member's certificate. A
+// member takes part (Authorized) while it is in the newest roster known and has shown
+// a certificate that is good now; removal works as soon as the new roster arrives,
+// and the certificate's end bounds how long a node that hears nothing goes on.
+// Descriptors form one history: a member takes only versions that continue the one it
+// knows (ErrForked), and never goes back.
+//
+// # Certificates
+//
+// X.509, Ed25519. The CA's is self-signed, pathlen 0, URI SAN landbridge://GROUP. A
+// member's names its node by the URI SAN landbridge://GROUP/MEMBER (64 hexadecimal
+// digits, libp2p peer ID), client and server authentication, 90 days.
+//
+// # Signatures
+//
+// Each begins with words of its own, so that none can be taken for another:
+//
+//	descriptor (CA key)  "landbridge descriptor 1" 00, body
+//	member (node key)    "landbridge signature 1" 00, length of domain (uvarint), domain, group ID (32), message
+//
+// # Descriptor
+//
+// CBOR (RFC 8949), deterministic; at most 640 KiB. Times are seconds.
+//
+//	{1: body (byte string), 2: signature (64 bytes)}
+//
+//	body: { 0: format = 1       5: zone           10: authority (32 bytes)
+//	        1: group (32 bytes) 6: lease time     11: CA certificate (DER)
+//	        2: version          7: hold time      12: [[member (32 bytes), name, added, removed], …]
+//	        3: name             8: MTU
+//	        4: prefix (4 bytes of address, 1 of length)
+//	        9: block bits }
+//
+// # Invitation
+//
+// "lb1" and, in base32 (RFC 4648, lower case, no padding):
+//
+//	 0                                32                               64
+//	+--------------------------------+--------------------------------+----------------+
+//	| group ID                       | authority's member ID          | secret (16)    |
+//	+--------------------------------+--------------------------------+----------------+
+//	| end, Unix seconds (4, big-endian) | addresses: length (1), multiaddr …            |
+//	+-----------------------------------+-----------------------------------------------+
+//	| first 4 bytes of SHA-256("landbridge invitation 1" 00, all before)                |
+//	+-----------------------------------------------------------------------------------+
+//
+// An address that doesn't end in /p2p/ID is the authority's. With one IPv4 address a
+// token has 163 characters.
+//
+// # Join messages
+//
+// CBOR maps; request at most 1 KiB, reply at most MaxReplySize.
+//
+//	request  {1: kind (1 join, 2 renew), 2: group, 3: secret (16 bytes, join), 4: name (join)}
+//	reply    {0: refusal (0 or absent: yes), 1: signed descriptor, 2: certificate (DER)}
+//
+// Refusals: 1 used, 2 expired, 3 unknown invitation, 4 other group, 5 removed, 6 not a
+// member, 7 group full, 8 not the authority.
+package group

@@ -1,0 +1,45 @@
+// Package dhcp is the DHCP server of a segment (RFC 2131, RFC 2132): UDP payload in,
+// UDP payload out.
+//
+// The server owns no socket and no address. The router hands [Server.Handle] what a
+// host sent to UDP port 67 and writes the reply, if there is one, back to the
+// segment, from the service address, port 67, to port 68. Which address a client
+// gets is the [Leaser]'s business (the registry's, behind an adapter), and whether
+// somebody uses it already is the [Prober]'s (arp's).
+//
+// A message goes through a chain of small functions, the links in server.go, each of
+// which looks at the exchange (the request and what has been decided so far), adds
+// to it, or ends it:
+//
+//	relayed       a relay agent's message: dropped
+//	hardware      Ethernet only, and chaddr must be the frame's source
+//	addressee     a request for another server: dropped
+//	discover      OFFER: the client's address, probed before a stranger gets it
+//	request       ACK or NAK: SELECTING, INIT-REBOOT, RENEWING, REBINDING
+//	inform        ACK without a lease
+//	release       no reply
+//	decline       no reply
+//	leaseTimes    options 51, 58, 59
+//	parameters    what option 55 asks for, in its order
+//	identifier    option 61 comes back (RFC 6842)
+//	destination   broadcast or unicast (RFC 2131 section 4.1)
+//
+// When the server says NAK (RFC 2131 section 4.3.2). It is the authority for the
+// group's prefix on its segment:
+//
+//	state                     address                          answer
+//	SELECTING, us chosen      the Leaser refuses it            NAK
+//	INIT-REBOOT               outside the prefix, or refused   NAK: the client came from another network
+//	RENEWING, REBINDING       outside the prefix               silence: another server's client
+//	RENEWING, REBINDING       refused                          NAK
+//	any                       the Leaser can't tell now        silence: the client asks again, or another server
+//
+// Refused means [ErrTaken], [ErrNotOurs] or [ErrNoAddress]; any other error of the
+// Leaser is "can't tell now".
+//
+// A client is who it says by option 61, else htype and MAC, which is what option 61
+// says for most clients: so a machine that boots with and without it stays one.
+//
+// Not here: relay agents, rapid commit, reservations, classless routes, DHCPv6. There
+// is no router option: the group is one flat network and no way out of it.
+package dhcp

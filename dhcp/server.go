@@ -1,0 +1,186 @@
+package dhcp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/insomniacslk/dhcp/rfc1035label"
+
+	"landbridge/internal/frame"
+)
+
+// Config is what a Server needs.
+type Config struct {
+	Prefix      netip.Prefix // the group's, IPv4
+	ServiceAddr netip.Addr   // server identifier and DNS server
+	LeaseTime   time.Duration
+	Zone        string   // domain name, option 15; without a dot at its end
+	Search      []string // option 119; empty means Zone alone
+	MTU         int      // option 26, in bytes; 0 leaves it out
+
+	Leaser Leaser
+	Prober Prober // nil: offers aren't probed
+
+	Log *slog.Logger     // nil: silent
+	Now func() time.Time // nil: time.Now
+}
+
+// Server answers the DHCP clients of one segment. It is safe for concurrent use.
+type Server struct {
+	config    Config
+	broadcast netip.Addr // the prefix's last address
+	answers   map[uint8][]byte
+	links     []link
+	offers    offers
+}
+
+// exchange is a request and what has been decided about its answer.
+type exchange struct {
+	req      *dhcpv4.DHCPv4
+	kind     dhcpv4.MessageType
+	client   Client
+	source   frame.MAC // of the frame
+	received time.Time
+
+	answer   dhcpv4.MessageType // MessageTypeNone until it is decided
+	yiaddr   netip.Addr         // zero in NAK and in the ACK of an INFORM
+	lifetime time.Duration      // 0 without a lease
+	options  []option           // behind message type and server identifier
+	dst      netip.Addr
+	dstMAC   frame.MAC
+}
+
+// link is a step of the chain. An error ends the exchange without a reply.
+type link func(ctx context.Context, x *exchange) error
+
+// minMTU is the least that option 26 can say (RFC 2132 section 5.1).
+const minMTU = 68
+
+// errNoReply ends an exchange that went well and has no reply.
+var errNoReply = errors.New("dhcp: no reply")
+
+// NewServer returns a Server for this configuration; when the group's parameters
+// change, make a new one.
+func NewServer(c Config) *Server {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	c.Prefix = c.Prefix.Masked()
+	c.Zone = strings.TrimSuffix(c.Zone, ".")
+	s := &Server{config: c, broadcast: lastAddr(c.Prefix), offers: newOffers()}
+	s.answers = s.parameterValues()
+	s.links = []link{
+		s.relayed, s.hardware, s.addressee,
+		s.discover, s.request, s.inform, s.release, s.decline,
+		s.leaseTimes, s.parameters, s.identifier, s.destination,
+	}
+	return s
+}
+
+// parameterValues returns the options that clients may ask for.
+func (s *Server) parameterValues() map[uint8][]byte {
+	c := s.config
+	mask := ^uint32(0) << (32 - c.Prefix.Bits())
+	values := map[uint8][]byte{
+		dhcpv4.OptionSubnetMask.Code():       uint32Value(mask),
+		dhcpv4.OptionDomainNameServer.Code(): addrValue(c.ServiceAddr),
+		dhcpv4.OptionBroadcastAddress.Code(): addrValue(s.broadcast),
+	}
+	if c.MTU >= minMTU {
+		values[dhcpv4.OptionInterfaceMTU.Code()] = uint16Value(uint16(min(c.MTU, 0xffff)))
+	}
+	if c.Zone == "" {
+		return values
+	}
+	values[dhcpv4.OptionDomainName.Code()] = []byte(c.Zone)
+	search := rfc1035label.NewLabels()
+	for _, domain := range c.Search {
+		search.Labels = append(search.Labels, strings.TrimSuffix(domain, "."))
+	}
+	if len(search.Labels) == 0 {
+		search.Labels = []string{c.Zone}
+	}
+	values[dhcpv4.OptionDNSDomainSearchList.Code()] = search.ToBytes()
+	return values
+}
+
+// Handle answers one UDP payload that arrived on port 67 in a frame from source. ok
+// says whether there is a reply. err says why there is none, for counting (one of the
+// errors of this package, or the Leaser's or Prober's); it is nil where none is due.
+//
+// A DISCOVER of a client without a lease takes as long as the probe of its address,
+// within ctx; others as long as the Leaser. req isn't kept.
+func (s *Server) Handle(ctx context.Context, req []byte, source frame.MAC) (reply Reply, ok bool, err error) {
+	m, err := parse(req)
+	if err != nil {
+		return Reply{}, false, err
+	}
+	if req[offsetHlen] != 6 || m.HWType != htypeEthernet {
+		return Reply{}, false, ErrHardware
+	}
+	x := &exchange{req: m, kind: m.MessageType(), client: clientOf(m), source: source, received: s.config.Now()}
+	for _, l := range s.links {
+		if err := l(ctx, x); err != nil {
+			if errors.Is(err, errNoReply) {
+				err = nil
+			}
+			return Reply{}, false, err
+		}
+	}
+	return Reply{Payload: s.encode(x), Dst: x.dst, DstMAC: x.dstMAC}, true, nil
+}
+
+// clientOf says who sent m. An option 61 of less than two bytes is no identifier
+// (RFC 2132 section 9.14), nor one of more than 255, put together from several.
+func clientOf(m *dhcpv4.DHCPv4) Client {
+	id := m.Options.Get(dhcpv4.OptionClientIdentifier)
+	if len(id) < 2 || len(id) > 255 {
+		id = append([]byte{htypeEthernet}, m.ClientHWAddr...)
+	}
+	return Client{ID: id, MAC: m.ClientHWAddr, Name: hostName(m)}
+}
+
+// encode builds the reply's payload (RFC 2131 table 3).
+func (s *Server) encode(x *exchange) []byte {
+	header := &dhcpv4.DHCPv4{
+		OpCode:        dhcpv4.OpcodeBootReply,
+		HWType:        x.req.HWType,
+		TransactionID: x.req.TransactionID,
+		Flags:         x.req.Flags & 0x8000,
+		ClientHWAddr:  x.req.ClientHWAddr,
+	}
+	if x.answer == dhcpv4.MessageTypeAck {
+		header.ClientIPAddr = x.req.ClientIPAddr
+	}
+	if x.yiaddr.IsValid() {
+		header.YourIPAddr = x.yiaddr.AsSlice()
+	}
+	options := append([]option{
+		{dhcpv4.OptionDHCPMessageType, []byte{byte(x.answer)}},
+		{dhcpv4.OptionServerIdentifier, addrValue(s.config.ServiceAddr)},
+	}, x.options...)
+	return encode(header, options, maxReply(x.req))
+}
+
+// leasable reports whether addr is an address that a client can have here.
+func (s *Server) leasable(addr netip.Addr) bool {
+	p := s.config.Prefix
+	return p.Contains(addr) && addr != p.Addr() && addr != s.broadcast && addr != s.config.ServiceAddr
+}
+
+// lastAddr returns the last address of an IPv4 prefix, the directed broadcast.
+func lastAddr(p netip.Prefix) netip.Addr {
+	a := p.Masked().Addr().As4()
+	for bit := p.Bits(); bit < 32; bit++ {
+		a[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return netip.AddrFrom4(a)
+}

@@ -154,14 +154,32 @@ func (db *DB) Update(fn func(*Tx) error) error {
 // Backup writes a consistent copy of the file, as of now, to w, while the DB stays
 // in use. The copy holds private keys, too.
 func (db *DB) Backup(w io.Writer) error {
+	kept := &errorKeeper{w: w}
 	err := db.View(func(tx *Tx) error {
-		_, err := tx.bolt.WriteTo(w)
+		_, err := tx.bolt.WriteTo(kept)
 		return err
 	})
+	if kept.err != nil {
+		err = kept.err // bbolt hands on its text only
+	}
 	if err != nil {
 		return fmt.Errorf("backup of %s: %w", db.path, err)
 	}
 	return nil
+}
+
+// errorKeeper remembers why a write failed.
+type errorKeeper struct {
+	w   io.Writer
+	err error
+}
+
+func (k *errorKeeper) Write(b []byte) (int, error) {
+	n, err := k.w.Write(b)
+	if err != nil {
+		k.err = err
+	}
+	return n, err
 }
 
 // plain gives bbolt's errors that a caller may meet our names.

@@ -6,10 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"runtime/debug"
+	"syscall"
 
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
 )
+
+var errNotRegular = errors.New("not a regular file")
 
 // openBolt opens the file with bbolt. A damaged file can make bbolt panic, or fault
 // on its memory map where the file is shorter than it claims; both become ErrDamaged
@@ -21,7 +24,8 @@ func openBolt(path string) (db *bbolt.DB, err error) {
 		if fault := recover(); fault != nil {
 			db, err = nil, fmt.Errorf("%w (%v)", ErrDamaged, fault)
 			if file != nil {
-				err = errors.Join(err, file.Close())
+				// The leaked memory map would keep the lock beyond Close.
+				err = errors.Join(err, syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
 			}
 		}
 	}()
@@ -35,16 +39,18 @@ func openBolt(path string) (db *bbolt.DB, err error) {
 			return file, err
 		},
 	})
+	var system *fs.PathError
+	var errno syscall.Errno
 	switch {
+	case err == nil:
+		return db, checkLength(db, file)
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, ErrInUse
-	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum),
-		errors.Is(err, bbolterrors.ErrVersionMismatch), errors.Is(err, bbolterrors.ErrInvalidMapping):
-		return nil, ErrDamaged
-	case err != nil:
+	case errors.As(err, &system), errors.As(err, &errno), errors.Is(err, errNotRegular):
 		return nil, err
+	default:
+		return nil, fmt.Errorf("%w (%v)", ErrDamaged, err)
 	}
-	return db, checkLength(db, file)
 }
 
 // openPrivate opens the file, and takes it away from other users where it was
@@ -59,7 +65,7 @@ func openPrivate(path string, flag int, mode fs.FileMode) (*os.File, error) {
 		err = file.Chmod(fileMode)
 	}
 	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("not a regular file")
+		err = errNotRegular
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())

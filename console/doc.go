@@ -1,2 +1,36 @@
-// Package console serves the appliance's REST API.
+// Package console serves the appliance's REST API: on a Unix socket in the state
+// directory, for the command line.
+//
+// It is for carrying questions and orders from a person's program to the appliance, and
+// for saying in words what is wrong with them. It is not for deciding anything about the
+// network: all it knows comes from the Appliance interface, which it declares and which
+// package appliance implements. Nothing but package appliance imports it; clients use
+// the generated package console/api.
+//
+//	Listen      takes the socket, replacing one that a killed daemon left
+//	New         makes a Server of an Appliance
+//	Server      routes, decodes, checks the document's bounds, sorts and pages lists
+//	Error       an error marked with what it means for who asked; becomes a problem
+//
+// The way of a request: the listener admits at most 64 connections; net/http bounds
+// header and times; the echo middleware bounds body (64 KiB) and duration and turns
+// panics into problems; the generated routes decode parameters and body (unknown fields
+// are refused); handlers.go checks bounds and calls the Appliance; the generated strict
+// server encodes the answer, whole, before the first byte is sent.
+//
+// Every answer that isn't a success is an RFC 9457 problem:
+//
+//	400  the request can't be read (JSON, types, unknown fields, parameters)
+//	404  no such path, or no such thing
+//	405  no such method there
+//	409  the present state doesn't allow it
+//	413  the body is larger than 64 KiB
+//	415  the body is not application/json
+//	422  a field has a value that can't be used
+//	500  a fault of the appliance
+//	503  the network can't do it now
+//
+// The socket's mode is 0600: who can open it is the appliance's user or root, and may do
+// everything. The core never waits for the console: handlers run on their own
+// goroutines, and methods of Appliance return from memory or from the store.
 package console

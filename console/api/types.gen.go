@@ -504,7 +504,7 @@ type ListLeasesParams struct {
 	Group string `form:"group,omitempty" json:"group,omitempty,omitzero"`
 
 	// Limit The most leases to return.
-	Limit int `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `next` of the page before.
 	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`

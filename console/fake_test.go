@@ -1,0 +1,130 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"landbridge/console/api"
+)
+
+// fake is an Appliance whose answers a test sets.
+type fake struct {
+	mu     sync.Mutex
+	err    error // what every method returns, if set
+	panics bool
+	block  chan struct{} // if set, Join waits for it or its context
+
+	entered chan struct{} // if block is set, Join says here that it waits
+
+	status   api.Status
+	peers    []api.Peer
+	leases   []api.Lease
+	blocks   []api.Block
+	counters []api.Counter
+	groups   []api.Group
+
+	created []api.GroupCreate
+	invited []api.InvitationCreate
+	joined  []api.JoinRequest
+}
+
+func (f *fake) answer() error {
+	if f.panics {
+		panic("the fake was told to")
+	}
+	return f.err
+}
+
+func (f *fake) Status(context.Context) (api.Status, error) { return f.status, f.answer() }
+func (f *fake) Peers(context.Context) ([]api.Peer, error) {
+	return slices.Clone(f.peers), f.answer()
+}
+func (f *fake) Leases(context.Context) (iter.Seq[api.Lease], error) {
+	return slices.Values(f.leases), f.answer()
+}
+func (f *fake) Blocks(context.Context) ([]api.Block, error) {
+	return slices.Clone(f.blocks), f.answer()
+}
+func (f *fake) Counters(context.Context) ([]api.Counter, error) {
+	return slices.Clone(f.counters), f.answer()
+}
+func (f *fake) Groups(context.Context) ([]api.Group, error) {
+	return slices.Clone(f.groups), f.answer()
+}
+
+func (f *fake) CreateGroup(_ context.Context, req api.GroupCreate) (api.Group, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.created = append(f.created, req)
+	return api.Group{ID: "aa", Name: req.Name, Prefix: netip.MustParsePrefix("10.9.0.0/16")}, f.answer()
+}
+
+func (f *fake) Invite(_ context.Context, group string, req api.InvitationCreate) (api.Invitation, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.invited = append(f.invited, req)
+	return api.Invitation{Token: "lb1", Group: group}, f.answer()
+}
+
+func (f *fake) Join(ctx context.Context, req api.JoinRequest) (api.Group, error) {
+	f.mu.Lock()
+	f.joined = append(f.joined, req)
+	f.mu.Unlock()
+	if f.block != nil {
+		f.entered <- struct{}{}
+		select {
+		case <-f.block:
+		case <-ctx.Done():
+			return api.Group{}, ctx.Err()
+		}
+	}
+	return api.Group{ID: "aa", Name: "office"}, f.answer()
+}
+
+// serve runs a server of f on a real socket until the test ends, and returns a client.
+func serve(t *testing.T, f *fake) *api.Local {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), api.SocketName)
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- New(f, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	client, err := api.Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// someLeases returns n leases of a group at consecutive addresses.
+func someLeases(group string, n int) []api.Lease {
+	leases := make([]api.Lease, n)
+	addr := netip.MustParseAddr("10.9.0.2")
+	for i := range leases {
+		leases[i] = api.Lease{
+			Group: group, Address: addr, Name: fmt.Sprintf("host-%d", i), ClientID: fmt.Sprintf("01020304%04x", i),
+			MAC: fmt.Sprintf("02:00:00:00:%02x:%02x", i>>8&0xff, i&0xff), MemberID: "12D3", MemberName: "site-a",
+			Start: time.Unix(1_800_000_000, 0).UTC(), End: time.Unix(1_800_003_600, 0).UTC(),
+		}
+		addr = addr.Next()
+	}
+	return leases
+}

@@ -1,0 +1,265 @@
+package console
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"landbridge/console/api"
+)
+
+// handlers implements the generated strict server over an Appliance.
+type handlers struct {
+	appliance Appliance
+}
+
+var _ api.StrictServerInterface = (*handlers)(nil)
+
+// GetStatus tells how the appliance is.
+func (h *handlers) GetStatus(ctx context.Context, _ api.GetStatusRequestObject) (api.GetStatusResponseObject, error) {
+	st, err := h.appliance.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// A list that the document requires is [] where it is empty, never null.
+	st.Listen = orEmpty(st.Listen)
+	st.Addresses = orEmpty(st.Addresses)
+	st.Observed = orEmpty(st.Observed)
+	st.Groups = orEmpty(st.Groups)
+	st.Health = orEmpty(st.Health)
+	slices.SortStableFunc(st.Health, func(a, b api.HealthItem) int {
+		return cmp.Or(cmp.Compare(severity(a.Level), severity(b.Level)), b.Since.Compare(a.Since))
+	})
+	return api.GetStatus200JSONResponse(st), nil
+}
+
+// severity orders health levels, the worst first.
+func severity(l api.HealthLevel) int {
+	if l == api.HealthLevelError {
+		return 0
+	}
+	return 1
+}
+
+// ListCounters lists the counters by component and name.
+func (h *handlers) ListCounters(ctx context.Context, _ api.ListCountersRequestObject) (api.ListCountersResponseObject, error) {
+	items, err := h.appliance.Counters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(items, func(a, b api.Counter) int {
+		return cmp.Or(strings.Compare(a.Component, b.Component), strings.Compare(a.Name, b.Name))
+	})
+	return api.ListCounters200JSONResponse{Items: orEmpty(items)}, nil
+}
+
+// GetDocument returns the OpenAPI document.
+func (h *handlers) GetDocument(context.Context, api.GetDocumentRequestObject) (api.GetDocumentResponseObject, error) {
+	doc := api.Document()
+	return api.GetDocument200ApplicationVndOaiOpenapiResponse{
+		Body: bytes.NewReader(doc), ContentLength: int64(len(doc)),
+	}, nil
+}
+
+// ListPeers lists the other members by name.
+func (h *handlers) ListPeers(ctx context.Context, _ api.ListPeersRequestObject) (api.ListPeersResponseObject, error) {
+	items, err := h.appliance.Peers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(items, func(a, b api.Peer) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.MemberID, b.MemberID))
+	})
+	return api.ListPeers200JSONResponse{Items: orEmpty(items)}, nil
+}
+
+// ListLeases returns one page of the leases that match.
+func (h *handlers) ListLeases(ctx context.Context, req api.ListLeasesRequestObject) (api.ListLeasesResponseObject, error) {
+	q, err := h.leaseQuery(ctx, req.Params)
+	if err != nil {
+		return nil, err
+	}
+	leases, err := h.appliance.Leases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return api.ListLeases200JSONResponse(q.page(leases)), nil
+}
+
+// leaseQuery checks the parameters of a listing.
+func (h *handlers) leaseQuery(ctx context.Context, p api.ListLeasesParams) (leaseQuery, error) {
+	var c checker
+	q := leaseQuery{search: strings.ToLower(p.Search), limit: defaultPage}
+	c.length("search", p.Search, 0, 128)
+	c.length("group", p.Group, 0, 128)
+	if p.Limit != nil {
+		q.limit = *p.Limit
+		c.between("limit", int64(q.limit), 1, maxPage)
+	}
+	if p.Cursor != "" {
+		after, err := parseCursor(p.Cursor)
+		if err != nil {
+			c.add("cursor", "want the next of the page before, unchanged")
+		}
+		q.after = &after
+	}
+	if err := c.err(); err != nil {
+		return leaseQuery{}, err
+	}
+	if p.Group != "" {
+		groups, err := h.appliance.Groups(ctx)
+		if err != nil {
+			return leaseQuery{}, err
+		}
+		g, err := api.FindGroup(groups, p.Group)
+		if err != nil {
+			return leaseQuery{}, NotFound(err)
+		}
+		q.group = g.ID
+	}
+	return q, nil
+}
+
+// ListBlocks lists the blocks held here by group and prefix.
+func (h *handlers) ListBlocks(ctx context.Context, _ api.ListBlocksRequestObject) (api.ListBlocksResponseObject, error) {
+	items, err := h.appliance.Blocks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(items, func(a, b api.Block) int {
+		return cmp.Or(strings.Compare(a.Group, b.Group), a.Prefix.Addr().Compare(b.Prefix.Addr()))
+	})
+	return api.ListBlocks200JSONResponse{Items: orEmpty(items)}, nil
+}
+
+// ListGroups lists the groups by name.
+func (h *handlers) ListGroups(ctx context.Context, _ api.ListGroupsRequestObject) (api.ListGroupsResponseObject, error) {
+	items, err := h.appliance.Groups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(items, func(a, b api.Group) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
+	})
+	for i := range items {
+		items[i].Members = orEmpty(items[i].Members)
+	}
+	return api.ListGroups200JSONResponse{Items: orEmpty(items)}, nil
+}
+
+// CreateGroup makes a group.
+func (h *handlers) CreateGroup(ctx context.Context, req api.CreateGroupRequestObject) (api.CreateGroupResponseObject, error) {
+	var c checker
+	c.length("name", req.Body.Name, 1, 63)
+	c.length("prefix", req.Body.Prefix, 1, 43)
+	c.length("zone", req.Body.Zone, 0, 200)
+	c.optionalBetween("leaseSeconds", req.Body.LeaseSeconds, 1, maxSeconds)
+	c.optionalBetween("holdSeconds", req.Body.HoldSeconds, 1, maxSeconds)
+	c.optionalBetween("mtu", int64(req.Body.MTU), 576, 9000)
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	g, err := h.appliance.CreateGroup(ctx, *req.Body)
+	if err != nil {
+		return nil, err
+	}
+	g.Members = orEmpty(g.Members)
+	return api.CreateGroup201JSONResponse(g), nil
+}
+
+// CreateInvitation makes a token.
+func (h *handlers) CreateInvitation(ctx context.Context, req api.CreateInvitationRequestObject) (api.CreateInvitationResponseObject, error) {
+	var c checker
+	c.length("group", req.Group, 1, 128)
+	c.optionalBetween("ttlSeconds", req.Body.TTLSeconds, 60, maxSeconds)
+	if len(req.Body.Addresses) > 16 {
+		c.add("addresses", "want at most 16")
+	}
+	for i, a := range req.Body.Addresses {
+		c.length(fmt.Sprintf("addresses[%d]", i), a, 1, 256)
+	}
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	inv, err := h.appliance.Invite(ctx, req.Group, *req.Body)
+	if err != nil {
+		return nil, err
+	}
+	inv.Addresses = orEmpty(inv.Addresses)
+	return api.CreateInvitation201JSONResponse(inv), nil
+}
+
+// JoinGroup joins a group by a token.
+func (h *handlers) JoinGroup(ctx context.Context, req api.JoinGroupRequestObject) (api.JoinGroupResponseObject, error) {
+	var c checker
+	c.length("token", req.Body.Token, 1, 8192)
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	g, err := h.appliance.Join(ctx, *req.Body)
+	if err != nil {
+		return nil, err
+	}
+	g.Members = orEmpty(g.Members)
+	return api.JoinGroup201JSONResponse(g), nil
+}
+
+func orEmpty[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+// maxSeconds is a year, the longest duration of the document.
+const maxSeconds = 365 * 24 * 3600
+
+// checker gathers what is wrong with the fields of a request. It holds the bounds of the
+// document; what a value means is for the appliance to judge.
+type checker struct {
+	fields []api.FieldError
+}
+
+func (c *checker) add(field, format string, args ...any) {
+	c.fields = append(c.fields, api.FieldError{Field: field, Detail: fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) length(field, v string, least, most int) {
+	switch {
+	case len(v) < least:
+		c.add(field, "must be given")
+	case len(v) > most:
+		c.add(field, "want at most %d characters", most)
+	}
+}
+
+func (c *checker) between(field string, v, least, most int64) {
+	if v < least || v > most {
+		c.add(field, "want %d to %d", least, most)
+	}
+}
+
+// optionalBetween takes 0 for a field that isn't given.
+func (c *checker) optionalBetween(field string, v, least, most int64) {
+	if v != 0 {
+		c.between(field, v, least, most)
+	}
+}
+
+func (c *checker) err() error {
+	if len(c.fields) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	for i, f := range c.fields {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(f.Field + ": " + f.Detail)
+	}
+	return Invalid(errors.New(b.String()), c.fields...)
+}

@@ -36,9 +36,8 @@ type Bridge struct {
 }
 
 // CreateBridge checks the LAN port (see CheckPort for the refusals), then makes the
-// bridge, or takes over one that a killed run of the same owner left with the same
-// port; other leftovers of that owner are undone. If a step fails everything is
-// put back.
+// bridge, or takes over the one that a killed run of the same owner left with the same
+// port. If a step fails everything is put back.
 func CreateBridge(cfg BridgeConfig) (*Bridge, error) {
 	if cfg.Name == "" {
 		cfg.Name = DefaultBridgeName
@@ -61,10 +60,6 @@ func CreateBridge(cfg BridgeConfig) (*Bridge, error) {
 		h.Close()
 		return nil, err
 	}
-	if _, err := recoverLeftovers(h, cfg.Owner, &keep{bridge: cfg.Name, port: cfg.LANPort}); err != nil {
-		h.Close()
-		return nil, err
-	}
 	b := &Bridge{name: cfg.Name, mtu: port.Attrs().MTU, h: h}
 	if err := b.build(cfg, port); err != nil {
 		return nil, errors.Join(err, b.Close())
@@ -74,6 +69,10 @@ func CreateBridge(cfg BridgeConfig) (*Bridge, error) {
 
 // build changes the host's network, step by step; Close undoes any part of it.
 func (b *Bridge) build(cfg BridgeConfig, port netlink.Link) error {
+	port, err := b.leaveOtherBridge(port)
+	if err != nil {
+		return err
+	}
 	bridge, m, err := b.findOrMake(cfg, port)
 	if err != nil {
 		return err
@@ -95,18 +94,36 @@ func (b *Bridge) build(cfg BridgeConfig, port netlink.Link) error {
 	return explain("set the bridge "+b.name+" up", b.h.LinkSetUp(bridge))
 }
 
-// findOrMake returns the bridge with its marker set. A bridge of our name with our
-// marker has passed recoverLeftovers, so it is fit to be taken over.
+// leaveOtherBridge undoes what a killed run left around the port under another name.
+func (b *Bridge) leaveOtherBridge(port netlink.Link) (netlink.Link, error) {
+	a := port.Attrs()
+	if a.MasterIndex == 0 {
+		return port, nil
+	}
+	master, err := b.h.LinkByIndex(a.MasterIndex)
+	if err == nil && master.Attrs().Name == b.name {
+		return port, nil
+	}
+	if err == nil {
+		err = undo(b.h, master)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("release the LAN port %s from the bridge that a former run left: %w", a.Name, err)
+	}
+	return b.h.LinkByIndex(a.Index)
+}
+
+// findOrMake returns the bridge with its marker set: the one that a killed run left
+// around the port, or a new one.
 func (b *Bridge) findOrMake(cfg BridgeConfig, port netlink.Link) (netlink.Link, marker, error) {
 	m := marker{owner: cfg.Owner, port: cfg.LANPort, wasDown: port.Attrs().Flags&net.FlagUp == 0}
 	bridge, err := b.h.LinkByName(b.name)
 	if err == nil {
-		old, marked := parseMarker(bridge.Attrs().Alias)
-		switch {
-		case marked && old.owner == cfg.Owner:
+		if old, marked := parseMarker(bridge.Attrs().Alias); marked && port.Attrs().MasterIndex == bridge.Attrs().Index {
 			b.ours = true
-			return bridge, old, nil
-		case !b.isHalfMade(bridge):
+			return bridge, old, nil // checkPort has seen that it is a dead run's
+		}
+		if !b.isHalfMade(bridge) {
 			return nil, m, fmt.Errorf("%w: %s; choose another bridge name or remove it (ip link del %s)", ErrNameTaken, b.name, b.name)
 		}
 	} else if bridge, err = b.add(port); err != nil {

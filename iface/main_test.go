@@ -72,7 +72,7 @@ func openTAP(t *testing.T) *TAP {
 }
 
 func bridgeConfig(tap *TAP, port string) BridgeConfig {
-	return BridgeConfig{LANPort: port, TAP: tap, GatewayMAC: gatewayMAC, Owner: "test", Log: slog.New(slog.DiscardHandler)}
+	return BridgeConfig{LANPort: port, TAP: tap, GatewayMAC: gatewayMAC, Owner: "test", Log: quiet()}
 }
 
 func linkNamed(t *testing.T, name string) netlink.Link {
@@ -138,3 +138,5 @@ func TestMain(m *testing.M) {
 	fmt.Println("ready")
 	select {}
 }
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -14,7 +14,7 @@ import (
 // CheckPort says whether the named device may become the LAN port of router mode.
 // It changes nothing. A refusal is a *PortError around ErrNoPort, ErrLoopback,
 // ErrOwnDevice, ErrNotEthernet, ErrEnslaved, ErrDefaultRoute or ErrHasAddress. A
-// port on a bridge that owner left behind (see Recover) is fit.
+// port on a bridge that a killed run of owner left behind (see Recover) is fit.
 func CheckPort(name, owner string) error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -75,10 +75,17 @@ func checkMaster(h *netlink.Handle, port netlink.Link, owner string) error {
 	}
 	name := master.Attrs().Name
 	m, marked := parseMarker(master.Attrs().Alias)
-	switch {
-	case marked && m.owner == owner && m.port == a.Name:
-		return nil
-	case marked:
+	if marked && m.owner == owner && m.port == a.Name {
+		ports, err := portsOf(h, a.MasterIndex)
+		if err != nil {
+			return err
+		}
+		if len(ports) == 1 { // its TAP is gone, and so is the run that made it
+			return nil
+		}
+		return refuse(a.Name, ErrEnslaved, "LAN port %s already serves another group of this appliance (bridge %s); name another port", a.Name, name)
+	}
+	if marked {
 		return refuse(a.Name, ErrEnslaved, "LAN port %s is on %s, the bridge of another Landbridge (%s); "+
 			"stop that one, or remove what it left (ip link del %s)", a.Name, name, m.owner, name)
 	}

@@ -3,53 +3,45 @@ package iface
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
 // Recover undoes what a killed run of this owner left: its bridges go, their LAN
-// ports are put back as they were. (A TAP goes with its process.) It returns one
-// sentence for each thing that it put right. Call it at every start, while the lock on the
-// state directory says that no other run of this owner lives; before CreateBridge it isn't
-// needed.
-func Recover(owner string) ([]string, error) {
+// ports are put back as they were, and log hears of each. (A TAP goes with its process.)
+// Bridges of a port in keepPorts stay for CreateBridge to take over, which spares the
+// LAN port the detour. Call it at every start, while the lock on the state directory
+// says that no other run of this owner lives.
+func Recover(owner string, log *slog.Logger, keepPorts ...string) error {
 	if !validOwner(owner) {
-		return nil, fmt.Errorf("owner %q: want a word without spaces", owner)
+		return fmt.Errorf("owner %q: want a word without spaces", owner)
 	}
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, fmt.Errorf("open netlink: %w", err)
+		return fmt.Errorf("open netlink: %w", err)
 	}
 	defer h.Close()
-	return recoverLeftovers(h, owner, nil)
-}
-
-// keep names a leftover that may stay, because the run that starts wants the same.
-type keep struct{ bridge, port string }
-
-func recoverLeftovers(h *netlink.Handle, owner string, k *keep) (done []string, err error) {
 	links, err := dump(h.LinkList)
 	if err != nil {
-		return nil, fmt.Errorf("list devices: %w", err)
+		return fmt.Errorf("list devices: %w", err)
 	}
 	for _, l := range links {
 		a := l.Attrs()
 		m, marked := parseMarker(a.Alias)
-		if !marked || m.owner != owner || l.Type() != "bridge" {
-			continue
-		}
-		if k != nil && a.Name == k.bridge && m.port == k.port {
+		if !marked || m.owner != owner || l.Type() != "bridge" || slices.Contains(keepPorts, m.port) {
 			continue
 		}
 		if e := undo(h, l); e != nil {
 			err = errors.Join(err, fmt.Errorf("remove the bridge %s that a former run left: %w", a.Name, e))
 			continue
 		}
-		done = append(done, fmt.Sprintf("removed the bridge %s that a former run left, and released its LAN port %s", a.Name, m.port))
+		log.Info("removed the bridge that a former run left, and released its LAN port", "bridge", a.Name, "port", m.port)
 	}
-	return done, err
+	return err
 }
 
 // undo releases the ports of one of our bridges, restores what its marker says and

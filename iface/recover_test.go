@@ -32,21 +32,17 @@ func TestRecoverAfterKillRestoresThePort(t *testing.T) {
 		_ = os.WriteFile(nfCallIPTables, []byte("1"), 0)
 		killed(t, "lan0")
 
-		done, err := Recover("somebody-else")
-		if err != nil || len(done) != 0 || !exists("lbbr0") {
-			t.Fatalf("another owner's Recover did %q, %v", done, err)
+		must(t, Recover("somebody-else", quiet()))
+		must(t, Recover("test", quiet(), "lan0"))
+		if !exists("lbbr0") {
+			t.Fatal("a bridge that isn't theirs, or is to be kept, was removed")
 		}
-		done, err = Recover("test")
-		if err != nil || len(done) != 1 {
-			t.Errorf("Recover did %q, %v", done, err)
-		}
+		must(t, Recover("test", quiet()))
 		assertReleased(t, "lan0", wasUp)
 		if got, err := os.ReadFile(nfCallIPTables); err == nil && string(got) != "1\n" {
 			t.Errorf("bridge-nf-call-iptables came back as %q", got)
 		}
-		if done, err = Recover("test"); err != nil || len(done) != 0 {
-			t.Errorf("second Recover did %q, %v", done, err)
-		}
+		must(t, Recover("test", quiet()))
 	}
 }
 
@@ -71,17 +67,44 @@ func TestRestartTakesTheBridgeOver(t *testing.T) {
 	assertReleased(t, "lan0", false) // as it was before the first run, which was killed
 }
 
-func TestRestartWithAnotherPortReleasesTheFirst(t *testing.T) {
+func TestRestartUnderAnotherNameRemovesTheFirstBridge(t *testing.T) {
+	inNamespace(t)
+	addLAN(t, "lan0")
+	killed(t, "lan0")
+	cfg := bridgeConfig(openTAP(t), "lan0")
+	cfg.Name = "lbbr7"
+	b, err := CreateBridge(cfg)
+	must(t, err)
+	if exists("lbbr0") {
+		t.Error("the first bridge is still there")
+	}
+	if linkNamed(t, "lan0").Attrs().MasterIndex != linkNamed(t, "lbbr7").Attrs().Index {
+		t.Error("the port isn't on the new bridge")
+	}
+	must(t, b.Close())
+	assertReleased(t, "lan0", true)
+}
+
+func TestTwoLiveBridgesLeaveEachOtherAlone(t *testing.T) {
 	inNamespace(t)
 	addLAN(t, "lan0")
 	addLAN(t, "lan1")
-	killed(t, "lan0")
-	b, err := CreateBridge(bridgeConfig(openTAP(t), "lan1"))
+	first, err := CreateBridge(bridgeConfig(openTAP(t), "lan0"))
 	must(t, err)
-	if linkNamed(t, "lan0").Attrs().MasterIndex != 0 {
-		t.Error("lan0 is still on the bridge")
+	cfg := bridgeConfig(openTAP(t), "lan0")
+	cfg.Name = "lbbr1"
+	if _, err := CreateBridge(cfg); !errors.Is(err, ErrEnslaved) {
+		t.Errorf("the same port twice: %v", err)
 	}
-	must(t, b.Close())
+	cfg.LANPort = "lan1"
+	second, err := CreateBridge(cfg)
+	must(t, err)
+	if linkNamed(t, "lan0").Attrs().MasterIndex != linkNamed(t, "lbbr0").Attrs().Index {
+		t.Error("the second took the first's port")
+	}
+	must(t, second.Close())
+	must(t, first.Close())
+	assertReleased(t, "lan0", true)
 	assertReleased(t, "lan1", true)
 }
 

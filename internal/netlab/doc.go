@@ -1,0 +1,2 @@
+// Package netlab builds networks.
+package netlab

@@ -5,7 +5,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"strings"
+
+	"landbridge/internal/group"
 )
 
 // DefaultPort is the UDP and TCP port on which an appliance listens. IANA has assigned
@@ -41,7 +42,7 @@ type Config struct {
 	// State is the directory of the node key, the groups and the leases. One
 	// appliance at a time may use it.
 	State string
-	// Name is what people call the appliance: a DNS label.
+	// Name is what people call the appliance: a DNS label in lower case.
 	Name string
 	// Mode is how the appliance is attached.
 	Mode Mode
@@ -63,6 +64,9 @@ type Config struct {
 	LogLevel slog.Level
 	// LogFormat is how log lines look.
 	LogFormat LogFormat
+
+	// Version is the program's version, as the status tells it. It is no setting.
+	Version string
 }
 
 // DefaultConfig returns the configuration of an appliance of which nobody has decided
@@ -70,7 +74,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		State:        DefaultState,
-		Name:         hostLabel(),
+		Name:         group.NodeName(hostName()),
 		Mode:         ModeInterface,
 		Listen:       netip.AddrPortFrom(netip.IPv6Unspecified(), DefaultPort),
 		LANDiscovery: true,
@@ -152,23 +156,16 @@ func checkTogether(cfg Config, origin map[string]configValue, known []ConfigFaul
 			faults = append(faults, origin["lan-port"].fault("lan-port: only router mode has a LAN port: set mode: router, or leave lan-port out"))
 		}
 	}
-	if !bad["name"] && cfg.Name == "" {
-		faults = append(faults, configValue{key: "name", where: "--name"}.fault("name: this host's name can't be used as the appliance's: set name to letters, digits and hyphens"))
-	}
 	return faults
 }
 
-// hostLabel returns the host's name as a DNS label, or "" where that can't be done.
-func hostLabel() string {
-	host, err := os.Hostname()
+// hostName returns the name of this host.
+func hostName() string {
+	name, err := os.Hostname()
 	if err != nil {
-		return ""
+		return "" // group.NodeName makes do
 	}
-	label, _, _ := strings.Cut(strings.ToLower(host), ".")
-	if checkLabel(label) != nil {
-		return ""
-	}
-	return label
+	return name
 }
 
 // checkLabel reports whether s can be a host's name in DNS: a label of letters, digits and

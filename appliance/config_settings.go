@@ -39,7 +39,7 @@ func Settings() []Setting {
 		{Key: "state", Value: "DIR", Usage: "state directory: node key, groups, leases",
 			set: one(func(c *Config, v string) error { return setState(&c.State, v) })},
 		{Key: "name", Value: "NAME", Usage: "what people call this appliance (default: the host's name)",
-			set: one(func(c *Config, v string) error { c.Name = v; return checkLabel(v) })},
+			set: one(func(c *Config, v string) error { c.Name = strings.ToLower(v); return checkLabel(v) })},
 		{Key: "mode", Value: "MODE", Usage: "interface: attach this host; router: attach the LAN behind lan-port",
 			set: one(func(c *Config, v string) error {
 				return oneOf(&c.Mode, v, ModeInterface, ModeRouter)

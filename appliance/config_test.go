@@ -82,7 +82,7 @@ log-format: json
 	}
 	want := Config{
 		State:     "/srv/landbridge",
-		Name:      "Site-A",
+		Name:      "site-a",
 		Mode:      ModeRouter,
 		LANPort:   "eth1",
 		Listen:    netip.MustParseAddrPort("[::]:4900"),

@@ -156,9 +156,9 @@ func (h *handlers) CreateGroup(ctx context.Context, req api.CreateGroupRequestOb
 	var c checker
 	c.length("name", req.Body.Name, 1, 63)
 	c.length("prefix", req.Body.Prefix, 1, 43)
-	c.length("zone", req.Body.Zone, 0, 200)
-	c.optionalBetween("leaseSeconds", req.Body.LeaseSeconds, 1, maxSeconds)
-	c.optionalBetween("holdSeconds", req.Body.HoldSeconds, 1, maxSeconds)
+	c.length("zone", req.Body.Zone, 0, 180)
+	c.optionalBetween("leaseSeconds", req.Body.LeaseSeconds, 10, 30*24*3600)
+	c.optionalBetween("holdSeconds", req.Body.HoldSeconds, 60, maxSeconds)
 	c.optionalBetween("mtu", int64(req.Body.MTU), 576, 9000)
 	if err := c.err(); err != nil {
 		return nil, err
@@ -176,8 +176,8 @@ func (h *handlers) CreateInvitation(ctx context.Context, req api.CreateInvitatio
 	var c checker
 	c.length("group", req.Group, 1, 128)
 	c.optionalBetween("ttlSeconds", req.Body.TTLSeconds, 60, maxSeconds)
-	if len(req.Body.Addresses) > 16 {
-		c.add("addresses", "want at most 16")
+	if len(req.Body.Addresses) > 8 {
+		c.add("addresses", "want at most 8")
 	}
 	for i, a := range req.Body.Addresses {
 		c.length(fmt.Sprintf("addresses[%d]", i), a, 1, 256)

@@ -83,6 +83,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
+// Serve makes a server of a and runs it on l until ctx is done; see Server.Serve.
+func Serve(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger) error {
+	return New(a, log).Serve(ctx, l)
+}
+
 // guard bounds each request in size and time, and turns a panic into a problem: the
 // appliance goes on.
 func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {

@@ -1,0 +1,257 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+const (
+	dialTimeout = 5 * time.Second  // one address
+	reachLimit  = 10 * time.Second // all ways to one member together
+	// A direct dial that hasn't succeeded after dialHedge gets company: members are
+	// asked where the peer is, and relay to it.
+	dialHedge = 150 * time.Millisecond
+	// A member that couldn't be reached is not tried again for a call within
+	// failMemory, unless something new is heard of it.
+	failMemory = time.Second
+	// A connection on which a call got no answer in time is closed when it doesn't
+	// answer this probe either.
+	probeTime = 1500 * time.Millisecond
+)
+
+// dialer shares dials: at most one a peer, on which any number of callers wait.
+type dialer struct {
+	mu       sync.Mutex
+	active   map[peer.ID]*reaching
+	failed   map[peer.ID]failure
+	suspects map[network.Conn]bool // being probed
+	tidying  map[peer.ID]bool
+}
+
+type reaching struct {
+	done chan struct{} // closed at the end; then conn or err is set
+	conn network.Conn
+	err  error
+}
+
+type failure struct {
+	at  time.Time
+	err error
+}
+
+// connect returns a connection to p: the best one there is, or a new one.
+func (o *Overlay) connect(ctx context.Context, p peer.ID) (network.Conn, error) {
+	if c := o.bestConn(p); c != nil {
+		return c, nil
+	}
+	d := &o.dialer
+	d.mu.Lock()
+	if f, ok := d.failed[p]; ok && time.Since(f.at) < failMemory {
+		d.mu.Unlock()
+		return nil, f.err
+	}
+	r := o.reachLocked(p)
+	d.mu.Unlock()
+	select {
+	case <-r.done:
+		return r.conn, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w yet: %w", ErrUnreachable, context.Cause(ctx))
+	}
+}
+
+// reachLocked joins or starts the one attempt to reach p. It goes on when the caller
+// that started it leaves: the next one profits.
+func (o *Overlay) reachLocked(p peer.ID) *reaching {
+	d := &o.dialer
+	if r := d.active[p]; r != nil {
+		return r
+	}
+	r := &reaching{done: make(chan struct{})}
+	if !o.enter() {
+		r.err = ErrClosed
+		close(r.done)
+		return r
+	}
+	d.active[p] = r
+	go func() {
+		defer o.running.Done()
+		ctx, cancel := context.WithTimeout(o.ctx, reachLimit)
+		defer cancel()
+		r.conn, r.err = o.reach(ctx, p)
+		d.mu.Lock()
+		delete(d.active, p)
+		delete(d.failed, p)
+		if r.err != nil {
+			d.forgetOld()
+			d.failed[p] = failure{at: time.Now(), err: r.err}
+		}
+		d.mu.Unlock()
+		close(r.done)
+	}()
+	return r
+}
+
+// forgetOld keeps the table of failures small.
+func (d *dialer) forgetOld() {
+	for p, f := range d.failed {
+		if time.Since(f.at) > failMemory {
+			delete(d.failed, p)
+		}
+	}
+}
+
+// heard tells the dialer that there is something new to try for p.
+func (d *dialer) heard(p peer.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.failed, p)
+}
+
+// reach tries everything that can connect us to p: its addresses at once; then, while
+// those run, the addresses and circuits that connected members know, and at last what
+// Kademlia finds.
+func (o *Overlay) reach(ctx context.Context, p peer.ID) (network.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	o.memory.feed(p)
+	direct := o.dialDirect(ctx, p)
+	hedge := time.NewTimer(dialHedge)
+	defer hedge.Stop()
+	var directErr error
+	select {
+	case directErr = <-direct:
+		if directErr == nil {
+			return o.result(p)
+		}
+	case <-hedge.C:
+	case <-ctx.Done():
+		return nil, unreachable(context.Cause(ctx))
+	}
+	relayed := make(chan error, 1)
+	o.running.Go(func() { relayed <- o.dialFound(ctx, p) })
+	for pending := 1; ; {
+		select {
+		case err := <-relayed:
+			if err == nil {
+				return o.result(p)
+			}
+			if directErr != nil {
+				return nil, unreachable(errors.Join(directErr, err))
+			}
+			pending--
+			relayed = nil
+		case err := <-direct:
+			if err == nil {
+				return o.result(p)
+			}
+			directErr, direct = err, nil
+			if pending == 0 {
+				return nil, unreachable(directErr)
+			}
+		case <-ctx.Done():
+			return nil, unreachable(context.Cause(ctx))
+		}
+	}
+}
+
+func unreachable(err error) error { return fmt.Errorf("%w: %w", ErrUnreachable, err) }
+
+// result returns the connection that a dial has just made.
+func (o *Overlay) result(p peer.ID) (network.Conn, error) {
+	if c := o.bestConn(p); c != nil {
+		return c, nil
+	}
+	return nil, unreachable(errors.New("the connection broke as soon as it was made"))
+}
+
+// dialDirect dials the addresses of p that lead straight to it. The channel gets one
+// result.
+func (o *Overlay) dialDirect(ctx context.Context, p peer.ID) <-chan error {
+	done := make(chan error, 1)
+	o.running.Go(func() {
+		_, err := o.node.swarm.DialPeer(network.WithForceDirectDial(ctx, "landbridge"), p)
+		done <- err
+	})
+	return done
+}
+
+// dialFound asks where p is, and dials what it hears, circuits included.
+func (o *Overlay) dialFound(ctx context.Context, p peer.ID) error {
+	found := o.askMembers(ctx, p)
+	if len(found) > 0 {
+		if err := o.dialAt(ctx, p, found); err == nil {
+			return nil
+		}
+	}
+	if err := o.findByRouting(ctx, p); err != nil {
+		return err
+	}
+	return o.dialAt(ctx, p, nil)
+}
+
+// dialAt dials p at addrs and at whatever else is known of it.
+func (o *Overlay) dialAt(ctx context.Context, p peer.ID, addrs []ma.Multiaddr) error {
+	o.node.Peerstore().AddAddrs(p, addrs, peerstore.TempAddrTTL)
+	o.node.swarm.Backoff().Clear(p)
+	_, err := o.node.swarm.DialPeer(ctx, p)
+	return err
+}
+
+// bestConn returns the connection to use: a direct one before a circuit, and of two
+// alike the newer, as a peer that has restarted leaves a dead one behind. Nil for
+// none.
+func (o *Overlay) bestConn(p peer.ID) network.Conn {
+	var best network.Conn
+	for _, c := range o.node.swarm.ConnsToPeer(p) { // oldest first
+		if c.IsClosed() {
+			continue
+		}
+		if best == nil || !isCircuit(c.RemoteMultiaddr()) || isCircuit(best.RemoteMultiaddr()) {
+			best = c
+		}
+	}
+	return best
+}
+
+// suspect probes a connection on which nothing came back, and closes it if it is
+// dead; the next call then dials anew instead of waiting in vain.
+func (o *Overlay) suspect(c network.Conn) {
+	d := &o.dialer
+	d.mu.Lock()
+	known := d.suspects[c]
+	if !known {
+		d.suspects[c] = true
+	}
+	d.mu.Unlock()
+	if known || c.IsClosed() || !o.enter() {
+		return
+	}
+	go func() {
+		defer o.running.Done()
+		defer func() {
+			d.mu.Lock()
+			delete(d.suspects, c)
+			d.mu.Unlock()
+		}()
+		if !o.probe(c) {
+			_ = c.Close()
+		}
+	}()
+}
+
+// probe reports whether the peer answers on this connection.
+func (o *Overlay) probe(c network.Conn) bool {
+	ctx, cancel := context.WithTimeout(o.ctx, probeTime)
+	defer cancel()
+	_, err := o.callOn(ctx, c, pingProtocol, nil)
+	return err == nil || errors.Is(err, ErrBusy)
+}

@@ -1,0 +1,245 @@
+package overlay
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	circuit "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+
+	"landbridge/internal/group"
+)
+
+// maxKept is the size up to which a group's members all keep connections to each
+// other. In a larger one each keeps some (see chosen), and Kademlia finds the rest.
+const maxKept = 16
+
+// roster is the members of our groups, sorted by ID, without ourselves. A nil roster
+// means that we don't know: everybody is treated alike.
+type roster struct {
+	sorted []peer.ID
+	in     map[peer.ID]bool
+}
+
+// SetMembers tells the overlay who the members of this node's groups are. It keeps
+// connections to them, and relays for them only. Until the first call it keeps
+// connections to those in Config.Bootstrap and those remembered, and relays for
+// everybody.
+func (o *Overlay) SetMembers(members []group.MemberID) {
+	r := &roster{in: make(map[peer.ID]bool, len(members))}
+	for _, m := range members {
+		if m != o.self {
+			p := m.Peer()
+			r.in[p] = true
+			r.sorted = append(r.sorted, p)
+		}
+	}
+	slices.Sort(r.sorted)
+	r.sorted = slices.Compact(r.sorted)
+	o.members.Store(r)
+	o.rewant()
+}
+
+// rewant tells the keeper whom to keep connections to.
+func (o *Overlay) rewant() {
+	want := o.memory.given()
+	if r := o.members.Load(); r != nil {
+		want = append(want, chosen(o.node.ID(), r.sorted)...)
+	} else {
+		want = append(want, o.memory.recent(maxKept)...)
+	}
+	slices.Sort(want)
+	want = slices.DeleteFunc(slices.Compact(want), func(p peer.ID) bool { return p == o.node.ID() })
+	for _, p := range want {
+		o.node.ConnManager().Protect(p, "member")
+	}
+	o.tell(wantEvent{want})
+}
+
+// chosen picks the members to keep connections to: all of a small group; of a large
+// one, those 1, 2, 4, 8, … places after and the one before us in the sorted ring, so
+// that the group stays in one piece and any member is a few steps away.
+func chosen(self peer.ID, sorted []peer.ID) []peer.ID {
+	n := len(sorted)
+	if n <= maxKept {
+		return slices.Clone(sorted)
+	}
+	at, _ := slices.BinarySearch(sorted, self) // where we would stand
+	picked := []peer.ID{sorted[(at+n-1)%n]}
+	for step := 1; step < n; step *= 2 {
+		picked = append(picked, sorted[(at+step-1)%n])
+	}
+	return picked
+}
+
+// inbox collects what the keeper's goroutine must look at. Those who fill it never
+// wait: libp2p's notifications come under its locks.
+type inbox struct {
+	mu      sync.Mutex
+	changed map[peer.ID]bool // whose connections have changed
+	events  []any
+	signal  chan struct{} // of capacity 1
+}
+
+func (b *inbox) wake() {
+	select {
+	case b.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (b *inbox) take() (changed map[peer.ID]bool, events []any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	changed, events = b.changed, b.events
+	b.changed, b.events = make(map[peer.ID]bool), nil
+	return changed, events
+}
+
+// tell queues an event for the keeper.
+func (o *Overlay) tell(event any) {
+	o.inbox.mu.Lock()
+	o.inbox.events = append(o.inbox.events, event)
+	o.inbox.mu.Unlock()
+	o.inbox.wake()
+}
+
+// changed queues a look at p's connections.
+func (o *Overlay) changed(p peer.ID) {
+	o.inbox.mu.Lock()
+	o.inbox.changed[p] = true
+	o.inbox.mu.Unlock()
+	o.inbox.wake()
+}
+
+// linkTo tells how p is connected.
+func (o *Overlay) linkTo(p peer.ID) link {
+	switch c := o.bestConn(p); {
+	case c == nil:
+		return linkNone
+	case isCircuit(c.RemoteMultiaddr()):
+		return linkRelayed
+	default:
+		return linkDirect
+	}
+}
+
+// keep runs the keeper: it feeds it with events and the time, carries out what it
+// decides, and tells subscribers who has come and gone.
+func (o *Overlay) keep(k *keeper) {
+	links := make(map[peer.ID]link)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-o.inbox.signal:
+		case <-timer.C:
+		case <-o.ctx.Done():
+			return
+		}
+		changed, events := o.inbox.take()
+		now := time.Now()
+		for p := range changed {
+			o.relink(k, links, p, now)
+		}
+		for _, e := range append(events, tickEvent{}) {
+			if d, ok := e.(dialledEvent); ok {
+				o.relink(k, links, d.peer, now)
+			}
+			o.carryOut(k.step(e, now))
+		}
+		timer.Reset(time.Hour)
+		if at := k.wake(); !at.IsZero() {
+			timer.Reset(max(time.Millisecond, time.Until(at)))
+		}
+	}
+}
+
+// relink notes how p is connected now, where that is news.
+func (o *Overlay) relink(k *keeper, links map[peer.ID]link, p peer.ID, now time.Time) {
+	was, is := links[p], o.linkTo(p)
+	if was == is {
+		return
+	}
+	if is == linkNone {
+		delete(links, p)
+	} else {
+		links[p] = is
+	}
+	if is != linkDirect {
+		o.own.forget(p)
+	}
+	if was == linkNone {
+		o.published.peerCame()
+	}
+	o.carryOut(k.step(linkEvent{p, is}, now))
+	if member, err := group.MemberOfPeer(p); err == nil && (was == linkNone) != (is == linkNone) {
+		o.log.Debug("member connection", "member", member.Short(), "connected", is != linkNone, "relayed", is == linkRelayed)
+		o.subscribers.publish(member, is != linkNone)
+	}
+}
+
+// carryOut starts the keeper's actions.
+func (o *Overlay) carryOut(actions []any) {
+	for _, a := range actions {
+		if !o.enter() {
+			return
+		}
+		go func() {
+			defer o.running.Done()
+			switch a := a.(type) {
+			case connectAction:
+				o.connectKept(a.peer)
+				o.tell(dialledEvent{a.peer})
+			case upgradeAction:
+				o.upgrade(a.peer)
+				o.tell(dialledEvent{a.peer})
+			case reserveAction:
+				o.tell(reservedEvent{a.peer, o.reserve(a.peer)})
+			}
+		}()
+	}
+}
+
+func (o *Overlay) connectKept(p peer.ID) {
+	o.dialer.mu.Lock()
+	r := o.reachLocked(p)
+	o.dialer.mu.Unlock()
+	<-r.done
+}
+
+// upgrade tries to get from a circuit to a direct connection.
+func (o *Overlay) upgrade(p peer.ID) {
+	ctx, cancel := context.WithTimeout(o.ctx, dialTimeout)
+	defer cancel()
+	o.memory.feed(p)
+	<-o.dialDirect(ctx, p)
+}
+
+// reserve asks a peer to relay for us, and returns until when it does; zero for not.
+func (o *Overlay) reserve(p peer.ID) time.Time {
+	ctx, cancel := context.WithTimeout(o.ctx, dialTimeout)
+	defer cancel()
+	r, err := circuit.Reserve(ctx, o.node, peer.AddrInfo{ID: p})
+	if err != nil {
+		return time.Time{}
+	}
+	if c := o.bestConn(p); c != nil && c.Stat().Direction == network.DirOutbound {
+		o.own.reserved(p, append(o.memory.addrs(p), c.RemoteMultiaddr()))
+	}
+	// Relays count in hours; a clock that is off must not make us ask without pause.
+	return clampTime(r.Expiration, time.Now().Add(time.Minute), time.Now().Add(reservationTTL))
+}
+
+func clampTime(t, low, high time.Time) time.Time {
+	if t.Before(low) {
+		return low
+	}
+	if t.After(high) {
+		return high
+	}
+	return t
+}

@@ -1,0 +1,101 @@
+package overlay
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	golog "github.com/ipfs/go-log/v2"
+	"github.com/libp2p/go-libp2p/gologshim"
+)
+
+// libp2p logs through handlers of its own, global to the process, to standard error;
+// peers can make it write as much as they like. The first overlay of the process
+// sends its warnings and errors into log, a few a minute; the DHT's, which have
+// nothing that an operator can act on, go nowhere.
+func routeLibraryLogs(log *slog.Logger) {
+	gologshim.SetDefaultHandler(&boundedHandler{
+		next:   log.Handler(),
+		budget: &budget{every: 10 * time.Second, burst: 20, now: time.Now},
+	})
+	golog.SetAllLoggers(golog.LevelFatal)
+}
+
+// boundedHandler passes a library's records on, each one level lower: its warning is
+// a detail to us, its error a warning. Beyond the budget they are counted, and the
+// count goes with the next one that passes.
+type boundedHandler struct {
+	next   slog.Handler
+	budget *budget
+}
+
+// Enabled implements slog.Handler.
+func (h *boundedHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && h.next.Enabled(ctx, lowered(level))
+}
+
+// Handle implements slog.Handler.
+func (h *boundedHandler) Handle(ctx context.Context, r slog.Record) error {
+	ok, dropped := h.budget.take()
+	if !ok {
+		return nil
+	}
+	out := slog.NewRecord(r.Time, lowered(r.Level), "libp2p: "+r.Message, r.PC)
+	r.Attrs(func(a slog.Attr) bool { out.AddAttrs(a); return true })
+	if dropped > 0 {
+		out.AddAttrs(slog.Int("suppressed", dropped))
+	}
+	return h.next.Handle(ctx, out)
+}
+
+// WithAttrs implements slog.Handler.
+func (h *boundedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &boundedHandler{next: h.next.WithAttrs(attrs), budget: h.budget}
+}
+
+// WithGroup implements slog.Handler.
+func (h *boundedHandler) WithGroup(name string) slog.Handler {
+	return &boundedHandler{next: h.next.WithGroup(name), budget: h.budget}
+}
+
+func lowered(level slog.Level) slog.Level {
+	if level >= slog.LevelError {
+		return slog.LevelWarn
+	}
+	return slog.LevelDebug
+}
+
+// budget is a token bucket: burst tokens, and one more each interval.
+type budget struct {
+	every time.Duration
+	burst int
+	now   func() time.Time
+
+	mu      sync.Mutex
+	spent   int // tokens that are out
+	since   time.Time
+	dropped int
+}
+
+// take returns whether there is a token, and then how many asked in vain since the
+// last one.
+func (b *budget) take() (ok bool, dropped int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	if back := int(now.Sub(b.since) / b.every); b.spent > 0 && back > 0 {
+		b.spent = max(0, b.spent-back)
+		b.since = b.since.Add(time.Duration(back) * b.every)
+	}
+	if b.spent == 0 {
+		b.since = now
+	}
+	if b.spent >= b.burst {
+		b.dropped++
+		return false, 0
+	}
+	b.spent++
+	dropped, b.dropped = b.dropped, 0
+	return true, dropped
+}

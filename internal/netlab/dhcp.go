@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ type DHCPKind string
 const (
 	Dhclient DHCPKind = "dhclient" // ISC's, with Debian's own script
 	Udhcpc   DHCPKind = "udhcpc"   // BusyBox's, with Debian's own script
-	Dhcpcd   DHCPKind = "dhcpcd"   // Roy Marples's, with its own hooks; probes the address (RFC 5227) for some 5 s
+	Dhcpcd   DHCPKind = "dhcpcd"   // Roy Marples's, with its own hooks; waits, and probes the address (RFC 5227), for some 7 s. Sets the MTU on its routes alone
 )
 
 // DHCPClient is a client that runs on a host and keeps its lease.
@@ -32,6 +33,7 @@ type DHCPClient struct {
 	Took   time.Duration // from the program's start until the address was on the device
 
 	host  *Host
+	extra []string
 	cmd   *Cmd
 	ended chan struct{}
 }
@@ -54,9 +56,10 @@ require dhcp_server_identifier
 
 // StartDHCP runs a DHCP client for a device of the host, whose IPv4 addresses are
 // removed first, and returns when the device has an address from it. The client goes on, and
-// renews, until Stop or the lab's end. ctx bounds the wait alone.
-func (h *Host) StartDHCP(ctx context.Context, kind DHCPKind, device string) (*DHCPClient, error) {
-	c := &DHCPClient{Kind: kind, Device: device, host: h, ended: make(chan struct{})}
+// renews, until Kill, Release or the lab's end. ctx bounds the wait alone. Further
+// arguments go to the program: "--noarp", "--nodelay" make dhcpcd as quick as the others.
+func (h *Host) StartDHCP(ctx context.Context, kind DHCPKind, device string, args ...string) (*DHCPClient, error) {
+	c := &DHCPClient{Kind: kind, Device: device, host: h, extra: args, ended: make(chan struct{})}
 	if err := c.start(); err != nil {
 		return nil, fmt.Errorf("%s on %s: %w", kind, h.Name, err)
 	}
@@ -116,15 +119,17 @@ func (c *DHCPClient) arguments() ([]string, error) {
 	if err := c.host.WriteFile(c.file("conf"), []byte(text), 0o644); err != nil {
 		return nil, err
 	}
+	args := slices.Clone(c.extra)
 	switch c.Kind {
 	case Dhclient:
-		return []string{"-4", "-d", "-v", "-cf", c.file("conf"), "-lf", c.file("leases"), "-pf", c.file("pid"), c.Device}, nil
+		args = append(args, "-4", "-d", "-v", "-cf", c.file("conf"), "-lf", c.file("leases"), "-pf", c.file("pid"))
 	case Udhcpc:
-		return []string{"-f", "-i", c.Device, "-p", c.file("pid"), "-x", "hostname:" + c.host.Name,
-			"-O", "mtu", "-O", "search", "-t", "4", "-T", "1", "-A", "1"}, nil
-	default:
-		return []string{"-4", "-B", "-d", "-f", c.file("conf"), c.Device}, nil
+		args = append(args, "-f", "-p", c.file("pid"), "-x", "hostname:"+c.host.Name,
+			"-O", "mtu", "-O", "search", "-t", "4", "-T", "1", "-A", "1", "-i")
+	case Dhcpcd:
+		args = append(args, "-4", "-B", "-d", "-f", c.file("conf"))
 	}
+	return append(args, c.Device), nil
 }
 
 // file names one of the client's files on the host.

@@ -116,14 +116,18 @@ func checkClient(ctx context.Context, t *testing.T, dhcp *dhcpServer, h *Host, k
 	if c.Addr.String() != leased.String()+"/16" || !c.Running() {
 		t.Errorf("%s has %v, running %v; leased was %v", kind, c.Addr, c.Running(), leased)
 	}
-	if err := WaitFor(ctx, "resolv.conf and MTU", func() (bool, error) {
+	// dhcpcd sets the MTU on its routes, the others on the device.
+	showMTU := map[DHCPKind]string{Dhclient: "link", Udhcpc: "link", Dhcpcd: "route"}[kind]
+	short, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := WaitFor(short, "resolv.conf and MTU", func() (bool, error) {
 		conf, err := h.ReadFile("/etc/resolv.conf")
-		link, _ := h.Run(ctx, "ip", "link", "show", "eth0")
+		link, _ := h.Run(ctx, "ip", showMTU, "show", "dev", "eth0")
 		return strings.Contains(string(conf), "nameserver 10.9.0.1") && strings.Contains(string(conf), "lab.test") &&
 			strings.Contains(link, "mtu 1376"), err
 	}); err != nil {
 		conf, _ := h.ReadFile("/etc/resolv.conf")
-		link, _ := h.Run(ctx, "ip", "link", "show", "eth0")
+		link, _ := h.Run(ctx, "ip", showMTU, "show", "dev", "eth0")
 		t.Errorf("%s: %v\nresolv.conf: %s\nlink: %s\nlog: %s", kind, err, conf, link, c.Log())
 	}
 	if err := c.Release(ctx); err != nil {

@@ -17,19 +17,20 @@ import (
 const scratch = "/run/lab"
 
 // initScript is what the first process of a host does before it falls asleep: it
-// covers what programs on the host may write to with layers of its own. SIGCHLD is
+// covers what programs on the host may write to with layers of its own (mount -n
+// writes nothing to the machine's /run before that is covered). SIGCHLD is
 // ignored so that the kernel reaps what is orphaned on the host; the ignoring
 // outlives the exec.
 const initScript = `
 set -e
 trap '' CHLD
-mount --make-rprivate /
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t tmpfs -o mode=755 tmpfs /run
+mount -n --make-rprivate /
+mount -n -t proc proc /proc
+mount -n -t sysfs sysfs /sys
+mount -n -t tmpfs -o mode=755 tmpfs /run
 mkdir -p ` + scratch + ` /run/lock /run/.lab/etc /run/.lab/etc.work /run/.lab/lib /run/.lab/lib.work
-mount -t overlay -o lowerdir=/etc,upperdir=/run/.lab/etc,workdir=/run/.lab/etc.work overlay /etc
-mount -t overlay -o lowerdir=/var/lib,upperdir=/run/.lab/lib,workdir=/run/.lab/lib.work overlay /var/lib
+mount -n -t overlay -o lowerdir=/etc,upperdir=/run/.lab/etc,workdir=/run/.lab/etc.work overlay /etc
+mount -n -t overlay -o lowerdir=/var/lib,upperdir=/run/.lab/lib,workdir=/run/.lab/lib.work overlay /var/lib
 rm -f /etc/resolv.conf
 : > /etc/resolv.conf
 mkdir -p /var/lib/dhcp /var/lib/dhcpcd

@@ -94,7 +94,7 @@ func (a *Authority) Admit(from MemberID, req JoinRequest, now time.Time) (JoinRe
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var reply JoinReply
-	var next *change
+	var next *parsed
 	err := a.db.View(func(tx *store.Tx) error { // a stranger's guess must not cost a write
 		_, err := a.judge(tx, from, req, now)
 		return err
@@ -144,7 +144,7 @@ func (a *Authority) judge(tx *store.Tx, from MemberID, req JoinRequest, now time
 	}
 }
 
-func (a *Authority) admit(tx *store.Tx, from MemberID, req JoinRequest, now time.Time) (JoinReply, *change, error) {
+func (a *Authority) admit(tx *store.Tx, from MemberID, req JoinRequest, now time.Time) (JoinReply, *parsed, error) {
 	record, err := a.judge(tx, from, req, now)
 	if err != nil {
 		return JoinReply{}, nil, err
@@ -155,7 +155,7 @@ func (a *Authority) admit(tx *store.Tx, from MemberID, req JoinRequest, now time
 			return JoinReply{}, nil, err
 		}
 	}
-	var next *change
+	var next *parsed
 	result := a.cached
 	if a.cached.descriptor.Check(from) != nil {
 		n := a.cached.descriptor.next()
@@ -163,7 +163,7 @@ func (a *Authority) admit(tx *store.Tx, from MemberID, req JoinRequest, now time
 		if next, err = a.put(tx, n); err != nil {
 			return JoinReply{}, nil, err
 		}
-		result = next.parsed
+		result = *next
 	}
 	cert, err := renew(a.key, result.descriptor, from, now)
 	return JoinReply{Descriptor: result.signed, Certificate: cert}, next, err

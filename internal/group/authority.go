@@ -22,14 +22,8 @@ type Authority struct {
 	key ed25519.PrivateKey // the CA's
 
 	mu     sync.Mutex // one change of the group at a time, told in order
-	cached parsed
+	cached parsed     // what load found last, to save verifying it again
 	subs   subscribers[SignedDescriptor]
-}
-
-// parsed saves verifying the stored descriptor again for each request.
-type parsed struct {
-	signed     SignedDescriptor
-	descriptor *Descriptor
 }
 
 // CreateGroup makes a group whose authority and first member is the node with this
@@ -182,7 +176,7 @@ func (a *Authority) standing(from MemberID, now time.Time) (JoinReply, error) {
 func (a *Authority) Remove(m MemberID) (SignedDescriptor, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var next *change
+	var next *parsed
 	err := a.db.Update(func(tx *store.Tx) error {
 		d, err := a.load(tx)
 		if err != nil {
@@ -213,12 +207,9 @@ func (a *Authority) Remove(m MemberID) (SignedDescriptor, error) {
 	return a.cached.signed, nil
 }
 
-// change is a new version on its way.
-type change struct{ parsed }
-
 // put signs and stores the next version. It counts once the transaction is durable:
 // then finish.
-func (a *Authority) put(tx *store.Tx, n *Descriptor) (*change, error) {
+func (a *Authority) put(tx *store.Tx, n *Descriptor) (*parsed, error) {
 	signed, err := n.sign(a.key)
 	if err != nil {
 		return nil, err
@@ -227,13 +218,13 @@ func (a *Authority) put(tx *store.Tx, n *Descriptor) (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &change{parsed{signed: signed, descriptor: d}}, descriptors().Put(tx, a.id[:], signed)
+	return &parsed{signed: signed, descriptor: d}, descriptors().Put(tx, a.id[:], signed)
 }
 
 // finish tells the subscribers. The caller holds mu.
-func (a *Authority) finish(c *change) {
-	if c != nil {
-		a.cached = c.parsed
-		a.subs.tell(c.signed)
+func (a *Authority) finish(next *parsed) {
+	if next != nil {
+		a.cached = *next
+		a.subs.tell(next.signed)
 	}
 }

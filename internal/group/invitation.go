@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -30,11 +31,11 @@ const (
 // Secret is what makes an invitation one. It doesn't print itself.
 type Secret [secretSize]byte
 
-// String hides the secret.
-func (Secret) String() string { return "(secret)" }
+// Format hides the secret from every verb of fmt.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "(secret)") }
 
-// GoString hides the secret.
-func (Secret) GoString() string { return "(secret)" }
+// MarshalText hides the secret from JSON, so from structured logs.
+func (Secret) MarshalText() ([]byte, error) { return []byte("(secret)"), nil }
 
 // Invitation is what a newcomer needs to become a member, once, until it expires.
 type Invitation struct {

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"fmt"
 	"sync"
@@ -71,18 +72,18 @@ func OpenMembership(db *store.DB, key ed25519.PrivateKey, id ID) (*Membership, e
 		case record.Self != m.self:
 			return ErrOtherNode
 		}
-		signed, d, err := loadDescriptor(tx, id)
+		known, ok, err := loadDescriptor(tx, id)
 		switch {
 		case err != nil:
 			return err
-		case d == nil:
+		case !ok:
 			return ErrNoMembership
 		}
 		cert, err := parseX509(record.Certificate)
 		if err != nil {
 			return fmt.Errorf("the certificate in the state file: %w", err)
 		}
-		m.known.Store(&parsed{signed: signed, descriptor: d})
+		m.known.Store(&known)
 		m.own.Store(&certificate{der: record.Certificate, notBefore: cert.NotBefore, notAfter: cert.NotAfter})
 		return nil
 	})
@@ -110,7 +111,7 @@ func SaveJoin(db *store.DB, key ed25519.PrivateKey, inv Invitation, reply JoinRe
 		return nil, fmt.Errorf("join: %w (is this node's clock right?)", err)
 	}
 	err = db.Update(func(tx *store.Tx) error {
-		if _, _, err := mergeDescriptor(tx, reply.Descriptor, d); err != nil {
+		if _, err := mergeDescriptor(tx, parsed{signed: reply.Descriptor, descriptor: d}); err != nil {
 			return err
 		}
 		return memberships().Put(tx, d.Group[:], membershipRecord{Self: self, Certificate: reply.Certificate})
@@ -158,6 +159,9 @@ func (m *Membership) Certificate() []byte { return m.own.Load().der }
 // before Update returns, and the subscribers have been told. One that is older or
 // known changes nothing. ErrForked: it contradicts what is known, and is not taken.
 func (m *Membership) Update(signed SignedDescriptor) (changed bool, err error) {
+	if bytes.Equal(signed, m.Signed()) {
+		return false, nil // what gossip brings most of the time
+	}
 	d, err := ParseDescriptor(signed)
 	if err != nil {
 		return false, err
@@ -165,23 +169,24 @@ func (m *Membership) Update(signed SignedDescriptor) (changed bool, err error) {
 	if d.Group != m.id {
 		return false, fmt.Errorf("descriptor of group %s: %w", d.Group.Short(), ErrOtherGroup)
 	}
+	came := parsed{signed: bytes.Clone(signed), descriptor: d}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	known := m.known.Load()
-	if take, err := newer(known.signed, signed, known.descriptor, d); err != nil || !take {
+	if take, err := newer(*m.known.Load(), came); err != nil || !take {
 		return false, err
 	}
-	err = m.db.Update(func(tx *store.Tx) error {
+	var stored parsed
+	err = m.db.Update(func(tx *store.Tx) (err error) {
 		// The authority on this node may have stored it, or a later one, before.
-		signed, d, err = mergeDescriptor(tx, signed, d)
+		stored, err = mergeDescriptor(tx, came)
 		return err
 	})
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("update group %s to version %d: %w", m.id.Short(), d.Version, err)
 	}
-	m.known.Store(&parsed{signed: signed, descriptor: d})
-	m.forgetRemoved(d)
-	m.subs.tell(d)
+	m.known.Store(&stored)
+	m.forgetRemoved(stored.descriptor)
+	m.subs.tell(stored.descriptor)
 	return true, nil
 }
 

@@ -82,7 +82,7 @@ func (p Params) Validate() error {
 		validatePrefix(p.Prefix),
 		validateZone(p.Zone),
 		validateTime("lease time", p.LeaseTime, MinLeaseTime, MaxLeaseTime),
-		validateTime("hold time", p.HoldTime, max(MinHoldTime, 2*p.LeaseTime), MaxHoldTime),
+		validateTime("hold time", p.HoldTime, p.leastHold(), MaxHoldTime),
 		validateMTU(p.MTU),
 		p.validateBlocks(),
 	)
@@ -122,6 +122,15 @@ func validateTime(what string, d, least, most time.Duration) error {
 		return fmt.Errorf("%s %v: must be whole seconds", what, d)
 	}
 	return nil
+}
+
+// leastHold keeps a block longer than the leases in it, so that a member that dies
+// leaves none running in a block of another's.
+func (p Params) leastHold() time.Duration {
+	if p.LeaseTime < MinLeaseTime || p.LeaseTime > MaxLeaseTime {
+		return MinHoldTime // the lease time's fault is said already
+	}
+	return max(MinHoldTime, 2*p.LeaseTime)
 }
 
 func validateMTU(mtu int) error {

@@ -45,30 +45,31 @@ func invitations(group ID) store.Bucket[invitationRecord] {
 	return store.NewBucket[invitationRecord]("group", "invitations", group.String())
 }
 
-// loadDescriptor returns the stored descriptor; nil where there is none.
-func loadDescriptor(tx *store.Tx, group ID) (SignedDescriptor, *Descriptor, error) {
+// loadDescriptor returns the stored descriptor, and whether there is one.
+func loadDescriptor(tx *store.Tx, group ID) (parsed, bool, error) {
 	raw, ok, err := descriptors().Get(tx, group[:])
 	if err != nil || !ok {
-		return nil, nil, err
+		return parsed{}, false, err
 	}
 	d, err := ParseDescriptor(raw)
 	if err != nil {
-		return nil, nil, fmt.Errorf("group %s in the state file: %w", group.Short(), err)
+		return parsed{}, false, fmt.Errorf("group %s in the state file: %w", group.Short(), err)
 	}
-	return raw, d, nil
+	return parsed{signed: raw, descriptor: d}, true, nil
 }
 
-// mergeDescriptor stores signed where it is newer, and returns what is stored then.
-func mergeDescriptor(tx *store.Tx, signed SignedDescriptor, d *Descriptor) (SignedDescriptor, *Descriptor, error) {
-	known, old, err := loadDescriptor(tx, d.Group)
+// mergeDescriptor stores the descriptor that came where it is newer, and returns what
+// is stored then.
+func mergeDescriptor(tx *store.Tx, came parsed) (parsed, error) {
+	group := came.descriptor.Group
+	known, ok, err := loadDescriptor(tx, group)
 	if err != nil {
-		return nil, nil, err
+		return parsed{}, err
 	}
-	if old != nil {
-		take, err := newer(known, signed, old, d)
-		if err != nil || !take {
-			return known, old, err
+	if ok {
+		if take, err := newer(known, came); err != nil || !take {
+			return known, err
 		}
 	}
-	return signed, d, descriptors().Put(tx, d.Group[:], signed)
+	return came, descriptors().Put(tx, group[:], came.signed)
 }

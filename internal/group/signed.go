@@ -9,6 +9,12 @@ import (
 	"time"
 )
 
+// parsed is a descriptor in both forms.
+type parsed struct {
+	signed     SignedDescriptor
+	descriptor *Descriptor
+}
+
 // SignedDescriptor is a descriptor as it travels: see "Descriptor" in doc.go.
 type SignedDescriptor []byte
 
@@ -128,6 +134,7 @@ func (d *Descriptor) validate() error {
 		return fmt.Errorf("version %d with %d members", d.Version, len(d.Members))
 	}
 	last := make(map[MemberID]Entry, len(d.Members))
+	names := make(map[string]bool, len(d.Members))
 	added := uint64(1)
 	for i, e := range d.Members {
 		before, again := last[e.ID]
@@ -138,13 +145,16 @@ func (d *Descriptor) validate() error {
 			return fmt.Errorf("member %d was added at version %d and removed at %d", i, e.Added, e.Removed)
 		case again && (before.Removed == 0 || before.Removed > e.Added):
 			return fmt.Errorf("member %d is in the roster twice at version %d", i, e.Added)
+		case e.In(d.Version) && names[e.Name]:
+			return fmt.Errorf("member %d has the name of another", i)
 		}
 		if err := validateLabel("member name", e.Name); err != nil {
 			return err
 		}
 		last[e.ID], added = e, e.Added
+		names[e.Name] = names[e.Name] || e.In(d.Version)
 	}
-	if !last[d.Authority].In(d.Version) {
+	if authority, ok := last[d.Authority]; !ok || !authority.In(d.Version) {
 		return fmt.Errorf("the authority isn't a member")
 	}
 	return nil
@@ -174,15 +184,17 @@ func (d *Descriptor) follows(old *Descriptor) error {
 	return nil
 }
 
-// newer decides between the stored descriptor and one that came: whether to take it.
-func newer(known, came SignedDescriptor, old, d *Descriptor) (bool, error) {
+// newer decides between the descriptor that is known and one that came: whether to
+// take it. An old one that contradicts is an error, too: somebody lives by it.
+func newer(known, came parsed) (bool, error) {
+	old, d := known.descriptor, came.descriptor
 	switch {
 	case d.Version > old.Version:
 		return true, d.follows(old)
-	case d.Version == old.Version && !bytes.Equal(known, came):
+	case d.Version < old.Version:
+		return false, old.follows(d)
+	case !bytes.Equal(known.signed, came.signed):
 		return false, fmt.Errorf("version %d: %w", d.Version, ErrForked)
-	case d.Version < old.Version && d.Group != old.Group:
-		return false, ErrOtherGroup
 	default:
 		return false, nil
 	}

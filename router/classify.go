@@ -1,0 +1,139 @@
+package router
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"landbridge/internal/frame"
+)
+
+const (
+	portDNS        = 53
+	portDHCPServer = 67
+	portDHCPClient = 68
+)
+
+// kind is the way that a frame from the segment takes.
+type kind uint8
+
+const (
+	toIgnore  kind = iota // counted under the verdict's reason; nothing else
+	toForward             // IPv4 unicast to the gateway MAC, into the prefix
+	toService             // IPv4 to the service address
+	toDHCP                // a message to a DHCP server: us
+	toARP
+)
+
+// verdict is what classify says of a frame. ip is set but for toARP and toIgnore;
+// arp for toARP.
+type verdict struct {
+	kind   kind
+	reason counter
+	ip     frame.IPv4
+	arp    frame.ARP
+}
+
+// classifier knows what it takes to tell frames apart by their headers alone.
+type classifier struct {
+	gateway   frame.MAC
+	service   netip.Addr
+	prefix    netip.Prefix
+	network   netip.Addr
+	broadcast netip.Addr
+}
+
+func newClassifier(prefix netip.Prefix, serviceAddr netip.Addr, gateway frame.MAC) classifier {
+	prefix = prefix.Masked()
+	first := prefix.Addr().As4()
+	last := binary.BigEndian.Uint32(first[:]) | (1<<(32-prefix.Bits()) - 1)
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], last)
+	return classifier{
+		gateway: gateway, service: serviceAddr, prefix: prefix,
+		network: prefix.Addr(), broadcast: netip.AddrFrom4(b),
+	}
+}
+
+func ignored(reason counter) verdict { return verdict{reason: reason} }
+
+// classify is pure and allocates nothing; f is any bytes.
+func (c *classifier) classify(f []byte) verdict {
+	eth, err := frame.ParseEthernet(f)
+	if err != nil {
+		return ignored(dropMalformed)
+	}
+	dst, src := eth.Dst(), eth.Src()
+	if !src.IsUnicast() || src == c.gateway {
+		return ignored(ignoredLoop)
+	}
+	toUs := dst == c.gateway
+	if !toUs && !dst.IsGroup() {
+		return ignored(ignoredNative)
+	}
+	switch eth.EtherType() {
+	case frame.EtherTypeIPv4:
+		return c.classifyIPv4(eth.Payload(), toUs)
+	case frame.EtherTypeARP:
+		if !toUs && dst != frame.Broadcast() {
+			return ignored(ignoredMulticast)
+		}
+		a, err := frame.ParseARP(eth.Payload())
+		if err != nil {
+			return ignored(dropMalformed)
+		}
+		return verdict{kind: toARP, arp: a}
+	case frame.EtherTypeIPv6:
+		return ignored(ignoredIPv6)
+	}
+	return ignored(ignoredEtherType)
+}
+
+func (c *classifier) classifyIPv4(b []byte, toUs bool) verdict {
+	ip, err := frame.ParseIPv4(b)
+	if err != nil {
+		return ignored(dropMalformed)
+	}
+	dst := ip.Dst()
+	if dst == c.service || dst == c.broadcast || isLimitedBroadcast(dst) {
+		if isDHCP(ip) {
+			return checked(toDHCP, ip)
+		}
+	}
+	if !toUs {
+		return ignored(ignoredMulticast)
+	}
+	switch {
+	case dst == c.service:
+		return checked(toService, ip)
+	case !c.isHost(dst):
+		if dst.IsMulticast() || isLimitedBroadcast(dst) || dst == c.broadcast || dst == c.network {
+			return ignored(ignoredMulticast)
+		}
+		return ignored(dropOutside)
+	}
+	return checked(toForward, ip)
+}
+
+// checked lets a packet pass if its header checksum is right (RFC 1812 section 5.2.2).
+func checked(k kind, ip frame.IPv4) verdict {
+	if !ip.ChecksumOK() {
+		return ignored(dropChecksum)
+	}
+	return verdict{kind: k, ip: ip}
+}
+
+// isHost says whether a host of the group can have this address; the service address is
+// not a host's.
+func (c *classifier) isHost(a netip.Addr) bool {
+	return c.prefix.Contains(a) && a != c.service && a != c.network && a != c.broadcast
+}
+
+func isLimitedBroadcast(a netip.Addr) bool { return a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
+
+func isDHCP(ip frame.IPv4) bool {
+	if ip.Protocol() != frame.ProtocolUDP || ip.IsFragment() {
+		return false
+	}
+	u, err := frame.ParseUDP(ip.Payload())
+	return err == nil && u.DstPort() == portDHCPServer
+}

@@ -1,0 +1,50 @@
+// Package router is the forwarder of one segment in one group: it stands between
+// the segment (an Ethernet device) and the tunnel, decides about every frame and every
+// packet, and answers locally what needs no other site.
+//
+// It is for: classifying frames, forwarding IPv4 between hosts of the segment and
+// members, checking sources, TTL and MTU, keeping the hosts' MACs, holding packets
+// while an address is being resolved, and handing ARP, DHCP and DNS to their handlers. It is not for
+// owning addresses (registry), keys and paths (tunnel), devices (iface), or the contents of
+// DHCP and DNS messages.
+//
+// # Main types
+//
+//   - [Router]: Run takes frames from the device, Deliver takes packets from the tunnel.
+//   - [Hosts]: virtual address to MAC, of the hosts on this segment.
+//   - [Directory], [Sender], [Device], [ARP], [DHCP], [DNS]: what it needs of others,
+//     each declared here.
+//   - [Count]: a counter with its name. They say what became of frames and packets;
+//     nothing is dropped without being counted.
+//
+// # What crosses and what doesn't
+//
+//	from the segment                              becomes
+//	IPv4 unicast to the gateway MAC, from a host   a bare IP packet to the member that
+//	  leased here, to an address leased elsewhere    serves the destination
+//	… to an address leased here (a stale           back to the segment, to the host's MAC
+//	  neighbour entry after a host moved here)
+//	… to the service address: echo, DHCP, DNS      answered here; anything else: ICMP port unreachable
+//	ARP                                            answered here or left to the segment
+//	DHCP to 255.255.255.255                        answered here
+//	unicast to another MAC                         nothing: two hosts talk natively (bypass)
+//	multicast, broadcast, IPv6, spanning tree,     nothing; counted. They never cross
+//	  router advertisements, VLAN tags, the rest
+//
+//	from a member                                 becomes
+//	IPv4 from an address leased to that member,    an Ethernet frame from the gateway MAC
+//	  to an address leased here                      to the host's MAC
+//	an ICMP error from the service address about   likewise: its appliance speaks for its hosts
+//	  a packet to an address leased to that member
+//	everything else                                nothing; counted
+//
+// Nothing is ever flooded: a packet whose destination is not known waits for the
+// registry, or is refused with ICMP host unreachable.
+//
+// # MTU
+//
+// Hosts of a segment may send packets of the link's MTU among themselves. What leaves by
+// the tunnel must fit the group's MTU: the MSS of a TCP SYN is clamped in both directions, a
+// larger packet with DF set is refused with ICMP fragmentation needed, one without is fragmented. The
+// same holds towards the segment for a link smaller than the group's MTU.
+package router

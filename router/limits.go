@@ -1,0 +1,49 @@
+package router
+
+import "time"
+
+// Bounds that protocols set.
+const (
+	minMTU       = 576 // RFC 791: every host takes a datagram of this size
+	maxMTU       = 65535
+	linkOverhead = 18 // bytes of Ethernet header with one VLAN tag
+	tcpOverhead  = 40 // bytes of IPv4 and TCP header: MSS = MTU - 40 (RFC 6691)
+)
+
+// Choices of this implementation.
+const (
+	batchFrames = 64        // frames read or delivered at a time
+	slabBytes   = 128 << 10 // room for what a batch builds, at least
+	idleBatches = 4
+
+	// minPrefixBits bounds the host table's root to 65,536 pages.
+	minPrefixBits = 8
+
+	// Packets that wait for an answer about an address.
+	waitPerKey  = 8         // packets for one address
+	waitBytes   = 64 << 10  // bytes for one address
+	waitPackets = 1024      // packets in all
+	waitTotal   = 4 << 20   // bytes in all
+	waitKeys    = 512       // addresses asked about at a time
+	refusalSlot = 1024 * 16 // refusals remembered, at most
+
+	resolveTimeout  = 2 * time.Second
+	refuseAbsent    = 3 * time.Second // negative cache of an address without a lease
+	refuseFailed    = 1 * time.Second // … when the registry could not say, and of a foreign source
+	refuseNeighbour = 2 * time.Second // … when a leased host doesn't answer ARP
+
+	neighbourTries = 3
+	neighbourWait  = 400 * time.Millisecond // between ARP requests
+
+	dhcpClients = 64 // DHCP messages handled at a time, one a client
+	dhcpTimeout = 5 * time.Second
+	dnsQueries  = 128 // DNS queries handled at a time
+	dnsTimeout  = 2 * time.Second
+
+	// ICMP errors (RFC 1812 section 4.3.2.8).
+	icmpRate, icmpBurst         = 500, 100 // a second, in all
+	icmpHostRate, icmpHostBurst = 20, 10   // a second, to one host
+	icmpHosts                   = 256      // hosts told apart
+
+	warnEvery = time.Minute
+)

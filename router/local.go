@@ -1,0 +1,199 @@
+package router
+
+import (
+	"bytes"
+	"context"
+	"net/netip"
+
+	"landbridge/arp"
+	"landbridge/dhcp"
+	"landbridge/internal/frame"
+)
+
+// DHCP answers DHCP messages; dhcp.Server is one.
+type DHCP interface {
+	// Handle may take as long as ctx allows. It is called for one message of a client
+	// at a time, and keeps nothing of it. ok says that there is a reply.
+	Handle(ctx context.Context, message []byte, source frame.MAC) (reply dhcp.Reply, ok bool, err error)
+}
+
+// DNS answers DNS messages; dns.Handler is one.
+type DNS interface {
+	// Handle returns the reply, nil for none. udp says that the reply must fit a datagram.
+	Handle(ctx context.Context, query []byte, udp bool) (reply []byte)
+}
+
+// answerARP shows an ARP packet to those who learn from it, and answers it if the
+// responder says so.
+func (r *Router) answerARP(b *batch, a frame.ARP) {
+	if r.probes != nil {
+		r.probes.Observe(a)
+	}
+	d := r.arp.Answer(a, b.now)
+	if d.Observed {
+		r.observe(a.SenderIP(), a.SenderMAC())
+	}
+	switch d.Action {
+	case arp.Reply:
+		r.counters.add(arpReplied, 1)
+		b.write(r.arp.AppendReply(b.room(frame.EthernetHeaderLen+frame.ARPLen), a))
+	case arp.Resolve:
+		r.counters.add(arpResolving, 1)
+		r.resolveARP(b, d.Target)
+	default:
+		r.counters.add(arpSilent, 1)
+	}
+}
+
+// observe notes where a host of this segment is. An address that isn't leased here is
+// none of ours, whatever a packet says.
+func (r *Router) observe(addr netip.Addr, mac frame.MAC) {
+	if route, status := r.directory.Lookup(addr); status == Known && route.Local {
+		r.hosts.Observe(addr, mac)
+		r.waiting.signal(waitKey{question: whichMAC, addr: addr})
+	}
+}
+
+// resolveARP asks the registry for an ARP request's target; the job calls
+// arp.Resolved. It shares the question with packets that wait for the same address.
+func (r *Router) resolveARP(b *batch, target netip.Addr) {
+	key := waitKey{question: whoServes, addr: target}
+	if r.refused.holds(key, b.now) {
+		r.arp.Resolved(target, arp.Unknown, func([]byte) {})
+		return
+	}
+	switch r.waiting.ask(key) {
+	case refusedFull:
+		r.counters.add(dropQueueFull, 1)
+		r.arp.Resolved(target, arp.Unknown, func([]byte) {})
+	case first:
+		r.ask(key, r.askRegistry)
+	}
+}
+
+// serve handles what a host sent to the service address.
+func (r *Router) serve(b *batch, ip frame.IPv4, mac frame.MAC) {
+	if !isUnicastSource(ip.Src()) {
+		r.counters.add(dropSpoofed, 1)
+		return
+	}
+	switch ip.Protocol() {
+	case frame.ProtocolICMP:
+		r.echo(b, ip, mac)
+		return
+	case frame.ProtocolUDP:
+		if u, err := frame.ParseUDP(ip.Payload()); err == nil && !ip.IsFragment() && u.DstPort() == portDNS && r.dns != nil {
+			r.takeDNS(ip, u, mac)
+			return
+		}
+	}
+	r.counters.add(dropService, 1)
+	r.tellHost(b, mac, ip, portUnreachable, 0)
+}
+
+func (r *Router) echo(b *batch, ip frame.IPv4, mac frame.MAC) {
+	f := frame.AppendEthernet(b.room(frame.EthernetHeaderLen+len(ip)), mac, r.gateway, frame.EtherTypeIPv4)
+	f, ok := frame.AppendEchoReply(f, ip)
+	if !ok {
+		r.counters.add(dropService, 1)
+		return
+	}
+	r.counters.add(echoReplied, 1)
+	b.write(f)
+}
+
+// takeDNS hands a query to the handler, beside the frame path.
+func (r *Router) takeDNS(ip frame.IPv4, u frame.UDP, mac frame.MAC) {
+	if !u.ChecksumOK(ip.Src(), ip.Dst()) {
+		r.counters.add(dropChecksum, 1)
+		return
+	}
+	if r.jobs.dns.Add(1) > dnsQueries {
+		r.jobs.dns.Add(-1)
+		r.counters.add(dropBusy, 1)
+		return
+	}
+	r.counters.add(dnsHandled, 1)
+	query := bytes.Clone(u.Payload())
+	from := netip.AddrPortFrom(ip.Src(), u.SrcPort())
+	started := r.jobs.start(func(ctx context.Context) {
+		defer r.jobs.dns.Add(-1)
+		ctx, cancel := context.WithTimeout(ctx, dnsTimeout)
+		defer cancel()
+		if reply := r.dns.Handle(ctx, query, true); reply != nil {
+			r.reply(mac, netip.AddrPortFrom(r.service, portDNS), from, reply)
+		}
+	})
+	if !started {
+		r.jobs.dns.Add(-1)
+		r.counters.add(dropClosed, 1)
+	}
+}
+
+// takeDHCP hands a message to the server, beside the frame path, one of a client at a
+// time.
+func (r *Router) takeDHCP(ip frame.IPv4, mac frame.MAC) {
+	u, err := frame.ParseUDP(ip.Payload())
+	if err != nil || r.dhcp == nil {
+		r.counters.add(dropService, 1)
+		return
+	}
+	if !u.ChecksumOK(ip.Src(), ip.Dst()) {
+		r.counters.add(dropChecksum, 1)
+		return
+	}
+	message := bytes.Clone(u.Payload())
+	switch r.clients.enter(mac, message) {
+	case noRoom:
+		r.counters.add(dropBusy, 1)
+		return
+	case superseded:
+		r.counters.add(dhcpSuperseded, 1)
+		return
+	case queued:
+		return
+	}
+	started := r.jobs.start(func(ctx context.Context) {
+		for more := true; more; message, more = r.clients.next(mac) {
+			r.handleDHCP(ctx, message, mac)
+		}
+	})
+	if !started {
+		r.counters.add(dropClosed, 1)
+	}
+}
+
+func (r *Router) handleDHCP(ctx context.Context, message []byte, mac frame.MAC) {
+	ctx, cancel := context.WithTimeout(ctx, dhcpTimeout)
+	defer cancel()
+	r.counters.add(dhcpHandled, 1)
+	reply, ok, err := r.dhcp.Handle(ctx, message, mac)
+	if err != nil {
+		r.counters.add(dhcpFailed, 1)
+		r.log.Debug("DHCP message not answered", "mac", mac, "err", err)
+	}
+	if !ok {
+		return
+	}
+	r.counters.add(dhcpReplied, 1)
+	r.reply(reply.DstMAC, netip.AddrPortFrom(r.service, portDHCPServer), netip.AddrPortFrom(reply.Dst, portDHCPClient), reply.Payload)
+}
+
+// reply sends one datagram to a host of the segment. One that is larger than the link
+// is dropped: handlers know the MTU.
+func (r *Router) reply(mac frame.MAC, from, to netip.AddrPort, payload []byte) {
+	size := frame.IPv4HeaderLen + frame.UDPHeaderLen + len(payload)
+	if size > r.linkMTU || !to.Addr().Is4() {
+		r.counters.add(dropTooBig, 1)
+		return
+	}
+	b := r.borrow()
+	defer r.giveBack(b)
+	f := frame.AppendEthernet(b.room(frame.EthernetHeaderLen+size), mac, r.gateway, frame.EtherTypeIPv4)
+	b.write(frame.AppendUDP(f, from, to, payload))
+}
+
+// isUnicastSource says whether a packet from a can be answered.
+func isUnicastSource(a netip.Addr) bool {
+	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && !isLimitedBroadcast(a)
+}

@@ -1,0 +1,239 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"landbridge/arp"
+	"landbridge/internal/frame"
+	"landbridge/internal/group"
+)
+
+// Device is the segment: whole Ethernet frames, no FCS, checksums complete.
+type Device interface {
+	// ReadBatch waits for frames, fills bufs and sizes and returns how many. A frame
+	// longer than its buffer is cut. One caller at a time.
+	ReadBatch(bufs [][]byte, sizes []int) (int, error)
+	// WriteBatch sends frames in order; they are the caller's again on return. Safe for concurrent use.
+	WriteBatch(frames [][]byte) error
+	// SetReadDeadline makes a blocked or later ReadBatch fail with
+	// os.ErrDeadlineExceeded once at has passed; the zero time takes that back.
+	SetReadDeadline(at time.Time) error
+}
+
+// Sender carries packets to members.
+type Sender interface {
+	// Send takes IP packets for one member. It never blocks, and is done with the
+	// packets' bytes when it returns. Safe for concurrent use.
+	Send(to group.MemberID, pkts [][]byte)
+}
+
+// Status says what a Directory knows of an address.
+type Status uint8
+
+const (
+	Unknown Status = iota // not in memory: Resolve may find it
+	Known                 // the Route is good
+	Absent                // nobody holds a lease for it
+)
+
+// Route says who serves an address.
+type Route struct {
+	Member group.MemberID
+	Local  bool // its host is on this segment
+}
+
+// ErrAbsent is what a Directory's Resolve returns for an address without a lease.
+var ErrAbsent = errors.New("router: no host has this address")
+
+// Directory knows who serves which address of the group.
+type Directory interface {
+	// Lookup answers from memory: lock-free, without allocating.
+	Lookup(addr netip.Addr) (Route, Status)
+	// Resolve asks where need be; ErrAbsent (wrapped) if there is no lease.
+	Resolve(ctx context.Context, addr netip.Addr) (Route, error)
+}
+
+// ARP decides about the segment's ARP packets; arp.Responder is one.
+type ARP interface {
+	Answer(req frame.ARP, now time.Time) arp.Decision
+	AppendReply(b []byte, req frame.ARP) []byte
+	Resolved(addr netip.Addr, found arp.Result, emit func(frame []byte))
+}
+
+// ARPObserver is shown every ARP packet of the segment; arp.Prober is one.
+type ARPObserver interface {
+	Observe(frame.ARP)
+}
+
+// Config is what a Router needs. Fields not marked optional are required.
+type Config struct {
+	Device      Device
+	Prefix      netip.Prefix // the group's, IPv4, /8 to /30
+	ServiceAddr netip.Addr
+	GatewayMAC  frame.MAC
+	MTU         int // bytes of IP packet that the tunnel carries, 576 to 65,535
+	LinkMTU     int // bytes of IP packet that the segment carries; optional: MTU in interface mode, the LAN port's in router mode
+	Directory   Directory
+	Sender      Sender
+	Hosts       *Hosts
+	ARP         ARP
+	Probes      ARPObserver // optional
+	DHCP        DHCP        // optional: interface mode has no clients
+	DNS         DNS         // optional
+	Log         *slog.Logger
+	Now         func() time.Time // optional
+}
+
+func (c *Config) check() error {
+	var faults []error
+	if c.Device == nil || c.Directory == nil || c.Sender == nil || c.Hosts == nil || c.ARP == nil {
+		faults = append(faults, errors.New("device, directory, sender, host table and ARP are required"))
+	}
+	if !c.Prefix.Addr().Is4() || c.Prefix.Bits() < minPrefixBits || c.Prefix.Bits() > 30 {
+		faults = append(faults, fmt.Errorf("prefix %v: want IPv4, /%d to /30", c.Prefix, minPrefixBits))
+	} else if !c.Prefix.Contains(c.ServiceAddr) {
+		faults = append(faults, fmt.Errorf("service address %v isn't in %v", c.ServiceAddr, c.Prefix))
+	}
+	if !c.GatewayMAC.IsUnicast() {
+		faults = append(faults, fmt.Errorf("gateway MAC %v can't be a station's", c.GatewayMAC))
+	}
+	for _, mtu := range []int{c.MTU, c.LinkMTU} {
+		if mtu < minMTU || mtu > maxMTU {
+			faults = append(faults, fmt.Errorf("MTU %d: want %d to %d bytes", mtu, minMTU, maxMTU))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Router forwards for one segment. All methods are safe for concurrent use.
+type Router struct {
+	device    Device
+	directory Directory
+	sender    Sender
+	arp       ARP
+	probes    ARPObserver
+	dhcp      DHCP
+	dns       DNS
+	hosts     *Hosts
+	log       *slog.Logger
+	now       func() time.Time
+
+	classifier classifier
+	service    netip.Addr
+	gateway    frame.MAC
+	mtu        int
+	linkMTU    int
+
+	counters counters
+	waiting  *waitlist
+	refused  refusals // destinations that can't be reached, neighbours that don't answer, sources that aren't the member's
+	errors   icmpLimiter
+	jobs     *jobs
+	clients  *serializer
+	batches  chan *batch // idle ones, for Deliver and jobs
+	warned   atomic.Int64
+}
+
+// New returns a Router that does nothing yet.
+func New(c Config) (*Router, error) {
+	if c.LinkMTU == 0 {
+		c.LinkMTU = c.MTU
+	}
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("router: %w", err)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Router{
+		device: c.Device, directory: c.Directory, sender: c.Sender, hosts: c.Hosts,
+		arp: c.ARP, probes: c.Probes, dhcp: c.DHCP, dns: c.DNS,
+		log: c.Log, now: c.Now,
+		classifier: newClassifier(c.Prefix, c.ServiceAddr, c.GatewayMAC),
+		service:    c.ServiceAddr,
+		gateway:    c.GatewayMAC,
+		mtu:        c.MTU,
+		linkMTU:    c.LinkMTU,
+		waiting:    newWaitlist(),
+		refused:    newRefusals(c.Now()),
+		jobs:       newJobs(),
+		clients:    newSerializer(),
+		errors:     newICMPLimiter(),
+		batches:    make(chan *batch, idleBatches),
+	}, nil
+}
+
+// Run forwards what the segment sends until ctx is done (then it returns nil) or the
+// device fails. It may be called once. When it returns, nothing of the router runs any
+// more and Deliver drops.
+func (r *Router) Run(ctx context.Context) error {
+	defer r.jobs.close()
+	if err := r.device.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("segment: %w", err)
+	}
+	interrupt := context.AfterFunc(ctx, func() {
+		if err := r.device.SetReadDeadline(time.Unix(1, 0)); err != nil {
+			r.log.Debug("the segment can't be interrupted: it is closed", "err", err)
+		}
+	})
+	defer interrupt()
+
+	bufs := make([][]byte, batchFrames)
+	for i := range bufs {
+		bufs[i] = make([]byte, r.linkMTU+linkOverhead)
+	}
+	sizes := make([]int, batchFrames)
+	b := r.newBatch()
+	for {
+		n, err := r.device.ReadBatch(bufs, sizes)
+		r.forwardBatch(b, bufs[:n], sizes[:n])
+		switch {
+		case err == nil:
+		case ctx.Err() != nil && (errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, os.ErrClosed)):
+			return nil
+		default:
+			return fmt.Errorf("segment: %w", err)
+		}
+	}
+}
+
+// WriteFrame sends one frame to the segment. It is what an arp.Prober sends by.
+func (r *Router) WriteFrame(f []byte) error { return r.device.WriteBatch([][]byte{f}) }
+
+// Announce tells the hosts of the segment that addr is now reached by the gateway MAC:
+// the appliance calls it when the lease of a host that was here has moved away.
+func (r *Router) Announce(addr netip.Addr) error {
+	return r.WriteFrame(arp.Announce(addr, r.gateway))
+}
+
+// ARPDirectory shows a Directory to an arp.Responder.
+func ARPDirectory(d Directory) arp.Directory { return arpDirectory{d} }
+
+type arpDirectory struct{ d Directory }
+
+func (a arpDirectory) Lookup(addr netip.Addr) arp.Result {
+	route, status := a.d.Lookup(addr)
+	return arpResult(route, status)
+}
+
+func arpResult(route Route, status Status) arp.Result {
+	switch {
+	case status == Absent:
+		return arp.Absent
+	case status != Known:
+		return arp.Unknown
+	case route.Local:
+		return arp.Local
+	}
+	return arp.Remote
+}

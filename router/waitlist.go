@@ -1,0 +1,132 @@
+package router
+
+import (
+	"bytes"
+	"sync"
+	"sync/atomic"
+
+	"landbridge/internal/frame"
+	"landbridge/internal/group"
+)
+
+// parked is a packet that waits, with where it came from: a host of the segment
+// (mac) or a member (from).
+type parked struct {
+	packet frame.IPv4 // a copy
+	mac    frame.MAC  // of the sending host; zero if it came from a member
+	from   group.MemberID
+}
+
+// waitlist holds the packets that wait for the answer to a question, and says when
+// a question has to be asked. It is bounded by question and in all.
+type waitlist struct {
+	mu      sync.Mutex
+	queues  map[waitKey]*queue
+	packets int
+	bytes   int
+	asked   atomic.Int32 // questions of kind whichMAC, so that ARP packets cost nothing while none is open
+}
+
+type queue struct {
+	packets []parked
+	bytes   int
+	answer  chan struct{} // closed by signal
+}
+
+// admission is what became of a packet or a question.
+type admission uint8
+
+const (
+	refusedFull admission = iota // no room; nothing was kept
+	joined                       // kept; the question was asked already
+	first                        // kept; the caller must ask the question and then take
+)
+
+func newWaitlist() *waitlist { return &waitlist{queues: make(map[waitKey]*queue)} }
+
+// add keeps a copy of p until the question is answered.
+func (w *waitlist) add(k waitKey, p parked) admission {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.packets >= waitPackets || w.bytes+len(p.packet) > waitTotal {
+		return refusedFull
+	}
+	q, a := w.open(k)
+	if q == nil {
+		return refusedFull
+	}
+	if len(q.packets) >= waitPerKey || q.bytes+len(p.packet) > waitBytes {
+		return refusedFull // open made no new queue: it would be empty
+	}
+	p.packet = bytes.Clone(p.packet)
+	q.packets = append(q.packets, p)
+	q.bytes += len(p.packet)
+	w.packets++
+	w.bytes += len(p.packet)
+	return a
+}
+
+// ask opens a question without a packet.
+func (w *waitlist) ask(k waitKey) admission {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, a := w.open(k)
+	return a
+}
+
+func (w *waitlist) open(k waitKey) (*queue, admission) {
+	if q := w.queues[k]; q != nil {
+		return q, joined
+	}
+	if len(w.queues) >= waitKeys {
+		return nil, refusedFull
+	}
+	q := &queue{answer: make(chan struct{})}
+	w.queues[k] = q
+	if k.question == whichMAC {
+		w.asked.Add(1)
+	}
+	return q, first
+}
+
+// signal tells whoever waits for the channel of answered(k) that the answer is there.
+func (w *waitlist) signal(k waitKey) {
+	if w.asked.Load() == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if q := w.queues[k]; q != nil && q.answer != nil {
+		close(q.answer)
+		q.answer = nil
+	}
+}
+
+// answered returns a channel that signal closes; the caller is the one that asked.
+func (w *waitlist) answered(k waitKey) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if q := w.queues[k]; q != nil && q.answer != nil {
+		return q.answer
+	}
+	closed := make(chan struct{})
+	close(closed)
+	return closed
+}
+
+// take closes the question and returns what waited for it, in order.
+func (w *waitlist) take(k waitKey) []parked {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	q := w.queues[k]
+	if q == nil {
+		return nil
+	}
+	delete(w.queues, k)
+	if k.question == whichMAC {
+		w.asked.Add(-1)
+	}
+	w.packets -= len(q.packets)
+	w.bytes -= q.bytes
+	return q.packets
+}

@@ -19,6 +19,9 @@ type Setting struct {
 	Kind  SettingKind
 	Usage string // one line
 
+	// Default returns the setting's value in a configuration, as it would be written.
+	Default func(Config) string
+
 	set  func(*Config, []string) error // values has one element unless Kind is SettingList
 	item func(string) error            // checks one element (SettingList only)
 }
@@ -37,26 +40,36 @@ const (
 func Settings() []Setting {
 	return []Setting{
 		{Key: "state", Value: "DIR", Usage: "state directory: node key, groups, leases",
-			set: one(func(c *Config, v string) error { return setState(&c.State, v) })},
-		{Key: "name", Value: "NAME", Usage: "what people call this appliance (default: the host's name)",
-			set: one(func(c *Config, v string) error { c.Name = strings.ToLower(v); return checkLabel(v) })},
+			Default: func(c Config) string { return c.State },
+			set:     one(func(c *Config, v string) error { return setState(&c.State, v) })},
+		{Key: "name", Value: "NAME", Usage: "what people call this appliance",
+			Default: func(c Config) string { return c.Name },
+			set:     one(func(c *Config, v string) error { c.Name = strings.ToLower(v); return checkLabel(v) })},
 		{Key: "mode", Value: "MODE", Usage: "interface: attach this host; router: attach the LAN behind lan-port",
+			Default: func(c Config) string { return string(c.Mode) },
 			set: one(func(c *Config, v string) error {
 				return oneOf(&c.Mode, v, ModeInterface, ModeRouter)
 			})},
 		{Key: "lan-port", Value: "IFACE", Usage: "network interface of the LAN (router mode)",
-			set: one(func(c *Config, v string) error { c.LANPort = v; return checkInterfaceName(v) })},
+			Default: func(c Config) string { return c.LANPort },
+			set:     one(func(c *Config, v string) error { c.LANPort = v; return checkInterfaceName(v) })},
 		{Key: "listen", Value: "ADDR:PORT", Usage: "UDP address to listen on, and TCP unless tcp says otherwise",
-			set: one(func(c *Config, v string) error { return setListen(&c.Listen, v) })},
-		{Key: "tcp", Value: "ADDR:PORT", Usage: "TCP address to listen on (default: as listen)",
-			set: one(func(c *Config, v string) error { return setListen(&c.TCP, v) })},
+			Default: func(c Config) string { return c.Listen.String() },
+			set:     one(func(c *Config, v string) error { return setListen(&c.Listen, v) })},
+		{Key: "tcp", Value: "ADDR:PORT", Usage: "TCP address to listen on where it is not that of listen",
+			Default: func(Config) string { return "" },
+			set:     one(func(c *Config, v string) error { return setListen(&c.TCP, v) })},
 		{Key: "announce", Value: "HOST:PORT", Kind: SettingList, Usage: "address at which others reach this appliance; may be given more than once",
-			set: setAnnounce, item: checkAnnounce},
+			Default: func(c Config) string { return strings.Join(c.Announce, " ") },
+			set:     setAnnounce, item: checkAnnounce},
 		{Key: "lan-discovery", Value: "BOOL", Kind: SettingBool, Usage: "look for members on this LAN by multicast",
-			set: one(func(c *Config, v string) error { return setBool(&c.LANDiscovery, v) })},
+			Default: func(c Config) string { return strconv.FormatBool(c.LANDiscovery) },
+			set:     one(func(c *Config, v string) error { return setBool(&c.LANDiscovery, v) })},
 		{Key: "log-level", Value: "LEVEL", Usage: "debug, info, warn or error",
-			set: one(setLogLevel)},
+			Default: func(c Config) string { return strings.ToLower(c.LogLevel.String()) },
+			set:     one(setLogLevel)},
 		{Key: "log-format", Value: "FORMAT", Usage: "text or json",
+			Default: func(c Config) string { return string(c.LogFormat) },
 			set: one(func(c *Config, v string) error {
 				return oneOf(&c.LogFormat, v, LogText, LogJSON)
 			})},

@@ -157,6 +157,7 @@ func (h *handlers) CreateGroup(ctx context.Context, req api.CreateGroupRequestOb
 	c.length("name", req.Body.Name, 1, 63)
 	c.length("prefix", req.Body.Prefix, 1, 43)
 	c.length("zone", req.Body.Zone, 0, 180)
+	c.length("memberName", req.Body.MemberName, 0, 63)
 	c.optionalBetween("leaseSeconds", req.Body.LeaseSeconds, 10, 30*24*3600)
 	c.optionalBetween("holdSeconds", req.Body.HoldSeconds, 60, maxSeconds)
 	c.optionalBetween("mtu", int64(req.Body.MTU), 576, 9000)
@@ -197,6 +198,7 @@ func (h *handlers) CreateInvitation(ctx context.Context, req api.CreateInvitatio
 func (h *handlers) JoinGroup(ctx context.Context, req api.JoinGroupRequestObject) (api.JoinGroupResponseObject, error) {
 	var c checker
 	c.length("token", req.Body.Token, 1, 8192)
+	c.length("name", req.Body.Name, 0, 63)
 	if err := c.err(); err != nil {
 		return nil, err
 	}

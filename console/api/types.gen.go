@@ -223,6 +223,9 @@ type GroupCreate struct {
 	// LeaseSeconds For how long an address is leased; 1 hour where none is given.
 	LeaseSeconds int64 `json:"leaseSeconds,omitempty,omitzero"`
 
+	// MemberName What to call this appliance in the group; its name where none is given.
+	MemberName string `json:"memberName,omitempty,omitzero"`
+
 	// MTU The MTU inside; 1376 where none is given.
 	MTU int `json:"mtu,omitempty,omitzero"`
 
@@ -329,6 +332,8 @@ type InvitationCreate struct {
 
 // JoinRequest defines model for JoinRequest.
 type JoinRequest struct {
+	// Name What to call this appliance in the group; its name where none is given.
+	Name  string `json:"name,omitempty,omitzero"`
 	Token string `json:"token"`
 }
 

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"landbridge/console/api"
+)
+
+// How long commands wait for the appliance. Joining asks another site.
+const (
+	askTimeout  = 20 * time.Second
+	joinTimeout = 75 * time.Second
+)
+
+// memberships is what a command can do with groups, with a daemon or without one.
+type memberships interface {
+	Groups(ctx context.Context) ([]api.Group, error)
+	CreateGroup(ctx context.Context, req api.GroupCreate) (api.Group, error)
+	Invite(ctx context.Context, group string, req api.InvitationCreate) (api.Invitation, error)
+	Join(ctx context.Context, req api.JoinRequest) (api.Group, error)
+}
+
+// offline is a state without a daemon.
+type offline interface {
+	memberships
+	Close() error
+}
+
+// withDaemon calls f with a client of the daemon on the state.
+func (p *program) withDaemon(ctx context.Context, f func(context.Context, *api.Local) error) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	client, err := api.Dial(ctx, p.socket())
+	if errors.Is(err, api.ErrNoDaemon) {
+		return fmt.Errorf("no appliance is running on the state in %s: start one with landbridge run, or name another state with --state", p.state)
+	}
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return f(ctx, client)
+}
+
+// withMemberships calls f with the groups of the daemon on the state, or of the state
+// itself where no daemon runs; running says which.
+func (p *program) withMemberships(ctx context.Context, timeout time.Duration, f func(ctx context.Context, m memberships, running bool) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	client, err := api.Dial(ctx, p.socket())
+	switch {
+	case err == nil:
+		defer client.Close()
+		return f(ctx, remote{client}, true)
+	case !errors.Is(err, api.ErrNoDaemon):
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: slog.LevelError}))
+	state, err := p.offline(p.state, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
+	return f(ctx, state, false)
+}
+
+func (p *program) socket() string { return filepath.Join(p.state, api.SocketName) }
+
+// remote is the groups of a daemon.
+type remote struct{ client *api.Local }
+
+// Groups lists the daemon's groups.
+func (r remote) Groups(ctx context.Context) ([]api.Group, error) {
+	res, err := r.client.ListGroupsWithResponse(ctx)
+	if err != nil {
+		return nil, transportError(err)
+	}
+	list, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+	return list.Items, err
+}
+
+// CreateGroup has the daemon create a group.
+func (r remote) CreateGroup(ctx context.Context, req api.GroupCreate) (api.Group, error) {
+	res, err := r.client.CreateGroupWithResponse(ctx, req)
+	if err != nil {
+		return api.Group{}, transportError(err)
+	}
+	return answer(res.JSON201, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+}
+
+// Invite has the daemon make an invitation.
+func (r remote) Invite(ctx context.Context, group string, req api.InvitationCreate) (api.Invitation, error) {
+	res, err := r.client.CreateInvitationWithResponse(ctx, group, req)
+	if err != nil {
+		return api.Invitation{}, transportError(err)
+	}
+	return answer(res.JSON201, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+}
+
+// Join has the daemon join a group.
+func (r remote) Join(ctx context.Context, req api.JoinRequest) (api.Group, error) {
+	res, err := r.client.JoinGroupWithResponse(ctx, req)
+	if err != nil {
+		return api.Group{}, transportError(err)
+	}
+	return answer(res.JSON201, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+}
+
+// answer returns the body of an answer, or its problem as an error.
+func answer[T any](body *T, problem *api.Problem, res *http.Response) (T, error) {
+	var zero T
+	switch {
+	case body != nil:
+		return *body, nil
+	case problem != nil:
+		return zero, problem
+	}
+	return zero, fmt.Errorf("the appliance answered %s, which this landbridge doesn't understand: let both be of one version", res.Status)
+}
+
+// transportError says what it means that a request got no answer.
+func transportError(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("the appliance did not answer in time: look at its log, and try again")
+	}
+	if errors.Is(err, context.Canceled) {
+		return errors.New("interrupted; what was asked may still be done")
+	}
+	return fmt.Errorf("the appliance ended the connection: look at its log (%w)", err)
+}

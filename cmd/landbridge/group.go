@@ -1,0 +1,330 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"landbridge/console/api"
+)
+
+// Defaults of a new group.
+const (
+	defaultGroupName = "landbridge"
+	defaultPrefix    = "10.9.0.0/16"
+)
+
+func (p *program) groupCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "group",
+		Short:   "Create groups, invite others, show groups",
+		GroupID: "network",
+		Long:    "A group is one private network: a prefix of addresses, a DNS zone, and the appliances that are its members.",
+		Args:    arguments(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(p.groupCreateCommand(), p.groupInviteCommand(), p.groupShowCommand())
+	return cmd
+}
+
+func (p *program) groupCreateCommand() *cobra.Command {
+	var req api.GroupCreate
+	var lease, hold time.Duration
+	cmd := &cobra.Command{
+		Use:               "create",
+		Short:             "Create a group with this appliance as its first member",
+		Args:              arguments(cobra.NoArgs),
+		ValidArgsFunction: noFiles,
+		Long: `Create a group with this appliance as its first member. The group's CA key is made
+and kept here: only this appliance can invite others, so keep its state safe.
+
+Choose a prefix that is in use at none of the sites. Its first address is where
+hosts find DHCP and DNS, at each site.`,
+		Example: `  sudo landbridge group create --name office --prefix 10.9.0.0/16
+  sudo landbridge group create --name lab --prefix 172.20.0.0/20 --zone lab.example.com --lease-time 12h`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if req.LeaseSeconds, err = seconds("lease-time", lease); err != nil {
+				return err
+			}
+			if req.HoldSeconds, err = seconds("hold-time", hold); err != nil {
+				return err
+			}
+			return p.withMemberships(cmd.Context(), askTimeout, func(ctx context.Context, m memberships, running bool) error {
+				g, err := m.CreateGroup(ctx, req)
+				if err != nil {
+					return err
+				}
+				if p.json {
+					return p.printJSON(g)
+				}
+				if err := writeGroup(p.out, g); err != nil {
+					return err
+				}
+				p.remark("\nGroup %s is created; its CA key is in %s: keep a backup of it.", g.Name, p.state)
+				p.nextSteps(running, "Invite the other sites, one at a time: landbridge group invite --address HOST:PORT")
+				return nil
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&req.Name, "name", defaultGroupName, "what people call the group: `NAME` of letters, digits and hyphens")
+	f.StringVar(&req.Prefix, "prefix", defaultPrefix, "IPv4 `PREFIX` of the network")
+	f.StringVar(&req.Zone, "zone", "", "DNS `ZONE` of the hosts' names (default NAME.internal)")
+	f.DurationVar(&lease, "lease-time", time.Hour, "for how long a host gets its address, as `DURATION`")
+	f.DurationVar(&hold, "hold-time", 7*24*time.Hour, "for how long a site that is cut off keeps its blocks of addresses, as `DURATION`")
+	f.IntVar(&req.MTU, "mtu", 1376, "MTU inside the network, in `BYTES`")
+	f.StringVar(&req.MemberName, "member-name", "", "`NAME` of this appliance in the group (default: the appliance's or the host's)")
+	return cmd
+}
+
+// seconds returns a flag's duration in whole seconds.
+func seconds(flag string, d time.Duration) (int64, error) {
+	if d < time.Second || d%time.Second != 0 {
+		return 0, usageError{fmt.Errorf("--%s %v: want whole seconds, one or more, as 90s, 30m or 24h", flag, d)}
+	}
+	return int64(d / time.Second), nil
+}
+
+// nextSteps says what to do after the membership of this appliance has changed.
+func (p *program) nextSteps(running bool, then string) {
+	if !running {
+		p.remark("Start the appliance: landbridge run, or landbridge run --mode router --lan-port IFACE for a whole LAN.")
+	}
+	if then != "" {
+		p.remark("%s", then)
+	}
+}
+
+func (p *program) groupInviteCommand() *cobra.Command {
+	var req api.InvitationCreate
+	var ttl time.Duration
+	cmd := &cobra.Command{
+		Use:               "invite [GROUP]",
+		Short:             "Make an invitation for one more appliance",
+		Args:              arguments(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: p.completeGroups,
+		Long: `Make an invitation: a token that admits one appliance, once, until it expires. It
+carries the group's ID, addresses at which this appliance is found, and a secret:
+give it to nobody else.
+
+--address names where the newcomer reaches this appliance, where it can't tell by
+itself: the router's public address or name, and the port that it forwards here.
+
+The token alone goes to standard output. Run this on the appliance that created
+the group.`,
+		Example: `  sudo landbridge group invite --address site-a.example.com:4860
+  sudo landbridge group invite office --ttl 1h --address 203.0.113.5:4860 --address [2001:db8::5]:4860
+  sudo landbridge group invite | ssh root@site-b landbridge join -`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if req.TTLSeconds, err = seconds("ttl", ttl); err != nil {
+				return err
+			}
+			return p.withMemberships(cmd.Context(), askTimeout, func(ctx context.Context, m memberships, _ bool) error {
+				inv, err := p.invite(ctx, m, strings.Join(args, ""), req)
+				if err != nil {
+					return err
+				}
+				if p.json {
+					return p.printJSON(inv)
+				}
+				if _, err := fmt.Fprintln(p.out, inv.Token); err != nil {
+					return err
+				}
+				p.remark("\nThis invites one appliance to group %s until %s. There, run:\n  sudo landbridge join %s…\nIt finds this appliance at:\n  %s",
+					inv.GroupName, inv.Expires.Local().Format("2006-01-02 15:04 MST"), inv.Token[:min(12, len(inv.Token))], strings.Join(inv.Addresses, "\n  "))
+				return nil
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.DurationVar(&ttl, "ttl", 24*time.Hour, "for how long the invitation is good, as `DURATION`")
+	f.StringArrayVar(&req.Addresses, "address", nil, "`HOST:PORT` at which the newcomer reaches this appliance; may be given more than once")
+	return cmd
+}
+
+// invite makes an invitation to the group that ref names.
+func (p *program) invite(ctx context.Context, m memberships, ref string, req api.InvitationCreate) (api.Invitation, error) {
+	groups, err := m.Groups(ctx)
+	if err != nil {
+		return api.Invitation{}, err
+	}
+	g, err := api.FindGroup(groups, ref)
+	if err != nil {
+		return api.Invitation{}, err
+	}
+	return m.Invite(ctx, g.ID, req)
+}
+
+func (p *program) groupShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "show [GROUP]",
+		Short:             "Show groups and their members",
+		Args:              arguments(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: p.completeGroups,
+		Long:              "Show the groups that this appliance is a member of, or the one that GROUP names by its name or ID.",
+		Example: `  landbridge group show
+  landbridge group show office
+  landbridge group show --json | jq -r '.items[].members[].name'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.withMemberships(cmd.Context(), askTimeout, func(ctx context.Context, m memberships, _ bool) error {
+				groups, err := m.Groups(ctx)
+				if err != nil {
+					return err
+				}
+				if len(args) == 1 {
+					g, err := api.FindGroup(groups, args[0])
+					if err != nil {
+						return err
+					}
+					groups = []api.Group{g}
+				}
+				return p.printGroups(groups)
+			})
+		},
+	}
+}
+
+func (p *program) printGroups(groups []api.Group) error {
+	if p.json {
+		return p.printJSON(api.GroupList{Items: append([]api.Group{}, groups...)})
+	}
+	if len(groups) == 0 {
+		p.remark("This appliance is in no group. Create one with landbridge group create, or join one with landbridge join.")
+	}
+	for i, g := range groups {
+		if i > 0 {
+			fmt.Fprintln(p.out)
+		}
+		if err := writeGroup(p.out, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeGroup prints a group for a person.
+func writeGroup(w io.Writer, g api.Group) error {
+	s := &sheet{}
+	s.row("Group", g.Name)
+	s.row("ID", g.ID)
+	s.row("Prefix", g.Prefix.String())
+	s.row("Zone", g.Zone)
+	s.row("Services", g.ServiceAddress.String()+" (DHCP, DNS)")
+	s.row("Times", fmt.Sprintf("leases %s, blocks %s", age(time.Duration(g.LeaseSeconds)*time.Second), age(time.Duration(g.HoldSeconds)*time.Second)))
+	s.row("MTU", fmt.Sprint(g.MTU))
+	if !g.CertificateExpires.IsZero() {
+		s.row("Certificate", "expires "+g.CertificateExpires.UTC().Format("2006-01-02 15:04 UTC"))
+	}
+	s.row("Descriptor", fmt.Sprintf("version %d, %s", g.DescriptorVersion, counted(len(g.Members), "member")))
+	if _, err := io.WriteString(w, s.b.String()); err != nil {
+		return err
+	}
+	if len(g.Members) == 0 {
+		return nil
+	}
+	t := &table{columns: []column{{title: "MEMBER", keep: true}, {title: "ID", keep: true}, {title: "ROLE"}}}
+	for _, m := range g.Members {
+		self, authority := "", ""
+		if m.Self {
+			self = "this appliance"
+		}
+		if m.Authority {
+			authority = "keeps the CA key"
+		}
+		t.add(m.Name, m.MemberID, joined(", ", self, authority))
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return t.write(w)
+}
+
+// maxTokenInput bounds what join reads from standard input.
+const maxTokenInput = 16 << 10
+
+func (p *program) joinCommand() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:               "join TOKEN",
+		Short:             "Join a group by an invitation",
+		GroupID:           "network",
+		ValidArgsFunction: noFiles,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError{errors.New("want one TOKEN: what landbridge group invite printed, or - to read it from standard input")}
+			}
+			return nil
+		},
+		Long: `Join a group by an invitation. The appliance that made it is asked for a certificate,
+so it must be running and reachable now; the token can be used once.
+
+With - the token is read from standard input, which keeps it out of the shell's
+history and the list of processes.`,
+		Example: `  sudo landbridge join lb1...
+  sudo landbridge join - < token.txt`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			token, err := p.token(args[0])
+			if err != nil {
+				return err
+			}
+			return p.withMemberships(cmd.Context(), joinTimeout, func(ctx context.Context, m memberships, running bool) error {
+				g, err := m.Join(ctx, api.JoinRequest{Token: token, Name: name})
+				if err != nil {
+					return err
+				}
+				if p.json {
+					return p.printJSON(g)
+				}
+				if err := writeGroup(p.out, g); err != nil {
+					return err
+				}
+				p.remark("\nThis appliance is a member of group %s now.", g.Name)
+				p.nextSteps(running, "")
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringVar(&name, "name", "", "`NAME` of this appliance in the group (default: the appliance's or the host's)")
+	return cmd
+}
+
+// token returns the token that an argument gives, without spaces at its ends.
+func (p *program) token(arg string) (string, error) {
+	if arg == "-" {
+		content, err := io.ReadAll(io.LimitReader(p.in, maxTokenInput))
+		if err != nil {
+			return "", fmt.Errorf("read the token from standard input: %w", err)
+		}
+		arg = string(content)
+	}
+	token := strings.TrimSpace(arg)
+	if token == "" {
+		return "", usageError{errors.New("the token is empty: give what landbridge group invite printed")}
+	}
+	return token, nil
+}
+
+// completeGroups offers the names of the running appliance's groups to the shell.
+func (p *program) completeGroups(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	_ = p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
+		groups, err := remote{c}.Groups(ctx)
+		for _, g := range groups {
+			names = append(names, g.Name)
+		}
+		return err
+	})
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"landbridge/console/api"
+)
+
+func (p *program) peersCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "peers",
+		Short:             "List the other members and the paths to them",
+		GroupID:           "look",
+		Args:              arguments(cobra.NoArgs),
+		ValidArgsFunction: noFiles,
+		Long: `List the other members and how their datagrams travel now:
+
+  lan      straight, on a LAN that both share
+  direct   straight, over the Internet
+  relay    sealed, through another member; the last column says why
+  -        no session: nothing was sent to it for a while, or it is away`,
+		Example: `  landbridge peers
+  landbridge peers --json | jq '.items[] | select(.path == "relay")'`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
+				res, err := c.ListPeersWithResponse(ctx)
+				if err != nil {
+					return transportError(err)
+				}
+				list, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+				if err != nil {
+					return err
+				}
+				if p.json {
+					return p.printJSON(list)
+				}
+				if len(list.Items) == 0 {
+					p.remark("There are no other members. Invite one with landbridge group invite.")
+					return nil
+				}
+				return peerTable(list.Items, time.Now()).write(p.out)
+			})
+		},
+	}
+}
+
+func peerTable(peers []api.Peer, now time.Time) *table {
+	t := &table{columns: []column{
+		{title: "NAME", keep: true}, {title: "PATH", keep: true}, {title: "ADDRESS", keep: true},
+		{title: "RTT", right: true}, {title: "HEARD", right: true}, {title: "SENT", right: true}, {title: "RECEIVED", right: true},
+		{title: "OVERLAY", keep: true}, {title: "MEMBER", keep: true}, {title: "WHY"},
+	}}
+	for _, peer := range peers {
+		path, address := "-", ""
+		switch {
+		case peer.Session == api.SessionStateConnecting:
+			path = "connecting"
+		case peer.Session == api.SessionStateEstablished:
+			path = string(peer.Path)
+			if peer.Address.IsValid() {
+				address = peer.Address.String()
+			}
+		}
+		if peer.Via != "" {
+			address = "via " + joined(" ", peer.ViaName, address)
+		}
+		sent, received := "", ""
+		if peer.Session == api.SessionStateEstablished {
+			sent, received = size(peer.TxBytes), size(peer.RxBytes)
+		}
+		connected := "away"
+		if peer.Connected {
+			connected = "connected"
+		}
+		t.add(peer.Name, path, address, rtt(peer.RttMicroseconds), ago(peer.LastReceived, now), sent, received,
+			connected, short(peer.MemberID), peer.Why)
+	}
+	return t
+}
+
+// leasesPerPage is the largest page that the API gives.
+const leasesPerPage = 1000
+
+func (p *program) leasesCommand() *cobra.Command {
+	var group string
+	var limit int
+	cmd := &cobra.Command{
+		Use:               "leases [SEARCH]",
+		Short:             "List the leases that this appliance serves",
+		GroupID:           "look",
+		Args:              arguments(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: noFiles,
+		Long: `List the leases that this appliance serves, by address. SEARCH leaves those that have
+this text in their address, host name, hardware address, client identifier or
+member, in capitals or not.`,
+		Example: `  landbridge leases
+  landbridge leases printer
+  landbridge leases 10.9.3. --limit 0
+  landbridge leases --json | jq -r '.items[] | [.address, .mac] | @tsv'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if limit < 0 {
+				return usageError{fmt.Errorf("--limit %d: want 0 (no limit) or more", limit)}
+			}
+			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
+				list, err := allLeases(ctx, c, strings.Join(args, ""), group, limit)
+				if err != nil {
+					return err
+				}
+				return p.printLeases(list)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&group, "group", "", "only leases of this `GROUP` (name or ID)")
+	cmd.Flags().IntVar(&limit, "limit", 1000, "at most `N` leases; 0 for all")
+	_ = cmd.RegisterFlagCompletionFunc("group", p.completeGroups)
+	return cmd
+}
+
+// allLeases asks for page after page until there are limit leases (0: all).
+func allLeases(ctx context.Context, c *api.Local, search, group string, limit int) (api.LeaseList, error) {
+	all := api.LeaseList{Items: []api.Lease{}}
+	params := api.ListLeasesParams{Search: search, Group: group}
+	for {
+		page := leasesPerPage
+		if limit > 0 {
+			page = min(page, limit-len(all.Items))
+		}
+		params.Limit = &page
+		res, err := c.ListLeasesWithResponse(ctx, &params)
+		if err != nil {
+			return api.LeaseList{}, transportError(err)
+		}
+		list, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+		if err != nil {
+			return api.LeaseList{}, err
+		}
+		all.Items = append(all.Items, list.Items...)
+		all.Total, all.Next = list.Total, list.Next
+		if list.Next == "" || len(all.Items) == limit {
+			return all, nil
+		}
+		params.Cursor = list.Next
+	}
+}
+
+func (p *program) printLeases(list api.LeaseList) error {
+	if p.json {
+		return p.printJSON(list)
+	}
+	if len(list.Items) == 0 {
+		p.remark("There are no such leases here.")
+		return nil
+	}
+	if err := leaseTable(list.Items, time.Now()).write(p.out); err != nil {
+		return err
+	}
+	if list.Total > len(list.Items) {
+		p.remark("%s of %s; --limit 0 shows all.", thousands(len(list.Items)), counted(list.Total, "lease"))
+	}
+	return nil
+}
+
+func leaseTable(leases []api.Lease, now time.Time) *table {
+	t := &table{columns: []column{
+		{title: "ADDRESS", keep: true}, {title: "NAME", keep: true}, {title: "MAC", keep: true},
+		{title: "ENDS IN", right: true}, {title: "SERVED BY", keep: true}, {title: "SEGMENT"}, {title: "CLIENT ID"},
+	}}
+	for _, l := range leases {
+		client := l.ClientID
+		if strings.EqualFold(client, "01"+strings.ReplaceAll(l.MAC, ":", "")) {
+			client = "" // hardware type and MAC: the MAC says it
+		}
+		t.add(l.Address.String(), l.Name, l.MAC, until(l.End, now), cmp.Or(l.MemberName, short(l.MemberID)), l.Segment, client)
+	}
+	return t
+}
+
+func (p *program) blocksCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "blocks",
+		Short:             "List the blocks of addresses that this appliance holds",
+		GroupID:           "look",
+		Args:              arguments(cobra.NoArgs),
+		ValidArgsFunction: noFiles,
+		Long: `List the blocks of addresses that this appliance holds:
+
+  held     leases are made from it
+  spare    claimed in advance; nothing is leased yet
+  lapsed   could not be renewed in time: leases are renewed, none are made
+  fenced   another member holds it now`,
+		Example: "  landbridge blocks",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
+				res, err := c.ListBlocksWithResponse(ctx)
+				if err != nil {
+					return transportError(err)
+				}
+				list, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+				if err != nil {
+					return err
+				}
+				if p.json {
+					return p.printJSON(list)
+				}
+				if len(list.Items) == 0 {
+					p.remark("This appliance holds no blocks.")
+					return nil
+				}
+				return blockTable(list.Items, time.Now()).write(p.out)
+			})
+		},
+	}
+}
+
+func blockTable(blocks []api.Block, now time.Time) *table {
+	t := &table{columns: []column{
+		{title: "BLOCK", keep: true}, {title: "STATE", keep: true}, {title: "LEASED", right: true, keep: true},
+		{title: "OF", right: true, keep: true}, {title: "EPOCH", right: true, keep: true}, {title: "HELD FOR", right: true},
+	}}
+	for _, b := range blocks {
+		t.add(b.Prefix.String(), string(b.State), fmt.Sprint(b.Used), fmt.Sprint(b.Size), fmt.Sprint(b.Epoch), until(b.Until, now))
+	}
+	return t
+}
+
+func (p *program) countersCommand() *cobra.Command {
+	var zeros bool
+	cmd := &cobra.Command{
+		Use:               "counters",
+		Short:             "List what the appliance has counted",
+		GroupID:           "look",
+		Args:              arguments(cobra.NoArgs),
+		ValidArgsFunction: noFiles,
+		Long:              "List what the appliance has counted since it started: frames, datagrams, and what was dropped for which reason.",
+		Example: `  landbridge counters
+  landbridge counters --zeros`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
+				res, err := c.ListCountersWithResponse(ctx)
+				if err != nil {
+					return transportError(err)
+				}
+				list, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+				if err != nil {
+					return err
+				}
+				if p.json {
+					return p.printJSON(list)
+				}
+				t := &table{columns: []column{{title: "COMPONENT", keep: true}, {title: "COUNTER", keep: true}, {title: "VALUE", right: true, keep: true}}}
+				for _, c := range list.Items {
+					if c.Value > 0 || zeros {
+						t.add(c.Component, c.Name, fmt.Sprint(c.Value))
+					}
+				}
+				return t.write(p.out)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&zeros, "zeros", false, "also counters that are zero")
+	return cmd
+}

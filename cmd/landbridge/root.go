@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"landbridge/appliance"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// streams are the program's input and outputs.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// engine is what package appliance does for the commands.
+type engine struct {
+	run     func(ctx context.Context, cfg appliance.Config, log *slog.Logger) error
+	offline func(state string, log *slog.Logger) (offline, error)
+}
+
+// program is what all commands share.
+type program struct {
+	streams
+	engine
+	state string // --state
+	json  bool   // --json
+}
+
+// usageError marks an error of the command line itself.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// execute runs one command line and returns the exit code.
+func execute(ctx context.Context, args []string, s streams, e engine) int {
+	p := &program{streams: s, engine: e}
+	root := p.root()
+	root.SetArgs(args)
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	called, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(s.err, "landbridge: %s\n", indentRest(err.Error()))
+	var usage usageError
+	var config *appliance.ConfigError
+	switch {
+	case errors.As(err, &config):
+		return exitUsage
+	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
+		fmt.Fprintf(s.err, "See %s --help.\n", called.CommandPath())
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// indentRest indents the lines after the first, where they aren't already.
+func indentRest(text string) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i, line := range lines[1:] {
+		if line != "" && line[0] != ' ' && line[0] != '\t' {
+			lines[i+1] = "  " + line
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "landbridge",
+		Short: "Join the LANs of many sites into one private network",
+		Long: `Landbridge joins the LANs of many sites, and single hosts between them, into one
+flat private IP network, with no central server.
+
+One appliance creates a group and invites the others; each joins with its
+invitation and runs. With --mode router, the hosts of its LAN take part by plain
+DHCP, with nothing installed.`,
+		Example: `  At the first site:
+    sudo landbridge group create --name office --prefix 10.9.0.0/16
+    sudo landbridge group invite --address site-a.example.com:4860
+    sudo landbridge run --mode router --lan-port eth1
+
+  At the second site:
+    sudo landbridge join lb1...
+    sudo landbridge run --mode router --lan-port eth1
+
+  Anywhere:
+    sudo landbridge status`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&p.state, "state", appliance.DefaultState, "state `DIR`ectory: node key, groups, leases")
+	flags.BoolVar(&p.json, "json", false, "print the API's objects as JSON")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddGroup(
+		&cobra.Group{ID: "network", Title: "Make and join a network:"},
+		&cobra.Group{ID: "appliance", Title: "Run an appliance:"},
+		&cobra.Group{ID: "look", Title: "Look at a running appliance:"},
+	)
+	root.AddCommand(
+		p.groupCommand(), p.joinCommand(),
+		p.runCommand(),
+		p.statusCommand(), p.peersCommand(), p.leasesCommand(), p.blocksCommand(), p.countersCommand(),
+		p.versionCommand(),
+	)
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
+// arguments returns an argument check whose errors count as errors of usage.
+func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}
+
+// noFiles completes arguments with nothing, where the shell would offer file names.
+func noFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+// printJSON prints a value of the API as it travels, indented.
+func (p *program) printJSON(v any) error {
+	e := json.NewEncoder(p.out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// remark prints a line for a person beside the output.
+func (p *program) remark(format string, args ...any) {
+	fmt.Fprintf(p.err, format+"\n", args...)
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"landbridge/appliance"
+)
+
+func (p *program) runCommand() *cobra.Command {
+	var config string
+	cmd := &cobra.Command{
+		Use:               "run",
+		Short:             "Run the appliance in the foreground",
+		GroupID:           "appliance",
+		Args:              arguments(cobra.NoArgs),
+		ValidArgsFunction: noFiles,
+		Long: `Run the appliance in the foreground until SIGINT or SIGTERM, then put the network
+devices back as they were.
+
+Settings come from flags, then from the file of --config, then from the defaults. The
+file is YAML with the flags' names as keys; all that is wrong with it is listed at
+once, and nothing is started. It needs CAP_NET_ADMIN, as root has it.`,
+		Example: `  sudo landbridge run
+  sudo landbridge run --mode router --lan-port eth1
+  sudo landbridge run --config /etc/landbridge.yaml --log-level debug`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := appliance.LoadConfig(config, changed(cmd.Flags()))
+			if err != nil {
+				return err
+			}
+			cfg.Version = programVersion()
+			return p.run(cmd.Context(), cfg, newLogger(p.err, cfg))
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&config, "config", "", "YAML `FILE` with settings")
+	defaults := appliance.DefaultConfig()
+	for _, s := range appliance.Settings() {
+		if s.Key == "state" {
+			continue // every command has it
+		}
+		addSetting(f, s, defaults)
+	}
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+	completions := map[string][]string{
+		"mode":       {"interface\tattach this host", "router\tattach the LAN behind --lan-port"},
+		"log-level":  {"debug", "info", "warn", "error"},
+		"log-format": {"text", "json"},
+	}
+	for flag, values := range completions {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+	_ = cmd.RegisterFlagCompletionFunc("lan-port", completeInterfaces)
+	return cmd
+}
+
+// addSetting adds the flag of a setting. Its value is parsed with the file's, not here.
+func addSetting(f *pflag.FlagSet, s appliance.Setting, defaults appliance.Config) {
+	usage := fmt.Sprintf("`%s`: %s", s.Value, s.Usage)
+	switch s.Kind {
+	case appliance.SettingList:
+		f.StringArray(s.Key, nil, usage)
+	case appliance.SettingBool:
+		f.String(s.Key, s.Default(defaults), usage)
+		f.Lookup(s.Key).NoOptDefVal = "true"
+	default:
+		f.String(s.Key, s.Default(defaults), usage)
+	}
+}
+
+// changed returns the settings that were given as flags.
+func changed(f *pflag.FlagSet) map[string][]string {
+	settings := make(map[string]bool)
+	for _, s := range appliance.Settings() {
+		settings[s.Key] = true
+	}
+	given := make(map[string][]string)
+	f.Visit(func(flag *pflag.Flag) {
+		if !settings[flag.Name] {
+			return
+		}
+		if list, ok := flag.Value.(pflag.SliceValue); ok {
+			given[flag.Name] = list.GetSlice()
+			return
+		}
+		given[flag.Name] = []string{flag.Value.String()}
+	})
+	return given
+}
+
+// newLogger makes the daemon's logger.
+func newLogger(w io.Writer, cfg appliance.Config) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.LogLevel}
+	if cfg.LogFormat == appliance.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// completeInterfaces offers this host's network interfaces to the shell.
+func completeInterfaces(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	ifaces, err := net.Interfaces()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for _, i := range ifaces {
+		if i.Flags&net.FlagLoopback == 0 {
+			names = append(names, i.Name+"\t"+i.HardwareAddr.String())
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// programVersion returns the version that the build set, else the module's.
+func programVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+func (p *program) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "version",
+		Short:             "Show the program's version",
+		Args:              arguments(cobra.NoArgs),
+		ValidArgsFunction: noFiles,
+		RunE: func(*cobra.Command, []string) error {
+			if p.json {
+				return p.printJSON(map[string]string{
+					"version": programVersion(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
+				})
+			}
+			_, err := fmt.Fprintf(p.out, "landbridge %s (%s, %s/%s)\n", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}

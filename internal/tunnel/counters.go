@@ -1,0 +1,74 @@
+package tunnel
+
+import (
+	"fmt"
+	"sync/atomic"
+)
+
+// A Counter names one of the tunnel's or the socket's counts.
+type Counter uint8
+
+// What is counted. The names say what happened to a datagram or a packet; all but
+// the first two and Forwarded are reasons to drop it.
+const (
+	DatagramsIn Counter = iota // tunnel datagrams that arrived (socket)
+	QUICIn                     // datagrams handed to QUIC (socket)
+	QUICFull                   // QUIC did not fetch its datagrams in time (socket)
+	QUICOversize
+	Truncated    // larger than any that we send (socket)
+	BadHeader    // not a sealed datagram (socket)
+	UnknownIndex // no such session: old, of another tunnel's past, or guessed (socket)
+	SendFull     // the kernel's send buffer stayed full (socket)
+	SendTooBig   // EMSGSIZE (socket)
+	SendUnreachable
+	SendRefused // any other error of the kernel (socket)
+
+	Forged   // the tag doesn't match
+	Replayed // the counter was seen, or is too old
+	BadControl
+	UnknownControl
+	BadRelayed // an envelope within an envelope, or of another group
+	Forwarded  // relayed for others
+	RelayNoPath
+	RelayOverRate
+	RelayOff
+	NotIP      // asked to send what isn't an IP packet
+	OverMTU    // asked to send more than the MTU
+	KeyWornOut // a key that was not renewed in time
+	QueueFull  // too many packets waited for a session
+	QueueOld   // a packet waited too long for a session
+	TooManyPeers
+	Unauthorized // a session ended because the peer's certificate did
+	BadOffer     // an offer or answer that was refused
+	numCounters
+)
+
+// String returns the name under which the counter is listed.
+func (c Counter) String() string {
+	names := [numCounters]string{
+		"datagrams_in", "quic_in", "quic_full", "quic_oversize", "truncated", "bad_header", "unknown_index",
+		"send_full", "send_too_big", "send_unreachable", "send_refused",
+		"forged", "replayed", "bad_control", "unknown_control", "bad_relayed", "forwarded",
+		"relay_no_path", "relay_over_rate", "relay_off", "not_ip", "over_mtu", "key_worn_out",
+		"queue_full", "queue_old", "too_many_peers", "unauthorized", "bad_offer",
+	}
+	if c >= numCounters {
+		return fmt.Sprintf("counter %d", uint8(c))
+	}
+	return names[c]
+}
+
+type counters [numCounters]atomic.Uint64
+
+func (c *counters) add(what Counter, n int) { c[what].Add(uint64(n)) }
+
+// snapshot lists the counters that aren't zero.
+func (c *counters) snapshot() map[string]uint64 {
+	m := make(map[string]uint64)
+	for i := range numCounters {
+		if n := c[i].Load(); n != 0 {
+			m[i.String()] = n
+		}
+	}
+	return m
+}

@@ -1,0 +1,76 @@
+package tunnel
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"net/netip"
+
+	"landbridge/internal/group"
+)
+
+// Sizes of the datagram layout (doc.go), in bytes.
+const (
+	headerSize   = 16 // type, reserved, receiver index, counter
+	tagSize      = 16 // AEAD tag; both ciphers have the same
+	sealOverhead = headerSize + tagSize
+
+	hashSize      = 8
+	envelopeSize  = 1 + hashSize // type and member hash before a relayed datagram
+	relayOverhead = sealOverhead + envelopeSize
+
+	// typeSealed is the only first byte that the tunnel accepts. QUIC's first
+	// bytes are 0x40 and above.
+	typeSealed = 0x01
+	quicBit    = 0x40
+
+	// MaxMTU bounds the packets that a tunnel carries: jumbo frames, and what
+	// surrounds them when they are relayed.
+	MaxMTU      = 9216
+	maxDatagram = MaxMTU + relayOverhead + sealOverhead
+
+	// DefaultMTU fits a relayed packet into 1500 bytes over IPv6: 40 + 8 for IP
+	// and UDP, 32 for the seal, 41 for the relay's seal and envelope.
+	DefaultMTU = 1376
+)
+
+// A memberHash names a member inside a relay envelope: the first eight bytes of
+// SHA-256 of its ID.
+type memberHash [hashSize]byte
+
+func hashOf(id group.MemberID) (h memberHash) {
+	sum := sha256.Sum256(id[:])
+	copy(h[:], sum[:])
+	return h
+}
+
+// A datagram is one UDP payload and the address of its far end. Addresses are
+// always unmapped (an IPv4 address is an IPv4 address).
+type datagram struct {
+	addr netip.AddrPort
+	data []byte
+}
+
+// putHeader writes a sealed datagram's header.
+func putHeader(b []byte, index uint32, counter uint64) {
+	binary.BigEndian.PutUint32(b[0:], typeSealed<<24)
+	binary.BigEndian.PutUint32(b[4:], index)
+	binary.BigEndian.PutUint64(b[8:], counter)
+}
+
+// parseHeader reads the header of a sealed datagram. It fails on anything that
+// cannot hold at least one byte of plaintext.
+func parseHeader(b []byte) (index uint32, counter uint64, ok bool) {
+	if len(b) <= sealOverhead || binary.BigEndian.Uint32(b) != typeSealed<<24 {
+		return 0, 0, false
+	}
+	return binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint64(b[8:]), true
+}
+
+// headerNonce is the AEAD nonce, which is a part of the header: index and counter.
+// A key belongs to one index and a counter is used once, so it never repeats.
+func headerNonce(header []byte) []byte { return header[4:headerSize] }
+
+// isPacket reports whether a plaintext is an IP packet, and not a control message.
+func isPacket(plaintext []byte) bool {
+	return plaintext[0]>>4 == 4 || plaintext[0]>>4 == 6
+}

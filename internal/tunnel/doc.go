@@ -1,0 +1,122 @@
+// Package tunnel is the data plane between members: it owns the node's one UDP
+// socket and carries bare IP packets, sealed, to and from other members of a group.
+//
+// It is not for: who is a member (internal/group), finding members and streams to
+// them (internal/overlay), whose packet goes where (router). It looks at one nibble
+// of a packet, its IP version.
+//
+// # Types
+//
+//   - Socket: the UDP socket. Its reader tells QUIC from tunnel datagrams by the
+//     first byte: 0x40 and above is QUIC's (Socket.QUIC), the rest is ours.
+//   - Tunnel: one group's sessions over a socket.
+//   - peer: a member, with its keys (session), its path machine (pathState,
+//     stepPaths) and its life machine (lifeState, stepLife).
+//   - route: the immutable snapshot from which the frame path sends.
+//   - demux, indexTable: from a receiver index to the keys that open.
+//
+// # The way of a packet out
+//
+//  1. Send finds the peer in an immutable map (one atomic load) and its route (one
+//     more). No route: the packet is copied into the peer's bounded queue, and the
+//     machines are told that somebody wants a path.
+//  2. Each packet is sealed from where it lies into the arena of a batch, behind
+//     its header; that is the one copy. Over a relay it is sealed twice in place.
+//  3. One sendmmsg sends the batch.
+//
+// # The way of a packet in
+//
+//  1. The reader takes up to 64 datagrams with one recvmmsg.
+//  2. Each is looked up by its receiver index, checked against the replay window
+//     (RFC 6479), opened where it lies, and noted with the address it came from.
+//  3. IP packets are gathered by sender, and handed to Deliver a sender at a time.
+//     Control messages and relayed datagrams are dealt with on the spot.
+//
+// Steady traffic allocates nothing and takes no contended lock: peers, routes and
+// receiver indexes are read by atomic loads, counters and times are atomics, the
+// replay windows belong to the reader. The reader holds demux.mu over a batch, so
+// that Close can wait for the last Deliver; nobody else takes it otherwise.
+//
+// Locks are taken in this order: a peer's mu, then Tunnel.mu; never those of two
+// peers. What concerns several peers is left to the goroutine run.
+//
+// # Making a session
+//
+// An offer and its answer travel over the signal stream (Signal, HandleSignal),
+// which authenticates both ends. Nothing that arrives by UDP makes keys or state
+// unless it opens under keys that stand: there is no unauthenticated handshake, and
+// a datagram for an unknown index is dropped without a word.
+//
+//	offer  = {body, signature of body in domain "landbridge tunnel offer 1"}
+//	answer = {body with SHA-256(offer body), signature in domain "landbridge tunnel answer 1"}
+//
+// Both are CBOR (RFC 8949, core deterministic; message.go has the fields) and carry
+// an ephemeral X25519 key, the sender's receiver index, its certificate, its
+// addresses and its relays. Keys:
+//
+//	salt = SHA-256(SHA-256(offer body) || SHA-256(answer body))
+//	ikm  = X25519(ephemeral, ephemeral) || chain       (chain is empty here)
+//	okm  = HKDF-SHA-256(ikm, salt, "landbridge tunnel 1 keys", 96)
+//	     = key initiator to responder || key responder to initiator || next chain
+//
+// The cipher is AES-256-GCM if both ends have it in hardware, else
+// ChaCha20-Poly1305. The initiator uses the keys at once; the responder sends with
+// them once a datagram under them has come, and until then with those it had. If
+// offers cross, that of the lower member ID stands: its maker lets the other's wait
+// until its own has come through. An offer may say that its maker has no keys of
+// the past; then its peer drops those at once, and packets wait a round trip.
+//
+// Keys are renewed every 2 minutes, or after 2^27 datagrams, by two control messages
+// inside the session. Old keys open for 10 more seconds.
+//
+// # Datagrams
+//
+// All numbers are big-endian.
+//
+//	 0      1               4               8                       16
+//	+------+---------------+---------------+-----------------------+----- - -
+//	| 0x01 | 0x00 0x00 0x00| receiver index| counter               | ciphertext, 16 bytes of tag
+//	+------+---------------+---------------+-----------------------+----- - -
+//
+// The nonce is bytes 4 to 15 of the header; the additional data is the whole header.
+// Counters start at 0 for each key. The plaintext is an IP packet if its first
+// nibble is 4 or 6. Otherwise its first byte tells a control message:
+//
+//	0x01 probe         id 8, zeros to 27 bytes or to the MTU
+//	0x02 pong          id 8, endpoint from which the probe came 18
+//	0x03 keepalive     -
+//	0x04 close         reason 1 (1 leaving, 2 idle, 3 certificate not accepted)
+//	0x05 rekey         ephemeral X25519 key 32, receiver index 4
+//	0x06 rekey answer  ephemeral of the rekey 32, own ephemeral 32, receiver index 4
+//	0x07 candidates    flags 1 (bit 0: send yours), n 1, m 1, n x {host 1, endpoint 18}, m x member ID 32
+//	0x10 forward       hash of the receiver 8, sealed datagram for it
+//	0x11 forwarded     hash of the sender 8, sealed datagram for us
+//	0x12 refused       hash of the member that can't be reached 8
+//
+// An endpoint is 16 bytes of address (IPv4 as ::ffff:a.b.c.d) and 2 of port; all
+// zeros is none. A member's hash is the first 8 bytes of SHA-256 of its ID. In a
+// rekey, salt is SHA-256(SHA-256(rekey message) || SHA-256(answer message)), and
+// chain is the former keys' next chain. A pong is as long as the shortest probe, so
+// nothing amplifies.
+//
+// A relay takes a forward only from a member that it hears directly, and sends it
+// on, as forwarded, only to one that it reaches directly; a forwarded is never
+// forwarded. So an envelope crosses one relay, and loops can't form. Overhead: 32
+// bytes, and 41 more through a relay.
+//
+// # Paths
+//
+// Both ends probe all of each other's addresses at the same time, which opens NATs
+// that map a socket to one port for all destinations. An address is used once it has
+// answered a probe (whose number can't be guessed) and one of full size has been
+// tried; where only small ones pass, a relay is preferred and the status says so.
+// Until then packets travel through a relay to which both have sessions, if there
+// is one, and later too where nothing else works; then better is tried again after
+// 5 s, 10 s, and so on up to 5 min, by both ends together (candidates message).
+//
+// A path in use is probed when something was sent and nothing came back for 250 ms;
+// after 1.5 s (up to 4 s where the round trip is long) of silence it is given up
+// for the next best. A probe every 15 s keeps NATs open. A datagram from a new
+// address leads to a probe there; its answer moves the path. Without any path a new
+// offer goes out, at most a second apart while packets want to be sent.
+package tunnel

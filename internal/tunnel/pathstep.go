@@ -1,0 +1,346 @@
+package tunnel
+
+import (
+	"net/netip"
+	"time"
+
+	"landbridge/internal/group"
+)
+
+// Events of the path machine. The candidates in them have been filtered, and their
+// kind judged, by the caller.
+type (
+	// tick lets time pass.
+	tick struct{}
+	// keysUp says that there are keys, and with fresh that the peer has forgotten
+	// all of the past.
+	keysUp struct{ fresh bool }
+	// keysDown says that there are none.
+	keysDown struct{}
+	// candidatesFrom are the paths that the peer offers. It will probe at this time
+	// too, so that the NATs on both sides open.
+	candidatesFrom struct {
+		endpoints []ratedEndpoint
+		relays    []group.MemberID
+	}
+	// relaysLive are the members with which we have a direct session and which relay.
+	relaysLive struct{ members []group.MemberID }
+	// heardFrom is an authentic datagram that came by another path than the chosen one.
+	heardFrom struct {
+		path pathID
+		kind PathKind
+	}
+	// ponged is the answer to a probe.
+	ponged struct {
+		path pathID
+		id   uint64
+	}
+	// refused is a relay's word that it can't reach the peer.
+	refused struct{ via group.MemberID }
+	// unreachable is our own kernel's word about an address.
+	unreachable struct{ addr netip.AddrPort }
+	// networkChanged says that our own addresses aren't what they were.
+	networkChanged struct{}
+	// addressLearned says that another member has told us an address of ours.
+	addressLearned struct{}
+)
+
+type ratedEndpoint struct {
+	addr netip.AddrPort
+	kind PathKind
+}
+
+// stepPaths is the path machine.
+func stepPaths(s pathState, event any, m moment) (pathState, []any) {
+	var acts []any
+	switch e := event.(type) {
+	case tick:
+	case keysUp:
+		s.keysUp(e.fresh, m.now)
+	case keysDown:
+		s = pathState{random: s.random, relays: s.relays, retryGap: retryMin, kind: s.kind, chosen: s.chosen}
+	case candidatesFrom:
+		s.candidates(e, m.now)
+	case relaysLive:
+		s.relaysLive(e.members, m.now)
+	case heardFrom:
+		s.heardFrom(e, m.now)
+	case ponged:
+		s.ponged(e, m.now)
+	case refused:
+		if c := s.find(pathID{via: e.via}); c != nil {
+			s.died(c, m.now)
+		}
+	case unreachable:
+		s.unreachable(e.addr, m.now)
+	case addressLearned:
+		s.retryAt = min(s.retryAt, m.now)
+	case networkChanged:
+		acts = s.networkChanged(m.now, acts)
+	}
+	if s.up {
+		acts = s.watch(m, acts)
+	}
+	acts = s.settle(m, acts)
+	if s.up {
+		acts = s.probeDue(m.now, acts)
+		acts = s.retry(m, acts)
+	}
+	return s, acts
+}
+
+func (s *pathState) keysUp(fresh bool, now time.Duration) {
+	s.up = true
+	s.retryGap, s.retryAt = retryMin, now+retryMin
+	for i := range s.n {
+		c := &s.paths[i]
+		if fresh || !c.proven {
+			c.doubt(now)
+		}
+	}
+	if fresh {
+		s.waitSince = 0
+	}
+}
+
+func (s *pathState) candidates(e candidatesFrom, now time.Duration) {
+	s.forget(now)
+	for _, o := range e.endpoints {
+		if c := s.add(pathID{addr: o.addr}, o.kind, now); c != nil && !c.proven {
+			c.doubt(now)
+		}
+	}
+	for _, r := range e.relays {
+		s.add(pathID{via: r}, PathRelay, now)
+	}
+	s.retryAt = now + s.retryGap
+}
+
+// forget drops candidates that neither worked nor were heard of lately.
+func (s *pathState) forget(now time.Duration) {
+	kept := 0
+	for i := range s.n {
+		c := s.paths[i]
+		if c.proven || c.live || c.id == s.chosen || c.heard != 0 && now-c.heard < time.Minute {
+			s.paths[kept] = c
+			kept++
+		}
+	}
+	clear(s.paths[kept:s.n])
+	s.n = kept
+}
+
+// relaysLive marks the relays in reach. One that the peer never offered isn't a
+// path to it.
+func (s *pathState) relaysLive(members []group.MemberID, now time.Duration) {
+	clear(s.relays[:])
+	copy(s.relays[:], members)
+	for i := range s.n {
+		c := &s.paths[i]
+		if !c.id.relayed() {
+			continue
+		}
+		live := s.reaches(c.id.via)
+		if live && !c.live {
+			c.doubt(now)
+			c.hold = 0
+		}
+		c.live = live
+	}
+}
+
+func (s *pathState) heardFrom(e heardFrom, now time.Duration) {
+	known := s.find(e.path) != nil
+	c := s.add(e.path, e.kind, now)
+	if c == nil {
+		return
+	}
+	c.heard = now
+	if e.path.relayed() {
+		c.live = true // the datagram came through our session with it
+	} else if !known {
+		c.roamed = s.kind == PathLAN || s.kind == PathDirect // there was one to roam from
+	}
+	if !c.proven && c.next > now && now-c.lastProbe >= probeGaps[0] {
+		c.tries = min(c.tries, uint8(len(probeGaps)/2))
+		c.next = now
+	}
+}
+
+func (s *pathState) ponged(e ponged, now time.Duration) {
+	c := s.find(e.path)
+	if c == nil {
+		return
+	}
+	for i, p := range c.probes {
+		if p.id != e.id || p.at == 0 {
+			continue
+		}
+		c.probes[i] = probeRecord{}
+		c.heard = now
+		if rtt := max(now-p.at, 1); c.rtt == 0 {
+			c.rtt = rtt
+		} else {
+			c.rtt += (rtt - c.rtt) / 8
+		}
+		if p.full {
+			c.width = widthFull
+		}
+		if !c.proven {
+			c.proven, c.fulls = true, 0
+		}
+		if c.width == widthUnknown && c.fulls == 0 {
+			c.next = now
+		}
+		return
+	}
+}
+
+func (s *pathState) unreachable(addr netip.AddrPort, now time.Duration) {
+	c := s.find(pathID{addr: addr})
+	if c == nil {
+		return
+	}
+	if c.id == s.chosen {
+		s.died(c, now)
+	}
+	c.proven, c.next = false, never
+	c.tries = uint8(len(probeGaps))
+}
+
+func (s *pathState) networkChanged(now time.Duration, acts []any) []any {
+	s.retryGap, s.retryAt = retryMin, now
+	for i := range s.n {
+		c := &s.paths[i]
+		switch {
+		case c.id == s.chosen && s.up:
+			acts = s.emit(c, false, now, acts)
+		case !c.id.relayed():
+			c.doubt(now)
+		}
+	}
+	return acts
+}
+
+// died puts a path in doubt, and all other addresses with it: what silenced one
+// mostly silenced them all. The relay, if there is one, takes over.
+func (s *pathState) died(c *candidate, now time.Duration) {
+	c.deaths = min(c.deaths+1, 5)
+	c.doubt(now)
+	if c.id.relayed() {
+		c.hold = now + refusedFor
+		if c.id != s.chosen {
+			return
+		}
+	} else {
+		c.hold = now + time.Second<<c.deaths
+	}
+	for i := range s.n {
+		if o := &s.paths[i]; !o.id.relayed() {
+			o.doubt(now)
+		}
+	}
+	s.waitSince = 0
+	s.retryGap, s.retryAt = retryMin, now
+}
+
+// watch looks after the chosen path: it probes when something was sent and nothing
+// came back, and gives the path up when that stays so. A probe every 15 s keeps
+// NATs open and the round trip measured.
+func (s *pathState) watch(m moment, acts []any) []any {
+	c := s.find(s.chosen)
+	if c == nil {
+		return acts
+	}
+	heard, sent := max(c.heard, m.heard), max(c.lastProbe, m.sent)
+	if s.waitSince != 0 && heard >= s.waitSince {
+		s.waitSince = 0
+	}
+	if m.now-s.since > forgiveAfter {
+		c.deaths = 0
+	}
+	if s.waitSince == 0 && sent > heard {
+		s.waitSince, s.waitProbes = m.now, 0
+	}
+	if s.waitSince != 0 && m.now-s.waitSince >= deadAfter(c.rtt) && s.waitProbes >= 2 {
+		s.died(c, m.now)
+		return acts
+	}
+	silent := s.waitSince != 0 && m.now-max(s.waitSince, c.lastProbe) >= probeWaiting
+	if silent || m.now-c.lastProbe >= keepaliveGap {
+		acts = s.emit(c, false, m.now, acts)
+	}
+	return acts
+}
+
+// probeDue sends the probes of candidates on trial.
+func (s *pathState) probeDue(now time.Duration, acts []any) []any {
+	for i := range s.n {
+		c := &s.paths[i]
+		if c.next > now || c.id.relayed() && !c.live {
+			if c.id.relayed() && !c.live {
+				c.next = never
+			}
+			continue
+		}
+		switch {
+		case !c.proven && int(c.tries) < len(probeGaps):
+			gap := probeGaps[c.tries]
+			c.tries++
+			acts = s.emit(c, false, now, acts)
+			c.next = now + gap
+		case c.proven && c.width == widthUnknown && c.fulls < fullTries:
+			c.fulls++
+			acts = s.emit(c, true, now, acts)
+			c.next = now + max(150*time.Millisecond, 2*c.rtt)
+		case c.proven && c.width == widthUnknown:
+			c.width, c.next = widthNarrow, now // and a last look at the choice
+		default:
+			c.next = never
+		}
+	}
+	return acts
+}
+
+// retry looks for something better than a relay, or than a path that is too
+// narrow, now and then, together with the peer.
+func (s *pathState) retry(m moment, acts []any) []any {
+	c := s.find(s.chosen)
+	if c != nil && c.rank() < relayRank || m.now < s.retryAt || m.now-m.data >= retryActive {
+		return acts
+	}
+	s.retryAt = m.now + s.retryGap
+	s.retryGap = min(2*s.retryGap, retryMax)
+	for i := range s.n {
+		c := &s.paths[i]
+		switch {
+		case c.id.relayed():
+		case !c.proven && c.next == never:
+			c.tries = uint8(len(probeGaps) / 2)
+			c.next = m.now
+		case c.width == widthNarrow:
+			c.fulls = 0
+			acts = s.emit(c, true, m.now, acts)
+		}
+	}
+	acts = s.probeDue(m.now, acts)
+	if c != nil {
+		acts = append(acts, tellCandidates{})
+	}
+	return acts
+}
+
+// emit records a probe and makes the action.
+func (s *pathState) emit(c *candidate, full bool, now time.Duration, acts []any) []any {
+	id := s.random.Uint64()
+	c.probes[c.probe] = probeRecord{id: id, at: now, full: full}
+	c.probe = (c.probe + 1) % uint8(len(c.probes))
+	c.lastProbe = now
+	if c.id == s.chosen {
+		if s.waitSince == 0 {
+			s.waitSince, s.waitProbes = now, 0
+		}
+		s.waitProbes++
+	}
+	return append(acts, probePath{to: c.id, id: id, full: full})
+}

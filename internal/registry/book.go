@@ -1,0 +1,325 @@
+package registry
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"landbridge/internal/group"
+	"landbridge/internal/store"
+)
+
+// quarantine is how long a declined address rests.
+const quarantine = 10 * time.Minute
+
+// lease is an address in memory. until is when, on the monotonic clock, its state
+// ends (with the grace): a live one is kept then, a declined or moved one free.
+type lease struct {
+	leaseRow
+	addr  netip.Addr
+	until time.Duration
+	// confirmed: for an address in another's block, when its holder last agreed.
+	confirmed Instant
+}
+
+func (l *lease) live(now time.Duration) bool { return l.State == leaseLive && now < l.until }
+func (l *lease) taken(now time.Duration) bool {
+	return l.State != leaseKept && now < l.until
+}
+
+// awaited reports a lease taken over with its block, whose client may yet come
+// back: one lease time long nobody else gets the address.
+func (l *lease) awaited(now time.Duration) bool {
+	return l.State == leaseKept && len(l.Client) == 0 && now < l.until
+}
+
+// slot is one offset of a block that we hold.
+type slot struct {
+	lease    *lease
+	reserved string // client ID of an offer that stands until
+	until    time.Duration
+}
+
+// freeFor reports whether a new lease may be made for client.
+func (s *slot) freeFor(client string, now time.Duration) bool {
+	if s.lease != nil && s.lease.taken(now) {
+		return false
+	}
+	return s.reserved == client || now >= s.until
+}
+
+// block is a hold in memory. Guarded by Registry.mu.
+type block struct {
+	hold
+	slots    []slot
+	gone     bool // fenced or released: no more use
+	watchers map[group.MemberID]time.Duration
+	seq      uint64
+}
+
+// book is all that this node holds and serves. Guarded by Registry.mu.
+type book struct {
+	held    map[BlockID]*block
+	foreign map[netip.Addr]*lease     // served here, in blocks of others
+	clients map[string]netip.Addr     // client ID -> its lease here, live or kept
+	offers  map[string]netip.Addr     // client ID -> its reservation
+	taken   map[BlockID]time.Duration // refused to us: not to be tried before
+	found   map[string]netip.Addr     // client ID -> live lease elsewhere, as a hint said and its record confirmed
+}
+
+func newBook() book {
+	return book{
+		held: make(map[BlockID]*block), foreign: make(map[netip.Addr]*lease), clients: make(map[string]netip.Addr),
+		offers: make(map[string]netip.Addr), found: make(map[string]netip.Addr), taken: make(map[BlockID]time.Duration),
+	}
+}
+
+func newBlock(h hold, size int) *block {
+	return &block{hold: h, slots: make([]slot, size), watchers: make(map[group.MemberID]time.Duration), seq: h.SeqCeil}
+}
+
+// load reads the state file into memory, at Open.
+func (r *Registry) load() error {
+	t, err := r.terms()
+	if err != nil {
+		return err
+	}
+	now := r.clock.Instant()
+	return r.store.View(func(tx *store.Tx) error {
+		var failed error
+		for key, h := range r.tables.holds.Scan(tx, nil, &failed) {
+			if b := rowBlock(key); t.valid(b) {
+				r.book.held[b] = newBlock(h, t.size())
+			}
+		}
+		if failed != nil {
+			return failed
+		}
+		for key, row := range r.tables.leases.Scan(tx, nil, &failed) {
+			if a, ok := netip.AddrFromSlice(key); ok {
+				r.loadLease(a, row, now, t)
+			}
+		}
+		if failed != nil {
+			return failed
+		}
+		for key, s := range r.tables.acceptors.Scan(tx, nil, &failed) {
+			r.replica.restart(rowBlock(key), s.Value, now)
+		}
+		if failed != nil {
+			return failed
+		}
+		for b := range r.book.held {
+			r.refreshView(b)
+		}
+		for a := range r.book.foreign {
+			b, _, _ := t.split(a)
+			r.refreshView(b)
+		}
+		return nil
+	})
+}
+
+// loadLease puts one row back. Over a reboot nobody knows how much time passed, so
+// its whole life starts again: a lease may be kept too long, never too short.
+func (r *Registry) loadLease(a netip.Addr, row leaseRow, now Instant, t *terms) {
+	l := &lease{leaseRow: row, addr: a, until: now.Mono + row.Life}
+	if row.Boot == now.Boot {
+		l.until = row.Mono + row.Life
+	}
+	b, off, ok := t.split(a)
+	if !ok {
+		return
+	}
+	if !row.Holder.IsZero() {
+		l.confirmed = row.Confirmed.instant()
+		r.book.foreign[a] = l
+		r.book.clients[string(row.Client)] = a
+		return
+	}
+	if blk := r.book.held[b]; blk != nil && blk.Epoch == row.Epoch {
+		blk.slots[off].lease = l
+		if len(row.Client) > 0 && (row.State == leaseLive || row.State == leaseKept) {
+			r.book.clients[string(row.Client)] = a
+		}
+	}
+}
+
+// seqStep is how many records a hold may publish between two writes of SeqCeil.
+const seqStep = 1 << 16
+
+// install makes a won block ours: durably first, then in memory. What the record of
+// a silent predecessor lists stays leased to those clients, where they are, for one
+// more lease time.
+func (r *Registry) install(b BlockID, g Grant, started Instant, rec *Record) (*block, error) {
+	t, err := r.terms()
+	if err != nil {
+		return nil, err
+	}
+	h := hold{Block: b, Epoch: g.Epoch, SeqCeil: seqStep}
+	h.setRenewed(started)
+	now := r.clock.Instant()
+	blk := newBlock(h, t.size())
+	blk.seq = 0
+	var rows []*lease
+	if rec != nil {
+		rows = inheritLeases(t, rec, g, now)
+	}
+	err = r.store.Batch(func(tx *store.Tx) error {
+		for _, l := range rows {
+			if err := r.tables.leases.Put(tx, addrKey(l.addr), l.leaseRow); err != nil {
+				return err
+			}
+		}
+		return r.tables.holds.Put(tx, rowKey(b), h)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("block %d: %w", b, err)
+	}
+	r.mu.Lock()
+	for _, l := range rows {
+		_, off, _ := t.split(l.addr)
+		blk.slots[off].lease = l
+		delete(r.book.foreign, l.addr)
+	}
+	r.book.held[b] = blk
+	r.refreshView(b)
+	r.mu.Unlock()
+	r.publisher.mark(b)
+	r.notify(Change{Kind: BlockGained, Block: b})
+	return blk, nil
+}
+
+// inheritLeases turns a predecessor's record into rows: each address stays away,
+// with the member that served it.
+func inheritLeases(t *terms, rec *Record, g Grant, now Instant) []*lease {
+	var rows []*lease
+	for _, e := range rec.Entries {
+		if t.reserved(rec.Block, int(e.Offset)) {
+			continue
+		}
+		member, segment := rec.at(int(e.Offset))
+		life := t.leaseTime + t.leaseGrace()
+		l := &lease{addr: t.addr(rec.Block, int(e.Offset)), until: now.Mono + life, leaseRow: leaseRow{
+			State: leaseAway, Hash: e.Client, Name: e.Name, Start: e.Since * int64(time.Second),
+			End: now.Wall.Add(t.leaseTime).UnixNano(), Boot: now.Boot, Mono: now.Mono, Life: life,
+			To: member, Segment: segment, Epoch: g.Epoch,
+		}}
+		if member == g.Holder { // we served it by a move: now it is simply ours
+			l.State, l.To, l.Segment = leaseKept, group.MemberID{}, SegmentID{}
+		}
+		rows = append(rows, l)
+	}
+	return rows
+}
+
+// renewed writes a hold's new time.
+func (r *Registry) renewed(blk *block, started Instant) error {
+	r.mu.Lock()
+	h := blk.hold
+	h.setRenewed(started)
+	gone := blk.gone
+	r.mu.Unlock()
+	if gone {
+		return ErrNotHolder
+	}
+	if err := r.putHold(h); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	blk.setRenewed(started)
+	r.mu.Unlock()
+	return nil
+}
+
+// putHold overwrites a hold's row, unless it was fenced meanwhile.
+func (r *Registry) putHold(h hold) error {
+	return r.store.Batch(func(tx *store.Tx) error {
+		was, ok, err := r.tables.holds.Get(tx, rowKey(h.Block))
+		switch {
+		case err != nil:
+			return err
+		case !ok || was.Epoch != h.Epoch:
+			return ErrNotHolder
+		}
+		h.SeqCeil = max(h.SeqCeil, was.SeqCeil)
+		return r.tables.holds.Put(tx, rowKey(h.Block), h)
+	})
+}
+
+// fence stops serving a block, at once in memory and then on disk.
+func (r *Registry) fence(b BlockID, epoch uint64, why string) {
+	r.mu.Lock()
+	blk := r.book.held[b]
+	if blk == nil || blk.Epoch != epoch {
+		r.mu.Unlock()
+		return
+	}
+	r.drop(blk)
+	r.mu.Unlock()
+	r.counts.fenced.Add(1)
+	r.log.Warn("block lost: addresses leased in it are no longer served here", "block", b, "epoch", epoch, "why", why)
+	if err := r.forget(b, epoch); err != nil {
+		r.log.Error("lost block not removed from the state file", "block", b, "err", err)
+	}
+	r.notify(Change{Kind: BlockLost, Block: b})
+}
+
+// drop takes a block out of memory. Called with mu held.
+func (r *Registry) drop(blk *block) {
+	blk.gone = true
+	delete(r.book.held, blk.Block)
+	for i := range blk.slots {
+		if l := blk.slots[i].lease; l != nil && len(l.Client) > 0 && r.book.clients[string(l.Client)] == l.addr {
+			delete(r.book.clients, string(l.Client))
+		}
+	}
+	r.directory.views[blk.Block].Store(nil)
+	r.refreshView(blk.Block)
+}
+
+// forget removes a block's rows, if they are still of that epoch.
+func (r *Registry) forget(b BlockID, epoch uint64) error {
+	return r.store.Batch(func(tx *store.Tx) error {
+		h, ok, err := r.tables.holds.Get(tx, rowKey(b))
+		if err != nil || !ok || h.Epoch != epoch {
+			return err
+		}
+		for off := range r.geo.size() {
+			key := addrKey(r.geo.addr(b, off))
+			row, ok, err := r.tables.leases.Get(tx, key)
+			if err != nil {
+				return err
+			}
+			if ok && row.Holder.IsZero() {
+				if err := r.tables.leases.Delete(tx, key); err != nil {
+					return err
+				}
+			}
+		}
+		return r.tables.holds.Delete(tx, rowKey(b))
+	})
+}
+
+// putLease writes a row of our own block, if the hold still stands on disk: a
+// fenced block can't be written any more.
+func (r *Registry) putLease(l *lease, old netip.Addr) error {
+	b, _, _ := r.geo.split(l.addr)
+	return r.store.Batch(func(tx *store.Tx) error {
+		if l.Holder.IsZero() {
+			h, ok, err := r.tables.holds.Get(tx, rowKey(b))
+			if err != nil {
+				return err
+			}
+			if !ok || h.Epoch != l.Epoch {
+				return ErrNotOurs
+			}
+		}
+		if old.IsValid() && old != l.addr {
+			if err := r.tables.leases.Delete(tx, addrKey(old)); err != nil {
+				return err
+			}
+		}
+		return r.tables.leases.Put(tx, addrKey(l.addr), l.leaseRow)
+	})
+}

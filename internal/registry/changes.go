@@ -1,0 +1,172 @@
+package registry
+
+import (
+	"net/netip"
+	"slices"
+	"sync/atomic"
+
+	"landbridge/internal/group"
+)
+
+// ChangeKind says what a Change is about.
+type ChangeKind uint8
+
+const (
+	LeaseChanged ChangeKind = 1 + iota // made, renewed, ended, moved: Addr; it is served here or in our block
+	BlockGained                        // this member holds the block now
+	BlockLost                          // it no longer does: fenced, or released
+	BlockSeen                          // a newer record of another member's block is known
+)
+
+// Change is what subscribers are told.
+type Change struct {
+	Kind  ChangeKind
+	Block BlockID
+	Addr  netip.Addr
+}
+
+// subscribers are called one after the other, without any lock held.
+type subscribers struct {
+	next  int
+	funcs map[int]func(Change)
+}
+
+// Subscribe calls f after each change, from many goroutines. f must be quick and
+// must not block; it may call the Registry.
+func (r *Registry) Subscribe(f func(Change)) (cancel func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.subs.funcs == nil {
+		r.subs.funcs = make(map[int]func(Change))
+	}
+	id := r.subs.next
+	r.subs.next++
+	r.subs.funcs[id] = f
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.subs.funcs, id)
+	}
+}
+
+func (r *Registry) notify(c Change) {
+	r.mu.Lock()
+	fs := make([]func(Change), 0, len(r.subs.funcs))
+	for _, f := range r.subs.funcs {
+		fs = append(fs, f)
+	}
+	r.mu.Unlock()
+	for _, f := range fs {
+		f(c)
+	}
+}
+
+// announce lets everybody know of a lease that changed: the record, the hints, the
+// subscribers.
+func (r *Registry) announce(b BlockID, l *lease, k ChangeKind) {
+	if l.Holder.IsZero() {
+		r.publisher.mark(b)
+	}
+	if l.State == leaseLive {
+		addr := l.addr.As4()
+		hs := []hint{{Key: clientKey(r.group, l.Hash), Addr: addr}}
+		if l.Name != "" {
+			hs = append(hs, hint{Key: nameKey(r.group, l.Name), Addr: addr})
+		}
+		r.publisher.suggest(hs...)
+	}
+	r.notify(Change{Kind: k, Block: b, Addr: l.addr})
+}
+
+// BlockStatus is one block that this member holds.
+type BlockStatus struct {
+	Block    BlockID
+	First    netip.Addr
+	Size     int
+	Epoch    uint64
+	Valid    bool // new leases are made in it
+	Leased   int  // live, moved ones included
+	Moved    int  // served by other members
+	Free     int
+	Replicas []group.MemberID
+}
+
+// Blocks returns the blocks held, in order.
+func (r *Registry) Blocks() []BlockStatus {
+	t, err := r.terms()
+	if err != nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.clock.Instant()
+	var out []BlockStatus
+	for _, blk := range r.blocksHeld() {
+		s := BlockStatus{
+			Block: blk.Block, First: r.geo.addr(blk.Block, 0), Size: r.geo.size(), Epoch: blk.Epoch,
+			Valid: blk.valid(now, t.holdTime), Replicas: slices.Clone(t.current(blk.Block).members),
+		}
+		s.Leased, s.Moved, s.Free = r.count(blk, now)
+		out = append(out, s)
+	}
+	return out
+}
+
+// count counts a block's addresses. Called with mu held.
+func (r *Registry) count(blk *block, now Instant) (leased, moved, free int) {
+	for off := range blk.slots {
+		s := &blk.slots[off]
+		switch l := s.lease; {
+		case r.geo.reserved(blk.Block, off):
+		case l != nil && l.taken(now.Mono) && l.State == leaseLive:
+			leased++
+		case l != nil && l.taken(now.Mono) && l.State == leaseAway:
+			leased++
+			moved++
+		case l != nil && (l.taken(now.Mono) || l.awaited(now.Mono)), now.Mono < s.until:
+		default:
+			free++
+		}
+	}
+	return leased, moved, free
+}
+
+// blocksHeld returns the blocks in order. Called with mu held.
+func (r *Registry) blocksHeld() []*block {
+	all := make([]*block, 0, len(r.book.held))
+	for _, blk := range r.book.held {
+		all = append(all, blk)
+	}
+	sortBlocks(all)
+	return all
+}
+
+func sortBlocks(bs []*block) {
+	slices.SortFunc(bs, func(a, b *block) int { return int(a.Block) - int(b.Block) })
+}
+
+// counters count what happened since Open.
+type counters struct {
+	claims, fenced, commits, moves, published atomic.Uint64
+	malformed, unauthorized, badRecords       atomic.Uint64
+}
+
+// Stats is a reading of the registry's counters, all since Open but the last two.
+type Stats struct {
+	Claims, Fenced, Commits, Moves, Published uint64
+	Malformed, Unauthorized, BadRecords       uint64
+	BlocksHeld, BlocksKnown                   int // held here; of others, with a record in memory
+}
+
+// Stats returns the counters.
+func (r *Registry) Stats() Stats {
+	c := &r.counts
+	r.mu.Lock()
+	held, known := len(r.book.held), len(r.directory.remotes)
+	r.mu.Unlock()
+	return Stats{
+		Claims: c.claims.Load(), Fenced: c.fenced.Load(), Commits: c.commits.Load(), Moves: c.moves.Load(),
+		Published: c.published.Load(), Malformed: c.malformed.Load(), Unauthorized: c.unauthorized.Load(),
+		BadRecords: c.badRecords.Load(), BlocksHeld: held, BlocksKnown: known,
+	}
+}

@@ -1,0 +1,156 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"landbridge/internal/group"
+)
+
+// errStale: the group's descriptor has moved on; read the terms again.
+var errStale = errors.New("a newer descriptor is in force")
+
+// change runs op on a block's register until it is settled or ctx ends. started is
+// a moment before the first message of the round that succeeded was sent.
+//
+// Errors: nil, ErrTaken, ErrNotHolder and ErrHeld are the register's own answer;
+// ErrNoQuorum and ErrContended leave open whether the change happened.
+func (r *Registry) change(ctx context.Context, b BlockID, o op, epoch uint64) (g Grant, started Instant, err error) {
+	if err := r.proposing.lock(ctx, b); err != nil {
+		return Grant{}, Instant{}, err
+	}
+	defer r.proposing.unlock(b)
+	backoff := 5 * time.Millisecond
+	for attempt := 0; ; attempt++ {
+		t, terr := r.terms()
+		if terr != nil {
+			return Grant{}, Instant{}, terr
+		}
+		started = r.clock.Instant()
+		g, err = r.round(ctx, t, b, o, epoch)
+		if settled(err) || ctx.Err() != nil || r.ctx.Err() != nil {
+			return g, started, err
+		}
+		if errors.Is(err, errStale) && attempt < 3 {
+			continue
+		}
+		if !wait(ctx, backoff/2+rand.N(backoff)) {
+			return g, started, err
+		}
+		backoff = min(2*backoff, r.pace.phase)
+	}
+}
+
+// wait sleeps; false when ctx ended first.
+func wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// round is one ballot.
+func (r *Registry) round(ctx context.Context, t *terms, b BlockID, o op, epoch uint64) (Grant, error) {
+	set := t.current(b)
+	if len(set.members) == 0 {
+		return Grant{}, fmt.Errorf("block %d: %w", b, ErrNoQuorum)
+	}
+	p := newProposal(r.id, set, o, epoch, r.counter.Add(1))
+	state, err := r.phase(ctx, t, p, request{Kind: kindPrepare, Block: b, Ballot: p.ballot}, p.onPromise)
+	if err == nil && state == sendAll {
+		a := p.accepts
+		q := request{Kind: kindAccept, Block: b, Ballot: a.ballot, BaseBallot: a.baseBallot, Base: a.base, Value: a.value}
+		state, err = r.phase(ctx, t, p, q, p.onAccepted)
+	}
+	if p.highest.Conf == set.first && p.highest.Counter >= r.counter.Load() {
+		r.counter.Store(p.highest.Counter + 1)
+	}
+	switch {
+	case err != nil:
+		return Grant{}, fmt.Errorf("block %d: %w", b, err)
+	case state == finished:
+		return p.outcome()
+	case state == forbidden:
+		return p.accepts.base, ErrHeld
+	case len(p.acked) > 0 || ballotLost(p):
+		return Grant{}, fmt.Errorf("block %d: %w", b, ErrContended)
+	}
+	return Grant{}, fmt.Errorf("block %d: %w", b, ErrNoQuorum)
+}
+
+// ballotLost reports whether a higher ballot stood in the way.
+func ballotLost(p *proposal) bool { return p.ballot.less(p.highest) }
+
+// phase sends q to the whole set and feeds the answers until they lead somewhere.
+// It waits at most one phase's time, and never for the slow once a quorum is there.
+func (r *Registry) phase(ctx context.Context, t *terms, p *proposal, q request, feed func(m group.MemberID, v verdict) progress) (progress, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.pace.phase)
+	defer cancel()
+	answers := r.ask(t, p.set.members, r.pace.phase, q)
+	state := proceed
+	var stale bool
+	err := collect(ctx, len(p.set.members), answers, func(a answer) bool {
+		switch {
+		case a.err != nil:
+			state = p.onLost(a.from)
+		case a.reply.Status == statusStale:
+			stale = true
+			return false
+		default:
+			state = feed(a.from, a.reply.verdict())
+		}
+		return state == proceed
+	})
+	switch {
+	case stale:
+		return state, errStale
+	case err != nil && state == proceed:
+		return impotent, nil
+	}
+	r.reach.Store(state != impotent)
+	return state, nil
+}
+
+// obtain claims (or inherits) a block and makes the hold durable. Only then may
+// addresses be leased out of it.
+func (r *Registry) obtain(ctx context.Context, b BlockID, o op) (*block, error) {
+	r.mu.Lock()
+	held := r.book.held[b]
+	r.mu.Unlock()
+	if held != nil {
+		return held, nil
+	}
+	g, started, err := r.change(ctx, b, o, 0)
+	if err != nil {
+		return nil, err
+	}
+	r.counts.claims.Add(1)
+	var inherited *Record
+	if g.Epoch > 1 {
+		inherited, err = r.predecessor(ctx, b, g)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return r.install(b, g, started, inherited)
+}
+
+// renew proves that we still hold the block, for another hold time.
+func (r *Registry) renew(ctx context.Context, blk *block) error {
+	_, started, err := r.change(ctx, blk.Block, opRenew, blk.Epoch)
+	if errors.Is(err, ErrNotHolder) {
+		r.fence(blk.Block, blk.Epoch, "the register names another holder or a later epoch")
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	return r.renewed(blk, started)
+}

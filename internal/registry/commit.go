@@ -1,0 +1,289 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/netip"
+
+	"landbridge/internal/group"
+)
+
+// Commit leases addr to the client, or renews its lease: on disk before it
+// returns. New leases need a valid hold on the block; renewals go on without, until
+// the block is fenced. An address in another member's block is taken over from it
+// when this client is its lessee there: the client moved.
+//
+// ErrNotOurs and ErrTaken mean NAK.
+func (r *Registry) Commit(ctx context.Context, c Client, addr netip.Addr) (Lease, error) {
+	if err := c.check(); err != nil {
+		return Lease{}, err
+	}
+	b, off, ok := r.geo.split(addr)
+	if !ok || r.geo.reserved(b, off) {
+		return Lease{}, ErrNotOurs
+	}
+	if err := r.awaitReady(ctx); err != nil {
+		return Lease{}, err
+	}
+	stripe := r.stripe(addr)
+	stripe.Lock()
+	defer stripe.Unlock()
+	r.mu.Lock()
+	elsewhere := r.book.found[string(c.ID)]
+	blk := r.book.held[b]
+	moved := r.book.foreign[addr]
+	r.mu.Unlock()
+	if elsewhere.IsValid() && elsewhere != addr {
+		r.mu.Lock()
+		delete(r.book.found, string(c.ID)) // once: a client that insists gets its way
+		known := r.book.clients[string(c.ID)] == addr
+		r.mu.Unlock()
+		if !known && r.lesseeOf(ctx, c, elsewhere) {
+			r.remember(c, elsewhere)
+			return Lease{}, fmt.Errorf("the client has %v at another site: %w", elsewhere, ErrNotOurs)
+		}
+	}
+	switch {
+	case blk != nil:
+		return r.commitOwn(blk, off, c, addr)
+	case moved != nil && bytes.Equal(moved.Client, c.ID):
+		return r.renewForeign(ctx, moved, c)
+	}
+	return r.takeOver(ctx, c, addr, moveTake)
+}
+
+// remember makes the next Offer to the client name addr.
+func (r *Registry) remember(c Client, addr netip.Addr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.book.found) < maxFound {
+		r.book.found[string(c.ID)] = addr
+	}
+}
+
+// maxFound bounds what hints can make us remember.
+const maxFound = 4096
+
+// commitOwn leases or renews in a block of ours. The caller has the stripe.
+func (r *Registry) commitOwn(blk *block, off int, c Client, addr netip.Addr) (Lease, error) {
+	t, err := r.terms()
+	if err != nil {
+		return Lease{}, err
+	}
+	now := r.clock.Instant()
+	r.mu.Lock()
+	old, fresh, err := r.mayCommit(blk, off, c, now, t)
+	if err != nil {
+		r.mu.Unlock()
+		return Lease{}, err
+	}
+	// The reservation keeps others away while the row is written.
+	s := &blk.slots[off]
+	s.reserved, s.until = string(c.ID), now.Mono+r.pace.reserve
+	l := r.newLease(c, addr, now, t)
+	l.Epoch = blk.Epoch
+	if old != nil && old.Hash == l.Hash && old.State != leaseKept {
+		l.Start = old.Start
+	}
+	stale := r.staleAddr(c, addr)
+	r.mu.Unlock()
+
+	if err := r.putLease(l, stale); err != nil {
+		return Lease{}, fmt.Errorf("lease %v: %w", addr, err)
+	}
+
+	r.mu.Lock()
+	end := r.clock.Instant()
+	if blk.gone || fresh && !blk.valid(end, t.holdTime) {
+		r.mu.Unlock()
+		return Lease{}, fmt.Errorf("lease %v: the block was lost: %w", addr, ErrNotOurs)
+	}
+	l.until += end.Mono - now.Mono // the client counts from our answer
+	r.settle(blk, off, l, stale)
+	before := old
+	r.mu.Unlock()
+	if before != nil && before.State == leaseAway && !before.To.IsZero() && before.To != r.id {
+		r.publisher.alsoTo(blk.Block, before.To) // it must stop serving the client
+	}
+	r.announce(blk.Block, l, LeaseChanged)
+	r.counts.commits.Add(1)
+	return r.public(l), nil
+}
+
+// mayCommit decides, with mu held, whether client may have the slot. fresh: it is a
+// new lease, which needs a valid hold.
+func (r *Registry) mayCommit(blk *block, off int, c Client, now Instant, t *terms) (old *lease, fresh bool, err error) {
+	if blk.gone {
+		return nil, false, ErrNotOurs
+	}
+	s := &blk.slots[off]
+	hash := hashClient(r.group, c.ID)
+	if l := s.lease; l != nil && l.taken(now.Mono) {
+		switch {
+		case l.State == leaseLive && bytes.Equal(l.Client, c.ID):
+			return l, false, nil
+		case l.State == leaseAway && l.Hash == hash: // it came back
+			return l, false, nil
+		}
+		return nil, false, ErrTaken
+	}
+	if l := s.lease; l != nil && l.awaited(now.Mono) && l.Hash != hash {
+		return nil, false, ErrTaken
+	}
+	if !s.freeFor(string(c.ID), now.Mono) {
+		return nil, false, ErrTaken
+	}
+	if a, ok := r.book.clients[string(c.ID)]; ok && a != r.geo.addr(blk.Block, off) {
+		if l := r.leaseAt(a); l != nil && l.live(now.Mono) {
+			return nil, false, fmt.Errorf("the client has %v here: %w", a, ErrNotOurs)
+		}
+	}
+	if !blk.valid(now, t.holdTime) {
+		return nil, false, fmt.Errorf("the hold on the block has run out: %w", ErrNotOurs)
+	}
+	return s.lease, true, nil
+}
+
+func (r *Registry) newLease(c Client, addr netip.Addr, now Instant, t *terms) *lease {
+	l := &lease{addr: addr, leaseRow: leaseRow{
+		State: leaseLive, Client: bytes.Clone(c.ID), Hash: hashClient(r.group, c.ID), Name: cleanName(c.Name),
+		Start: now.Wall.UnixNano(), End: now.Wall.Add(t.leaseTime).UnixNano(),
+		Boot: now.Boot, Mono: now.Mono, Life: t.leaseTime + t.leaseGrace(),
+	}}
+	copy(l.MAC[:], c.MAC)
+	l.until = now.Mono + l.Life
+	return l
+}
+
+// staleAddr returns the address that the client had here before, if its row can go.
+// Called with mu held.
+func (r *Registry) staleAddr(c Client, addr netip.Addr) netip.Addr {
+	a, ok := r.book.clients[string(c.ID)]
+	if !ok || a == addr {
+		return netip.Addr{}
+	}
+	if l := r.leaseAt(a); l == nil || l.State != leaseKept || !bytes.Equal(l.Client, c.ID) {
+		return netip.Addr{}
+	}
+	return a
+}
+
+// settle puts a written lease into memory. Called with mu held.
+func (r *Registry) settle(blk *block, off int, l *lease, stale netip.Addr) {
+	if stale.IsValid() {
+		b, o, _ := r.geo.split(stale)
+		if other := r.book.held[b]; other != nil && other.slots[o].lease != nil && other.slots[o].lease.State == leaseKept {
+			other.slots[o].lease = nil
+		}
+	}
+	s := &blk.slots[off]
+	if old := s.lease; old != nil && len(old.Client) > 0 && !bytes.Equal(old.Client, l.Client) && r.book.clients[string(old.Client)] == l.addr {
+		delete(r.book.clients, string(old.Client))
+	}
+	s.lease, s.reserved, s.until = l, "", 0
+	delete(r.book.offers, string(l.Client))
+	r.book.clients[string(l.Client)] = l.addr
+	r.refreshView(blk.Block)
+}
+
+// Release ends the client's lease; the address is remembered for its return. A
+// lease that isn't the client's is left alone, with ErrNotOurs.
+func (r *Registry) Release(ctx context.Context, c Client, addr netip.Addr) error {
+	if err := r.awaitReady(ctx); err != nil {
+		return err
+	}
+	stripe := r.stripe(addr)
+	stripe.Lock()
+	defer stripe.Unlock()
+	r.mu.Lock()
+	l := r.leaseAt(addr)
+	if l == nil || l.State != leaseLive || !bytes.Equal(l.Client, c.ID) {
+		r.mu.Unlock()
+		return ErrNotOurs
+	}
+	foreign := r.book.foreign[addr] == l
+	r.mu.Unlock()
+	if foreign {
+		return r.dropForeign(l, true)
+	}
+	return r.end(l)
+}
+
+// end turns a live lease of ours into a remembered one. The caller has the stripe.
+func (r *Registry) end(l *lease) error {
+	kept := *l
+	kept.State = leaseKept
+	if len(kept.Client) == 0 { // nobody to wait for
+		kept.Life, kept.until = 0, 0
+	}
+	kept.To, kept.Segment = group.MemberID{}, SegmentID{}
+	return r.replace(l, &kept)
+}
+
+// replace swaps a lease of ours for its successor, on disk and then in memory. The
+// caller has the stripe.
+func (r *Registry) replace(old, next *lease) error {
+	if err := r.putLease(next, netip.Addr{}); err != nil {
+		return fmt.Errorf("lease %v: %w", old.addr, err)
+	}
+	b, off, _ := r.geo.split(old.addr)
+	r.mu.Lock()
+	blk := r.book.held[b]
+	if blk != nil && blk.slots[off].lease == old {
+		blk.slots[off].lease = next
+		r.refreshView(b)
+	}
+	r.mu.Unlock()
+	r.announce(b, next, LeaseChanged)
+	return nil
+}
+
+// Decline takes an address that a stranger uses out of service for a while. It
+// ends a lease there: its client said so.
+func (r *Registry) Decline(ctx context.Context, addr netip.Addr) error {
+	if err := r.awaitReady(ctx); err != nil {
+		return err
+	}
+	t, err := r.terms()
+	if err != nil {
+		return err
+	}
+	b, off, ok := r.geo.split(addr)
+	if !ok || r.geo.reserved(b, off) {
+		return ErrNotOurs
+	}
+	stripe := r.stripe(addr)
+	stripe.Lock()
+	defer stripe.Unlock()
+	r.mu.Lock()
+	blk, foreign := r.book.held[b], r.book.foreign[addr]
+	if blk == nil {
+		r.mu.Unlock()
+		if foreign != nil {
+			return r.dropForeign(foreign, true)
+		}
+		return ErrNotOurs
+	}
+	now := r.clock.Instant()
+	l := r.newLease(Client{ID: []byte{0}}, addr, now, t)
+	l.State, l.Client, l.Hash, l.Epoch, l.Life = leaseDeclined, nil, clientHash{}, blk.Epoch, quarantine
+	l.until = now.Mono + quarantine
+	old := blk.slots[off].lease
+	r.mu.Unlock()
+	if err := r.putLease(l, netip.Addr{}); err != nil {
+		return fmt.Errorf("decline %v: %w", addr, err)
+	}
+	r.mu.Lock()
+	if old != nil && r.book.clients[string(old.Client)] == addr {
+		delete(r.book.clients, string(old.Client))
+	}
+	if client := blk.slots[off].reserved; client != "" {
+		r.unreserve(addr, client)
+	}
+	blk.slots[off].lease = l
+	r.refreshView(b)
+	r.mu.Unlock()
+	r.announce(b, l, LeaseChanged)
+	return nil
+}

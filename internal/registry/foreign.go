@@ -1,0 +1,263 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"landbridge/internal/group"
+	"landbridge/internal/store"
+)
+
+// takeOver asks the holder of addr's block to sign the address over to this
+// segment, because its lessee is here now. The caller has the stripe.
+func (r *Registry) takeOver(ctx context.Context, c Client, addr netip.Addr, what moveKind) (Lease, error) {
+	t, err := r.terms()
+	if err != nil {
+		return Lease{}, err
+	}
+	b, off, _ := r.geo.split(addr)
+	ctx, cancel := context.WithTimeout(ctx, r.pace.move)
+	defer cancel()
+	rec := r.consult(ctx, b)
+	if rec == nil || rec.Holder == r.id {
+		return Lease{}, fmt.Errorf("%v: no member that holds its block was found: %w", addr, ErrNotOurs)
+	}
+	started := r.clock.Instant()
+	q := request{Kind: kindMove, Block: b, Move: &moveRequest{
+		Kind: what, Offset: uint16(off), Client: hashClient(r.group, c.ID), Segment: r.segment, Name: cleanName(c.Name),
+	}}
+	a, err := r.call(ctx, t, rec.Holder, q)
+	switch {
+	case err != nil:
+		return Lease{}, fmt.Errorf("%v: ask member %s: %v: %w", addr, rec.Holder.Short(), err, ErrNotOurs)
+	case a.Status != statusOK:
+		return Lease{}, fmt.Errorf("%v: refused by member %s: %w", addr, rec.Holder.Short(), ErrNotOurs)
+	}
+	agreed, err := r.absorb(a.Record, true)
+	if err != nil {
+		return Lease{}, fmt.Errorf("%v: %v: %w", addr, err, ErrNotOurs)
+	}
+	if m, _ := agreed.at(off); m != r.id || !agreed.leased(off) {
+		return Lease{}, fmt.Errorf("%v: member %s signed it over to another: %w", addr, rec.Holder.Short(), ErrNotOurs)
+	}
+	return r.serveForeign(c, addr, agreed.Holder, started, t)
+}
+
+// serveForeign writes and remembers a lease in another member's block.
+func (r *Registry) serveForeign(c Client, addr netip.Addr, holder group.MemberID, confirmed Instant, t *terms) (Lease, error) {
+	now := r.clock.Instant()
+	l := r.newLease(c, addr, now, t)
+	l.Holder, l.Confirmed, l.confirmed = holder, stampOf(confirmed), confirmed
+	r.mu.Lock()
+	if old := r.book.foreign[addr]; old != nil {
+		l.Start = old.Start
+	}
+	stale := r.staleAddr(c, addr)
+	r.mu.Unlock()
+	if err := r.putLease(l, stale); err != nil {
+		return Lease{}, fmt.Errorf("lease %v: %w", addr, err)
+	}
+	b, _, _ := r.geo.split(addr)
+	r.mu.Lock()
+	l.until += r.clock.Mono() - now.Mono
+	r.book.foreign[addr] = l
+	if offer, ok := r.book.offers[string(c.ID)]; ok {
+		r.unreserve(offer, string(c.ID))
+	}
+	r.book.clients[string(c.ID)] = addr
+	r.refreshView(b)
+	r.mu.Unlock()
+	r.announce(b, l, LeaseChanged)
+	r.counts.commits.Add(1)
+	return r.public(l), nil
+}
+
+// renewForeign renews at once on the holder's earlier word and asks for a new one
+// in the background. A word older than the hold time counts no more.
+func (r *Registry) renewForeign(ctx context.Context, l *lease, c Client) (Lease, error) {
+	t, err := r.terms()
+	if err != nil {
+		return Lease{}, err
+	}
+	_, most, known := r.clock.Instant().since(l.confirmed)
+	if !known || most >= t.holdTime {
+		return r.takeOver(ctx, c, l.addr, moveKeep)
+	}
+	renewed, err := r.serveForeign(c, l.addr, l.Holder, l.confirmed, t)
+	if err == nil {
+		r.spawn(func() { r.confirm(l.addr) })
+	}
+	return renewed, err
+}
+
+// confirm asks the holder whether an address that we serve is still ours to serve.
+func (r *Registry) confirm(addr netip.Addr) {
+	t, err := r.terms()
+	if err != nil {
+		return
+	}
+	r.mu.Lock()
+	l := r.book.foreign[addr]
+	r.mu.Unlock()
+	if l == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, r.pace.move)
+	defer cancel()
+	b, off, _ := r.geo.split(addr)
+	holder := l.Holder
+	if rec := r.consult(ctx, b); rec != nil {
+		holder = rec.Holder // the block may have an heir
+	}
+	started := r.clock.Instant()
+	a, err := r.call(ctx, t, holder, request{Kind: kindMove, Block: b, Move: &moveRequest{
+		Kind: moveKeep, Offset: uint16(off), Client: l.Hash, Segment: r.segment, Name: l.Name,
+	}})
+	if err != nil {
+		return // away: what it said before holds for the hold time
+	}
+	stripe := r.stripe(addr)
+	stripe.Lock()
+	defer stripe.Unlock()
+	r.mu.Lock()
+	current := r.book.foreign[addr]
+	r.mu.Unlock()
+	if current == nil || current.Hash != l.Hash {
+		return
+	}
+	if a.Status == statusRefused {
+		r.log.Info("lease lost: its holder signed it over to another", "addr", addr, "holder", holder.Short())
+		if err := r.dropForeign(current, false); err != nil {
+			r.log.Error("lost lease not removed", "addr", addr, "err", err)
+		}
+		return
+	}
+	if a.Status != statusOK {
+		return
+	}
+	next := *current
+	next.Holder, next.Confirmed, next.confirmed = holder, stampOf(started), started
+	if err := r.putLease(&next, netip.Addr{}); err != nil {
+		r.log.Error("lease not written", "addr", addr, "err", err)
+		return
+	}
+	r.mu.Lock()
+	if r.book.foreign[addr] == current {
+		r.book.foreign[addr] = &next
+	}
+	r.mu.Unlock()
+}
+
+// dropForeign stops serving an address of another's block; report tells its holder
+// that it is free. The caller has the stripe.
+func (r *Registry) dropForeign(l *lease, report bool) error {
+	err := r.store.Batch(func(tx *store.Tx) error {
+		row, ok, err := r.tables.leases.Get(tx, addrKey(l.addr))
+		if err != nil || !ok || row.Holder.IsZero() {
+			return err
+		}
+		return r.tables.leases.Delete(tx, addrKey(l.addr))
+	})
+	if err != nil {
+		return fmt.Errorf("lease %v: %w", l.addr, err)
+	}
+	b, off, _ := r.geo.split(l.addr)
+	r.mu.Lock()
+	if cur := r.book.foreign[l.addr]; cur != nil && cur.Hash == l.Hash {
+		delete(r.book.foreign, l.addr)
+		if r.book.clients[string(l.Client)] == l.addr {
+			delete(r.book.clients, string(l.Client))
+		}
+		r.refreshView(b)
+	}
+	r.mu.Unlock()
+	r.notify(Change{Kind: LeaseChanged, Block: b, Addr: l.addr})
+	if !report {
+		return nil
+	}
+	r.spawn(func() {
+		t, err := r.terms()
+		if err != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.ctx, r.pace.move)
+		defer cancel()
+		a, err := r.call(ctx, t, l.Holder, request{Kind: kindMove, Block: b, Move: &moveRequest{
+			Kind: moveGone, Offset: uint16(off), Client: l.Hash,
+		}})
+		if err == nil && a.Status == statusOK {
+			_, _ = r.absorb(a.Record, true) // only to be up to date sooner
+		}
+	})
+	return nil
+}
+
+// move is the holder's side: it signs an address over to the member that asks, if
+// the client is its lessee.
+func (r *Registry) move(t *terms, from group.MemberID, q request) reply {
+	m := q.Move
+	if !t.valid(q.Block) || int(m.Offset) >= t.size() || from == r.id {
+		return reply{Status: statusRefused}
+	}
+	addr := t.addr(q.Block, int(m.Offset))
+	stripe := r.stripe(addr)
+	stripe.Lock()
+	defer stripe.Unlock()
+	now := r.clock.Instant()
+	r.mu.Lock()
+	blk := r.book.held[q.Block]
+	if blk == nil {
+		r.mu.Unlock()
+		return reply{Status: statusUnknown}
+	}
+	old := blk.slots[m.Offset].lease
+	r.mu.Unlock()
+	if old == nil || !old.taken(now.Mono) || old.Hash != m.Client || old.State == leaseDeclined {
+		return reply{Status: statusRefused}
+	}
+	var err error
+	switch {
+	case m.Kind != moveTake && old.To != from:
+		return reply{Status: statusRefused} // it has moved on since
+	case m.Kind == moveGone:
+		err = r.end(old)
+	default:
+		err = r.signOver(t, old, from, m, now)
+	}
+	if err != nil {
+		if !errors.Is(err, ErrNotOurs) {
+			r.log.Error("address not signed over", "addr", addr, "err", err)
+		}
+		return reply{Status: statusUnknown}
+	}
+	raw, err := r.currentRecord(q.Block)
+	if err != nil {
+		return reply{Status: statusUnknown}
+	}
+	return reply{Record: raw}
+}
+
+// signOver makes a lease one that from serves.
+func (r *Registry) signOver(t *terms, old *lease, from group.MemberID, m *moveRequest, now Instant) error {
+	next := *old
+	next.State, next.To, next.Segment = leaseAway, from, m.Segment
+	next.Client, next.MAC = nil, [6]byte{}
+	if name := cleanName(m.Name); name != "" {
+		next.Name = name
+	}
+	next.Boot, next.Mono, next.Life = now.Boot, now.Mono, t.lapse()
+	next.until = now.Mono + next.Life
+	b, _, _ := r.geo.split(old.addr)
+	if old.To != from && !old.To.IsZero() {
+		r.publisher.alsoTo(b, old.To)
+	}
+	r.mu.Lock()
+	if len(old.Client) > 0 && r.book.clients[string(old.Client)] == old.addr {
+		delete(r.book.clients, string(old.Client))
+	}
+	r.mu.Unlock()
+	r.counts.moves.Add(1)
+	return r.replace(old, &next)
+}

@@ -1,0 +1,93 @@
+package registry
+
+import (
+	"time"
+
+	"landbridge/internal/group"
+)
+
+// Instant is one reading of both clocks of a machine.
+//
+// Mono never steps and counts sleep (CLOCK_BOOTTIME); it means something only
+// together with Boot, which names the boot of the kernel. Wall may step. Nothing
+// that safety rests on compares readings of two machines.
+type Instant struct {
+	Boot string
+	Mono time.Duration
+	Wall time.Time
+}
+
+// since returns the least and the most time that may have passed since
+// then. Within one boot the monotonic clock says exactly; the wall clock can only
+// raise the most. Over a reboot there is only the wall clock, which may have been
+// set back: known is false where it shows that it was.
+func (now Instant) since(then Instant) (least, most time.Duration, known bool) {
+	wall := now.Wall.Sub(then.Wall)
+	if now.Boot == then.Boot && now.Mono >= then.Mono {
+		mono := now.Mono - then.Mono
+		return mono, max(mono, wall), true
+	}
+	return 0, wall, wall >= 0
+}
+
+// hold is this node's side of a grant: it holds the block at Epoch for the hold
+// time from Renewed, a moment before the last successful round was sent.
+type hold struct {
+	Block   BlockID       `cbor:"1,keyasint"`
+	Epoch   uint64        `cbor:"2,keyasint"`
+	Boot    string        `cbor:"3,keyasint"`
+	Mono    time.Duration `cbor:"4,keyasint"`
+	Wall    int64         `cbor:"5,keyasint"` // Unix nanoseconds
+	SeqCeil uint64        `cbor:"6,keyasint"` // records up to this sequence number may have been published
+}
+
+func (h hold) renewed() Instant {
+	return Instant{Boot: h.Boot, Mono: h.Mono, Wall: time.Unix(0, h.Wall)}
+}
+
+func (h *hold) setRenewed(at Instant) {
+	h.Boot, h.Mono, h.Wall = at.Boot, at.Mono, at.Wall.UnixNano()
+}
+
+// valid reports whether new addresses may be leased out of the block. It errs on
+// the side of no.
+func (h hold) valid(now Instant, holdTime time.Duration) bool {
+	_, most, known := now.since(h.renewed())
+	return known && most < holdTime
+}
+
+// due reports whether the hold should be renewed: at a third of its time.
+func (h hold) due(now Instant, holdTime time.Duration) bool {
+	_, most, known := now.since(h.renewed())
+	return !known || most >= holdTime/3
+}
+
+// lapseAfter is how long a replica that has not heard from a holder waits before
+// it lets another inherit: the hold, the last lease given in it, and 2 % of both
+// for clocks that drift by 1 % each.
+func lapseAfter(holdTime, leaseTime time.Duration) time.Duration {
+	t := holdTime + leaseTime
+	return t + t/50
+}
+
+// lapseTimer is a replica's memory, on its monotonic clock, of when it last
+// accepted from the holder of one grant. It is volatile: after a restart the
+// whole time starts again, which is safe.
+type lapseTimer struct {
+	grant Grant
+	since time.Duration
+}
+
+// observe notes that the replica now holds value, accepted from member from (zero
+// when it came by transfer or from disk).
+func (t lapseTimer) observe(from group.MemberID, value Grant, now time.Duration) lapseTimer {
+	if t.grant != value || from == value.Holder {
+		return lapseTimer{grant: value, since: now}
+	}
+	return t
+}
+
+// lapsed reports whether value's holder has been silent for after.
+func (t lapseTimer) lapsed(value Grant, now, after time.Duration) bool {
+	return t.grant == value && now-t.since >= after
+}

@@ -1,0 +1,408 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"landbridge/internal/group"
+	"landbridge/internal/store"
+)
+
+// start asks the members in reach whether our blocks are still ours, for at most
+// one phase, and then lets leasing begin.
+func (r *Registry) start() {
+	r.checkHolds()
+	close(r.ready)
+	r.mu.Lock()
+	for b := range r.book.held {
+		r.publisher.mark(b)
+	}
+	r.mu.Unlock()
+	r.poke()
+}
+
+// checkHolds fences blocks that a member says it holds at a later epoch. Where a
+// keeper only has signs of one, no new leases are made until a renewal succeeds.
+func (r *Registry) checkHolds() {
+	t, err := r.terms()
+	if err != nil {
+		return
+	}
+	epochs := make(map[BlockID]uint64)
+	r.mu.Lock()
+	var blocks []BlockID
+	for _, blk := range r.blocksHeld() {
+		blocks = append(blocks, blk.Block)
+		epochs[blk.Block] = blk.Epoch
+	}
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(r.ctx, r.pace.phase)
+	defer cancel()
+	for len(blocks) > 0 && ctx.Err() == nil {
+		chunk := blocks[:min(len(blocks), maxBlocksAsk)]
+		blocks = blocks[len(chunk):]
+		others := others(t, r.id)
+		answers := r.ask(t, others, r.pace.phase, request{Kind: kindGrants, Blocks: chunk})
+		_ = collect(ctx, len(others), answers, func(a answer) bool { // who doesn't answer in time has no say
+			if a.err != nil || a.reply.Status != statusOK || len(a.reply.Grants) != len(chunk) {
+				return true
+			}
+			for i, g := range a.reply.Grants {
+				switch {
+				case g.Epoch <= epochs[chunk[i]]:
+				case g.Holder == a.from:
+					r.fence(chunk[i], epochs[chunk[i]], "member "+a.from.Short()+" holds it at a later epoch")
+				default:
+					r.suspect(chunk[i], epochs[chunk[i]])
+				}
+			}
+			return true
+		})
+	}
+}
+
+func others(t *terms, self group.MemberID) []group.MemberID {
+	var ms []group.MemberID
+	for _, m := range t.members() {
+		if m != self {
+			ms = append(ms, m)
+		}
+	}
+	return ms
+}
+
+// suspect makes a hold count as run out until it is renewed.
+func (r *Registry) suspect(b BlockID, epoch uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if blk := r.book.held[b]; blk != nil && blk.Epoch == epoch {
+		blk.Boot, blk.Mono, blk.Wall = "", 0, 0
+	}
+}
+
+// keeper is what the background loop remembers.
+type keeper struct {
+	version   uint64 // of the terms that the tables were brought up to
+	swept     bool   // the transfers of that version are complete
+	republish time.Duration
+	inherit   time.Duration
+	grow      time.Duration
+	backoff   time.Duration
+	renewing  map[BlockID]time.Duration // not to be tried again before
+}
+
+// keep is the background loop: expiry, renewal, spare blocks, watches, transfers.
+func (r *Registry) keep() {
+	k := &keeper{renewing: make(map[BlockID]time.Duration)}
+	if r.awaitReady(r.ctx) != nil {
+		return
+	}
+	k.republish = r.clock.Mono() + r.pace.republish
+	tick := time.NewTicker(r.pace.tick)
+	defer tick.Stop()
+	for {
+		r.turn(k)
+		select {
+		case <-tick.C:
+		case <-r.wake:
+		case <-r.ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *Registry) turn(k *keeper) {
+	t, err := r.terms()
+	if err != nil {
+		r.log.Error("group descriptor can't be used", "err", err)
+		return
+	}
+	if !t.has(r.id) {
+		return // removed: nothing to keep
+	}
+	now := r.clock.Instant()
+	if t.version != k.version || !k.swept {
+		r.follow(k, t)
+	}
+	r.expire(now)
+	r.renewDue(k, t, now)
+	if now.Mono >= k.grow {
+		r.growInBackground(k, now)
+	}
+	if now.Mono >= k.inherit {
+		k.inherit = now.Mono + max(r.pace.tick, t.holdTime/50)
+		r.inheritSilent(t, now)
+	}
+	r.renewWatches(t, now)
+	if now.Mono >= k.republish {
+		k.republish = now.Mono + r.pace.republish
+		r.republishAll()
+	}
+}
+
+// follow brings this node's registers under a new version, and what is published
+// to its new keepers.
+func (r *Registry) follow(k *keeper, t *terms) {
+	if t.version != k.version {
+		k.version, k.swept = t.version, false
+		r.republishAll()
+		r.spawn(func() { r.handOver(t) })
+	}
+	k.swept = r.sweep(t)
+}
+
+// sweep transfers every block that this node keeps. Blocks that nobody ever
+// claimed too: their old keepers may be gone when somebody does.
+func (r *Registry) sweep(t *terms) bool {
+	complete := true
+	for first := 0; first < t.blocks() && r.ctx.Err() == nil; first += maxBlocksAsk {
+		var blocks []BlockID
+		for b := first; b < min(first+maxBlocksAsk, t.blocks()); b++ {
+			blocks = append(blocks, BlockID(b))
+		}
+		ctx, cancel := context.WithTimeout(r.ctx, 4*r.pace.phase)
+		err := r.transfer(ctx, t, blocks)
+		cancel()
+		if err != nil {
+			complete = false
+			r.log.Debug("registers not all taken over yet", "version", t.version, "err", err)
+			if errors.Is(err, errStale) || errors.Is(err, ErrNoQuorum) && first == 0 {
+				return false
+			}
+		}
+	}
+	return complete
+}
+
+// handOver sends the records that this node keeps to those who keep them now.
+func (r *Registry) handOver(t *terms) {
+	type kept struct {
+		b   BlockID
+		raw []byte
+	}
+	var all []kept
+	err := r.store.View(func(tx *store.Tx) error {
+		var failed error
+		for key, raw := range r.tables.records.Scan(tx, nil, &failed) {
+			all = append(all, kept{rowBlock(key), raw})
+		}
+		return failed
+	})
+	if err != nil {
+		r.log.Error("records not read", "err", err)
+	}
+	for _, k := range all {
+		chain := t.chain(k.b)
+		if len(chain) < 2 {
+			continue
+		}
+		was, is := chain[len(chain)-2], chain[len(chain)-1]
+		var fresh []group.MemberID
+		for _, m := range is.members {
+			if !was.has(m) && m != r.id {
+				fresh = append(fresh, m)
+			}
+		}
+		answers := r.ask(t, fresh, 4*r.pace.phase, request{Kind: kindStore, Block: k.b, Record: k.raw})
+		if collect(r.ctx, len(fresh), answers, func(answer) bool { return true }) != nil {
+			return
+		}
+	}
+}
+
+func (r *Registry) republishAll() {
+	r.mu.Lock()
+	var hs []hint
+	for b, blk := range r.book.held {
+		r.publisher.mark(b)
+		for i := range blk.slots {
+			hs = r.hintsOf(hs, blk.slots[i].lease)
+		}
+	}
+	for _, l := range r.book.foreign {
+		hs = r.hintsOf(hs, l)
+	}
+	r.mu.Unlock()
+	r.publisher.suggest(hs...)
+}
+
+func (r *Registry) hintsOf(hs []hint, l *lease) []hint {
+	if l == nil || l.State != leaseLive {
+		return hs
+	}
+	hs = append(hs, hint{Key: clientKey(r.group, l.Hash), Addr: l.addr.As4()})
+	if l.Name != "" {
+		hs = append(hs, hint{Key: nameKey(r.group, l.Name), Addr: l.addr.As4()})
+	}
+	return hs
+}
+
+// expire ends what is over.
+func (r *Registry) expire(now Instant) {
+	r.mu.Lock()
+	var ended, lost []*lease
+	for _, blk := range r.book.held {
+		for i := range blk.slots {
+			s := &blk.slots[i]
+			if s.reserved != "" && now.Mono >= s.until {
+				if r.book.offers[s.reserved] == r.geo.addr(blk.Block, i) {
+					delete(r.book.offers, s.reserved)
+				}
+				s.reserved = ""
+			}
+			if l := s.lease; l != nil && l.State != leaseKept && now.Mono >= l.until {
+				ended = append(ended, l)
+			}
+		}
+	}
+	for _, l := range r.book.foreign {
+		if now.Mono >= l.until {
+			lost = append(lost, l)
+		}
+	}
+	r.mu.Unlock()
+	for _, l := range ended {
+		r.finish(l, func(cur *lease) error { return r.end(cur) })
+	}
+	for _, l := range lost {
+		r.finish(l, func(cur *lease) error { return r.dropForeign(cur, true) })
+	}
+	r.hints.expire(now.Mono)
+}
+
+// finish ends one lease, unless it was renewed meanwhile.
+func (r *Registry) finish(l *lease, end func(*lease) error) {
+	stripe := r.stripe(l.addr)
+	stripe.Lock()
+	defer stripe.Unlock()
+	r.mu.Lock()
+	same := r.leaseAt(l.addr) == l
+	r.mu.Unlock()
+	if !same {
+		return
+	}
+	if err := end(l); err != nil && !errors.Is(err, ErrNotOurs) {
+		r.log.Error("lease not ended", "addr", l.addr, "err", err)
+	}
+}
+
+// renewDue renews the holds that have passed a third of their time, and asks
+// holders of others about the addresses that we serve in their blocks.
+func (r *Registry) renewDue(k *keeper, t *terms, now Instant) {
+	r.mu.Lock()
+	var due []*block
+	for b, blk := range r.book.held {
+		if blk.due(now, t.holdTime) && now.Mono >= k.renewing[b] {
+			due = append(due, blk)
+			k.renewing[b] = now.Mono + min(t.holdTime/10, 30*time.Second) + 2*r.pace.phase
+		}
+	}
+	for b := range k.renewing {
+		if r.book.held[b] == nil {
+			delete(k.renewing, b)
+		}
+	}
+	r.mu.Unlock()
+	for _, blk := range due {
+		r.spawn(func() {
+			ctx, cancel := context.WithTimeout(r.ctx, 4*r.pace.phase)
+			defer cancel()
+			if err := r.renew(ctx, blk); err != nil && !errors.Is(err, ErrNotHolder) {
+				r.log.Debug("block not renewed yet", "block", blk.Block, "err", err)
+			}
+		})
+	}
+}
+
+// growInBackground claims a spare block where less than a block's worth, or less
+// than a quarter, of the addresses is free.
+func (r *Registry) growInBackground(k *keeper, now Instant) {
+	if !r.needSpare(now) {
+		k.backoff = 0
+		return
+	}
+	k.backoff = min(max(2*k.backoff, r.pace.phase), 30*time.Second)
+	k.grow = now.Mono + k.backoff + rand.N(k.backoff)
+	r.spawn(func() {
+		ctx, cancel := context.WithTimeout(r.ctx, 8*r.pace.phase)
+		defer cancel()
+		if err := r.grow(ctx); err != nil {
+			r.log.Debug("no spare block yet", "err", err)
+			return
+		}
+		r.poke()
+	})
+}
+
+// inheritSilent takes over blocks whose holders have been silent for so long that
+// the group gives them up. Their keepers take turns, so that one asks at a time.
+func (r *Registry) inheritSilent(t *terms, now Instant) {
+	r.replica.mu.Lock()
+	candidates := make(map[BlockID]Grant)
+	for b, timer := range r.replica.timers {
+		if !timer.grant.free() && timer.grant.Holder != r.id && timer.lapsed(timer.grant, now.Mono, t.lapse()) {
+			candidates[b] = timer.grant
+		}
+	}
+	r.replica.mu.Unlock()
+	for b, g := range candidates {
+		set := t.current(b)
+		rank := 0
+		for _, m := range set.members {
+			if m == r.id {
+				break
+			}
+			if m != g.Holder {
+				rank++
+			}
+		}
+		if !set.has(r.id) || !r.replica.silentFor(b, g, now, t.lapse()+time.Duration(rank)*t.holdTime/20) {
+			continue
+		}
+		r.spawn(func() {
+			ctx, cancel := context.WithTimeout(r.ctx, 4*r.pace.phase)
+			defer cancel()
+			switch _, err := r.obtain(ctx, b, opInherit); {
+			case err == nil:
+				r.log.Info("block of a silent member taken over", "block", b, "from", g.Holder.Short(), "epoch", g.Epoch+1)
+			default:
+				r.log.Debug("block not taken over", "block", b, "err", err)
+			}
+		})
+	}
+}
+
+// renewWatches keeps hearing from the holders of blocks in use, and forgets the
+// blocks that nobody asked about since the last time.
+func (r *Registry) renewWatches(t *terms, now Instant) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for b, rem := range r.directory.remotes {
+		if rem.asking || now.Mono < rem.watch-r.pace.watch/3 {
+			continue
+		}
+		v := r.directory.views[b].Load()
+		if v == nil || !v.used.Swap(false) {
+			if now.Mono >= rem.watch && now.Mono-rem.heard > r.pace.watch {
+				delete(r.directory.remotes, b)
+				r.refreshView(b)
+			}
+			continue
+		}
+		rem.asking = true
+		ok := r.spawn(func() {
+			ctx, cancel := context.WithTimeout(r.ctx, r.pace.phase)
+			defer cancel()
+			r.consult(ctx, b)
+			r.mu.Lock()
+			rem.asking = false
+			rem.watch = max(rem.watch, r.clock.Mono()+r.pace.watch/3+r.pace.phase) // not at once again
+			r.mu.Unlock()
+		})
+		if !ok {
+			return
+		}
+	}
+}

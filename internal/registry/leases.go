@@ -1,0 +1,254 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"iter"
+	"net"
+	"net/netip"
+	"time"
+
+	"landbridge/internal/group"
+)
+
+// Client is a host that asks for an address.
+type Client struct {
+	ID   []byte           // option 61 as it came, else hardware type and MAC (RFC 2131 section 4.2)
+	MAC  net.HardwareAddr // 6 bytes
+	Name string           // what it calls itself; made a DNS label, or dropped
+}
+
+// Lease is a host's address. Start and End are this machine's wall clock, for
+// people; what decides is the monotonic clock.
+type Lease struct {
+	Addr       netip.Addr
+	Client     []byte
+	MAC        [6]byte
+	Name       string
+	Member     group.MemberID
+	Segment    SegmentID
+	Start, End time.Time
+}
+
+// What Offer and Commit refuse with.
+var (
+	// ErrNotOurs: this member can't lease that address to that client. Answer NAK.
+	ErrNotOurs = errors.New("this member can't lease that address")
+	// ErrTaken comes from Commit too: the address is another client's. Answer NAK.
+
+	// ErrNoAddress: no block with room, and none could be claimed.
+	ErrNoAddress = errors.New("no free address: no block with room is held, and none could be claimed")
+	// ErrBadClient: no ID, or too long.
+	ErrBadClient = fmt.Errorf("client without an ID, or with one over %d bytes", maxClientID)
+)
+
+func (c Client) check() error {
+	if len(c.ID) == 0 || len(c.ID) > maxClientID {
+		return ErrBadClient
+	}
+	return nil
+}
+
+// Offer finds the address for a client and reserves it for a minute, in memory. It
+// asks nobody while a block with room is held. The same client gets the same
+// address: its lease, else what it was offered, else what it had, else want, else
+// one that its ID chooses. A client that has a lease at another site, and names it
+// in want, is offered that.
+func (r *Registry) Offer(ctx context.Context, c Client, want netip.Addr) (Lease, error) {
+	if err := c.check(); err != nil {
+		return Lease{}, err
+	}
+	if err := r.awaitReady(ctx); err != nil {
+		return Lease{}, err
+	}
+	r.mu.Lock()
+	l, ok := r.offerHeld(c, want)
+	elsewhere := r.book.found[string(c.ID)]
+	r.mu.Unlock()
+	if !elsewhere.IsValid() && want.IsValid() && (!ok || l.Addr != want) && !r.holds(want) {
+		elsewhere = want
+	}
+	if elsewhere.IsValid() && elsewhere != l.Addr && r.lesseeOf(ctx, c, elsewhere) {
+		return r.describe(c, elsewhere), nil
+	}
+	if ok {
+		return l, nil
+	}
+	if err := r.grow(ctx); err != nil {
+		return Lease{}, fmt.Errorf("%w: %w", ErrNoAddress, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l, ok := r.offerHeld(c, want); ok {
+		return l, nil
+	}
+	return Lease{}, ErrNoAddress
+}
+
+// offerHeld is Offer out of the blocks held. Called with mu held.
+func (r *Registry) offerHeld(c Client, want netip.Addr) (Lease, bool) {
+	now := r.clock.Instant()
+	id := string(c.ID)
+	if a, ok := r.book.clients[id]; ok {
+		if l := r.leaseAt(a); l != nil && l.live(now.Mono) {
+			return r.describe(c, a), true
+		}
+	}
+	for _, a := range []netip.Addr{r.book.offers[id], r.book.clients[id], want} {
+		if a.IsValid() && r.reserve(a, id, now) {
+			return r.describe(c, a), true
+		}
+	}
+	if a, ok := r.pick(c, now); ok && r.reserve(a, id, now) {
+		r.lookForClient(c)
+		return r.describe(c, a), true
+	}
+	return Lease{}, false
+}
+
+// reserve keeps an address for a client, if it is free for it. Called with mu held.
+func (r *Registry) reserve(a netip.Addr, client string, now Instant) bool {
+	t, err := r.terms()
+	if err != nil {
+		return false
+	}
+	b, off, ok := r.geo.split(a)
+	blk := r.book.held[b]
+	if !ok || blk == nil || r.geo.reserved(b, off) || !blk.valid(now, t.holdTime) {
+		return false
+	}
+	s := &blk.slots[off]
+	if !s.freeFor(client, now.Mono) {
+		return false
+	}
+	if l := s.lease; l != nil && l.awaited(now.Mono) && l.Hash != hashClient(r.group, []byte(client)) {
+		return false
+	}
+	if old, ok := r.book.offers[client]; ok && old != a {
+		r.unreserve(old, client)
+	}
+	s.reserved, s.until = client, now.Mono+r.pace.reserve
+	r.book.offers[client] = a
+	return true
+}
+
+// unreserve gives an offer up. Called with mu held.
+func (r *Registry) unreserve(a netip.Addr, client string) {
+	b, off, _ := r.geo.split(a)
+	if blk := r.book.held[b]; blk != nil && blk.slots[off].reserved == client {
+		blk.slots[off].reserved, blk.slots[off].until = "", 0
+	}
+	delete(r.book.offers, client)
+}
+
+// pick chooses a free address by the client's ID: never used before used. Called
+// with mu held.
+func (r *Registry) pick(c Client, now Instant) (netip.Addr, bool) {
+	t, err := r.terms()
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	var usable []*block
+	for _, blk := range r.book.held {
+		if blk.valid(now, t.holdTime) {
+			usable = append(usable, blk)
+		}
+	}
+	return choose(r.geo, usable, c.ID, now.Mono)
+}
+
+// choose is pick without a registry: it starts at a place that the client's ID
+// says and walks. The order of blocks doesn't matter.
+func choose(g geometry, blocks []*block, client []byte, now time.Duration) (netip.Addr, bool) {
+	sortBlocks(blocks)
+	h := fnv.New64a()
+	_, _ = h.Write(client)
+	start := h.Sum64()
+	total := uint64(len(blocks) * g.size())
+	var used netip.Addr
+	for i := range total {
+		n := (start + i) % total
+		blk, off := blocks[n>>g.blockBits], int(n&uint64(g.size()-1))
+		s := &blk.slots[off]
+		if g.reserved(blk.Block, off) || !s.freeFor(string(client), now) {
+			continue
+		}
+		if s.lease == nil {
+			return g.addr(blk.Block, off), true
+		}
+		if !used.IsValid() && !s.lease.awaited(now) {
+			used = g.addr(blk.Block, off)
+		}
+	}
+	return used, used.IsValid()
+}
+
+// leaseAt returns what this node knows of an address that it serves or holds.
+// Called with mu held.
+func (r *Registry) leaseAt(a netip.Addr) *lease {
+	if l := r.book.foreign[a]; l != nil {
+		return l
+	}
+	b, off, ok := r.geo.split(a)
+	if blk := r.book.held[b]; ok && blk != nil {
+		return blk.slots[off].lease
+	}
+	return nil
+}
+
+// holds reports whether the address is in a block of ours.
+func (r *Registry) holds(a netip.Addr) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b, _, ok := r.geo.split(a)
+	return ok && r.book.held[b] != nil
+}
+
+// describe makes a lease for a client that isn't written yet.
+func (r *Registry) describe(c Client, a netip.Addr) Lease {
+	l := Lease{Addr: a, Client: c.ID, Name: cleanName(c.Name), Member: r.id, Segment: r.segment}
+	copy(l.MAC[:], c.MAC)
+	now := r.clock.Instant().Wall
+	if t, err := r.terms(); err == nil {
+		l.Start, l.End = now, now.Add(t.leaseTime)
+	}
+	return l
+}
+
+// public makes the exported form of a lease served here.
+func (r *Registry) public(l *lease) Lease {
+	return Lease{
+		Addr: l.addr, Client: l.Client, MAC: l.MAC, Name: l.Name, Member: r.id, Segment: r.segment,
+		Start: time.Unix(0, l.Start), End: time.Unix(0, l.End),
+	}
+}
+
+// Leases yields the live leases served here, own blocks first, in order of address
+// within a block. The loop may call other methods.
+func (r *Registry) Leases() iter.Seq[Lease] {
+	r.mu.Lock()
+	now := r.clock.Mono()
+	var all []Lease
+	for _, blk := range r.blocksHeld() {
+		for i := range blk.slots {
+			if l := blk.slots[i].lease; l != nil && l.live(now) {
+				all = append(all, r.public(l))
+			}
+		}
+	}
+	for _, l := range r.book.foreign {
+		if l.live(now) {
+			all = append(all, r.public(l))
+		}
+	}
+	r.mu.Unlock()
+	return func(yield func(Lease) bool) {
+		for _, l := range all {
+			if !yield(l) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,248 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"landbridge/internal/group"
+	"landbridge/internal/store"
+)
+
+// ErrAbsent: nobody has that address or name now.
+var ErrAbsent = errors.New("nobody has that address or name")
+
+// flight is one resolution in progress that many wait for.
+type flight struct {
+	done chan struct{}
+	loc  Location
+	err  error
+}
+
+// Resolve finds who serves an address, asking members where memory doesn't say.
+// However many ask, each address is resolved once at a time. A dead member costs at
+// most 300 ms. A refusal (ErrAbsent) is remembered for a second or two.
+func (r *Registry) Resolve(ctx context.Context, addr netip.Addr) (Location, error) {
+	if loc, s := r.Lookup(addr); s != Unknown {
+		return found(loc, s)
+	}
+	d := &r.directory
+	d.mu.Lock()
+	f, ok := d.flights[addr]
+	if !ok {
+		f = &flight{done: make(chan struct{})}
+		d.flights[addr] = f
+	}
+	d.mu.Unlock()
+	if !ok && !r.spawn(func() { r.fly(addr, f) }) {
+		r.land(addr, f, Location{}, ErrClosed)
+	}
+	select {
+	case <-f.done:
+		return f.loc, f.err
+	case <-ctx.Done():
+		return Location{}, ctx.Err()
+	}
+}
+
+func found(loc Location, s Status) (Location, error) {
+	if s == Absent {
+		return Location{}, ErrAbsent
+	}
+	return loc, nil
+}
+
+func (r *Registry) fly(addr netip.Addr, f *flight) {
+	b, off, _ := r.geo.split(addr)
+	rec := r.consultFor(r.ctx, b, off)
+	loc, s := r.Lookup(addr)
+	if s == Known {
+		r.land(addr, f, loc, nil)
+		return
+	}
+	if rec == nil {
+		r.deny(b, -1)
+	} else {
+		r.deny(b, off)
+	}
+	r.land(addr, f, Location{}, ErrAbsent)
+}
+
+func (r *Registry) land(addr netip.Addr, f *flight, loc Location, err error) {
+	f.loc, f.err = loc, err
+	r.directory.mu.Lock()
+	delete(r.directory.flights, addr)
+	r.directory.mu.Unlock()
+	close(f.done)
+}
+
+// consult returns the newest record of a block, from its holder where it can be
+// reached, nil where nobody holds it.
+func (r *Registry) consult(ctx context.Context, b BlockID) *Record {
+	return r.consultFor(ctx, b, -1)
+}
+
+// consultFor is consult that is content with any record in which the offset is
+// leased: then the holder is asked behind the caller's back.
+func (r *Registry) consultFor(ctx context.Context, b BlockID, off int) *Record {
+	t, err := r.terms()
+	if err != nil {
+		return nil
+	}
+	r.mu.Lock()
+	if blk := r.book.held[b]; blk != nil {
+		rec := r.recordOf(blk)
+		r.mu.Unlock()
+		return rec
+	}
+	rem := r.directory.remotes[b]
+	var known *Record
+	if rem != nil {
+		known = rem.rec
+		if r.clock.Mono()-rem.heard < r.pace.fresh {
+			r.mu.Unlock()
+			return known
+		}
+	}
+	r.mu.Unlock()
+	c := consultation{r: r, t: t, block: b, off: off, asked: make(map[group.MemberID]bool)}
+	return c.run(ctx, known)
+}
+
+// consultation asks replicas and holder at once.
+type consultation struct {
+	r       *Registry
+	t       *terms
+	block   BlockID
+	off     int
+	asked   map[group.MemberID]bool // as holders
+	holders <-chan answer
+}
+
+func (c *consultation) run(ctx context.Context, best *Record) *Record {
+	r := c.r
+	ctx, cancel := context.WithTimeout(ctx, r.pace.phase)
+	defer cancel()
+	var asHolder []<-chan answer
+	next := func(h group.MemberID) {
+		if !h.IsZero() && h != r.id && !c.asked[h] {
+			c.asked[h] = true
+			asHolder = append(asHolder, r.ask(c.t, []group.MemberID{h}, r.pace.phase, request{Kind: kindWatch, Block: c.block}))
+		}
+	}
+	if best != nil {
+		next(best.Holder)
+	}
+	set := c.t.current(c.block)
+	replicas := r.ask(c.t, set.members, r.pace.phase, request{Kind: kindLookup, Block: c.block})
+	votes := 0
+	for left := len(set.members); left > 0 || len(asHolder) > 0; {
+		var holder <-chan answer
+		if len(asHolder) > 0 {
+			holder = asHolder[0]
+		}
+		if left == 0 {
+			replicas = nil
+		}
+		select {
+		case a := <-holder:
+			asHolder = asHolder[1:]
+			if rec := c.take(a, true); rec != nil && rec.Holder == a.from {
+				r.watched(c.block)
+				return rec
+			}
+		case a := <-replicas:
+			left--
+			if a.err != nil {
+				continue
+			}
+			votes += set.votesOf(a.from)
+			if rec := c.take(a, false); rec != nil {
+				if rec.newer(best) {
+					best = rec
+				}
+				next(rec.Holder)
+				if c.off >= 0 && rec.leased(c.off) {
+					return rec // the holder's answer comes later, as absorb
+				}
+			}
+			next(a.reply.Value.Holder)
+			if votes >= set.need && best == nil && len(c.asked) == 0 {
+				return nil // a quorum knows of no holder
+			}
+			if votes >= set.need && len(asHolder) == 0 && len(c.asked) > 0 {
+				return best // the holder doesn't answer for it
+			}
+		case <-ctx.Done():
+			return best
+		}
+	}
+	return best
+}
+
+// take absorbs an answer's record.
+func (c *consultation) take(a answer, asked bool) *Record {
+	if a.err != nil || len(a.reply.Record) == 0 {
+		return nil
+	}
+	rec, err := c.r.absorb(a.reply.Record, asked)
+	if err != nil || rec.Block != c.block {
+		c.r.counts.badRecords.Add(1)
+		return nil
+	}
+	return rec
+}
+
+// watched notes that the holder of a block will push to us.
+func (r *Registry) watched(b BlockID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if rem := r.directory.remotes[b]; rem != nil {
+		rem.watch = r.clock.Mono() + r.pace.watch
+	}
+}
+
+// predecessor returns the newest record of a block before epoch g.Epoch, as a
+// quorum of its keepers has it, nil if there is none.
+func (r *Registry) predecessor(ctx context.Context, b BlockID, g Grant) (*Record, error) {
+	t, err := r.terms()
+	if err != nil {
+		return nil, err
+	}
+	set := t.current(b)
+	answers := r.ask(t, set.members, r.pace.phase, request{Kind: kindLookup, Block: b})
+	votes := 0
+	var best *Record
+	err = collect(ctx, len(set.members), answers, func(a answer) bool {
+		if a.err != nil || a.reply.Status != statusOK {
+			return true
+		}
+		votes += set.votesOf(a.from)
+		if len(a.reply.Record) > 0 {
+			rec, sr, perr := parseRecord(r.codec, r.group, r.geo, a.reply.Record)
+			if perr == nil && rec.Block == b && rec.Epoch < g.Epoch && rec.newer(best) &&
+				sr.verify(r.standing, rec, false, r.clock.Instant().Wall) == nil {
+				best = rec
+			}
+		}
+		return votes < set.need
+	})
+	if err == nil && votes < set.need {
+		err = ErrNoQuorum
+	}
+	return best, err
+}
+
+// storedRecord returns what this node keeps as a replica of the block.
+func (r *Registry) storedRecord(b BlockID) (raw []byte, g Grant, err error) {
+	err = r.store.View(func(tx *store.Tx) error {
+		s, _, err := r.tables.acceptors.Get(tx, rowKey(b))
+		if err != nil {
+			return err
+		}
+		g = s.Value
+		raw, _, err = r.tables.records.Get(tx, rowKey(b))
+		return err
+	})
+	return raw, g, err
+}

@@ -1,0 +1,44 @@
+package registry
+
+import (
+	"net/netip"
+	"time"
+
+	"landbridge/internal/group"
+)
+
+// terms is what the registry needs to know of a descriptor; immutable.
+type terms struct {
+	*roster
+	geometry
+	leaseTime, holdTime time.Duration
+	raw                 []byte // the signed descriptor, for those who are behind
+}
+
+// lapse is how long a silent holder is safe from heirs.
+func (t *terms) lapse() time.Duration { return lapseAfter(t.holdTime, t.leaseTime) }
+
+// leaseGrace is how long an address stays with its client beyond the end of the
+// lease by our clock, for clocks that drift and answers that take time: 5 %.
+func (t *terms) leaseGrace() time.Duration { return t.leaseTime / 20 }
+
+// standing is this node's place in the group: group.Membership, or a test's own.
+type standing interface {
+	self() group.MemberID
+	terms() (*terms, error)          // of the newest descriptor; the same pointer while it doesn't change
+	learn(descriptor []byte) error   // a newer descriptor becomes the newest, durably, before it returns
+	onChange(func()) (cancel func()) // called after the newest descriptor has changed
+	certificate() []byte
+	checkCertificate(of group.MemberID, der []byte, now time.Time) error
+	authorized(from group.MemberID, now time.Time) error
+	sign(domain string, msg []byte) []byte
+	verify(domain string, from group.MemberID, msg, sig []byte) error
+}
+
+func newTerms(r *roster, prefix netip.Prefix, blockBits int, leaseTime, holdTime time.Duration, raw []byte) (*terms, error) {
+	g, err := newGeometry(prefix, blockBits)
+	if err != nil {
+		return nil, err
+	}
+	return &terms{roster: r, geometry: g, leaseTime: leaseTime, holdTime: holdTime, raw: raw}, nil
+}

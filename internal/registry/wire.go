@@ -1,0 +1,175 @@
+package registry
+
+import (
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"landbridge/internal/group"
+)
+
+// Limits of what a peer may send.
+const (
+	maxMessage     = 1 << 20
+	maxRecord      = 256 << 10
+	maxBlocksAsk   = 512 // blocks in one transfer or status message
+	maxHints       = 256 // hints in one message
+	maxClientID    = 255 // RFC 2132 section 9.14
+	maxName        = 63  // RFC 1035 section 2.3.4
+	maxDescriptor  = 640 << 10
+	maxCertificate = 8 << 10
+	maxCandidates  = 4 // addresses remembered for one hint key
+)
+
+// kind of a request.
+type kind uint8
+
+const (
+	kindPrepare  kind = 1 + iota // Block, Ballot
+	kindAccept                   // Block, Ballot, BaseBallot, Base, Value
+	kindTransfer                 // Blocks -> States
+	kindStore                    // Record: holder or replica to replica
+	kindLookup                   // Block: to a replica -> Grant, Record
+	kindWatch                    // Block: to the holder -> Record; pushes follow
+	kindPush                     // Record: holder to watcher
+	kindMove                     // Block, Move: serving member to holder -> Record
+	kindHint                     // Hints: to the replicas of their keys
+	kindAsk                      // Key -> Addrs
+	kindGrants                   // Blocks -> Grants: what the replica knows, without a quorum
+	kindEnd
+)
+
+// request is every message that a member sends. Which fields count depends on
+// the kind.
+type request struct {
+	Kind       kind         `cbor:"1,keyasint"`
+	Group      group.ID     `cbor:"2,keyasint"`
+	Version    uint64       `cbor:"3,keyasint"` // of the sender's descriptor
+	Descriptor []byte       `cbor:"4,keyasint,omitempty"`
+	Block      BlockID      `cbor:"5,keyasint,omitempty"`
+	Ballot     Ballot       `cbor:"6,keyasint,omitzero"`
+	BaseBallot Ballot       `cbor:"7,keyasint,omitzero"`
+	Base       Grant        `cbor:"8,keyasint,omitzero"`
+	Value      Grant        `cbor:"9,keyasint,omitzero"`
+	Blocks     []BlockID    `cbor:"10,keyasint,omitempty"`
+	Record     []byte       `cbor:"11,keyasint,omitempty"`
+	Move       *moveRequest `cbor:"12,keyasint,omitempty"`
+	Hints      []hint       `cbor:"13,keyasint,omitempty"`
+	Key        []byte       `cbor:"14,keyasint,omitempty"`
+	// Certificate is sent when the other side answered statusStranger.
+	Certificate []byte `cbor:"15,keyasint,omitempty"`
+}
+
+// moveKind says what a serving member wants of an address in another's block.
+type moveKind uint8
+
+const (
+	moveTake moveKind = 1 + iota // the lessee is on my segment: sign the address over
+	moveKeep                     // as moveTake, from the member that serves it already
+	moveGone                     // released or expired: it is free again
+)
+
+// moveRequest travels with kindMove.
+type moveRequest struct {
+	Kind    moveKind   `cbor:"1,keyasint"`
+	Offset  uint16     `cbor:"2,keyasint"`
+	Client  clientHash `cbor:"3,keyasint"`
+	Segment SegmentID  `cbor:"4,keyasint"`
+	Name    string     `cbor:"5,keyasint,omitempty"`
+}
+
+// hint says that the client or name of Key may be found at Addr. It is never
+// believed: the block's record decides.
+type hint struct {
+	Key  [32]byte `cbor:"1,keyasint"`
+	Addr [4]byte  `cbor:"2,keyasint"`
+	Gone bool     `cbor:"3,keyasint,omitempty"`
+}
+
+// reply is every answer.
+type reply struct {
+	Status     status          `cbor:"1,keyasint"`
+	Descriptor []byte          `cbor:"2,keyasint,omitempty"` // with statusStale
+	Promised   Ballot          `cbor:"3,keyasint,omitzero"`
+	Accepted   Ballot          `cbor:"4,keyasint,omitzero"`
+	Value      Grant           `cbor:"5,keyasint,omitzero"`
+	Lapsed     bool            `cbor:"6,keyasint,omitempty"`
+	States     []transferReply `cbor:"7,keyasint,omitempty"`
+	Record     []byte          `cbor:"8,keyasint,omitempty"`
+	Addrs      [][4]byte       `cbor:"9,keyasint,omitempty"`
+	Grants     []Grant         `cbor:"10,keyasint,omitempty"`
+}
+
+func (r reply) verdict() verdict {
+	return verdict{status: r.Status, promised: r.Promised, accepted: r.Accepted, value: r.Value, lapsed: r.Lapsed}
+}
+
+func (v verdict) reply() reply {
+	return reply{Status: v.status, Promised: v.promised, Accepted: v.accepted, Value: v.value, Lapsed: v.lapsed}
+}
+
+// codec is the CBOR of messages and records: deterministic out, strict in.
+type codec struct {
+	enc cbor.EncMode
+	dec cbor.DecMode
+}
+
+func newCodec() (codec, error) {
+	enc, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		return codec{}, err
+	}
+	dec, err := cbor.DecOptions{
+		DupMapKey:        cbor.DupMapKeyEnforcedAPF,
+		IndefLength:      cbor.IndefLengthForbidden,
+		TagsMd:           cbor.TagsForbidden,
+		MaxNestedLevels:  8,
+		MaxArrayElements: 2048,
+		MaxMapPairs:      32,
+	}.DecMode()
+	if err != nil {
+		return codec{}, err
+	}
+	return codec{enc: enc, dec: dec}, nil
+}
+
+func (c codec) encode(v any) ([]byte, error) { return c.enc.Marshal(v) }
+
+// decodeRequest checks everything about a request that needs no state.
+func (c codec) decodeRequest(raw []byte) (request, error) {
+	var q request
+	if len(raw) > maxMessage {
+		return q, fmt.Errorf("registry request of %d bytes: at most %d", len(raw), maxMessage)
+	}
+	if err := c.dec.Unmarshal(raw, &q); err != nil {
+		return q, fmt.Errorf("registry request: %w", err)
+	}
+	switch {
+	case q.Kind == 0 || q.Kind >= kindEnd:
+		return q, fmt.Errorf("registry request of unknown kind %d", q.Kind)
+	case len(q.Blocks) > maxBlocksAsk, len(q.Hints) > maxHints, len(q.Record) > maxRecord,
+		len(q.Descriptor) > maxDescriptor, len(q.Certificate) > maxCertificate:
+		return q, fmt.Errorf("registry request of kind %d is over its limits", q.Kind)
+	case q.Kind == kindAsk && len(q.Key) != 32:
+		return q, fmt.Errorf("registry request: key of %d bytes, want 32", len(q.Key))
+	case q.Kind == kindMove && (q.Move == nil || q.Move.Kind == 0 || q.Move.Kind > moveGone || len(q.Move.Name) > maxName):
+		return q, fmt.Errorf("registry request: bad move")
+	}
+	return q, nil
+}
+
+// decodeReply is the same for an answer.
+func (c codec) decodeReply(raw []byte) (reply, error) {
+	var a reply
+	if len(raw) > maxMessage {
+		return a, fmt.Errorf("registry reply of %d bytes: at most %d", len(raw), maxMessage)
+	}
+	if err := c.dec.Unmarshal(raw, &a); err != nil {
+		return a, fmt.Errorf("registry reply: %w", err)
+	}
+	if a.Status >= statusCount || len(a.States) > maxBlocksAsk || len(a.Grants) > maxBlocksAsk ||
+		len(a.Record) > maxRecord || len(a.Addrs) > maxCandidates || len(a.Descriptor) > maxDescriptor {
+		return a, fmt.Errorf("registry reply is over its limits")
+	}
+	return a, nil
+}

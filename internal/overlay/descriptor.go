@@ -79,12 +79,12 @@ func (v validator) Select(key string, values [][]byte) (int, error) {
 
 // newDHT starts Kademlia on the host: a server always, under our own protocol ID, so
 // that no other network's nodes are ever asked, and without any bootstrap list.
-func newDHT(n *node, check validator) (*dht.IpfsDHT, error) {
+func newDHT(n *node, check validator, kept *records) (*dht.IpfsDHT, error) {
 	return dht.New(n,
 		dht.Mode(dht.ModeServer),
 		dht.ProtocolPrefix("/landbridge"),
 		dht.Validator(record.NamespacedValidator{recordSpace: check}),
-		dht.Datastore(&records{values: make(map[ds.Key][]byte)}),
+		dht.Datastore(kept),
 		dht.DisableProviders(),
 		dht.MaxRecordAge(recordLife),
 		dht.LookupCheckConcurrency(16),

@@ -37,9 +37,10 @@ type dialer struct {
 }
 
 type reaching struct {
-	done chan struct{} // closed at the end; then conn or err is set
-	conn network.Conn
-	err  error
+	arrived chan struct{} // of capacity 1: there is a connection, whoever made it
+	done    chan struct{} // closed at the end; then conn or err is set
+	conn    network.Conn
+	err     error
 }
 
 type failure struct {
@@ -75,7 +76,7 @@ func (o *Overlay) reachLocked(p peer.ID) *reaching {
 	if r := d.active[p]; r != nil {
 		return r
 	}
-	r := &reaching{done: make(chan struct{})}
+	r := &reaching{arrived: make(chan struct{}, 1), done: make(chan struct{})}
 	if !o.enter() {
 		r.err = ErrClosed
 		close(r.done)
@@ -86,7 +87,7 @@ func (o *Overlay) reachLocked(p peer.ID) *reaching {
 		defer o.running.Done()
 		ctx, cancel := context.WithTimeout(o.ctx, reachLimit)
 		defer cancel()
-		r.conn, r.err = o.reach(ctx, p)
+		r.conn, r.err = o.reach(ctx, p, r.arrived)
 		d.mu.Lock()
 		delete(d.active, p)
 		delete(d.failed, p)
@@ -116,82 +117,100 @@ func (d *dialer) heard(p peer.ID) {
 	delete(d.failed, p)
 }
 
+// arrived tells the dialer that there is a connection to p.
+func (d *dialer) arrived(p peer.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.failed, p)
+	if r := d.active[p]; r != nil {
+		select {
+		case r.arrived <- struct{}{}:
+		default:
+		}
+	}
+}
+
 // reach tries everything that can connect us to p: its addresses at once; then, while
-// those run, the addresses and circuits that connected members know, and at last what
-// Kademlia finds.
-func (o *Overlay) reach(ctx context.Context, p peer.ID) (network.Conn, error) {
+// those run, the addresses and circuits that connected members know, and what Kademlia
+// finds. It ends when a connection has arrived, p's own dial included, or when all
+// have failed.
+func (o *Overlay) reach(ctx context.Context, p peer.ID, arrived <-chan struct{}) (network.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	o.memory.feed(p)
-	direct := o.dialDirect(ctx, p)
+	const ways = 3
+	failed := make(chan error, ways)
+	try := func(way func(context.Context, peer.ID) error) {
+		o.running.Go(func() { failed <- way(ctx, p) })
+	}
+	try(o.dialDirect)
 	hedge := time.NewTimer(dialHedge)
 	defer hedge.Stop()
-	var directErr error
-	select {
-	case directErr = <-direct:
-		if directErr == nil {
-			return o.result(p)
-		}
-	case <-hedge.C:
-	case <-ctx.Done():
-		return nil, unreachable(context.Cause(ctx))
-	}
-	relayed := make(chan error, 1)
-	o.running.Go(func() { relayed <- o.dialFound(ctx, p) })
-	for pending := 1; ; {
+	var faults []error
+	for started := 1; started == 1 || len(faults) < started; {
+		more := false
 		select {
-		case err := <-relayed:
-			if err == nil {
-				return o.result(p)
+		case <-arrived:
+		case err := <-failed:
+			if err != nil {
+				faults = append(faults, err)
 			}
-			if directErr != nil {
-				return nil, unreachable(errors.Join(directErr, err))
-			}
-			pending--
-			relayed = nil
-		case err := <-direct:
-			if err == nil {
-				return o.result(p)
-			}
-			directErr, direct = err, nil
-			if pending == 0 {
-				return nil, unreachable(directErr)
-			}
+			more = err != nil && started == 1
+		case <-hedge.C:
+			more = started == 1
 		case <-ctx.Done():
 			return nil, unreachable(context.Cause(ctx))
 		}
+		if c := o.bestConn(p); c != nil {
+			return c, nil
+		}
+		if more {
+			started = ways
+			try(o.dialAsked)
+			try(o.dialRouted)
+		}
 	}
+	return nil, unreachable(errors.Join(faults...))
 }
 
 func unreachable(err error) error { return fmt.Errorf("%w: %w", ErrUnreachable, err) }
 
-// result returns the connection that a dial has just made.
-func (o *Overlay) result(p peer.ID) (network.Conn, error) {
-	if c := o.bestConn(p); c != nil {
-		return c, nil
-	}
-	return nil, unreachable(errors.New("the connection broke as soon as it was made"))
+// dialDirect dials the addresses of p that lead straight to it.
+func (o *Overlay) dialDirect(ctx context.Context, p peer.ID) error {
+	_, err := o.node.swarm.DialPeer(network.WithForceDirectDial(ctx, "landbridge"), p)
+	return err
 }
 
-// dialDirect dials the addresses of p that lead straight to it. The channel gets one
-// result.
-func (o *Overlay) dialDirect(ctx context.Context, p peer.ID) <-chan error {
-	done := make(chan error, 1)
-	o.running.Go(func() {
-		_, err := o.node.swarm.DialPeer(network.WithForceDirectDial(ctx, "landbridge"), p)
-		done <- err
-	})
-	return done
-}
-
-// dialFound asks where p is, and dials what it hears, circuits included.
-func (o *Overlay) dialFound(ctx context.Context, p peer.ID) error {
-	found := o.askMembers(ctx, p)
-	if len(found) > 0 {
-		if err := o.dialAt(ctx, p, found); err == nil {
-			return nil
+// dialAsked asks connected members where p is, and dials what it hears, circuits
+// included. As long as nobody relays for p it asks again, a few times: p may be about
+// to come back.
+func (o *Overlay) dialAsked(ctx context.Context, p peer.ID) error {
+	const rounds = 5 // 0, 0.2, 0.6, 1.4 and 3 s after the first
+	pause := 200 * time.Millisecond
+	var dials sync.WaitGroup
+	defer dials.Wait()
+	for range rounds {
+		found, relayed := o.askMembers(ctx, p)
+		if relayed {
+			return o.dialAt(ctx, p, found)
+		}
+		if len(found) > 0 {
+			dials.Go(func() { _ = o.dialAt(ctx, p, found) })
+		}
+		wait := time.NewTimer(pause)
+		pause *= 2
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return context.Cause(ctx)
 		}
 	}
+	return errors.New("no connected member relays to it")
+}
+
+// dialRouted looks p up in the DHT, and dials what that finds.
+func (o *Overlay) dialRouted(ctx context.Context, p peer.ID) error {
 	if err := o.findByRouting(ctx, p); err != nil {
 		return err
 	}

@@ -18,12 +18,13 @@
 // A call to a member that isn't connected dials it, once for all who wait:
 //
 //	  0 ms  its addresses, remembered or announced: QUIC, and TCP 150 ms later
-//	150 ms  all connected members are asked where it is ("where" below). Whoever is
-//	        connected to it relays: the dial goes on through a circuit
-//	 then   Kademlia looks it up, and what it finds is dialled
+//	150 ms  connected members are asked where it is ("where" below). Where one of them
+//	        relays for it, the dial goes on through a circuit. They are asked again a
+//	        few times, as it may be about to come back
+//	150 ms  Kademlia looks it up, and what it finds is dialled
 //
-// The first that succeeds ends it; 10 s end it in any case, and the caller's context
-// ends his own wait. A circuit works for calls as any connection does, and is replaced
+// The first that succeeds ends it, the member's own dial to us included; 10 s end it
+// in any case, and the caller's context ends his own wait. A circuit works for calls as any connection does, and is replaced
 // when a direct connection can be had.
 //
 // # What is kept
@@ -58,7 +59,7 @@
 //
 //	/landbridge/ping/1   empty, both ways
 //	/landbridge/where/1  request: a member ID, 32 bytes
-//	                     reply: CBOR map {1: connected directly, 2: [multiaddr, …]}
+//	                     reply: CBOR map {1: whether it relays for that member, 2: [multiaddr, …]}
 //
 // # Descriptors
 //

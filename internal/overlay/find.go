@@ -27,8 +27,8 @@ const (
 
 // whereReply says what a node knows of another.
 type whereReply struct {
-	Connected bool     `cbor:"1,keyasint"` // directly, so it may relay
-	Addrs     [][]byte `cbor:"2,keyasint"` // multiaddrs, at most maxLearnt
+	Relays bool     `cbor:"1,keyasint"` // it holds a reservation here
+	Addrs  [][]byte `cbor:"2,keyasint"` // multiaddrs, at most maxLearnt
 }
 
 func encodeWhere(r whereReply) ([]byte, error) {
@@ -40,7 +40,7 @@ func encodeWhere(r whereReply) ([]byte, error) {
 }
 
 // decodeWhere reads an answer from a peer.
-func decodeWhere(b []byte) (connected bool, addrs []ma.Multiaddr, err error) {
+func decodeWhere(b []byte) (relays bool, addrs []ma.Multiaddr, err error) {
 	mode, err := cbor.DecOptions{MaxArrayElements: maxLearnt, MaxMapPairs: 16, MaxNestedLevels: 4,
 		IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden}.DecMode()
 	if err != nil {
@@ -55,7 +55,7 @@ func decodeWhere(b []byte) (connected bool, addrs []ma.Multiaddr, err error) {
 			addrs = append(addrs, a)
 		}
 	}
-	return r.Connected, addrs, nil
+	return r.Relays, addrs, nil
 }
 
 // answerWhere handles whereProtocol.
@@ -66,10 +66,7 @@ func (o *Overlay) answerWhere(_ context.Context, _ group.MemberID, req []byte) (
 	}
 	copy(id[:], req)
 	p := id.Peer()
-	var r whereReply
-	if c := o.bestConn(p); c != nil && !isCircuit(c.RemoteMultiaddr()) {
-		r.Connected = true
-	}
+	r := whereReply{Relays: o.relaying.holds(p)}
 	for _, a := range o.node.Peerstore().Addrs(p) {
 		if len(r.Addrs) < maxLearnt && o.own.gate.usable(a) {
 			r.Addrs = append(r.Addrs, a.Bytes())
@@ -78,20 +75,20 @@ func (o *Overlay) answerWhere(_ context.Context, _ group.MemberID, req []byte) (
 	return encodeWhere(r)
 }
 
-// askMembers asks those that we are connected to where p is. Whoever is connected to p
-// is a way there: the addresses found include a circuit through each. Once there is
-// one, it waits only a moment for more.
-func (o *Overlay) askMembers(ctx context.Context, p peer.ID) []ma.Multiaddr {
+// askMembers asks those that we are connected to where p is, and returns addresses.
+// Whoever relays for p is a way there: relayed tells that there is one, and the
+// addresses include a circuit through it. Then it waits only a moment for more.
+func (o *Overlay) askMembers(ctx context.Context, p peer.ID) (found []ma.Multiaddr, relayed bool) {
 	id, err := group.MemberOfPeer(p)
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	type answer struct {
-		from      peer.ID
-		connected bool
-		addrs     []ma.Multiaddr
+		from   peer.ID
+		relays bool
+		addrs  []ma.Multiaddr
 	}
 	conns := o.directConns()
 	rand.Shuffle(len(conns), func(i, j int) { conns[i], conns[j] = conns[j], conns[i] })
@@ -101,13 +98,12 @@ func (o *Overlay) askMembers(ctx context.Context, p peer.ID) []ma.Multiaddr {
 		o.running.Go(func() {
 			a := answer{from: c.RemotePeer()}
 			if reply, err := o.callOn(ctx, c, whereProtocol, id[:]); err == nil {
-				a.connected, a.addrs, _ = decodeWhere(reply)
+				a.relays, a.addrs, _ = decodeWhere(reply)
 			}
 			answers <- a
 		})
 	}
-	var found, circuits []ma.Multiaddr
-	var enough <-chan time.Time // set when somebody is connected to p
+	var enough <-chan time.Time // set when somebody relays
 	for range conns {
 		select {
 		case a := <-answers:
@@ -116,17 +112,18 @@ func (o *Overlay) askMembers(ctx context.Context, p peer.ID) []ma.Multiaddr {
 					found = append(found, addr)
 				}
 			}
-			if a.connected {
-				circuits = append(circuits, circuitThrough(a.from))
+			if a.relays {
+				relayed = true
+				found = append(found, circuitThrough(a.from))
 				if enough == nil {
 					enough = time.After(askMore)
 				}
 			}
 		case <-enough:
-			return append(found, circuits...)
+			return found, relayed
 		}
 	}
-	return append(found, circuits...)
+	return found, relayed
 }
 
 func circuitThrough(relay peer.ID) ma.Multiaddr {

@@ -9,9 +9,12 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
 
 	"landbridge/internal/group"
 	"landbridge/internal/store"
@@ -173,3 +176,14 @@ func echo(_ context.Context, from group.MemberID, req []byte) ([]byte, error) {
 }
 
 const echoProtocol = "/landbridge/echo/1"
+
+func contains(s, part string) bool { return strings.Contains(s, part) }
+
+func mustParse(t *testing.T, addr string) []ma.Multiaddr {
+	t.Helper()
+	info, err := parseAddr(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Addrs
+}

@@ -171,6 +171,7 @@ func (o *Overlay) relink(k *keeper, links map[peer.ID]link, p peer.ID, now time.
 	}
 	if is != linkDirect {
 		o.own.forget(p)
+		o.relaying.drop(p)
 	}
 	if was == linkNone {
 		o.published.peerCame()
@@ -216,7 +217,7 @@ func (o *Overlay) upgrade(p peer.ID) {
 	ctx, cancel := context.WithTimeout(o.ctx, dialTimeout)
 	defer cancel()
 	o.memory.feed(p)
-	<-o.dialDirect(ctx, p)
+	_ = o.dialDirect(ctx, p)
 }
 
 // reserve asks a peer to relay for us, and returns until when it does; zero for not.

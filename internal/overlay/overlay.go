@@ -12,7 +12,9 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	ds "github.com/ipfs/go-datastore"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -75,6 +77,8 @@ type Overlay struct {
 	inbox       inbox
 	subscribers subscribers
 	published   published
+	records     records
+	relaying    relaying
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -96,12 +100,13 @@ func Open(ctx context.Context, cfg Config) (*Overlay, error) {
 		self:        group.MemberOf(cfg.Key.Public().(ed25519.PublicKey)),
 		log:         cfg.Log,
 		validator:   cfg.Validator,
-		server:      server{handlers: make(map[string]Handler), added: make(chan struct{}), running: make(map[peer.ID]int)},
+		server:      server{handlers: make(map[string]Handler), added: make(chan struct{}), opened: time.Now(), running: make(map[peer.ID]int)},
 		dialer:      dialer{active: make(map[peer.ID]*reaching), failed: make(map[peer.ID]failure), suspects: make(map[network.Conn]bool), tidying: make(map[peer.ID]bool)},
 		inbox:       inbox{changed: make(map[peer.ID]bool), signal: make(chan struct{}, 1)},
 		subscribers: subscribers{subs: make(map[int]func(group.MemberID, bool))},
 		published:   published{values: make(map[group.ID]publishedValue), grown: make(chan struct{}, 1)},
 	}
+	o.records.values = make(map[ds.Key][]byte)
 	if o.log == nil {
 		o.log = slog.New(slog.DiscardHandler)
 	}
@@ -123,6 +128,7 @@ func (o *Overlay) start(cfg Config) error {
 	if err != nil {
 		return err
 	}
+	o.relaying.members = &o.members
 	o.own = selfView{gate: gate{cfg.Exclude}, announce: announce}
 	var shared *families
 	if cfg.Socket != nil {
@@ -149,7 +155,7 @@ func (o *Overlay) start(cfg Config) error {
 	o.Handle(pingProtocol, func(context.Context, group.MemberID, []byte) ([]byte, error) { return nil, nil })
 	o.Handle(whereProtocol, o.answerWhere)
 	o.node.SetStreamHandlerMatch(protocol.ID("/landbridge"), serves, o.serve)
-	if o.relay, err = relay.New(o.node, relay.WithResources(relayResources()), relay.WithACL(relayACL{o}),
+	if o.relay, err = relay.New(o.node, relay.WithResources(relayResources()), relay.WithACL(&o.relaying),
 		relay.WithReservationAddressFilter(func(ma.Multiaddr) bool { return false })); err != nil {
 		return fmt.Errorf("relay: %w", err)
 	}
@@ -157,7 +163,7 @@ func (o *Overlay) start(cfg Config) error {
 		return err
 	}
 	o.node.Start()
-	if o.dht, err = newDHT(o.node, o.validator); err != nil {
+	if o.dht, err = newDHT(o.node, o.validator, &o.records); err != nil {
 		return err
 	}
 	if err := o.node.listen(cfg.ListenTCP); err != nil {
@@ -205,6 +211,10 @@ func (o *Overlay) Close() error {
 	}
 	o.cancel()
 	var err error
+	if o.node != nil {
+		// First, so that nothing below waits for a peer.
+		err = errors.Join(err, o.node.swarm.Close())
+	}
 	if o.dht != nil {
 		err = errors.Join(err, o.dht.Close())
 	}

@@ -138,7 +138,7 @@ func (o *Overlay) watch() error {
 
 func (o *Overlay) connected(c network.Conn) {
 	p := c.RemotePeer()
-	o.dialer.heard(p)
+	o.dialer.arrived(p)
 	o.changed(p)
 	if len(o.node.swarm.ConnsToPeer(p)) > 1 {
 		o.tidy(p)

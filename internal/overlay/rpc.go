@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	msmux "github.com/multiformats/go-multistream"
+	"github.com/quic-go/quic-go"
 
 	"landbridge/internal/group"
 )
@@ -29,7 +30,7 @@ const (
 	maxCallsByPeer = 64             // of them for one peer
 	maxHandling    = 30 * time.Second
 	transferTime   = 10 * time.Second // for a request to come in, and a reply to go out
-	// A call may come before its handler is registered, while the daemon starts.
+	// A call may come before its handler is registered, in the first moments after Open.
 	handlerWait = 2 * time.Second
 )
 
@@ -38,6 +39,7 @@ type server struct {
 	mu       sync.Mutex
 	handlers map[string]Handler
 	added    chan struct{} // closed and renewed by each Handle
+	opened   time.Time
 	running  map[peer.ID]int
 	total    int
 }
@@ -56,9 +58,10 @@ func (o *Overlay) Handle(protocol string, h Handler) {
 	s.added = make(chan struct{})
 }
 
-// handler returns the handler of protocol, after waiting for it a moment.
+// handler returns the handler of protocol; just after the start it waits for it. Nil
+// for none.
 func (s *server) handler(ctx context.Context, protocol string) Handler {
-	timeout := time.NewTimer(handlerWait)
+	timeout := time.NewTimer(max(0, time.Until(s.opened.Add(handlerWait))))
 	defer timeout.Stop()
 	for {
 		s.mu.Lock()
@@ -203,11 +206,20 @@ func (o *Overlay) call(ctx context.Context, to group.MemberID, protocol string, 
 			return nil, err
 		}
 		reply, err := o.callOn(ctx, conn, protocol, req)
-		if err == nil || ctx.Err() != nil || attempt > 0 || !conn.IsClosed() {
+		if err == nil || ctx.Err() != nil || attempt > 0 || !broken(conn, err) {
 			return reply, err
 		}
 		// The connection was gone, and we didn't know: the peer has restarted.
+		_ = conn.Close()
 	}
+}
+
+// broken reports whether err is the end of the whole connection.
+func broken(c network.Conn, err error) bool {
+	var reset *quic.StatelessResetError
+	var idle *quic.IdleTimeoutError
+	var closed *network.ConnError
+	return c.IsClosed() || errors.As(err, &reset) || errors.As(err, &idle) || errors.As(err, &closed)
 }
 
 // callSelf runs our own handler, as if called by ourselves.

@@ -12,6 +12,7 @@ import (
 )
 
 func TestCallReachesTheHandlerAndTellsWhoCalls(t *testing.T) {
+	t.Parallel()
 	a := start(t, 1, nil)
 	a.Handle(echoProtocol, echo)
 	b := start(t, 2, bootstrap(a))
@@ -27,6 +28,7 @@ func TestCallReachesTheHandlerAndTellsWhoCalls(t *testing.T) {
 }
 
 func TestCallCarriesMessagesUpToTheLimit(t *testing.T) {
+	t.Parallel()
 	a := start(t, 1, nil)
 	a.Handle(echoProtocol, func(_ context.Context, _ group.MemberID, req []byte) ([]byte, error) { return req, nil })
 	b := start(t, 2, bootstrap(a))
@@ -44,6 +46,7 @@ func TestCallCarriesMessagesUpToTheLimit(t *testing.T) {
 }
 
 func TestHandlerErrorsTravelAsText(t *testing.T) {
+	t.Parallel()
 	a := start(t, 1, nil)
 	a.Handle(echoProtocol, func(context.Context, group.MemberID, []byte) ([]byte, error) {
 		return nil, errors.New("no such block")
@@ -60,7 +63,9 @@ func TestHandlerErrorsTravelAsText(t *testing.T) {
 }
 
 func TestProtocolThatNobodyHandlesIsAnError(t *testing.T) {
+	t.Parallel()
 	a := start(t, 1, nil)
+	a.server.opened = time.Time{} // long ago
 	b := start(t, 2, bootstrap(a))
 	if _, err := b.Call(within(t, 5*time.Second), a.Self(), "/landbridge/none/1", nil); !errors.Is(err, ErrNotHandled) {
 		t.Fatalf("got %v", err)
@@ -68,6 +73,7 @@ func TestProtocolThatNobodyHandlesIsAnError(t *testing.T) {
 }
 
 func TestCallBeforeTheHandlerIsRegisteredWaitsForIt(t *testing.T) {
+	t.Parallel()
 	a := start(t, 1, nil)
 	b := start(t, 2, bootstrap(a))
 	eventually(t, "connected", func() bool { return b.connectedTo(a.Self()) })
@@ -88,6 +94,7 @@ func TestCallBeforeTheHandlerIsRegisteredWaitsForIt(t *testing.T) {
 }
 
 func TestCallToSelfRunsTheHandler(t *testing.T) {
+	t.Parallel()
 	a := start(t, 1, nil)
 	a.Handle(echoProtocol, echo)
 	reply, err := a.Call(t.Context(), a.Self(), echoProtocol, []byte("x"))
@@ -97,6 +104,7 @@ func TestCallToSelfRunsTheHandler(t *testing.T) {
 }
 
 func TestCallEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	a := start(t, 1, nil)
 	release := make(chan struct{})
 	defer close(release)
@@ -122,6 +130,7 @@ func TestCallEndsWithItsContext(t *testing.T) {
 }
 
 func TestCallToAMemberThatCantBeReachedCostsNoMoreThanItsContext(t *testing.T) {
+	t.Parallel()
 	a := start(t, 1, nil)
 	b := start(t, 2, bootstrap(a))
 	dead := newWire(t, 0)
@@ -139,6 +148,7 @@ func TestCallToAMemberThatCantBeReachedCostsNoMoreThanItsContext(t *testing.T) {
 }
 
 func TestCallsBeyondTheBoundAreRefusedAtOnce(t *testing.T) {
+	t.Parallel()
 	a := start(t, 1, nil)
 	release := make(chan struct{})
 	a.Handle(echoProtocol, func(context.Context, group.MemberID, []byte) ([]byte, error) {
@@ -171,6 +181,7 @@ func TestCallsBeyondTheBoundAreRefusedAtOnce(t *testing.T) {
 }
 
 func TestCloseEndsCallsAndRefusesNewOnes(t *testing.T) {
+	t.Parallel()
 	a := start(t, 1, nil)
 	entered := make(chan struct{})
 	a.Handle(echoProtocol, func(ctx context.Context, _ group.MemberID, _ []byte) ([]byte, error) {
@@ -181,7 +192,7 @@ func TestCloseEndsCallsAndRefusesNewOnes(t *testing.T) {
 	b := start(t, 2, bootstrap(a))
 	got := make(chan error, 1)
 	go func() {
-		_, err := b.Call(t.Context(), a.Self(), echoProtocol, nil)
+		_, err := b.Call(within(t, time.Second), a.Self(), echoProtocol, nil)
 		got <- err
 	}()
 	<-entered

@@ -1,0 +1,171 @@
+package overlay
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/binary"
+	"errors"
+	"testing"
+	"time"
+
+	ds "github.com/ipfs/go-datastore"
+
+	"landbridge/internal/group"
+)
+
+// testDescriptor is a stand-in: the group's ID, a version, padding.
+func testDescriptor(id group.ID, version uint64) []byte {
+	return binary.BigEndian.AppendUint64(id[:], version)
+}
+
+func checkTestDescriptor(id group.ID, value []byte) (uint64, error) {
+	if len(value) != 40 || !bytes.Equal(value[:32], id[:]) {
+		return 0, errors.New("forged")
+	}
+	return binary.BigEndian.Uint64(value[32:]), nil
+}
+
+func withDescriptors(peers ...*testNode) func(*Config) {
+	return func(cfg *Config) {
+		bootstrap(peers...)(cfg)
+		cfg.Validator = checkTestDescriptor
+	}
+}
+
+func TestDescriptorIsFoundByOthersAndTheNewestWins(t *testing.T) {
+	t.Parallel()
+	a := start(t, 0, withDescriptors())
+	b := start(t, 1, withDescriptors(a))
+	c := start(t, 2, withDescriptors(a))
+	id := groupID()
+	for _, n := range []*testNode{b, c} {
+		eventually(t, "in the DHT", func() bool { return n.dht.RoutingTable().Size() > 0 && a.dht.RoutingTable().Size() == 2 })
+	}
+	ctx := within(t, 10*time.Second)
+	if _, err := c.GetDescriptor(ctx, id); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("nobody has published: %v", err)
+	}
+	for version := uint64(1); version <= 2; version++ {
+		if err := b.PutDescriptor(ctx, id, testDescriptor(id, version)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.GetDescriptor(ctx, id)
+		if err != nil || !bytes.Equal(got, testDescriptor(id, version)) {
+			t.Fatalf("version %d: %x %v", version, got, err)
+		}
+	}
+	if err := c.PutDescriptor(ctx, id, testDescriptor(id, 1)); !errors.Is(err, ErrOutdated) {
+		t.Fatalf("an older version: %v", err)
+	}
+	if got, err := a.GetDescriptor(ctx, id); err != nil || !bytes.Equal(got, testDescriptor(id, 2)) {
+		t.Fatalf("after an older version was published: %x %v", got, err)
+	}
+}
+
+func TestForgedDescriptorIsNeitherPublishedNorStored(t *testing.T) {
+	t.Parallel()
+	a := start(t, 0, withDescriptors())
+	id := groupID()
+	other := group.ID{1}
+	if err := a.PutDescriptor(t.Context(), id, testDescriptor(other, 9)); err == nil {
+		t.Fatal("published")
+	}
+	forger := start(t, 1, func(cfg *Config) {
+		bootstrap(a)(cfg)
+		cfg.Validator = func(group.ID, []byte) (uint64, error) { return 9, nil }
+	})
+	eventually(t, "in the DHT", func() bool { return forger.dht.RoutingTable().Size() > 0 })
+	_ = forger.PutDescriptor(within(t, 5*time.Second), id, []byte("forged"))
+	if got, err := a.GetDescriptor(within(t, 5*time.Second), id); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("got %q, %v", got, err)
+	}
+}
+
+func TestDescriptorOfALonelyNodeReachesThoseWhoComeLater(t *testing.T) {
+	t.Parallel()
+	a := start(t, 0, withDescriptors())
+	id := groupID()
+	if err := a.PutDescriptor(within(t, 5*time.Second), id, testDescriptor(id, 1)); err != nil {
+		t.Fatalf("lonely: %v", err)
+	}
+	if got, err := a.GetDescriptor(within(t, 5*time.Second), id); err != nil || !bytes.Equal(got, testDescriptor(id, 1)) {
+		t.Fatalf("its own: %x %v", got, err)
+	}
+	b := start(t, 1, withDescriptors(a))
+	// Soon b stores a copy itself.
+	key := recordKey(id)
+	eventually(t, "a copy at the newcomer", func() bool {
+		b.records.mu.RLock()
+		defer b.records.mu.RUnlock()
+		for _, value := range b.records.values {
+			if bytes.Contains(value, []byte(key)) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func TestLookupsDontWaitForTheDead(t *testing.T) {
+	t.Parallel()
+	a := start(t, 0, withDescriptors())
+	b := start(t, 1, withDescriptors(a))
+	c := start(t, 2, withDescriptors(a))
+	id := groupID()
+	eventually(t, "in the DHT", func() bool { return a.dht.RoutingTable().Size() == 2 })
+	if err := a.PutDescriptor(within(t, 5*time.Second), id, testDescriptor(id, 1)); err != nil {
+		t.Fatal(err)
+	}
+	c.wire.cut(a.wire, b.wire)
+	begun := time.Now()
+	if _, err := a.GetDescriptor(within(t, 5*time.Second), id); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took > 4*searchQuiet {
+		t.Errorf("took %v", took)
+	}
+}
+
+func TestDescriptorCallsWithoutAnybodyHonourTheContext(t *testing.T) {
+	t.Parallel()
+	a := start(t, 0, withDescriptors())
+	if _, err := a.GetDescriptor(within(t, 5*time.Second), groupID()); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestRecordsOfOthersAreBoundedInNumber(t *testing.T) {
+	t.Parallel()
+	r := &records{values: make(map[ds.Key][]byte)}
+	for i := range maxRecords {
+		if err := r.Put(t.Context(), ds.NewKey(string(rune('A'+i))), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Put(t.Context(), ds.NewKey("one more"), nil); !errors.Is(err, errRecordsFull) {
+		t.Fatalf("got %v", err)
+	}
+	if err := r.Put(t.Context(), ds.NewKey("A"), []byte("newer")); err != nil {
+		t.Fatalf("a newer value of a known key: %v", err)
+	}
+}
+
+func TestValidatorPrefersTheHighestValidVersion(t *testing.T) {
+	t.Parallel()
+	v := validator(checkTestDescriptor)
+	id := groupID()
+	values := [][]byte{testDescriptor(id, 3), []byte("forged"), testDescriptor(id, 7), testDescriptor(id, 5)}
+	if best, err := v.Select(recordKey(id), values); err != nil || best != 2 {
+		t.Fatalf("got %d, %v", best, err)
+	}
+	if _, err := v.Select(recordKey(id), values[1:2]); err == nil {
+		t.Fatal("chose a forged one")
+	}
+	for _, key := range []string{"", "/", "/landbridge/short", "/pk/" + string(id[:])} {
+		if err := v.Validate(key, values[0]); err == nil {
+			t.Errorf("key %q accepted", key)
+		}
+	}
+}
+
+func groupID() group.ID { return group.IDOf(keyOf(99).Public().(ed25519.PublicKey)) }

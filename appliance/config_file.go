@@ -61,8 +61,13 @@ func (e *ConfigError) Error() string {
 	return b.String()
 }
 
+// fault says what is wrong with v. A flag needn't be named twice.
 func (v configValue) fault(format string, args ...any) ConfigFault {
-	return ConfigFault{Where: v.where, Line: v.line, Key: v.key, Text: fmt.Sprintf(format, args...)}
+	text := fmt.Sprintf(format, args...)
+	if v.where == "--"+v.key {
+		text = strings.TrimPrefix(text, v.key+": ")
+	}
+	return ConfigFault{Where: v.where, Line: v.line, Key: v.key, Text: text}
 }
 
 func flagValues(flags map[string][]string) []configValue {

@@ -144,7 +144,7 @@ tcp:
 		`10 lan-discovery: want true or false, and this is a text`,
 		`11 log-level: want a text: this is a number; put it in quotes: "3"`,
 		`12 tcp: want a text: this is nothing`,
-		`--log-format log-format: "xml" is not one of text and json`,
+		`--log-format "xml" is not one of text and json`,
 	}
 	if got := faultsOf(t, err); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
@@ -164,7 +164,7 @@ func TestOneFaultIsNamedWithItsLine(t *testing.T) {
 		"unknown flag":          {flags: map[string][]string{"colour": {"red"}}, want: `--colour there is no setting "colour"`},
 		"router, no port":       {content: "name: a\nmode: router", want: "2 mode: router mode needs lan-port"},
 		"port, no router":       {content: "\nlan-port: eth1", want: "2 lan-port: only router mode has a LAN port"},
-		"router by flag":        {flags: map[string][]string{"mode": {"router"}}, want: "--mode mode: router mode needs lan-port"},
+		"router by flag":        {flags: map[string][]string{"mode": {"router"}}, want: "--mode router mode needs lan-port"},
 		"empty value":           {content: `name: ""`, want: "1 name: want 1 to 63 letters"},
 		"long name":             {content: "name: " + strings.Repeat("a", 64), want: "1 name: want 1 to 63 letters"},
 		"name with a dot":       {content: "name: a.b", want: "1 name: want letters, digits and hyphens only"},

@@ -25,7 +25,7 @@ func (p *program) groupCommand() *cobra.Command {
 		Short:   "Create groups, invite others, show groups",
 		GroupID: "network",
 		Long:    "A group is one private network: a prefix of addresses, a DNS zone, and the appliances that are its members.",
-		Args:    arguments(cobra.NoArgs),
+		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.groupCreateCommand(), p.groupInviteCommand(), p.groupShowCommand())
@@ -34,11 +34,11 @@ func (p *program) groupCommand() *cobra.Command {
 
 func (p *program) groupCreateCommand() *cobra.Command {
 	var req api.GroupCreate
-	var lease, hold time.Duration
+	lease, hold := time.Hour, 7*24*time.Hour
 	cmd := &cobra.Command{
 		Use:               "create",
 		Short:             "Create a group with this appliance as its first member",
-		Args:              arguments(cobra.NoArgs),
+		Args:              noArguments,
 		ValidArgsFunction: noFiles,
 		Long: `Create a group with this appliance as its first member. The group's CA key is made
 and kept here: only this appliance can invite others, so keep its state safe.
@@ -74,20 +74,20 @@ hosts find DHCP and DNS, at each site.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&req.Name, "name", defaultGroupName, "what people call the group: `NAME` of letters, digits and hyphens")
-	f.StringVar(&req.Prefix, "prefix", defaultPrefix, "IPv4 `PREFIX` of the network")
-	f.StringVar(&req.Zone, "zone", "", "DNS `ZONE` of the hosts' names (default NAME.internal)")
-	f.DurationVar(&lease, "lease-time", time.Hour, "for how long a host gets its address, as `DURATION`")
-	f.DurationVar(&hold, "hold-time", 7*24*time.Hour, "for how long a site that is cut off keeps its blocks of addresses, as `DURATION`")
-	f.IntVar(&req.MTU, "mtu", 1376, "MTU inside the network, in `BYTES`")
-	f.StringVar(&req.MemberName, "member-name", "", "`NAME` of this appliance in the group (default: the appliance's or the host's)")
+	f.Var(textFlag(&req.Name, "NAME", defaultGroupName), "name", "what people call the group: letters, digits and hyphens")
+	f.Var(textFlag(&req.Prefix, "PREFIX", defaultPrefix), "prefix", "the network's IPv4 addresses")
+	f.Var(textFlag(&req.Zone, "ZONE", ""), "zone", "DNS zone of the hosts' names (default NAME.internal)")
+	f.Var((*durationFlag)(&lease), "lease-time", "for how long a host gets its address")
+	f.Var((*durationFlag)(&hold), "hold-time", "for how long a site that is cut off keeps its blocks of addresses")
+	f.IntVar(&req.MTU, "mtu", 1376, "largest packet inside the network, in `BYTES`")
+	f.Var(textFlag(&req.MemberName, "NAME", ""), "member-name", "this appliance's name in the group (default: its own or the host's)")
 	return cmd
 }
 
 // seconds returns a flag's duration in whole seconds.
 func seconds(flag string, d time.Duration) (int64, error) {
 	if d < time.Second || d%time.Second != 0 {
-		return 0, usageError{fmt.Errorf("--%s %v: want whole seconds, one or more, as 90s, 30m or 24h", flag, d)}
+		return 0, usageError{fmt.Errorf("--%s %v: want whole seconds, one or more, as 90s, 30m, 24h or 7d", flag, d)}
 	}
 	return int64(d / time.Second), nil
 }
@@ -104,11 +104,11 @@ func (p *program) nextSteps(running bool, then string) {
 
 func (p *program) groupInviteCommand() *cobra.Command {
 	var req api.InvitationCreate
-	var ttl time.Duration
+	ttl := 24 * time.Hour
 	cmd := &cobra.Command{
 		Use:               "invite [GROUP]",
 		Short:             "Make an invitation for one more appliance",
-		Args:              arguments(cobra.MaximumNArgs(1)),
+		Args:              oneArgument,
 		ValidArgsFunction: p.completeGroups,
 		Long: `Make an invitation: a token that admits one appliance, once, until it expires. It
 carries the group's ID, addresses at which this appliance is found, and a secret:
@@ -146,7 +146,7 @@ the group.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.DurationVar(&ttl, "ttl", 24*time.Hour, "for how long the invitation is good, as `DURATION`")
+	f.Var((*durationFlag)(&ttl), "ttl", "for how long the invitation is good")
 	f.StringArrayVar(&req.Addresses, "address", nil, "`HOST:PORT` at which the newcomer reaches this appliance; may be given more than once")
 	return cmd
 }
@@ -168,7 +168,7 @@ func (p *program) groupShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "show [GROUP]",
 		Short:             "Show groups and their members",
-		Args:              arguments(cobra.MaximumNArgs(1)),
+		Args:              oneArgument,
 		ValidArgsFunction: p.completeGroups,
 		Long:              "Show the groups that this appliance is a member of, or the one that GROUP names by its name or ID.",
 		Example: `  landbridge group show
@@ -293,7 +293,7 @@ history and the list of processes.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "", "`NAME` of this appliance in the group (default: the appliance's or the host's)")
+	cmd.Flags().Var(textFlag(&name, "NAME", ""), "name", "this appliance's name in the group (default: its own or the host's)")
 	return cmd
 }
 

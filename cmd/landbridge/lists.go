@@ -17,7 +17,7 @@ func (p *program) peersCommand() *cobra.Command {
 		Use:               "peers",
 		Short:             "List the other members and the paths to them",
 		GroupID:           "look",
-		Args:              arguments(cobra.NoArgs),
+		Args:              noArguments,
 		ValidArgsFunction: noFiles,
 		Long: `List the other members and how their datagrams travel now:
 
@@ -94,7 +94,7 @@ func (p *program) leasesCommand() *cobra.Command {
 		Use:               "leases [SEARCH]",
 		Short:             "List the leases that this appliance serves",
 		GroupID:           "look",
-		Args:              arguments(cobra.MaximumNArgs(1)),
+		Args:              oneArgument,
 		ValidArgsFunction: noFiles,
 		Long: `List the leases that this appliance serves, by address. SEARCH leaves those that have
 this text in their address, host name, hardware address, client identifier or
@@ -116,7 +116,7 @@ member, in capitals or not.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&group, "group", "", "only leases of this `GROUP` (name or ID)")
+	cmd.Flags().Var(textFlag(&group, "GROUP", ""), "group", "only leases of this group (name or ID)")
 	cmd.Flags().IntVar(&limit, "limit", 1000, "at most `N` leases; 0 for all")
 	_ = cmd.RegisterFlagCompletionFunc("group", p.completeGroups)
 	return cmd
@@ -186,7 +186,7 @@ func (p *program) blocksCommand() *cobra.Command {
 		Use:               "blocks",
 		Short:             "List the blocks of addresses that this appliance holds",
 		GroupID:           "look",
-		Args:              arguments(cobra.NoArgs),
+		Args:              noArguments,
 		ValidArgsFunction: noFiles,
 		Long: `List the blocks of addresses that this appliance holds:
 
@@ -235,7 +235,7 @@ func (p *program) countersCommand() *cobra.Command {
 		Use:               "counters",
 		Short:             "List what the appliance has counted",
 		GroupID:           "look",
-		Args:              arguments(cobra.NoArgs),
+		Args:              noArguments,
 		ValidArgsFunction: noFiles,
 		Long:              "List what the appliance has counted since it started: frames, datagrams, and what was dropped for which reason.",
 		Example: `  landbridge counters

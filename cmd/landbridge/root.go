@@ -64,7 +64,7 @@ func execute(ctx context.Context, args []string, s streams, e engine) int {
 	switch {
 	case errors.As(err, &config):
 		return exitUsage
-	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
+	case errors.As(err, &usage), !called.HasParent(): // the root has nothing that could fail
 		fmt.Fprintf(s.err, "See %s --help.\n", called.CommandPath())
 		return exitUsage
 	}
@@ -105,10 +105,9 @@ DHCP, with nothing installed.`,
     sudo landbridge status`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&p.state, "state", appliance.DefaultState, "state `DIR`ectory: node key, groups, leases")
+	flags.Var(textFlag(&p.state, "DIR", appliance.DefaultState), "state", "where the node key, the groups and the leases are")
 	flags.BoolVar(&p.json, "json", false, "print the API's objects as JSON")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddGroup(
@@ -126,14 +125,23 @@ DHCP, with nothing installed.`,
 	return root
 }
 
-// arguments returns an argument check whose errors count as errors of usage.
-func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usageError{err}
-		}
+// noArguments refuses arguments.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
 		return nil
 	}
+	if cmd.HasSubCommands() {
+		return usageError{fmt.Errorf("%s has no command %q", cmd.CommandPath(), args[0])}
+	}
+	return usageError{fmt.Errorf("%s takes no arguments, and %q is one", cmd.CommandPath(), args[0])}
+}
+
+// oneArgument refuses more than one argument.
+func oneArgument(cmd *cobra.Command, args []string) error {
+	if len(args) <= 1 {
+		return nil
+	}
+	return usageError{fmt.Errorf("%s takes one argument at most, and %q is another", cmd.CommandPath(), args[1])}
 }
 
 // noFiles completes arguments with nothing, where the shell would offer file names.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -20,7 +21,7 @@ func (p *program) runCommand() *cobra.Command {
 		Use:               "run",
 		Short:             "Run the appliance in the foreground",
 		GroupID:           "appliance",
-		Args:              arguments(cobra.NoArgs),
+		Args:              noArguments,
 		ValidArgsFunction: noFiles,
 		Long: `Run the appliance in the foreground until SIGINT or SIGTERM, then put the network
 devices back as they were.
@@ -42,7 +43,7 @@ once, and nothing is started. It needs CAP_NET_ADMIN, as root has it.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&config, "config", "", "YAML `FILE` with settings")
+	f.Var(textFlag(&config, "FILE", ""), "config", "YAML file with settings")
 	defaults := appliance.DefaultConfig()
 	for _, s := range appliance.Settings() {
 		if s.Key == "state" {
@@ -65,16 +66,11 @@ once, and nothing is started. It needs CAP_NET_ADMIN, as root has it.`,
 
 // addSetting adds the flag of a setting. Its value is parsed with the file's, not here.
 func addSetting(f *pflag.FlagSet, s appliance.Setting, defaults appliance.Config) {
-	usage := fmt.Sprintf("`%s`: %s", s.Value, s.Usage)
-	switch s.Kind {
-	case appliance.SettingList:
-		f.StringArray(s.Key, nil, usage)
-	case appliance.SettingBool:
-		f.String(s.Key, s.Default(defaults), usage)
-		f.Lookup(s.Key).NoOptDefVal = "true"
-	default:
-		f.String(s.Key, s.Default(defaults), usage)
+	if s.Kind == appliance.SettingList {
+		f.StringArray(s.Key, nil, strings.Replace(s.Usage, "address", "`"+s.Value+"`", 1))
+		return
 	}
+	f.Var(textFlag(new(string), s.Value, s.Default(defaults)), s.Key, s.Usage)
 }
 
 // changed returns the settings that were given as flags.
@@ -136,7 +132,7 @@ func (p *program) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "version",
 		Short:             "Show the program's version",
-		Args:              arguments(cobra.NoArgs),
+		Args:              noArguments,
 		ValidArgsFunction: noFiles,
 		RunE: func(*cobra.Command, []string) error {
 			if p.json {

@@ -18,7 +18,7 @@ func (p *program) statusCommand() *cobra.Command {
 		Use:               "status",
 		Short:             "Show how the appliance is",
 		GroupID:           "look",
-		Args:              arguments(cobra.NoArgs),
+		Args:              noArguments,
 		ValidArgsFunction: noFiles,
 		Long: `Show how the appliance is: its name and mode, where it listens and as what others
 see it, its groups, its memory, and what isn't as it should be.`,
@@ -48,7 +48,7 @@ type sheet struct{ b strings.Builder }
 
 func (s *sheet) row(name, value string) {
 	if value != "" {
-		fmt.Fprintf(&s.b, "%-13s%s\n", name, clean(value))
+		fmt.Fprintf(&s.b, "%-15s%s\n", name, clean(value))
 	}
 }
 
@@ -134,7 +134,7 @@ func health(s *sheet, items []api.HealthItem, now time.Time) {
 		if h.Count > 1 {
 			seen += fmt.Sprintf(", %d times", h.Count)
 		}
-		fmt.Fprintf(&s.b, "  %-11s%s: %s (%s)\n", h.Level, clean(h.Component), clean(h.Text), seen)
+		fmt.Fprintf(&s.b, "  %-13s%s: %s (%s)\n", h.Level, clean(h.Component), clean(h.Text), seen)
 	}
 }
 

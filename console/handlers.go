@@ -198,7 +198,7 @@ func (h *handlers) CreateInvitation(ctx context.Context, req api.CreateInvitatio
 func (h *handlers) JoinGroup(ctx context.Context, req api.JoinGroupRequestObject) (api.JoinGroupResponseObject, error) {
 	var c checker
 	c.length("token", req.Body.Token, 1, 8192)
-	c.length("name", req.Body.Name, 0, 63)
+	c.length("memberName", req.Body.MemberName, 0, 63)
 	if err := c.err(); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -175,6 +177,10 @@ func (p *program) groupShowCommand() *cobra.Command {
   landbridge group show office
   landbridge group show --json | jq -r '.items[].members[].name'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			// Who looks must not make a state.
+			if _, err := os.Stat(p.state); errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("there is no state in %s: create or join a group first, or name another state with --state", p.state)
+			}
 			return p.withMemberships(cmd.Context(), askTimeout, func(ctx context.Context, m memberships, _ bool) error {
 				groups, err := m.Groups(ctx)
 				if err != nil {
@@ -277,7 +283,7 @@ history and the list of processes.`,
 				return err
 			}
 			return p.withMemberships(cmd.Context(), joinTimeout, func(ctx context.Context, m memberships, running bool) error {
-				g, err := m.Join(ctx, api.JoinRequest{Token: token, Name: name})
+				g, err := m.Join(ctx, api.JoinRequest{Token: token, MemberName: name})
 				if err != nil {
 					return err
 				}

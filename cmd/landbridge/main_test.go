@@ -123,7 +123,7 @@ func TestGroupCommandsWorkOnTheStateWithoutADaemon(t *testing.T) {
 		t.Errorf("invite: %+v asked %+v", r, f.invited)
 	}
 	r = command(t, f.engine(), "", state, "join", "lb1xyz", "--name", "b")
-	if r.code != 0 || f.joined != (api.JoinRequest{Token: "lb1xyz", Name: "b"}) {
+	if r.code != 0 || f.joined != (api.JoinRequest{Token: "lb1xyz", MemberName: "b"}) {
 		t.Errorf("join: %+v asked %+v", r, f.joined)
 	}
 	r = command(t, f.engine(), " lb1fromstdin\n", state, "join", "-")
@@ -188,11 +188,12 @@ func TestBadCommandLinesGetOneSentenceAndChangeNothing(t *testing.T) {
 		{"run --mode router", 2, "--mode: router mode needs lan-port"},
 		{"run --mode x --listen y --log-level z", 2, "3 errors"},
 		{"run --config /nonexistent/landbridge.yaml", 2, "there is no such file"},
+		{"group show --state /nonexistent/landbridge", 1, "there is no state in /nonexistent/landbridge"},
 		{"status", 1, "no appliance is running on the state in "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
-			r := command(t, never, "", append(strings.Fields(tt.args), "--state", t.TempDir())...)
+			r := command(t, never, "", append([]string{"--state", t.TempDir()}, strings.Fields(tt.args)...)...)
 			if r.code != tt.code || !strings.HasPrefix(r.err, "landbridge: ") || !strings.Contains(r.err, tt.err) || r.out != "" {
 				t.Errorf("got %+v, want %d with %q", r, tt.code, tt.err)
 			}

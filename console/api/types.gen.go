@@ -332,9 +332,9 @@ type InvitationCreate struct {
 
 // JoinRequest defines model for JoinRequest.
 type JoinRequest struct {
-	// Name What to call this appliance in the group; its name where none is given.
-	Name  string `json:"name,omitempty,omitzero"`
-	Token string `json:"token"`
+	// MemberName What to call this appliance in the group; its name where none is given.
+	MemberName string `json:"memberName,omitempty,omitzero"`
+	Token      string `json:"token"`
 }
 
 // Lease defines model for Lease.

@@ -40,6 +40,13 @@ func TestBridgeJoinsThePortAndCloseRestoresIt(t *testing.T) {
 			t.Errorf("bridged frames still pass iptables: %q", got)
 		}
 
+		if snoops := linkNamed(t, "lbbr0").(*netlink.Bridge).MulticastSnooping; snoops == nil || *snoops {
+			t.Error("the bridge snoops on multicast")
+		}
+		if port, err := netlink.LinkGetProtinfo(linkNamed(t, "lb0")); err != nil || port.Learning || port.Flood {
+			t.Errorf("the TAP's port: %+v, %v", port, err)
+		}
+
 		must(t, b.Close())
 		must(t, b.Close())
 		assertReleased(t, "lan0", wasUp)

@@ -96,7 +96,11 @@ func TestTwoLiveBridgesLeaveEachOtherAlone(t *testing.T) {
 	if _, err := CreateBridge(cfg); !errors.Is(err, ErrEnslaved) {
 		t.Errorf("the same port twice: %v", err)
 	}
-	cfg.LANPort = "lan1"
+	cfg.LANPort, cfg.Name = "lan1", "lbbr0"
+	if _, err := CreateBridge(cfg); !errors.Is(err, ErrNameTaken) {
+		t.Errorf("the same bridge twice: %v", err)
+	}
+	cfg.Name = "lbbr1"
 	second, err := CreateBridge(cfg)
 	must(t, err)
 	if linkNamed(t, "lan0").Attrs().MasterIndex != linkNamed(t, "lbbr0").Attrs().Index {

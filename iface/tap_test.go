@@ -71,6 +71,13 @@ func TestTAPIsMadeAsAskedAndGoesWithClose(t *testing.T) {
 	if b, err := os.ReadFile("/proc/sys/net/ipv6/conf/lb0/disable_ipv6"); err == nil && string(b) != "1\n" {
 		t.Errorf("IPv6 is on: %q", b)
 	}
+	raw, err := tap.file.SyscallConn()
+	must(t, err)
+	must(t, raw.Control(func(fd uintptr) {
+		if flags, err := unix.FcntlInt(fd, unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+			t.Errorf("a child process would inherit the TAP: flags %#x, %v", flags, err)
+		}
+	}))
 	second := openTAP(t)
 	if second.Name() != "lb1" {
 		t.Errorf("second TAP is %s", second.Name())
@@ -117,11 +124,16 @@ func TestCloseAndDeadlineEndABlockedRead(t *testing.T) {
 	inNamespace(t)
 	tap := openTAP(t)
 	bufs, sizes := buffers(1)
+	must(t, tap.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
+	if n, err := tap.ReadBatch(bufs, sizes); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("nothing to read gave %d frames, %v", n, err)
+	}
+	must(t, tap.SetReadDeadline(time.Time{}))
 	result := make(chan error)
 	go func() {
 		for {
-			_, err := tap.ReadBatch(bufs, sizes)
-			if err == nil {
+			n, err := tap.ReadBatch(bufs, sizes)
+			if err == nil && n > 0 {
 				continue
 			}
 			result <- err

@@ -99,7 +99,7 @@ func (b *batch) sendUncounted(to group.MemberID, packet []byte) {
 	g := &b.groups[b.active]
 	b.active++
 	g.to = to
-	g.packets = append(g.packets[:0], packet)
+	g.packets = append(g.packets, packet) // flush has emptied it
 }
 
 // write adds a frame for the segment.

@@ -27,6 +27,8 @@ func TestWhatAMemberMayNotSendIsDropped(t *testing.T) {
 	dead[8] = 0
 	dead.SetChecksum()
 	inBubble(t, func(t *testing.T, a *site) {
+		orphan := at("10.9.5.5")
+		a.dir.lease(orphan.ip, group.MemberID{})
 		for name, c := range map[string]struct {
 			from   group.MemberID
 			packet []byte
@@ -37,7 +39,7 @@ func TestWhatAMemberMayNotSendIsDropped(t *testing.T) {
 			"a source of this segment":  {memberB, udp(hostA2, hostA, 10), dropMemberSource},
 			"a source outside":          {memberB, udp(at("192.0.2.1"), hostA, 10), dropMemberSource},
 			"the service address":       {memberB, udp(at("10.9.0.1"), hostA, 10), dropMemberSource},
-			"no member":                 {group.MemberID{}, udp(hostB, hostA, 10), dropMemberSource},
+			"no member":                 {group.MemberID{}, udp(orphan, hostA, 10), dropMemberSource},
 			"to a host that isn't here": {memberB, udp(hostB, nobody, 10), dropNotHere},
 			"to its own host":           {memberB, udp(hostB, hostB, 10), dropNotHere},
 			"to our service address":    {memberB, udp(hostB, at("10.9.0.1"), 10), dropMemberMulticast},
@@ -142,6 +144,17 @@ func TestAMembersApplianceSpeaksForItsHosts(t *testing.T) {
 		a.arrives(memberC, unreachable(about))                      // not its host
 		a.arrives(memberB, unreachable(udp(hostA, nobody, 10)))     // nobody's
 		a.arrives(memberB, unreachable(udp(hostA, hostB, 10))[:44]) // cut short
+		elsewhere := udp(hostA2, hostB, 10)
+		readdressed := frame.IPv4(unreachable(elsewhere))
+		copy(readdressed[16:20], hostA.ip.AsSlice())
+		readdressed.SetChecksum()
+		a.arrives(memberB, readdressed) // about another host's packet
+		outside := udp(hostA, host{ip: netip.MustParseAddr("192.0.2.1")}, 10)
+		before := len(a.dir.asked())
+		a.arrives(memberB, unreachable(outside))
+		if len(a.dir.asked()) != before {
+			t.Error("the registry was asked about an address outside the prefix")
+		}
 		redirect := unreachable(about)
 		redirect[20] = frame.ICMPv4Redirect
 		a.arrives(memberB, redirect)

@@ -274,6 +274,31 @@ func TestTooLargeWithoutDFIsFragmented(t *testing.T) {
 	})
 }
 
+func TestABatchMayBuildMoreThanItsSlabHolds(t *testing.T) {
+	inBubble(t, func(t *testing.T, a *site) {
+		b := a.router.newBatch()
+		var bufs [][]byte
+		var sizes []int
+		var want []byte
+		for i := range 2 * batchFrames {
+			p := udp(hostA, hostB, 1450-i%8)
+			p[6], p[100] = 0, byte(i)
+			p.SetChecksum()
+			want = append(want, p.Payload()...)
+			f := a.toGateway(hostA, p)
+			bufs, sizes = append(bufs, f), append(sizes, len(f))
+		}
+		a.router.forwardBatch(b, bufs, sizes)
+		var got []byte
+		for _, s := range a.wire.take() {
+			got = append(got, s.packet.Payload()...)
+		}
+		if !bytes.Equal(got, want) {
+			t.Error("fragments were overwritten before they were sent")
+		}
+	})
+}
+
 func TestMSSIsClampedBothWays(t *testing.T) {
 	inBubble(t, func(t *testing.T, a *site) {
 		check := func(p frame.IPv4, want uint16) {

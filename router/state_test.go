@@ -136,6 +136,16 @@ func TestRefusalsHoldForTheirTimeAndTheirKeyOnly(t *testing.T) {
 	}
 }
 
+func TestARefusalThatSharesASlotIsNotTakenForAnother(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	r := newRefusals(now)
+	r.slots = r.slots[:1]
+	r.remember(waitKey{addr: nth(1)}, now, time.Second)
+	if r.holds(waitKey{addr: nth(2)}, now) || !r.holds(waitKey{addr: nth(1)}, now) {
+		t.Error("the wrong address is refused")
+	}
+}
+
 func TestOneSweepingHostDoesNotTakeAnothersICMPErrors(t *testing.T) {
 	l := newICMPLimiter()
 	now := time.Unix(1e9, 0)

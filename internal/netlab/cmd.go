@@ -30,7 +30,7 @@ func (h *Host) Command(ctx context.Context, program string, args ...string) *Cmd
 	} else {
 		c.Err = err
 	}
-	c.Env = append(os.Environ(), "PATH="+searchPath())
+	c.Env = append(os.Environ(), "PATH="+searchPath(), mark())
 	if wd, err := os.Getwd(); err == nil {
 		c.Dir = wd
 	}

@@ -71,6 +71,7 @@ func (s *dhcpServer) handle(conn net.PacketConn, peer net.Addr, m *dhcpv4.DHCPv4
 }
 
 func TestEachDHCPClientConfiguresItsHostAndNothingElse(t *testing.T) {
+	t.Parallel()
 	for _, err := range Missing("dhclient", "udhcpc", "dhcpcd") {
 		t.Fatal(err)
 	}

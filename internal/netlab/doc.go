@@ -17,17 +17,17 @@
 //
 // # What is made
 //
-//	                 wan (a router: no broadcast, no private address crosses it)
-//	       p1 |              | p2               | p3      each cable is a veth pair, or
-//	          |              |                  |         two TAPs with a pump between them
-//	     eth0 |         wan0 |             wan0 |
-//	          d           a-nat               b-nat       netfilter in a namespace
-//	                    lan0 |             lan0 |
-//	        - - - - - - - - -|- - - - - - - - - | - - -
-//	         wires:  [bridge "a"]  [bridge "a-cluster"]   one namespace for all bridges,
-//	        - - - - - - - | - - - - - | - - | - - - - -   where no address is
-//	                 eth0 |      lan0 |     | eth0
-//	                      +--- box ---+    a1
+//	            wan (a router: no broadcast, no private address crosses it)
+//	  p1 |              | p2               | p3      each cable is a veth pair, or
+//	     |              |                  |         two TAPs with a pump between them
+//	eth0 |         wan0 |             wan0 |
+//	     d           a-nat               b-nat       netfilter in a namespace
+//	               lan0 |             lan0 |
+//	   - - - - - - - - -|- - - - - - - - - | - - -
+//	    wires:  [bridge "a"]  [bridge "a-cluster"]   one namespace for all bridges,
+//	   - - - - - - - | - - - - - | - - | - - - - -   where no address is
+//	            eth0 |      lan0 |     | eth0
+//	                 +--- box ---+    a1
 //
 // [Lab] owns it all. A [Host] is a process asleep that is the first of a PID
 // namespace, with a network, mount and UTS namespace of its own. A [LAN] is a

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/vishvananda/netlink"
@@ -42,6 +44,7 @@ func (l *Lab) newHost(name string) *Host {
 		if h.pidfd, err = unix.PidfdOpen(h.first.Process.Pid, 0); err != nil {
 			return fmt.Errorf("open its process: %w", err)
 		}
+		l.log.Debug("lab host is up", "host", name, "pid", h.Pid())
 		return h.netlink(func(nl *netlink.Handle) error { return setUp(nl, "lo") })
 	})
 	return h
@@ -84,7 +87,7 @@ func (h *Host) WriteFile(name string, data []byte, perm fs.FileMode) error {
 	}
 	name = filepath.Clean(name)
 	for _, private := range []string{"/run/", "/etc/", "/var/lib/"} {
-		if len(name) > len(private) && name[:len(private)] == private {
+		if strings.HasPrefix(name, private) {
 			return os.WriteFile(h.Path(name), data, perm)
 		}
 	}
@@ -141,6 +144,13 @@ func (h *Host) Port(name string) *Port {
 		}
 	}
 	return nil
+}
+
+// hasGateway reports whether the host was given a default route.
+func (h *Host) hasGateway() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.ContainsFunc(h.ports, func(p *Port) bool { return p.gateway.IsValid() })
 }
 
 // Addr returns the first IPv4 address of a device of the host, with its prefix

@@ -92,12 +92,7 @@ func (n *LAN) address(port *Port, o config) error {
 		return fmt.Errorf("address %v is not in %v", addr, n.prefix)
 	}
 	port.addr = netip.PrefixFrom(addr, n.prefix.Bits())
-	for _, other := range port.Host.ports {
-		if other.gateway.IsValid() {
-			return nil
-		}
-	}
-	if addr != n.gateway {
+	if addr != n.gateway && !port.Host.hasGateway() {
 		port.gateway = n.gateway
 	}
 	return nil

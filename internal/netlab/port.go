@@ -163,18 +163,20 @@ func (p *Port) SetLink(link Link) error { return p.SetLinks(link, link) }
 
 // SetLinks is SetLink with frames that leave the host and frames that come to it apart.
 func (p *Port) SetLinks(leaving, coming Link) error {
+	if err := p.Host.alive(); err != nil {
+		return err
+	}
 	if p.pump == nil {
 		return fmt.Errorf("%s %s is a plain cable: make it with Link{Managed: true} to change it later", p.Host.Name, p.Name)
 	}
-	for i, link := range []Link{leaving, coming} {
-		if err := link.validate(); err != nil {
+	links := [2]Link{leaving, coming}
+	for i := range links {
+		if err := links[i].validate(); err != nil {
 			return err
 		}
-		link.MTU = p.mtu
-		p.pump.ways[i].link.Store(&link)
-		p.pump.ways[i].poke()
+		links[i].MTU = p.mtu
 	}
-	return nil
+	return p.pump.setLinks(links)
 }
 
 // Cut makes the cable a black hole: frames vanish in both directions, while both
@@ -209,6 +211,9 @@ func (p *Port) setCut(cut bool) error {
 // SetCarrier unplugs the cable at its far end (false) or plugs it in again: unlike
 // Cut, the host sees that its link is down.
 func (p *Port) SetCarrier(on bool) error {
+	if p.pump != nil {
+		return p.pump.setCarrier(on)
+	}
 	return p.at.netlink(func(nl *netlink.Handle) error {
 		far, err := nl.LinkByName(p.farName)
 		if err != nil {

@@ -18,7 +18,9 @@ import (
 type pump struct {
 	ways    [2]*way
 	threads sync.WaitGroup
-	once    sync.Once
+
+	mu      sync.Mutex
+	stopped bool
 }
 
 // way is one direction of a pump.
@@ -78,17 +80,53 @@ func newPump(a, b int, link Link, seed uint64) (*pump, error) {
 
 // stop ends both directions and closes the TAPs.
 func (p *pump) stop() {
-	p.once.Do(func() {
-		for _, w := range p.ways {
-			w.closing.Store(true)
-			w.poke()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return
+	}
+	p.stopped = true
+	for _, w := range p.ways {
+		w.closing.Store(true)
+		w.poke()
+	}
+	p.threads.Wait()
+	for _, w := range p.ways {
+		_ = unix.Close(w.in)
+		_ = unix.Close(w.wake)
+	}
+}
+
+// setCarrier tells both ends' kernels whether the cable is plugged in.
+func (p *pump) setCarrier(on bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return errClosed
+	}
+	state := 0
+	if on {
+		state = 1
+	}
+	for _, w := range p.ways {
+		if err := unix.IoctlSetPointerInt(w.in, unix.TUNSETCARRIER, state); err != nil {
+			return fmt.Errorf("set the carrier: %w", err)
 		}
-		p.threads.Wait()
-		for _, w := range p.ways {
-			_ = unix.Close(w.in)
-			_ = unix.Close(w.wake)
-		}
-	})
+	}
+	return nil
+}
+
+// setLinks changes both directions.
+func (p *pump) setLinks(links [2]Link) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return errClosed
+	}
+	for i, w := range p.ways {
+		w.link.Store(&links[i])
+	}
+	return nil
 }
 
 // poke wakes the thread of a direction.

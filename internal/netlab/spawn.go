@@ -20,7 +20,8 @@ const scratch = "/run/lab"
 // covers what programs on the host may write to with layers of its own (mount -n
 // writes nothing to the machine's /run before that is covered). SIGCHLD is
 // ignored so that the kernel reaps what is orphaned on the host; the ignoring
-// outlives the exec.
+// outlives the exec. Were this process killed before the kernel noted Pdeathsig, the
+// script would end at "echo ready", as nobody reads that any more.
 const initScript = `
 set -e
 trap '' CHLD
@@ -40,6 +41,10 @@ printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$1" > /etc/hosts
 echo ready
 exec sleep infinity >/dev/null 2>&1
 `
+
+// mark is the environment variable by which all processes of this process's labs
+// can be found in /proc.
+func mark() string { return fmt.Sprintf("LANDBRIDGE_LAB=%d", os.Getpid()) }
 
 // spawner starts the first processes of hosts, all from one OS thread that lives
 // as long as the lab: the kernel kills them (Pdeathsig) when that thread ends,
@@ -86,7 +91,7 @@ func (s *spawner) spawn(name string) (cmd *exec.Cmd, err error) {
 	defer ready.Close()
 	var complaint bytes.Buffer
 	cmd = exec.Command(sh, "-c", initScript, "netlab", name)
-	cmd.Env = []string{"PATH=" + searchPath(), "LC_ALL=C"}
+	cmd.Env = []string{"PATH=" + searchPath(), "LC_ALL=C", mark()}
 	cmd.Stdout = w
 	cmd.Stderr = &complaint
 	cmd.SysProcAttr = &syscall.SysProcAttr{

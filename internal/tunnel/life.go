@@ -102,7 +102,7 @@ func stepLife(s lifeState, event any, m moment, messages uint64) (lifeState, []a
 		s.pathAlive(e.alive, m.now)
 	case addressLearned:
 		if s.up && !s.alive {
-			s.next = min(s.next, m.now)
+			s.next = min(s.next, max(m.now, s.installed+redialAfter))
 		}
 	case peerReachable:
 		s.tries, s.fruitless = 0, 0

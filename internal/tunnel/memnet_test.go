@@ -254,7 +254,7 @@ func keeping(relays ...*memNode) func(*memNode) {
 func (n *memNode) start() {
 	t, err := open(Config{
 		Membership: n.member, Signal: memSignal{n}, Deliver: n.deliver,
-		Observed: n.seen, Relay: n.relay, Log: testLog(),
+		Observed: n.seen, Relay: n.relay, Log: testLog().With("node", n.member.id.Short()),
 		Interfaces: func() []netip.Addr {
 			n.net.mu.Lock()
 			defer n.net.mu.Unlock()
@@ -325,6 +325,12 @@ func (n *memNode) received(from *memNode) []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Clone(n.got[from.member.id])
+}
+
+func (n *memNode) count(from *memNode) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.got[from.member.id])
 }
 
 func (n *memNode) send(to *memNode, text string) {
@@ -480,4 +486,11 @@ func neighbour(n *memNode) netip.AddrPort {
 	ip := n.memHost.addr.Addr().As4()
 	ip[3]++
 	return netip.AddrPortFrom(netip.AddrFrom4(ip), n.memHost.addr.Port())
+}
+
+// indexes is how many receiver indexes are in use at a node.
+func (h *memHost) indexes() int {
+	h.dmx.table.mu.Lock()
+	defer h.dmx.table.mu.Unlock()
+	return len(h.dmx.table.reserved)
 }

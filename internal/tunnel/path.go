@@ -47,9 +47,12 @@ const (
 	never = time.Duration(1<<63 - 1)
 
 	tickActive   = 200 * time.Millisecond // between looks at a path in use
-	activeFor    = 2 * time.Second        // after the last datagram sent
+	activeFor    = 4 * time.Second        // after the last packet
+	quietFor     = 2 * time.Second        // after the last datagram from a peer that had been sending
 	probeWaiting = 250 * time.Millisecond // between probes on a silent path
-	deadMin      = 1500 * time.Millisecond
+	deadMin      = 1500 * time.Millisecond // of silence, if there is another path
+	deadAlone    = 3 * time.Second         // if there is none
+	deadSuspect  = 700 * time.Millisecond  // if there is word that the peer has begun anew
 	deadMax      = 4 * time.Second
 	keepaliveGap = 15 * time.Second // below the 30 s after which the meanest NATs forget
 	fullTries    = 3                // full-size probes before a path counts as narrow
@@ -122,6 +125,7 @@ type pathState struct {
 	since      time.Duration // that chosen has been in use
 	waitSince  time.Duration // since when chosen owes us an answer; zero if it doesn't
 	waitProbes int
+	suspect    bool // the peer may have begun anew, without the keys
 	retryAt    time.Duration
 	retryGap   time.Duration
 	relays     [maxLiveRelays]group.MemberID // that we reach; zero entries are none
@@ -317,9 +321,18 @@ func (s *pathState) settle(m moment, acts []any) []any {
 // alive reports whether packets can be sent.
 func (s *pathState) alive() bool { return s.kind != PathNone }
 
-// deadAfter is how long a path may owe an answer.
-func deadAfter(rtt time.Duration) time.Duration {
-	return min(max(3*rtt+500*time.Millisecond, deadMin), deadMax)
+// deadAfter is how long the chosen path may owe an answer.
+func (s *pathState) deadAfter(c *candidate, now time.Duration) time.Duration {
+	least, slack := deadAlone, 500*time.Millisecond
+	for i := range s.n {
+		if o := &s.paths[i]; o != c && o.usable(now) && now >= o.hold {
+			least = deadMin
+		}
+	}
+	if s.suspect {
+		least, slack = deadSuspect, 300*time.Millisecond
+	}
+	return min(max(3*c.rtt+slack, least), deadMax)
 }
 
 // deadline returns when the machine wants the next tick.
@@ -336,7 +349,9 @@ func (s *pathState) deadline(m moment) time.Duration {
 	}
 	if c := s.find(s.chosen); c != nil {
 		at = min(at, c.lastProbe+keepaliveGap)
-		if s.waitSince != 0 || m.sent != 0 && m.now-m.sent < activeFor {
+		if s.waitSince != 0 {
+			at = min(at, max(s.waitSince, c.lastProbe)+probeWaiting)
+		} else if m.data != 0 && m.now-m.data < activeFor {
 			at = min(at, m.now+tickActive)
 		}
 		if c.rank() < relayRank {

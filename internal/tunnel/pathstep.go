@@ -73,6 +73,8 @@ func stepPaths(s pathState, event any, m moment) (pathState, []any) {
 		}
 	case unreachable:
 		s.unreachable(e.addr, m.now)
+	case peerReachable:
+		acts = s.suspected(m, acts)
 	case addressLearned:
 		s.retryAt = min(s.retryAt, m.now)
 	case networkChanged:
@@ -157,7 +159,7 @@ func (s *pathState) heardFrom(e heardFrom, now time.Duration) {
 	}
 	c.heard = now
 	if e.path.relayed() {
-		c.live = true // the datagram came through our session with it
+		c.live, c.hold = true, 0 // the datagram came through our session with it
 	} else if !known {
 		c.roamed = s.kind == PathLAN || s.kind == PathDirect // there was one to roam from
 	}
@@ -222,6 +224,17 @@ func (s *pathState) networkChanged(now time.Duration, acts []any) []any {
 	return acts
 }
 
+// suspected looks at once whether a peer that has just come to the overlay still has
+// our keys.
+func (s *pathState) suspected(m moment, acts []any) []any {
+	c := s.find(s.chosen)
+	if !s.up || c == nil {
+		return acts
+	}
+	s.suspect, s.waitSince, s.waitProbes = true, m.now, 0
+	return s.emit(c, false, m.now, acts)
+}
+
 // died puts a path in doubt, and all other addresses with it: what silenced one
 // mostly silenced them all. The relay, if there is one, takes over.
 func (s *pathState) died(c *candidate, now time.Duration) {
@@ -240,7 +253,7 @@ func (s *pathState) died(c *candidate, now time.Duration) {
 			o.doubt(now)
 		}
 	}
-	s.waitSince = 0
+	s.waitSince, s.suspect = 0, false
 	s.retryGap, s.retryAt = retryMin, now
 }
 
@@ -254,7 +267,7 @@ func (s *pathState) watch(m moment, acts []any) []any {
 	}
 	heard, sent := max(c.heard, m.heard), max(c.lastProbe, m.sent)
 	if s.waitSince != 0 && heard >= s.waitSince {
-		s.waitSince = 0
+		s.waitSince, s.suspect = 0, false
 	}
 	if m.now-s.since > forgiveAfter {
 		c.deaths = 0
@@ -262,12 +275,13 @@ func (s *pathState) watch(m moment, acts []any) []any {
 	if s.waitSince == 0 && sent > heard {
 		s.waitSince, s.waitProbes = m.now, 0
 	}
-	if s.waitSince != 0 && m.now-s.waitSince >= deadAfter(c.rtt) && s.waitProbes >= 2 {
+	if s.waitSince != 0 && m.now-s.waitSince >= s.deadAfter(c, m.now) && s.waitProbes >= 2 {
 		s.died(c, m.now)
 		return acts
 	}
+	stopped := heard > c.lastProbe && m.now-heard >= quietFor && m.now-m.data < activeFor
 	silent := s.waitSince != 0 && m.now-max(s.waitSince, c.lastProbe) >= probeWaiting
-	if silent || m.now-c.lastProbe >= keepaliveGap {
+	if silent || stopped || m.now-c.lastProbe >= keepaliveGap {
 		acts = s.emit(c, false, m.now, acts)
 	}
 	return acts

@@ -119,11 +119,20 @@ func (p *peer) rest(m moment) {
 	p.tunnel.kick(at)
 }
 
+// rouse wakes the machines when packets flow after a pause.
+func (p *peer) rouse(now time.Duration) {
+	if p.dozing.Load() && p.dozing.Swap(false) {
+		p.deadline.Store(int64(now + tickActive))
+		p.tunnel.kick(now + tickActive)
+	}
+}
+
 func (p *peer) perform(action any) {
 	switch a := action.(type) {
 	case probePath:
 		p.sendProbe(a)
 	case usePath:
+		p.tunnel.log.Debug("path chosen", "member", p.id, "path", a.kind.String(), "addr", a.path.addr, "via", a.path.via.Short())
 		p.publish()
 		p.tunnel.relaysMoved(p)
 	case tellCandidates:
@@ -186,6 +195,9 @@ func (p *peer) adopt(s *session) {
 	}
 	p.current, p.next = s, nil
 	p.assured, p.assureAt = 0, 0
+	if s.rekey {
+		p.rekeys++
+	}
 }
 
 // confirm is called by the reader when the first datagram under a key arrives.
@@ -334,6 +346,7 @@ func (p *peer) deliver(now time.Duration) {
 	}
 	p.rx.add(len(p.arrivals), size)
 	p.data.Store(int64(now))
+	p.rouse(now)
 	p.tunnel.cfg.Deliver(p.id, p.arrivals)
 	clear(p.arrivals)
 	p.arrivals = p.arrivals[:0]

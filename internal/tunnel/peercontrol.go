@@ -9,7 +9,8 @@ import (
 )
 
 // sendControl seals a control message and sends it by a path, if it can; p.mu is
-// held. It doesn't count as traffic that wants an answer.
+// held. It doesn't count as traffic that wants an answer, but from a relay it does:
+// one that has died is noticed by what stays away.
 func (p *peer) sendControl(path pathID, plaintext []byte) {
 	t := p.tunnel
 	s := p.current
@@ -21,9 +22,9 @@ func (p *peer) sendControl(path pathID, plaintext []byte) {
 	}
 	addr := path.addr
 	var hop *route
+	var relay *peer
 	if path.relayed() {
-		relay := t.peers.Load().byID[path.via]
-		if relay == nil {
+		if relay = t.peers.Load().byID[path.via]; relay == nil {
 			return
 		}
 		if hop = relay.route.Load(); hop == nil || hop.via != nil {
@@ -44,6 +45,9 @@ func (p *peer) sendControl(path pathID, plaintext []byte) {
 		b.add(addr, s.out.seal(slot, counter, plaintext))
 	} else if outer, ok := hop.out.reserve(1); ok {
 		b.add(addr, sealRelayed(slot, hop.out, outer, s.out, counter, p.hash, plaintext))
+		now := t.now()
+		hop.sent.Store(int64(now))
+		relay.rouse(now)
 	}
 	t.flushBatch(b)
 }
@@ -273,7 +277,6 @@ func (p *peer) onRekeyAnswer(s *session, msg []byte) error {
 	p.rekey = nil
 	p.tunnel.demux.table.put(next.in)
 	p.adopt(next)
-	p.rekeys++
 	p.publish()
 	p.dispatch(installed{initiator: true})
 	return nil
@@ -285,5 +288,9 @@ func (p *peer) rekeyed(s *session, private *ecdh.PrivateKey, public, offer, answ
 	if err != nil {
 		return nil, err
 	}
-	return newSession(p, s.cipher, keys, initiator, ours, theirs, p.tunnel.now())
+	next, err := newSession(p, s.cipher, keys, initiator, ours, theirs, p.tunnel.now())
+	if err == nil {
+		next.rekey = true
+	}
+	return next, err
 }

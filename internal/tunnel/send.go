@@ -29,11 +29,6 @@ func (t *Tunnel) Send(to group.MemberID, pkts [][]byte) {
 		p.wait(pkts)
 		return
 	}
-	if p.dozing.Load() && p.dozing.Swap(false) {
-		at := t.now() + tickActive
-		p.deadline.Store(int64(at))
-		t.kick(at)
-	}
 }
 
 // transmit seals packets and sends them by a route. It reports false, having done
@@ -77,11 +72,15 @@ func (p *peer) transmit(r *route, pkts [][]byte) bool {
 		sent, size = sent+1, size+len(pkt)
 	}
 	t.flushBatch(b)
-	now := int64(t.now())
-	r.sent.Store(now)
-	hop.sent.Store(now)
-	p.data.Store(now)
+	now := t.now()
+	r.sent.Store(int64(now))
+	if hop != r {
+		hop.sent.Store(int64(now))
+		r.via.rouse(now)
+	}
+	p.data.Store(int64(now))
 	p.tx.add(sent, size)
+	p.rouse(now)
 	return true
 }
 

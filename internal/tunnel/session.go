@@ -84,6 +84,7 @@ type session struct {
 	chain     [keySize]byte
 	cipher    Cipher
 	initiator bool // we made the offer (or the rekey) that led to it
+	rekey     bool // it follows another
 	created   time.Duration
 	retired   time.Duration // since when it only receives
 }

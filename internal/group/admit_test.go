@@ -132,6 +132,28 @@ func TestARemovedMemberComesBackByAnotherInvitationOnly(t *testing.T) {
 	if err := l.founder.Descriptor().Check(testMember(1)); err != nil {
 		t.Errorf("by a new one: %v", err)
 	}
+	l.remove(1)
+	if err := l.founder.Descriptor().Check(testMember(1)); !errors.Is(err, ErrRemoved) {
+		t.Errorf("removed again: %v", err)
+	}
+}
+
+// The key under which an invitation is found is short; it alone admits nobody.
+func TestTheWholeSecretIsCompared(t *testing.T) {
+	l := newLab(t)
+	inv := l.invite()
+	err := l.db.Update(func(tx *store.Tx) error {
+		bucket, key := invitations(l.authority.id), invitationKey(hashSecret(inv.Secret))
+		record, _, err := bucket.Get(tx, key)
+		record.Hash[31] ^= 1
+		return errors.Join(err, bucket.Put(tx, key, record))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.ask(1, NewJoinRequest(inv, "x")); !errors.Is(err, ErrUnknownInvitation) {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestRemoveSaysWhatItCannot(t *testing.T) {

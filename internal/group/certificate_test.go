@@ -99,6 +99,10 @@ func TestACertificateThatSaysSomethingElseIsRefused(t *testing.T) {
 	if err := l.founder.CheckCertificate(testMember(2), l.certificate(1, func(*x509.Certificate) {}), l.now); !errors.Is(err, ErrCertificate) {
 		t.Errorf("shown by another node: %v", err)
 	}
+	crossed := l.certificate(2, func(c *x509.Certificate) { c.URIs[0] = memberURI(l.founder.Group(), one) })
+	if err := l.founder.CheckCertificate(one, crossed, l.now); !errors.Is(err, ErrCertificate) {
+		t.Errorf("our name over another's key: %v", err)
+	}
 }
 
 func TestACertificateOfAnotherCAIsRefused(t *testing.T) {

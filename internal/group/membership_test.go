@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -164,6 +165,52 @@ func TestOnlyTheCertifiedAreAuthorized(t *testing.T) {
 	if err := two.Authorized(two.Self(), l.now); !errors.Is(err, ErrRemoved) {
 		t.Errorf("the removed one of itself: %v", err)
 	}
+	if err := two.CheckCertificate(two.Self(), two.Certificate(), l.now); !errors.Is(err, ErrRemoved) {
+		t.Errorf("its own certificate: %v", err)
+	}
+	// A check that was under way when the removal came remembers nothing.
+	m.learn(two.Self(), *two.own.Load())
+	if _, ok := m.CertificateOf(two.Self()); ok {
+		t.Error("the certificate of a removed member is remembered")
+	}
+}
+
+// Readers at work while the roster changes under them; the race detector watches, and
+// a member that stays is authorized at every moment.
+func TestReadersDoNotNoticeUpdates(t *testing.T) {
+	l := newLab(t)
+	m := l.join(1)
+	if err := m.CheckCertificate(l.founder.Self(), l.founder.Certificate(), l.now); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for running := true; running; {
+				select {
+				case <-done:
+					running = false // one more round
+				default:
+				}
+				err := errors.Join(m.Authorized(l.founder.Self(), l.now), m.CheckCertificate(l.founder.Self(), l.founder.Certificate(), l.now))
+				d := m.Descriptor()
+				if err != nil || len(d.Replicas(d.Version, [32]byte{}, 2)) != 2 {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for n := 2; n < 7; n++ {
+		l.join(n)
+		l.mustUpdate(m)
+		if n%2 == 0 {
+			l.remove(n)
+			l.mustUpdate(m)
+		}
+	}
+	close(done)
+	wg.Wait()
 }
 
 func TestRenewal(t *testing.T) {

@@ -75,6 +75,15 @@ func TestADescriptorOfAnotherCAIsRefused(t *testing.T) {
 	if _, err := ParseDescriptor(forged); !errors.Is(err, ErrDescriptor) || !strings.Contains(err.Error(), "is of group") {
 		t.Errorf("another CA: %v", err)
 	}
+	d = *l.founder.Descriptor()
+	d.CA = bytes.Clone(d.CA)
+	d.CA[len(d.CA)-1] ^= 1 // the CA's signature over itself
+	if forged, err = d.sign(l.authority.key); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseDescriptor(forged); !errors.Is(err, ErrDescriptor) {
+		t.Errorf("a CA certificate with a torn signature: %v", err)
+	}
 	d.CA = l.founder.Certificate() // signed by the CA, but of a member
 	d.Group = IDOf(publicKey(testKey(0)))
 	if forged, err = d.sign(testKey(0)); err != nil {

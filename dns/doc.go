@@ -1,0 +1,36 @@
+// Package dns answers the names of one group: a DNS message in, a DNS message out.
+//
+// The handler owns no socket. The router hands [Handler.Handle] what a host sent to
+// the service address, port 53, and sends the reply back. It is authoritative for
+// three things, and refuses everything else at once, so that a host's resolver asks
+// its next server:
+//
+//	name                              type   answer
+//	C005032155.                       A      10.5.32.155, if that is in the prefix
+//	C005032155.ZONE                   A      the same
+//	HOST.ZONE                         A      the lease of that host name
+//	ns.ZONE                           A      the service address
+//	ZONE                              SOA NS
+//	155.32.5.10.in-addr.arpa          PTR    HOST.ZONE, else C005032155.ZONE
+//	the reverse zone of the prefix    SOA NS
+//
+// The static name of an address is the letter C and three decimal digits for each of
+// its last three octets. The first octet is the prefix's, so the name says all there
+// is to say in a /8, and more than that in a longer prefix, where only the names of
+// addresses inside it are ours. The rule and the form are those of the papers on
+// IPOP. Neither has anything to do with leases: it is arithmetic.
+//
+// Reverse zones start where octets do: 10.9.0.0/16 has one, 9.10.in-addr.arpa;
+// 10.9.16.0/20 has sixteen, 16.9.10.in-addr.arpa and on; in a prefix longer than /24
+// each address is a zone to itself, as the rest of its /24 belongs to others.
+//
+// A name exists or it doesn't (RFC 2308): NXDOMAIN, or an empty answer where there is
+// nothing of the type asked for, both with the SOA of the zone. Host names come from
+// the [Directory]; when it can't tell in time the answer is SERVFAIL, and a reverse
+// lookup falls back to the static name.
+//
+// A reply is never longer than 1,232 bytes over UDP, and ANY gets one small record
+// (RFC 8482), so that little can be amplified.
+//
+// Not here: forwarding, caching, aliases, TXT and SRV, IPv6 addresses, DNSSEC.
+package dns

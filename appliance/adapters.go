@@ -1,0 +1,121 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"landbridge/arp"
+	"landbridge/dhcp"
+	"landbridge/internal/frame"
+	"landbridge/internal/group"
+	"landbridge/internal/registry"
+	"landbridge/router"
+)
+
+// The rooms know nothing of each other: each declares what it needs, and these small
+// types give it that from the registry and the tunnel.
+
+// directory is the registry as the router sees it.
+type directory struct{ registry *registry.Registry }
+
+// Lookup answers from memory: lock-free, without allocating.
+func (d directory) Lookup(addr netip.Addr) (router.Route, router.Status) {
+	at, status := d.registry.Lookup(addr)
+	switch status {
+	case registry.Known:
+		return router.Route{Member: at.Member, Local: at.Local}, router.Known
+	case registry.Absent:
+		return router.Route{}, router.Absent
+	default:
+		return router.Route{}, router.Unknown
+	}
+}
+
+// Resolve asks the registry's keepers where memory doesn't know.
+func (d directory) Resolve(ctx context.Context, addr netip.Addr) (router.Route, error) {
+	at, err := d.registry.Resolve(ctx, addr)
+	if err != nil {
+		return router.Route{}, translate(err, registry.ErrAbsent, router.ErrAbsent)
+	}
+	return router.Route{Member: at.Member, Local: at.Local}, nil
+}
+
+// neighbours is the directory as arp sees it.
+type neighbours directory
+
+// Lookup says whether addr is to be answered for.
+func (d neighbours) Lookup(addr netip.Addr) arp.Result {
+	switch route, status := directory(d).Lookup(addr); {
+	case status == router.Absent:
+		return arp.Absent
+	case status == router.Unknown:
+		return arp.Unknown
+	case route.Local:
+		return arp.Local
+	default:
+		return arp.Remote
+	}
+}
+
+// leaser is the registry as dhcp sees it; it tells the segment's host table of each
+// lease.
+type leaser struct {
+	registry *registry.Registry
+	hosts    *router.Hosts
+}
+
+// Offer picks an address and reserves it for a minute.
+func (l *leaser) Offer(ctx context.Context, c dhcp.Client, want netip.Addr) (dhcp.Lease, error) {
+	lease, err := l.registry.Offer(ctx, registry.Client(c), want)
+	if err != nil {
+		return dhcp.Lease{}, refused(err)
+	}
+	at, status := l.registry.Lookup(lease.Addr)
+	held := status == registry.Known && at.Local // who is offered a leased address is its lessee
+	return dhcp.Lease{Addr: lease.Addr, Held: held, End: lease.End}, nil
+}
+
+// Commit leases addr to the client; the lease is on disk when it returns.
+func (l *leaser) Commit(ctx context.Context, c dhcp.Client, addr netip.Addr) (dhcp.Lease, error) {
+	lease, err := l.registry.Commit(ctx, registry.Client(c), addr)
+	if err != nil {
+		return dhcp.Lease{}, refused(err)
+	}
+	if mac, ok := frame.MACFrom(c.MAC); ok {
+		l.hosts.Learn(lease.Addr, mac)
+	}
+	return dhcp.Lease{Addr: lease.Addr, Held: true, End: lease.End}, nil
+}
+
+// Release ends the client's lease.
+func (l *leaser) Release(ctx context.Context, c dhcp.Client, addr netip.Addr) error {
+	return refused(l.registry.Release(ctx, registry.Client(c), addr))
+}
+
+// Decline takes an address out of use for a while.
+func (l *leaser) Decline(ctx context.Context, _ dhcp.Client, addr netip.Addr) error {
+	return refused(l.registry.Decline(ctx, addr))
+}
+
+// refused puts the registry's refusals in dhcp's words.
+func refused(err error) error {
+	err = translate(err, registry.ErrTaken, dhcp.ErrTaken)
+	err = translate(err, registry.ErrNotOurs, dhcp.ErrNotOurs)
+	return translate(err, registry.ErrNoAddress, dhcp.ErrNoAddress)
+}
+
+// translate marks an err that is theirs as ours too.
+func translate(err, theirs, ours error) error {
+	if errors.Is(err, theirs) {
+		return errors.Join(ours, err)
+	}
+	return err
+}
+
+// sender is the tunnel as the router sees it. The router is made first, so that the
+// tunnel can deliver to it.
+type sender network
+
+// Send seals packets to a member and sends them.
+func (s *sender) Send(to group.MemberID, pkts [][]byte) { s.tunnel.Send(to, pkts) }

@@ -1,0 +1,248 @@
+package appliance
+
+import (
+	"context"
+	"encoding/hex"
+	"iter"
+	"net"
+	"runtime"
+	"strings"
+	"time"
+
+	"landbridge/console/api"
+	"landbridge/internal/group"
+	"landbridge/internal/overlay"
+	"landbridge/internal/registry"
+	"landbridge/internal/tunnel"
+)
+
+// The node is the console's Appliance. What the groups decide stands in groups.go.
+
+// Status tells how the appliance is.
+func (n *node) Status(context.Context) (api.Status, error) {
+	s := api.Status{
+		MemberID: n.state.self().String(), Name: n.cfg.Name, Version: n.cfg.Version, Mode: api.Mode(n.cfg.Mode),
+		StartedAt: n.started.UTC(), UptimeSeconds: int64(time.Since(n.started) / time.Second),
+		Listen:    []string{"udp " + n.socket.LocalAddr().String(), "tcp " + n.cfg.TCPListen().String()},
+		Addresses: nonNil(n.overlay.Addrs()), Observed: nonNil(n.overlay.Observed()),
+		Groups: []api.GroupStatus{}, Memory: memory(), Health: n.health.items(),
+	}
+	connected := n.connected()
+	for _, nw := range n.running() {
+		s.Groups = append(s.Groups, nw.status(connected))
+		s.Attachment = nw.attached()
+	}
+	return s, nil
+}
+
+// connected returns the peers of the overlay by member.
+func (n *node) connected() map[group.MemberID]overlay.PeerInfo {
+	peers := make(map[group.MemberID]overlay.PeerInfo)
+	for _, p := range n.overlay.Peers() {
+		peers[p.Member] = p
+	}
+	return peers
+}
+
+func (n *network) status(peers map[group.MemberID]overlay.PeerInfo) api.GroupStatus {
+	d := n.membership.Descriptor()
+	s := api.GroupStatus{
+		ID: d.Group.String(), Name: d.Name, Prefix: d.Prefix, ServiceAddress: d.ServiceAddr(), Zone: d.Zone,
+		DescriptorVersion: d.Version, Authority: n.authority != nil, CertificateExpires: n.membership.Expires().UTC(),
+	}
+	for _, m := range d.Current() {
+		s.MembersKnown++
+		if m == n.membership.Self() || peers[m].Connected {
+			s.MembersConnected++
+		}
+	}
+	for range n.registry.Leases() {
+		s.LeasesServed++
+	}
+	for _, b := range n.registry.Blocks() {
+		s.BlocksHeld++
+		if b.Leased == 0 {
+			s.BlocksSpare++
+		}
+	}
+	return s
+}
+
+func (n *network) attached() api.Attachment {
+	a := api.Attachment{
+		Tap: n.attachment.tap.Name(), GatewayMAC: gatewayMAC(n.membership.Self()).String(),
+		MTU: n.membership.Descriptor().MTU,
+	}
+	if own := n.attachment.address.Load(); own != nil {
+		a.Address = own.Addr()
+	}
+	if n.attachment.bridge != nil {
+		a.Bridge, a.LanPort = n.attachment.bridge.Name(), n.node.cfg.LANPort
+	}
+	return a
+}
+
+func memory() api.Memory {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return api.Memory{ResidentBytes: residentBytes(), HeapBytes: stats.HeapAlloc, Goroutines: runtime.NumGoroutine()}
+}
+
+// Peers lists the other members and the paths to them.
+func (n *node) Peers(context.Context) ([]api.Peer, error) {
+	connected := n.connected()
+	all := []api.Peer{}
+	for _, nw := range n.running() {
+		sessions := make(map[group.MemberID]tunnel.PeerStatus)
+		for _, s := range nw.tunnel.Peers() {
+			sessions[s.Member] = s
+		}
+		for _, m := range nw.membership.Descriptor().Current() {
+			if m == nw.membership.Self() {
+				continue
+			}
+			p := nw.peer(sessions[m])
+			p.MemberID, p.Name, p.Connected = m.String(), nw.memberName(m), connected[m].Connected
+			p.Groups = []string{nw.id.String()}
+			all = append(all, p)
+		}
+	}
+	return all, nil
+}
+
+// peer tells of a session; the zero PeerStatus is none.
+func (n *network) peer(s tunnel.PeerStatus) api.Peer {
+	p := api.Peer{
+		Session: api.SessionStateNone, Path: pathKind(s.Path), Address: s.Addr, Why: s.Why,
+		RttMicroseconds: s.RTT.Microseconds(), Since: utc(s.Since), LastReceived: utc(s.LastReceived),
+		TxPackets: s.Sent.Packets, TxBytes: s.Sent.Bytes, RxPackets: s.Received.Packets, RxBytes: s.Received.Bytes,
+		Rekeys: s.Rekeys,
+	}
+	switch s.State {
+	case tunnel.StateConnecting:
+		p.Session = api.SessionStateConnecting
+	case tunnel.StateConnected:
+		p.Session = api.SessionStateEstablished
+	}
+	if !s.Via.IsZero() {
+		p.Via, p.ViaName = s.Via.String(), n.memberName(s.Via)
+	}
+	return p
+}
+
+func pathKind(k tunnel.PathKind) api.PathKind {
+	switch k {
+	case tunnel.PathLAN:
+		return api.PathKindLAN
+	case tunnel.PathDirect:
+		return api.PathKindDirect
+	case tunnel.PathRelay:
+		return api.PathKindRelay
+	default:
+		return api.PathKindNone
+	}
+}
+
+func (n *network) memberName(m group.MemberID) string {
+	e, _ := n.membership.Descriptor().Entry(m)
+	return e.Name
+}
+
+// Leases yields the leases served here.
+func (n *node) Leases(context.Context) (iter.Seq[api.Lease], error) {
+	networks := n.running()
+	return func(yield func(api.Lease) bool) {
+		for _, nw := range networks {
+			for l := range nw.registry.Leases() {
+				if !yield(nw.lease(l)) {
+					return
+				}
+			}
+		}
+	}, nil
+}
+
+func (n *network) lease(l registry.Lease) api.Lease {
+	return api.Lease{
+		Group: n.id.String(), Address: l.Addr, Name: l.Name, MAC: net.HardwareAddr(l.MAC[:]).String(),
+		ClientID: hex.EncodeToString(l.Client), MemberID: l.Member.String(), MemberName: n.memberName(l.Member),
+		Segment: hex.EncodeToString(l.Segment[:]), Start: l.Start.UTC(), End: l.End.UTC(),
+	}
+}
+
+// Blocks lists the blocks that are held here.
+func (n *node) Blocks(context.Context) ([]api.Block, error) {
+	all := []api.Block{}
+	for _, nw := range n.running() {
+		d := nw.membership.Descriptor()
+		for _, b := range nw.registry.Blocks() {
+			state := api.BlockStateHeld
+			switch {
+			case !b.Valid:
+				state = api.BlockStateLapsed
+			case b.Leased == 0:
+				state = api.BlockStateSpare
+			}
+			all = append(all, api.Block{
+				Group: nw.id.String(), Prefix: d.BlockPrefix(uint32(b.Block)), State: state,
+				Epoch: b.Epoch, Size: b.Leased + b.Free, Used: b.Leased,
+			})
+		}
+	}
+	return all, nil
+}
+
+// Counters lists what has been counted since the start.
+func (n *node) Counters(context.Context) ([]api.Counter, error) {
+	all := []api.Counter{}
+	add := func(component, name string, value uint64) {
+		all = append(all, api.Counter{Component: component, Name: name, Value: value})
+	}
+	for name, value := range n.socket.Counters() {
+		add("socket", snake(name), value)
+	}
+	for _, nw := range n.running() {
+		for _, c := range nw.attachment.router.Counters() {
+			add("router", c.Name, c.Value)
+		}
+		for name, value := range nw.tunnel.Counters() {
+			add("tunnel", snake(name), value)
+		}
+		nw.registryCounters(add)
+	}
+	return all, nil
+}
+
+func (n *network) registryCounters(add func(component, name string, value uint64)) {
+	s := n.registry.Stats()
+	for _, c := range []struct {
+		name  string
+		value uint64
+	}{
+		{"claims", s.Claims}, {"fenced", s.Fenced}, {"commits", s.Commits}, {"moves", s.Moves},
+		{"published", s.Published}, {"malformed", s.Malformed}, {"unauthorized", s.Unauthorized},
+		{"bad_records", s.BadRecords}, {"blocks_held", uint64(s.BlocksHeld)}, {"blocks_known", uint64(s.BlocksKnown)},
+	} {
+		add("registry", c.name, c.value)
+	}
+}
+
+// snake writes a counter's label as the API does.
+func snake(label string) string {
+	return strings.ToLower(strings.NewReplacer(" ", "_", "-", "_").Replace(label))
+}
+
+func utc(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.UTC()
+}
+
+// nonNil makes an empty list an empty array in JSON.
+func nonNil[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

@@ -1,0 +1,214 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"landbridge/internal/group"
+	"landbridge/internal/overlay"
+)
+
+// The protocols that members speak over the overlay's streams. All but join and
+// hello are closed to whoever hasn't shown a certificate of the group.
+const (
+	protocolJoin     = "/landbridge/join/1"     // certificates from the authority, for an invitation or a membership
+	protocolHello    = "/landbridge/hello/1"    // certificates and descriptors, both ways
+	protocolRegistry = "/landbridge/registry/1" // claims, records, lookups
+	protocolConnect  = "/landbridge/connect/1"  // offers of sessions
+)
+
+// Every request on a group's protocol opens with the group's ID, every reply with
+// one of these.
+const (
+	replyOK       = 0 // what follows is the reply
+	replyStranger = 1 // say hello first: your certificate isn't known here
+	replyRefused  = 2 // what follows is the reason
+)
+
+var (
+	errStranger = errors.New("the other side doesn't know this member's certificate yet")
+	errNoGroup  = errors.New("this appliance isn't in that group")
+)
+
+// gate stands between the overlay, where anybody may speak, and the rooms of a
+// group, where only members may. It introduces this node to others (hello) and
+// refuses callers that haven't been introduced.
+type gate struct {
+	overlay *overlay.Overlay
+	find    func(group.ID) (*network, bool)
+	log     *slog.Logger
+
+	mu  sync.Mutex
+	met map[acquaintance]bool // to whom this node has shown its certificate
+}
+
+type acquaintance struct {
+	group  group.ID
+	member group.MemberID
+}
+
+// hello is what both sides say of themselves.
+type hello struct {
+	Certificate []byte `cbor:"1,keyasint"`
+	Version     uint64 `cbor:"2,keyasint"`           // of the descriptor that the sender has
+	Descriptor  []byte `cbor:"3,keyasint,omitempty"` // signed; where the receiver is known to have an older one
+}
+
+func newGate(o *overlay.Overlay, find func(group.ID) (*network, bool), log *slog.Logger) *gate {
+	g := &gate{overlay: o, find: find, log: log, met: make(map[acquaintance]bool)}
+	o.Handle(protocolHello, g.serveHello)
+	return g
+}
+
+// handle opens a protocol of the group to its members.
+func (g *gate) handle(protocol string, serve func(ctx context.Context, n *network, from group.MemberID, req []byte) ([]byte, error)) {
+	g.overlay.Handle(protocol, func(ctx context.Context, from group.MemberID, req []byte) ([]byte, error) {
+		n, body, err := g.open(req)
+		if err != nil {
+			return refusal(err), nil
+		}
+		if err := n.membership.Authorized(from, time.Now()); err != nil {
+			if errors.Is(err, group.ErrNoCertificate) {
+				return []byte{replyStranger}, nil
+			}
+			return refusal(err), nil
+		}
+		reply, err := serve(ctx, n, from, body)
+		if err != nil {
+			return refusal(err), nil
+		}
+		return append([]byte{replyOK}, reply...), nil
+	})
+}
+
+// call asks a member of the group. Where that member doesn't know this one yet,
+// it says hello first.
+func (g *gate) call(ctx context.Context, n *network, to group.MemberID, protocol string, req []byte) ([]byte, error) {
+	who := acquaintance{n.id, to}
+	g.mu.Lock()
+	met := g.met[who]
+	g.mu.Unlock()
+	if !met {
+		if err := g.introduce(ctx, n, to); err != nil {
+			return nil, err
+		}
+	}
+	reply, err := g.ask(ctx, n, to, protocol, req)
+	if !errors.Is(err, errStranger) {
+		return reply, err
+	}
+	if err := g.introduce(ctx, n, to); err != nil { // it has restarted, or our certificate is new
+		return nil, err
+	}
+	return g.ask(ctx, n, to, protocol, req)
+}
+
+func (g *gate) ask(ctx context.Context, n *network, to group.MemberID, protocol string, req []byte) ([]byte, error) {
+	reply, err := g.overlay.Call(ctx, to, protocol, envelope(n.id, req))
+	if err != nil {
+		return nil, err
+	}
+	return unwrap(reply)
+}
+
+// introduce shows this node's certificate to a member and learns the member's,
+// and brings the older of the two descriptors up to date.
+func (g *gate) introduce(ctx context.Context, n *network, to group.MemberID) error {
+	mine := n.hello(nil)
+	for range 2 { // once more where the member's descriptor was the older one
+		theirs, err := g.exchange(ctx, n, to, mine)
+		if err != nil {
+			return fmt.Errorf("hello to %s: %w", to.Short(), err)
+		}
+		if err := n.greet(to, theirs); err != nil {
+			return err
+		}
+		if theirs.Version >= n.membership.Descriptor().Version {
+			break
+		}
+		mine = n.hello(&theirs.Version)
+	}
+	g.mu.Lock()
+	g.met[acquaintance{n.id, to}] = true
+	g.mu.Unlock()
+	return nil
+}
+
+func (g *gate) exchange(ctx context.Context, n *network, to group.MemberID, mine hello) (hello, error) {
+	req, err := cbor.Marshal(mine)
+	if err != nil {
+		return hello{}, err
+	}
+	reply, err := g.ask(ctx, n, to, protocolHello, req)
+	if err != nil {
+		return hello{}, err
+	}
+	var theirs hello
+	if err := cbor.Unmarshal(reply, &theirs); err != nil {
+		return hello{}, fmt.Errorf("unreadable hello: %w", err)
+	}
+	return theirs, nil
+}
+
+func (g *gate) serveHello(_ context.Context, from group.MemberID, req []byte) ([]byte, error) {
+	n, body, err := g.open(req)
+	if err != nil {
+		return refusal(err), nil
+	}
+	var theirs hello
+	if err := cbor.Unmarshal(body, &theirs); err != nil {
+		return refusal(fmt.Errorf("unreadable hello: %w", err)), nil
+	}
+	// Where the roster here is too old to have the caller in it, the reply's
+	// version tells it so, and it says hello again with the newer descriptor.
+	if err := n.greet(from, theirs); err != nil && !errors.Is(err, group.ErrBehind) {
+		return refusal(err), nil
+	}
+	reply, err := cbor.Marshal(n.hello(&theirs.Version))
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte{replyOK}, reply...), nil
+}
+
+// open finds the group that a request is for.
+func (g *gate) open(req []byte) (*network, []byte, error) {
+	var id group.ID
+	if len(req) < len(id) {
+		return nil, nil, errors.New("request without a group")
+	}
+	copy(id[:], req)
+	n, ok := g.find(id)
+	if !ok {
+		return nil, nil, errNoGroup
+	}
+	return n, req[len(id):], nil
+}
+
+func envelope(id group.ID, req []byte) []byte {
+	return append(id[:len(id):len(id)], req...)
+}
+
+func refusal(err error) []byte { return append([]byte{replyRefused}, err.Error()...) }
+
+func unwrap(reply []byte) ([]byte, error) {
+	if len(reply) == 0 {
+		return nil, errors.New("empty reply")
+	}
+	switch reply[0] {
+	case replyOK:
+		return reply[1:], nil
+	case replyStranger:
+		return nil, errStranger
+	case replyRefused:
+		return nil, fmt.Errorf("refused: %.200s", reply[1:])
+	default:
+		return nil, fmt.Errorf("reply of an unknown kind %d", reply[0])
+	}
+}

@@ -1,0 +1,170 @@
+package appliance
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"landbridge/console"
+	"landbridge/console/api"
+	"landbridge/internal/group"
+	"landbridge/internal/store"
+)
+
+const defaultInvitationTTL = 24 * time.Hour
+
+// groupParams reads a request to create a group.
+func groupParams(req api.GroupCreate) (group.Params, error) {
+	prefix, err := netip.ParsePrefix(req.Prefix)
+	if err != nil {
+		text := fmt.Sprintf("prefix %q: want an IPv4 network such as 10.9.0.0/16", req.Prefix)
+		return group.Params{}, console.Invalid(errors.New(text), api.FieldError{Field: "prefix", Detail: text})
+	}
+	p := group.Params{
+		Name:      req.Name,
+		Prefix:    prefix,
+		Zone:      req.Zone,
+		LeaseTime: time.Duration(req.LeaseSeconds) * time.Second,
+		HoldTime:  time.Duration(req.HoldSeconds) * time.Second,
+		MTU:       req.MTU,
+	}.WithDefaults()
+	if err := p.Validate(); err != nil {
+		return group.Params{}, console.Invalid(err)
+	}
+	return p, nil
+}
+
+// createGroup stores a new group with this node as its authority and first member.
+func (s *state) createGroup(nodeName string, p group.Params) (*group.Authority, *group.Membership, error) {
+	if err := s.mustBeFree(nil); err != nil {
+		return nil, nil, err
+	}
+	return group.CreateGroup(s.db, s.key, group.NodeName(nodeName), p, time.Now())
+}
+
+// mustBeFree reports whether the node can take part in another group: it can't while
+// it is in one, unless that is the group joining.
+func (s *state) mustBeFree(joining *group.ID) error {
+	ids, err := group.Groups(s.db)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if joining != nil && id == *joining {
+			continue
+		}
+		m, err := group.OpenMembership(s.db, s.key, id)
+		if err != nil {
+			return err
+		}
+		return console.Conflict(fmt.Errorf("this appliance is in the group %s already: give a second appliance its own state directory with --state", m.Descriptor().Name))
+	}
+	return nil
+}
+
+// memberships opens every group that the state holds.
+func (s *state) memberships() ([]*group.Membership, error) {
+	ids, err := group.Groups(s.db)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*group.Membership, 0, len(ids))
+	for _, id := range ids {
+		m, err := group.OpenMembership(s.db, s.key, id)
+		if err != nil {
+			return nil, fmt.Errorf("group %s: %w", id.Short(), err)
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+// findGroup returns the membership that a person means by a group's name or ID.
+func (s *state) findGroup(ref string) (*group.Membership, error) {
+	groups, err := s.describeGroups()
+	if err != nil {
+		return nil, err
+	}
+	g, err := api.FindGroup(groups, ref)
+	if err != nil {
+		return nil, console.NotFound(err)
+	}
+	id, err := group.ParseID(g.ID)
+	if err != nil {
+		return nil, err
+	}
+	return group.OpenMembership(s.db, s.key, id)
+}
+
+// authorityOf opens the CA of a group, where this node keeps it. It returns nil for a
+// plain member.
+func authorityOf(db *store.DB, id group.ID) (*group.Authority, error) {
+	a, err := group.OpenAuthority(db, id)
+	if errors.Is(err, group.ErrNotAuthority) {
+		return nil, nil
+	}
+	return a, err
+}
+
+// invite makes an invitation with the addresses given by the request, or else by the
+// caller.
+func invite(a *group.Authority, m *group.Membership, req api.InvitationCreate, known []string) (api.Invitation, error) {
+	if a == nil {
+		return api.Invitation{}, console.Conflict(group.ErrNotAuthority)
+	}
+	addrs, err := invitationAddrs(m.Self(), req.Addresses, known)
+	if err != nil {
+		return api.Invitation{}, err
+	}
+	ttl := time.Duration(req.TTLSeconds) * time.Second
+	if ttl == 0 {
+		ttl = defaultInvitationTTL
+	}
+	now := time.Now()
+	token, err := a.Invite(ttl, addrs, now)
+	if err != nil {
+		return api.Invitation{}, console.Invalid(err)
+	}
+	return api.Invitation{
+		Token: token, Group: m.Group().String(), GroupName: m.Descriptor().Name,
+		Expires: now.Add(ttl).UTC().Truncate(time.Second), Addresses: addrs,
+	}, nil
+}
+
+// invitationAddrs returns what a newcomer is told to dial: what the person named, or
+// what the appliance knows of itself.
+func invitationAddrs(self group.MemberID, named, known []string) ([]string, error) {
+	addrs := known
+	if len(named) > 0 {
+		addrs = nil
+	}
+	for _, name := range named {
+		multi, err := Multiaddrs(name)
+		if err != nil {
+			return nil, console.Invalid(err, api.FieldError{Field: "addresses", Detail: err.Error()})
+		}
+		for _, m := range multi {
+			addrs = append(addrs, m+"/p2p/"+self.String())
+		}
+	}
+	return addrs[:min(len(addrs), group.MaxInvitationAddrs)], nil
+}
+
+// describeGroup tells of a group as the API does.
+func describeGroup(m *group.Membership, authority bool) api.Group {
+	d := m.Descriptor()
+	g := api.Group{
+		ID: d.Group.String(), Name: d.Name, Prefix: d.Prefix, ServiceAddress: d.ServiceAddr(), Zone: d.Zone,
+		LeaseSeconds: int64(d.LeaseTime / time.Second), HoldSeconds: int64(d.HoldTime / time.Second),
+		MTU: d.MTU, DescriptorVersion: d.Version, Authority: authority,
+		CertificateExpires: m.Expires().UTC(), Members: []api.GroupMember{},
+	}
+	for _, id := range d.Current() {
+		e, _ := d.Entry(id)
+		g.Members = append(g.Members, api.GroupMember{
+			MemberID: id.String(), Name: e.Name, Self: id == m.Self(), Authority: id == d.Authority,
+		})
+	}
+	return g
+}

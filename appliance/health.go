@@ -1,0 +1,64 @@
+package appliance
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"landbridge/console/api"
+)
+
+// maxTroubles bounds what the list of troubles can grow to.
+const maxTroubles = 64
+
+// health is what isn't as it should be, in words that an operator can act on. A
+// component reports a trouble under a key while it lasts and clears it when it ends.
+// Safe for concurrent use; the zero value is ready.
+type health struct {
+	mu       sync.Mutex
+	troubles map[trouble]*api.HealthItem
+}
+
+type trouble struct{ component, key string }
+
+// report notes that a trouble is there (again).
+func (h *health) report(level api.HealthLevel, component, key, text string, now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.troubles == nil {
+		h.troubles = make(map[trouble]*api.HealthItem)
+	}
+	t := trouble{component, key}
+	item := h.troubles[t]
+	if item == nil {
+		if len(h.troubles) >= maxTroubles {
+			return
+		}
+		item = &api.HealthItem{Component: component, Since: now}
+		h.troubles[t] = item
+	}
+	item.Level, item.Text = level, text
+	item.Count++
+}
+
+// clear notes that a trouble has ended.
+func (h *health) clear(component, key string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.troubles, trouble{component, key})
+}
+
+// items returns the troubles, errors first, then the oldest first.
+func (h *health) items() []api.HealthItem {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	items := make([]api.HealthItem, 0, len(h.troubles))
+	for _, item := range h.troubles {
+		items = append(items, *item)
+	}
+	slices.SortFunc(items, func(a, b api.HealthItem) int {
+		return cmp.Or(cmp.Compare(a.Level, b.Level), a.Since.Compare(b.Since)) // "error" < "warning"
+	})
+	return items
+}

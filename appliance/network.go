@@ -1,0 +1,130 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"landbridge/internal/group"
+	"landbridge/internal/registry"
+	"landbridge/internal/tunnel"
+)
+
+// network is one group at work on this appliance: its membership, its share of the
+// registry, its sessions, and the devices by which hosts are attached to it.
+type network struct {
+	id         group.ID
+	node       *node
+	log        *slog.Logger
+	membership *group.Membership
+	authority  *group.Authority // nil unless the CA key is here
+	registry   *registry.Registry
+	tunnel     *tunnel.Tunnel
+	attachment *attachment
+
+	descriptorChanged chan struct{}
+	closers           []func() error // last first
+	cancel            context.CancelFunc
+	running           sync.WaitGroup
+}
+
+// newNetwork opens a group's rooms; nothing runs and no device is touched before start.
+func newNetwork(n *node, m *group.Membership) (*network, error) {
+	authority, err := authorityOf(n.state.db, m.Group())
+	if err != nil {
+		return nil, err
+	}
+	nw := &network{
+		id: m.Group(), node: n, membership: m, authority: authority,
+		log:               n.log.With("group", m.Descriptor().Name),
+		descriptorChanged: make(chan struct{}, 1),
+	}
+	nw.registry, err = registry.Open(registry.Config{
+		Membership: m,
+		Store:      n.state.db,
+		Transport:  transport{nw, protocolRegistry},
+		Segment:    segmentID(m.Self()),
+		Log:        nw.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	nw.closers = append(nw.closers, nw.registry.Close)
+	return nw, nil
+}
+
+// transport carries one protocol of the group to its members.
+type transport struct {
+	network  *network
+	protocol string
+}
+
+// Call asks a member and waits for its reply, or for ctx.
+func (t transport) Call(ctx context.Context, to group.MemberID, req []byte) ([]byte, error) {
+	return t.network.node.gate.call(ctx, t.network, to, t.protocol, req)
+}
+
+// start attaches the group to this host or LAN and lets it run until stop.
+func (n *network) start(ctx context.Context) error {
+	ctx, n.cancel = context.WithCancel(ctx)
+	if n.authority != nil {
+		n.onClose(n.authority.Subscribe(func(d group.SignedDescriptor) {
+			if _, err := n.membership.Update(d); err != nil {
+				n.log.Error("own descriptor refused", "err", err)
+			}
+		}))
+	}
+	n.onClose(n.membership.Subscribe(func(*group.Descriptor) {
+		select {
+		case n.descriptorChanged <- struct{}{}:
+		default: // noticed already
+		}
+	}))
+	n.onClose(n.node.overlay.OnConnect(func(m group.MemberID, connected bool) {
+		if connected && n.membership.Descriptor().Check(m) == nil {
+			n.background(func() { n.meet(ctx, m) })
+		}
+	}))
+	if err := n.attach(ctx); err != nil {
+		return errors.Join(err, n.stop())
+	}
+	n.background(func() { n.keepRoster(ctx) })
+	return nil
+}
+
+// meet says hello to a member as soon as the overlay reaches it.
+func (n *network) meet(ctx context.Context, m group.MemberID) {
+	ctx, cancel := context.WithTimeout(ctx, introduceTimeout)
+	defer cancel()
+	if err := n.node.gate.introduce(ctx, n, m); err != nil {
+		n.log.Debug("hello failed", "member", m, "err", err)
+		return
+	}
+	n.tunnel.Reachable(m)
+}
+
+// onClose has cancel called when the network stops.
+func (n *network) onClose(cancel func()) {
+	n.closers = append(n.closers, func() error { cancel(); return nil })
+}
+
+// background runs work on a goroutine that stop waits for.
+func (n *network) background(work func()) { n.running.Go(work) }
+
+// stop ends the group on this appliance and undoes what start did to the system.
+func (n *network) stop() error {
+	n.cancel()
+	n.running.Wait()
+	var errs []error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		errs = append(errs, n.closers[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// renewAfter is when a lease is to be renewed: at half its time (RFC 2131 section 4.4.5).
+func renewAfter(l registry.Lease, now time.Time) time.Duration {
+	return max(time.Second, l.End.Sub(now)/2)
+}

@@ -1,0 +1,250 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"landbridge/console"
+	"landbridge/iface"
+	"landbridge/internal/group"
+	"landbridge/internal/overlay"
+	"landbridge/internal/tunnel"
+)
+
+// node is a running appliance: what all its groups share, and the groups.
+type node struct {
+	cfg     Config
+	log     *slog.Logger
+	state   *state
+	socket  *tunnel.Socket
+	overlay *overlay.Overlay
+	gate    *gate
+	health  health
+	started time.Time
+	base    context.Context // of everything that runs in the background
+
+	joining sync.Mutex // one group is created or joined at a time
+
+	mu       sync.Mutex
+	networks map[group.ID]*network
+}
+
+// Run is the daemon: it serves until ctx ends, and has put the system right again when
+// it returns. An error before the first change says why it didn't start.
+func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
+	tuneRuntime()
+	state, err := openState(cfg.State)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, state.close()) }()
+	memberships, err := state.memberships()
+	if err != nil {
+		return err
+	}
+	if err := preflight(cfg, state.owner(), memberships); err != nil {
+		return err
+	}
+
+	if err := iface.Recover(state.owner(), log, keptPorts(cfg)...); err != nil {
+		return fmt.Errorf("put right what a killed run left: %w", err)
+	}
+
+	// -------- Above, only validation; below, the system is changed. --------
+
+	n, err := start(ctx, cfg, state, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.stop()) }()
+	for _, m := range memberships {
+		if err := n.startNetwork(m); err != nil {
+			return err
+		}
+	}
+	listener, err := console.Listen(filepath.Join(cfg.State, SocketFile))
+	if err != nil {
+		return err
+	}
+	log.Info("landbridge runs", "member", state.self(), "mode", string(cfg.Mode), "groups", len(memberships))
+	return console.Serve(ctx, listener, n, log)
+}
+
+// preflight finds out, changing nothing, whether the appliance can be attached as the
+// configuration says.
+func preflight(cfg Config, owner string, memberships []*group.Membership) error {
+	if err := iface.CheckPrivileges(); err != nil {
+		return err
+	}
+	if cfg.Mode == ModeRouter {
+		if err := iface.CheckPort(cfg.LANPort, owner); err != nil {
+			return err
+		}
+	}
+	for _, m := range memberships {
+		if err := checkPrefix(m.Descriptor().Prefix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keptPorts names the LAN port whose bridge the next run takes over.
+func keptPorts(cfg Config) []string {
+	if cfg.Mode != ModeRouter {
+		return nil
+	}
+	return []string{cfg.LANPort}
+}
+
+// checkPrefix refuses a prefix that overlaps a route of this host: what the host
+// reaches there now would be cut off.
+func checkPrefix(prefix netip.Prefix) error {
+	route, dev, err := iface.OverlapsRoute(prefix)
+	if err != nil {
+		return err
+	}
+	if !route.IsValid() {
+		return nil
+	}
+	return console.Conflict(fmt.Errorf("the prefix %v overlaps the route to %v on %s of this host: choose a prefix that is used nowhere at your sites, or remove that route", prefix, route, dev))
+}
+
+// start brings up what the groups share.
+func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*node, error) {
+	socket, err := tunnel.OpenSocket(cfg.Listen, log)
+	if err != nil {
+		return nil, fmt.Errorf("listen on udp %v: %w; another program may use the port: choose another with --listen", cfg.Listen, err)
+	}
+	n := &node{cfg: cfg, log: log, state: state, socket: socket, started: time.Now(), base: ctx,
+		networks: make(map[group.ID]*network)}
+	n.overlay, err = overlay.Open(ctx, overlay.Config{
+		Key:       state.key,
+		Socket:    socket.QUIC(),
+		ListenTCP: cfg.TCPListen(),
+		Announce:  announced(cfg.Announce),
+		LAN:       cfg.LANDiscovery,
+		Exclude:   n.excluded,
+		Store:     state.db,
+		Validator: validateDescriptor,
+		Log:       log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, socket.Close())
+	}
+	n.gate = newGate(n.overlay, n.network, log)
+	n.overlay.Handle(protocolJoin, n.serveJoin)
+	n.gate.handle(protocolRegistry, func(ctx context.Context, nw *network, from group.MemberID, req []byte) ([]byte, error) {
+		return nw.registry.Serve(ctx, from, req)
+	})
+	n.gate.handle(protocolConnect, func(ctx context.Context, nw *network, from group.MemberID, req []byte) ([]byte, error) {
+		return nw.tunnel.HandleSignal(ctx, from, req)
+	})
+	return n, nil
+}
+
+// stop ends the groups, then what they share.
+func (n *node) stop() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var errs []error
+	for _, nw := range n.networks {
+		errs = append(errs, nw.stop())
+	}
+	return errors.Join(append(errs, n.overlay.Close(), n.socket.Close())...)
+}
+
+// startNetwork takes up a group.
+func (n *node) startNetwork(m *group.Membership) error {
+	nw, err := newNetwork(n, m)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.networks[nw.id] = nw
+	n.mu.Unlock()
+	return nw.start(n.base)
+}
+
+func (n *node) network(id group.ID) (*network, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	nw, ok := n.networks[id]
+	return nw, ok
+}
+
+// excluded reports whether an address lies inside a group's own network, where the
+// overlay must not look for members.
+func (n *node) excluded(addr netip.Addr) bool {
+	for _, nw := range n.running() {
+		if nw.membership.Descriptor().Prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// updateMembers tells the overlay with whom to keep connections.
+func (n *node) updateMembers() {
+	var members []group.MemberID
+	for _, nw := range n.running() {
+		members = append(members, nw.membership.Descriptor().Current()...)
+	}
+	n.overlay.SetMembers(members)
+}
+
+// running returns the groups that this appliance takes part in.
+func (n *node) running() []*network {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := make([]*network, 0, len(n.networks))
+	for _, nw := range n.networks {
+		all = append(all, nw)
+	}
+	return all
+}
+
+// announced turns what Config.Validate accepted into multiaddresses.
+func announced(addrs []string) []string {
+	var all []string
+	for _, a := range addrs {
+		if multi, err := Multiaddrs(a); err == nil {
+			all = append(all, multi...)
+		}
+	}
+	return all
+}
+
+// validateDescriptor is the overlay's judge of what the DHT is asked to keep.
+func validateDescriptor(id group.ID, value []byte) (version uint64, err error) {
+	d, err := group.ParseDescriptor(value)
+	if err != nil {
+		return 0, err
+	}
+	if d.Group != id {
+		return 0, fmt.Errorf("%w: of group %s, stored under %s", group.ErrDescriptor, d.Group.Short(), id.Short())
+	}
+	return d.Version, nil
+}
+
+// residentBytes asks the kernel how much memory this process has.
+func residentBytes() uint64 {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	var size, resident uint64
+	if _, err := fmt.Sscan(string(b), &size, &resident); err != nil {
+		return 0
+	}
+	return resident * uint64(os.Getpagesize())
+}
+
+var _ console.Appliance = (*node)(nil)

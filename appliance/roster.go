@@ -1,0 +1,188 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"landbridge/console/api"
+	"landbridge/internal/group"
+	"landbridge/internal/overlay"
+)
+
+const (
+	// introduceTimeout bounds a hello to one member.
+	introduceTimeout = 5 * time.Second
+	// renewalCheck is how often a certificate's age is looked at.
+	renewalCheck = time.Minute
+	// refreshInterval is how often the descriptor is asked for in the DHT.
+	refreshInterval = 5 * time.Minute
+)
+
+// hello is what this node says of itself in the group. known is the version of the
+// receiver's descriptor, nil where it isn't known.
+func (n *network) hello(known *uint64) hello {
+	d := n.membership.Descriptor()
+	h := hello{Certificate: n.membership.Certificate(), Version: d.Version}
+	if known != nil && *known < d.Version {
+		h.Descriptor = n.membership.Signed()
+	}
+	return h
+}
+
+// greet takes what a member said of itself. It fails with group.ErrBehind where the
+// descriptor known here is too old to tell.
+func (n *network) greet(from group.MemberID, h hello) error {
+	if len(h.Descriptor) > 0 {
+		if _, err := n.membership.Update(h.Descriptor); err != nil {
+			return fmt.Errorf("descriptor from %s: %w", from.Short(), err)
+		}
+	}
+	return n.membership.CheckCertificate(from, h.Certificate, time.Now())
+}
+
+// keepRoster does, until ctx ends, what the group's membership needs: it renews the
+// certificate in good time, and looks for newer descriptors.
+func (n *network) keepRoster(ctx context.Context) {
+	renewal := time.NewTicker(renewalCheck)
+	defer renewal.Stop()
+	refresh := time.NewTicker(refreshInterval)
+	defer refresh.Stop()
+	n.node.updateMembers()
+	n.publishDescriptor(ctx)
+	n.fetchDescriptor(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-renewal.C:
+			n.renewCertificate(ctx)
+		case <-refresh.C:
+			n.publishDescriptor(ctx)
+			n.fetchDescriptor(ctx)
+		case <-n.descriptorChanged:
+			n.node.updateMembers()
+			n.publishDescriptor(ctx)
+			n.spread(ctx)
+		}
+	}
+}
+
+// spread says hello to every member that is connected, so that it has the new
+// descriptor at once and not when it happens to ask.
+func (n *network) spread(ctx context.Context) {
+	d := n.membership.Descriptor()
+	for _, p := range n.node.overlay.Peers() {
+		if !p.Connected || d.Check(p.Member) != nil {
+			continue
+		}
+		n.background(func() {
+			ctx, cancel := context.WithTimeout(ctx, introduceTimeout)
+			defer cancel()
+			if err := n.node.gate.introduce(ctx, n, p.Member); err != nil {
+				n.log.Debug("member not told of the new descriptor", "member", p.Member, "err", err)
+			}
+		})
+	}
+}
+
+func (n *network) publishDescriptor(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, introduceTimeout)
+	defer cancel()
+	if err := n.node.overlay.PutDescriptor(ctx, n.id, n.membership.Signed()); err != nil {
+		n.log.Debug("descriptor not published", "err", err)
+	}
+}
+
+func (n *network) fetchDescriptor(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, introduceTimeout)
+	defer cancel()
+	signed, err := n.node.overlay.GetDescriptor(ctx, n.id)
+	if err != nil {
+		n.log.Debug("descriptor not found in the DHT", "err", err)
+		return
+	}
+	if _, err := n.membership.Update(signed); err != nil {
+		n.log.Warn("descriptor in the DHT refused", "err", err)
+		if errors.Is(err, group.ErrForked) {
+			n.node.health.report(api.HealthLevelError, "group", "forked", err.Error(), time.Now())
+		}
+	}
+}
+
+// renewCertificate asks the authority for a new certificate once two thirds of this
+// one's life are over.
+func (n *network) renewCertificate(ctx context.Context) {
+	now := time.Now()
+	if !n.membership.RenewalDue(now) {
+		n.node.health.clear("group", "renewal")
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*introduceTimeout)
+	defer cancel()
+	if err := n.renew(ctx, now); err != nil {
+		n.log.Warn("certificate not renewed", "expires", n.membership.Expires(), "err", err)
+		n.node.health.report(api.HealthLevelWarning, "group", "renewal",
+			fmt.Sprintf("The certificate ends on %s and couldn't be renewed: %v. The appliance goes on trying; see that the group's authority is running and can be reached.",
+				n.membership.Expires().Format(time.RFC1123), err), now)
+	}
+}
+
+func (n *network) renew(ctx context.Context, now time.Time) error {
+	var reply group.JoinReply
+	if n.authority != nil {
+		der, err := n.authority.Renew(n.node.state.self(), now)
+		if err != nil {
+			return err
+		}
+		reply = group.JoinReply{Descriptor: n.membership.Signed(), Certificate: der}
+	} else {
+		answer, err := askAuthority(ctx, n.node.overlay, n.membership.Descriptor().Authority, group.NewRenewRequest(n.id))
+		if err != nil {
+			return err
+		}
+		reply = answer
+	}
+	if err := n.membership.Renewed(reply, now); err != nil {
+		return err
+	}
+	n.log.Info("certificate renewed", "expires", n.membership.Expires())
+	return nil
+}
+
+// askAuthority sends a request to a group's authority over the overlay.
+func askAuthority(ctx context.Context, o *overlay.Overlay, authority group.MemberID, req group.JoinRequest) (group.JoinReply, error) {
+	b, err := req.Marshal()
+	if err != nil {
+		return group.JoinReply{}, err
+	}
+	answer, err := o.Call(ctx, authority, protocolJoin, envelope(req.Group, b))
+	if err != nil {
+		return group.JoinReply{}, err
+	}
+	body, err := unwrap(answer)
+	if err != nil {
+		return group.JoinReply{}, err
+	}
+	return group.ParseJoinReply(body)
+}
+
+// serveJoin answers newcomers, and members that want a new certificate. It is open to
+// everybody: the invitation's secret, or the roster, lets them in.
+func (nd *node) serveJoin(_ context.Context, from group.MemberID, req []byte) ([]byte, error) {
+	n, body, err := nd.gate.open(req)
+	if err != nil {
+		return refusal(err), nil
+	}
+	if n.authority == nil {
+		b, _ := group.MarshalRefusal(group.ErrNotAuthority)
+		return append([]byte{replyOK}, b...), nil
+	}
+	b, err := n.authority.Serve(from, body, time.Now())
+	if err != nil {
+		nd.log.Info("request to join refused", "peer", from, "err", err)
+		return refusal(errors.New("the request can't be served")), nil
+	}
+	return append([]byte{replyOK}, b...), nil
+}

@@ -1,0 +1,5 @@
+package main
+
+import "context"
+
+func (d *demo) measure(ctx context.Context) {}

@@ -7,6 +7,7 @@ import (
 
 	"landbridge/arp"
 	"landbridge/dhcp"
+	"landbridge/dns"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/registry"
@@ -96,6 +97,21 @@ func (l *leaser) Release(ctx context.Context, c dhcp.Client, addr netip.Addr) er
 // Decline takes an address out of use for a while.
 func (l *leaser) Decline(ctx context.Context, _ dhcp.Client, addr netip.Addr) error {
 	return refused(l.registry.Decline(ctx, addr))
+}
+
+// names is the registry as dns sees it.
+type names struct{ registry *registry.Registry }
+
+// LookupName returns the address of the host with this name.
+func (n names) LookupName(ctx context.Context, name string) (netip.Addr, error) {
+	addr, err := n.registry.LookupName(ctx, name)
+	return addr, translate(err, registry.ErrAbsent, dns.ErrAbsent)
+}
+
+// ReverseName returns the name of the host at addr; empty for one without.
+func (n names) ReverseName(ctx context.Context, addr netip.Addr) (string, error) {
+	name, err := n.registry.ReverseName(ctx, addr)
+	return name, translate(err, registry.ErrAbsent, dns.ErrAbsent)
 }
 
 // refused puts the registry's refusals in dhcp's words.

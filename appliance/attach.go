@@ -95,7 +95,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, Directory: neighbours(directory),
 		}),
 		DNS: dns.NewHandler(dns.Config{
-			Zone: d.Zone, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), Directory: n.registry,
+			Zone: d.Zone, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), Directory: names{n.registry},
 		}),
 	}
 	// The prober writes by the router and the router shows it what comes back.

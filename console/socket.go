@@ -74,7 +74,7 @@ func checkVacant(path string) error {
 	case info.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("%s is in the way and is no socket: remove it, or use another state directory", path)
 	}
-	conn, err := net.DialTimeout("unix", path, time.Second)
+	conn, err := net.DialTimeout("unix", path, time.Second) //nolint:noctx // bounded, and before there is anything to cancel
 	if err == nil {
 		_ = conn.Close()
 		return ErrServed

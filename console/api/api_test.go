@@ -84,10 +84,7 @@ func TestTypesAreThoseOfTheDocument(t *testing.T) {
 			t.Errorf("no type for %s: run go generate ./console/api", name)
 			continue
 		}
-		var want []string
-		for _, v := range s.Enum {
-			want = append(want, v)
-		}
+		want := slices.Clone(s.Enum)
 		for property, p := range s.Properties {
 			want = append(want, fmt.Sprintf("%s %s required=%t", property, goKind(p), slices.Contains(s.Required, property)))
 		}

@@ -89,6 +89,7 @@ func (r *Registry) load() error {
 		var failed error
 		for key, h := range r.tables.holds.Scan(tx, nil, &failed) {
 			if b := rowBlock(key); t.valid(b) {
+				h.rebase(now)
 				r.book.held[b] = newBlock(h, t.size())
 			}
 		}

@@ -75,14 +75,15 @@ func (r *Registry) serveForeign(c Client, addr netip.Addr, holder group.MemberID
 }
 
 // renewForeign renews at once on the holder's earlier word and asks for a new one
-// in the background. A word older than the hold time counts no more.
+// in the background. A word older than the hold time, or from before a reboot, counts
+// no more.
 func (r *Registry) renewForeign(ctx context.Context, l *lease, c Client) (Lease, error) {
 	t, err := r.terms()
 	if err != nil {
 		return Lease{}, err
 	}
-	_, most, known := r.clock.Instant().since(l.confirmed)
-	if !known || most >= t.holdTime {
+	now := r.clock.Instant()
+	if _, most, known := now.since(l.confirmed); !known || most >= t.holdTime || now.Boot != l.confirmed.Boot {
 		return r.takeOver(ctx, c, l.addr, moveKeep)
 	}
 	renewed, err := r.serveForeign(c, l.addr, l.Holder, l.confirmed, t)

@@ -62,6 +62,36 @@ func (h hold) due(now Instant, holdTime time.Duration) bool {
 	return !known || most >= holdTime/3
 }
 
+// rebase carries a hold of an earlier boot over to this one, once, at start: from
+// then on the monotonic clock counts. Without any idea of the time that has passed the
+// hold has run out.
+func (h *hold) rebase(now Instant) {
+	if now.Boot == h.Boot {
+		return
+	}
+	passed := now.Wall.Sub(h.renewed().Wall)
+	if passed < 0 {
+		passed = 1 << 60
+	}
+	h.Boot, h.Mono = now.Boot, now.Mono-passed
+}
+
+// reanchor follows a wall clock that was set back while we ran, so that after a
+// reboot, when only the wall clock is left, the hold isn't taken for younger than it
+// is. It reports whether the hold changed. A clock set back while the machine is off
+// can't be seen by anybody.
+func (h *hold) reanchor(now Instant) bool {
+	if now.Boot != h.Boot || now.Mono < h.Mono {
+		return false
+	}
+	wall := now.Wall.Add(h.Mono - now.Mono).UnixNano()
+	if h.Wall-wall < int64(time.Second) {
+		return false
+	}
+	h.Wall = wall
+	return true
+}
+
 // lapseAfter is how long a replica that has not heard from a holder waits before
 // it lets another inherit: the hold, the last lease given in it, and 2 % of both
 // for clocks that drift by 1 % each.

@@ -304,7 +304,13 @@ func (r *Registry) renewDue(k *keeper, t *terms, now Instant) {
 			delete(k.renewing, b)
 		}
 	}
+	stepped := r.reanchor(now)
 	r.mu.Unlock()
+	for _, h := range stepped {
+		if err := r.putHold(h); err != nil && !errors.Is(err, ErrNotHolder) {
+			r.log.Error("hold not written", "block", h.Block, "err", err)
+		}
+	}
 	for _, blk := range due {
 		r.spawn(func() {
 			ctx, cancel := context.WithTimeout(r.ctx, 4*r.pace.phase)
@@ -314,6 +320,16 @@ func (r *Registry) renewDue(k *keeper, t *terms, now Instant) {
 			}
 		})
 	}
+}
+
+// reanchor moves the holds after a wall clock that was set back. Called with mu held.
+func (r *Registry) reanchor(now Instant) (stepped []hold) {
+	for _, blk := range r.book.held {
+		if blk.reanchor(now) {
+			stepped = append(stepped, blk.hold)
+		}
+	}
+	return stepped
 }
 
 // growInBackground claims a spare block where less than a block's worth, or less

@@ -28,7 +28,8 @@ type way struct {
 	in, out int // TAPs
 	wake    int // eventfd
 	link    atomic.Pointer[Link]
-	cut     atomic.Bool
+	cut     atomic.Bool // by Port.Cut
+	down    atomic.Bool // by Port.SetCarrier
 	closing atomic.Bool
 
 	frames, bytes, lost, dropped atomic.Uint64
@@ -109,6 +110,7 @@ func (p *pump) setCarrier(on bool) error {
 		state = 1
 	}
 	for _, w := range p.ways {
+		w.down.Store(!on)
 		if err := unix.IoctlSetPointerInt(w.in, unix.TUNSETCARRIER, state); err != nil {
 			return fmt.Errorf("set the carrier: %w", err)
 		}
@@ -148,6 +150,10 @@ func (w *way) run(s shaper, start time.Time) {
 	}
 }
 
+// severed reports whether frames vanish. The kernel alone would not see to it: it
+// goes on to carry frames over a TAP for a while after its carrier is gone.
+func (w *way) severed() bool { return w.cut.Load() || w.down.Load() }
+
 // sleep waits for a frame from source, a poke, or the time when a frame is due. It
 // reports false if the source is gone with its namespace.
 func (w *way) sleep(s *shaper, start time.Time, source int) bool {
@@ -180,7 +186,7 @@ func (w *way) accept(s *shaper, start time.Time, bufs *buffers) {
 			return // EAGAIN: none left; EIO, EBADFD: the device is gone with its namespace
 		}
 		due, f := s.admit(time.Since(start), *w.link.Load(), n)
-		if w.cut.Load() {
+		if w.severed() {
 			f = lost
 		}
 		switch f {
@@ -203,7 +209,7 @@ func (w *way) deliver(s *shaper, now time.Duration, bufs *buffers) {
 		if !ok {
 			return
 		}
-		if w.cut.Load() {
+		if w.severed() {
 			w.lost.Add(1)
 		} else if n, err := unix.Write(w.out, frame); err != nil {
 			w.dropped.Add(1) // the other end is down, or its queue is full

@@ -1,0 +1,262 @@
+package netlab
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+)
+
+// echo answers each datagram to a host's address until the test ends.
+func echo(t *testing.T, h *Host) netip.AddrPort {
+	t.Helper()
+	conn := udp(t, h, h.Port("eth0").Addr())
+	go func() {
+		var buf [2048]byte
+		for {
+			n, from, err := conn.ReadFromUDPAddrPort(buf[:])
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err == nil {
+				_, _ = conn.WriteToUDPAddrPort(buf[:n], from)
+			}
+		}
+	}()
+	return addrOf(conn)
+}
+
+// answered reports whether a datagram to addr is answered within the wait.
+func answered(t *testing.T, conn *net.UDPConn, addr netip.AddrPort, wait time.Duration) (time.Duration, bool) {
+	t.Helper()
+	began := time.Now()
+	question := binary.BigEndian.AppendUint64(nil, uint64(began.UnixNano()))
+	if _, err := conn.WriteToUDPAddrPort(question, addr); err != nil {
+		<-time.After(wait) // a link without carrier says so at once
+		return 0, false
+	}
+	var buf [64]byte
+	for {
+		conn.SetReadDeadline(began.Add(wait))
+		n, _, err := conn.ReadFromUDPAddrPort(buf[:])
+		if err != nil {
+			return 0, false
+		}
+		if slices.Equal(buf[:n], question) { // else it answers an earlier one
+			return time.Since(began), true
+		}
+	}
+}
+
+func TestRoundTripsTakeTheLinksDelay(t *testing.T) {
+	lab := ForTest(t)
+	wan := lab.WAN("203.0.113.0/24")
+	far := echo(t, wan.Host("far", Link{Delay: 5 * time.Millisecond}))
+	for _, c := range []struct {
+		name      string
+		link      Link
+		low, high time.Duration
+	}{
+		{"plain", Link{}, 10 * time.Millisecond, 13 * time.Millisecond},
+		{"short", Link{Delay: 200 * time.Microsecond}, 10400 * time.Microsecond, 13 * time.Millisecond},
+		{"long", Link{Delay: 40 * time.Millisecond}, 90 * time.Millisecond, 97 * time.Millisecond},
+	} {
+		h := wan.Host(c.name, c.link)
+		conn := udp(t, h, h.Port("eth0").Addr())
+		var all []time.Duration
+		for range 15 {
+			if rtt, ok := answered(t, conn, far, time.Second); ok {
+				all = append(all, rtt)
+			}
+		}
+		slices.Sort(all)
+		if len(all) != 15 || all[0] < c.low || all[7] > c.high {
+			t.Errorf("%s: median round trip not between %v and %v: %v", c.name, c.low, c.high, all)
+		}
+		t.Logf("%s: least %v, median %v", c.name, all[0], all[7])
+	}
+}
+
+func TestALossyLinkLosesItsShareOfRealDatagrams(t *testing.T) {
+	lab := ForTest(t)
+	wan := lab.WAN("203.0.113.0/24")
+	a, b := wan.Host("a", Link{Loss: 0.2}), wan.Host("b")
+	from, to := udp(t, a, a.Port("eth0").Addr()), udp(t, b, b.Port("eth0").Addr())
+	const sent = 2000
+	got := 0
+	for i := range sent {
+		if _, err := from.WriteToUDPAddrPort([]byte{1}, addrOf(to)); err != nil {
+			t.Fatal(err)
+		}
+		if i%50 == 49 { // no more than a socket's buffer holds
+			got += drain(to, 20*time.Millisecond)
+		}
+	}
+	got += drain(to, 200*time.Millisecond)
+	if share := 1 - float64(got)/sent; share < 0.15 || share > 0.25 {
+		t.Errorf("lost %.3f of the datagrams, want 0.2", share)
+	}
+	if leaving, coming := a.Port("eth0").Stats(); leaving.Lost < 300 || leaving.Frames < 1500 || coming.Lost > 10 {
+		t.Errorf("counters: leaving %+v, coming %+v", leaving, coming)
+	}
+}
+
+// drain counts the datagrams that come until there has been none for a while.
+func drain(conn *net.UDPConn, while time.Duration) (n int) {
+	var buf [64]byte
+	for {
+		conn.SetReadDeadline(time.Now().Add(while))
+		if _, _, err := conn.ReadFromUDPAddrPort(buf[:]); err != nil {
+			return n
+		}
+		n++
+	}
+}
+
+// copyTime copies size bytes from one host to another by TCP.
+func copyTime(ctx context.Context, t *testing.T, from, to *Host, size int64) time.Duration {
+	t.Helper()
+	l, err := to.Listen("tcp4", netip.AddrPortFrom(to.Port("eth0").Addr(), 0).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	received := make(chan int64, 1)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			received <- 0
+			return
+		}
+		defer conn.Close()
+		n, _ := io.Copy(io.Discard, conn)
+		received <- n
+	}()
+	conn, err := from.Dial(ctx, "tcp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	buf := make([]byte, 64<<10)
+	for left := size; left > 0; left -= int64(len(buf)) {
+		if _, err := conn.Write(buf[:min(left, int64(len(buf)))]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn.Close()
+	if n := <-received; n != size {
+		t.Fatalf("%d bytes of %d arrived", n, size)
+	}
+	return time.Since(began)
+}
+
+func TestTCPRunsAtTheLinksRate(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	lab := ForTest(t)
+	wan := lab.WAN("203.0.113.0/24")
+	a, b := wan.Host("a", Link{Rate: 50e6, Delay: time.Millisecond}), wan.Host("b")
+	for range 2 { // and the other way
+		took := copyTime(ctx, t, a, b, 4<<20)
+		if rate := 8 * 4 * (1 << 20) / took.Seconds() / 1e6; rate < 35 || rate > 50 {
+			t.Errorf("TCP ran at %.1f Mbit/s on a link of 50", rate)
+		}
+		a, b = b, a
+	}
+}
+
+func TestALinkChangesWhileItIsInUse(t *testing.T) {
+	lab := ForTest(t)
+	wan := lab.WAN("203.0.113.0/24")
+	far := echo(t, wan.Host("far"))
+	h := wan.Host("h", Link{Managed: true})
+	conn := udp(t, h, h.Port("eth0").Addr())
+	if rtt, ok := answered(t, conn, far, time.Second); !ok || rtt > 10*time.Millisecond {
+		t.Errorf("before: %v %v", rtt, ok)
+	}
+	if err := h.Port("eth0").SetLinks(Link{Delay: 20 * time.Millisecond}, Link{}); err != nil {
+		t.Fatal(err)
+	}
+	if rtt, ok := answered(t, conn, far, time.Second); !ok || rtt < 20*time.Millisecond || rtt > 35*time.Millisecond {
+		t.Errorf("with 20 ms one way: %v %v", rtt, ok)
+	}
+	if err := h.Port("eth0").SetLink(Link{Loss: 2}); err == nil {
+		t.Error("a loss of 2 was accepted")
+	}
+	if err := wan.Host("plain").Port("eth0").SetLink(Link{}); err == nil {
+		t.Error("a plain cable took a Link")
+	}
+}
+
+// TestACableCanBeCutAndUnplugged does so on each kind of cable.
+func TestACableCanBeCutAndUnplugged(t *testing.T) {
+	lab := ForTest(t)
+	wan := lab.WAN("203.0.113.0/24")
+	site := wan.Site("site")
+	inWAN, inSite := echo(t, wan.Host("w")), echo(t, site.Host("s"))
+	for _, c := range []struct {
+		name string
+		port *Port
+		far  netip.AddrPort
+	}{
+		{"veth in the WAN", wan.Host("a").Port("eth0"), inWAN},
+		{"pump in the WAN", wan.Host("b", Link{Managed: true}).Port("eth0"), inWAN},
+		{"veth on a LAN", site.Host("c").Port("eth0"), inSite},
+		{"pump on a LAN", site.Host("d", Link{Managed: true}).Port("eth0"), inSite},
+	} {
+		conn := udp(t, c.port.Host, c.port.Addr())
+		check := func(when string, want bool) {
+			t.Helper()
+			_, ok := answered(t, conn, c.far, 100*time.Millisecond)
+			// The kernel may take a second to use a link that is up again, or to
+			// ask by ARP once more.
+			for end := time.Now().Add(4 * time.Second); want && !ok && time.Now().Before(end); {
+				_, ok = answered(t, conn, c.far, 100*time.Millisecond)
+			}
+			if ok != want {
+				t.Errorf("%s, %s: answered is %v, want %v", c.name, when, ok, want)
+			}
+		}
+		carrier := func() bool {
+			text, err := c.port.Host.Run(t.Context(), "cat", "/sys/class/net/eth0/carrier")
+			if err != nil {
+				t.Error(err)
+			}
+			return text == "1\n"
+		}
+		step := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		}
+		check("at first", true)
+		step(c.port.Cut())
+		step(c.port.Cut())
+		check("cut", false)
+		if !carrier() {
+			t.Errorf("%s: the host sees the cut", c.name)
+		}
+		step(c.port.Mend())
+		step(c.port.Mend())
+		check("mended", true)
+		step(c.port.SetCarrier(false))
+		check("unplugged", false)
+		if carrier() {
+			t.Errorf("%s: the host doesn't see that it is unplugged", c.name)
+		}
+		step(c.port.SetCarrier(true))
+		check("plugged in", true)
+		if _, err := c.port.Host.Run(t.Context(), "ip", "link", "set", "eth0", "down"); err != nil {
+			t.Error(err)
+		}
+		check("down", false)
+		step(c.port.Restore())
+		check("restored", true)
+	}
+}

@@ -2,11 +2,9 @@ package netlab
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"testing"
 	"time"
 )
@@ -17,6 +15,7 @@ type prober struct {
 	t       *testing.T
 	servers [2][2]*net.UDPConn // [host][port]
 	inner   *net.UDPConn
+	first   netip.AddrPort // the inner socket as the first server's first port sees it
 }
 
 func udp(t *testing.T, h *Host, addr netip.Addr) *net.UDPConn {
@@ -58,79 +57,224 @@ func (p *prober) reflexive(host, port int) netip.AddrPort {
 }
 
 // reaches reports whether a datagram from a server to addr arrives at the inner
-// socket. What arrives, arrives at once: a datagram from server, which is let in by any NAT
-// once it was spoken to, follows and serves as the fence.
-func (p *prober) reaches(host, port int, addr netip.AddrPort, fence func()) bool {
+// socket. What arrives, arrives at once: some round trips with a server that the NAT lets in
+// follow it as a fence.
+func (p *prober) reaches(host, port int, addr netip.AddrPort) bool {
 	p.t.Helper()
 	want := fmt.Sprintf("from %d.%d", host, port)
 	if _, err := p.servers[host][port].WriteToUDPAddrPort([]byte(want), addr); err != nil {
 		p.t.Fatal(err)
 	}
-	fence()
-	var buf [64]byte
-	p.inner.SetReadDeadline(time.Now().Add(2 * time.Second))
-	arrived := false
-	for {
-		n, _, err := p.inner.ReadFromUDPAddrPort(buf[:])
-		switch {
-		case err != nil:
-			p.t.Fatalf("the fence did not arrive: %v", err)
-		case string(buf[:n]) == "fence":
-			return arrived
-		case string(buf[:n]) == want:
-			arrived = true
-		}
-	}
-}
-
-type behaviour struct {
-	sameMapping               bool // one outer port for all destinations
-	otherPort, otherAddr      bool // let in though spoken to another port, or address, only
-	preserves, answersAreHome bool
-}
-
-func (p *prober) measure() behaviour {
-	first := p.reflexive(0, 0)
-	fence := func() {
-		if _, err := p.servers[0][0].WriteToUDPAddrPort([]byte("fence"), first); err != nil {
+	for i := range 5 {
+		fence := fmt.Sprintf("fence %d", i)
+		if _, err := p.servers[0][0].WriteToUDPAddrPort([]byte(fence), p.first); err != nil {
 			p.t.Fatal(err)
 		}
+		if p.hears(want, fence) {
+			return true
+		}
 	}
-	b := behaviour{
-		otherPort: p.reaches(0, 1, first, fence),
-		otherAddr: p.reaches(1, 0, first, fence),
+	return false
+}
+
+// hears reads until one of two texts has arrived, and whether it is the first.
+func (p *prober) hears(want, fence string) bool {
+	p.t.Helper()
+	var buf [64]byte
+	p.inner.SetReadDeadline(time.Now().Add(2 * time.Second))
+	for {
+		n, _, err := p.inner.ReadFromUDPAddrPort(buf[:])
+		switch text := string(buf[:n]); {
+		case err != nil:
+			p.t.Fatalf("the fence did not arrive: %v", err)
+		case text == want:
+			return true
+		case text == fence:
+			return false
+		}
 	}
-	b.answersAreHome = p.reaches(0, 0, first, fence)
-	b.preserves = first.Port() == addrOf(p.inner).Port()
-	b.sameMapping = p.reflexive(0, 1) == first && p.reflexive(1, 0) == first
-	return b
+}
+
+// behaviour is what RFC 4787 sections 4.1 and 5 ask about.
+type behaviour struct {
+	sameMapping bool // one outer port for all destinations
+	otherPort   bool // lets in another port of an address that was spoken to
+	otherAddr   bool // lets in an address that was never spoken to
+	answer      bool // lets in what was spoken to
+}
+
+// measure speaks to the first server's first port, tries who may answer, and only
+// then speaks to the others.
+func (p *prober) measure() behaviour {
+	p.t.Helper()
+	p.first = p.reflexive(0, 0)
+	return behaviour{
+		answer:      p.reaches(0, 0, p.first),
+		otherPort:   p.reaches(0, 1, p.first),
+		otherAddr:   p.reaches(1, 0, p.first),
+		sameMapping: p.reflexive(0, 1) == p.first && p.reflexive(1, 0) == p.first,
+	}
+}
+
+// behaves returns how a kind of NAT must behave.
+func behaves(kind NAT) behaviour {
+	return map[NAT]behaviour{
+		FullCone:       {sameMapping: true, otherPort: true, otherAddr: true, answer: true},
+		Restricted:     {sameMapping: true, otherPort: true, answer: true},
+		PortRestricted: {sameMapping: true, answer: true},
+		Symmetric:      {answer: true},
+	}[kind]
 }
 
 func TestEachKindOfNATMapsAndFiltersAsItsNameSays(t *testing.T) {
 	lab := ForTest(t)
 	wan := lab.WAN("203.0.113.0/24")
 	x, y := wan.Host("x"), wan.Host("y")
-	want := map[NAT]behaviour{
-		FullCone:       {sameMapping: true, otherPort: true, otherAddr: true, answersAreHome: true},
-		Restricted:     {sameMapping: true, otherPort: true, answersAreHome: true},
-		PortRestricted: {sameMapping: true, answersAreHome: true},
-		Symmetric:      {answersAreHome: true},
-	}
-	for kind, want := range want {
-		t.Run(kind.String(), func(t *testing.T) {
-			site := wan.Site(kind.String(), Behind(kind))
-			h := site.Host("inside")
-			if lab.Err() != nil {
-				t.Fatal(lab.Err())
+	for _, kind := range []NAT{FullCone, Restricted, PortRestricted, Symmetric} {
+		h := wan.Site(kind.String(), Behind(kind)).Host("inside")
+		for range 5 { // a mapping of a socket of its own each time
+			if got := newProber(t, h, x, y).measure(); got != behaves(kind) {
+				t.Errorf("%v NAT behaves %+v, want %+v", kind, got, behaves(kind))
 			}
-			for range 5 { // mappings of several sockets
-				if got := newProber(t, h, x, y).measure(); got != want {
-					t.Errorf("%v NAT behaves %+v, want %+v", kind, got, want)
-				}
-			}
-			_ = context.Background
-			_ = errors.Is
-			_ = os.ErrDeadlineExceeded
-		})
+		}
 	}
+}
+
+func TestTwoNATsBehaveAsTheStricterOne(t *testing.T) {
+	lab := ForTest(t)
+	wan := lab.WAN("203.0.113.0/24")
+	x, y := wan.Host("x"), wan.Host("y")
+	for _, c := range []struct{ outer, inner, as NAT }{
+		{FullCone, FullCone, FullCone},
+		{FullCone, PortRestricted, PortRestricted},
+		{Symmetric, FullCone, Symmetric},
+		{PortRestricted, Symmetric, Symmetric},
+	} {
+		carrier := wan.Site(fmt.Sprintf("%v and %v", c.outer, c.inner), Behind(c.outer), Inner("100.64.0.0/24"))
+		// Two homes of one carrier, with equal prefixes inside.
+		for range 2 {
+			h := carrier.Site("home", Behind(c.inner), Inner("192.168.1.0/24")).Host("inside")
+			if got := newProber(t, h, x, y).measure(); got != behaves(c.as) {
+				t.Errorf("%v behind %v behaves %+v, want %+v", c.inner, c.outer, got, behaves(c.as))
+			}
+		}
+	}
+}
+
+func TestInnerHostsThatUseOnePortGetMappingsOfTheirOwn(t *testing.T) {
+	lab := ForTest(t)
+	wan := lab.WAN("203.0.113.0/24")
+	x, y := wan.Host("x"), wan.Host("y")
+	for _, kind := range []NAT{FullCone, Restricted, PortRestricted} {
+		site := wan.Site(kind.String(), Behind(kind))
+		var seen []netip.AddrPort
+		for _, name := range []string{"a", "b"} {
+			h := site.Host(name)
+			conn, err := h.ListenPacket("udp4", ":7777")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { conn.Close() })
+			p := newProber(t, h, x, y)
+			p.inner = conn.(*net.UDPConn)
+			if got := p.measure(); got != behaves(kind) {
+				t.Errorf("%v NAT behaves %+v to %s, want %+v", kind, got, name, behaves(kind))
+			}
+			seen = append(seen, p.first)
+		}
+		if seen[0] == seen[1] {
+			t.Errorf("%v NAT: both hosts are %v", kind, seen[0])
+		}
+	}
+}
+
+// TestHolePunching has two hosts behind NATs send to each other's reflexive
+// address: it must work just where RFC 5128 section 3.3 says that it does.
+func TestHolePunching(t *testing.T) {
+	lab := ForTest(t)
+	wan := lab.WAN("203.0.113.0/24")
+	server := wan.Host("server")
+	kinds := []NAT{FullCone, Restricted, PortRestricted, Symmetric}
+	hosts := map[NAT][2]*Host{}
+	for _, k := range kinds {
+		hosts[k] = [2]*Host{wan.Site("a-"+k.String(), Behind(k)).Host("a"), wan.Site("b-"+k.String(), Behind(k)).Host("b")}
+	}
+	for _, ka := range kinds {
+		for _, kb := range kinds {
+			a := newProber(t, hosts[ka][0], server, server)
+			b := newProber(t, hosts[kb][1], server, server)
+			want := !(ka == Symmetric && kb >= PortRestricted && kb != Restricted && kb != FullCone ||
+				kb == Symmetric && ka == PortRestricted)
+			if got := punch(t, a, b); got != want {
+				t.Errorf("%v with %v: punched is %v, want %v", ka, kb, got, want)
+			}
+		}
+	}
+}
+
+// punch makes both sides send to each other three times, as the first datagrams
+// open the way for later ones, and reports whether both were reached.
+func punch(t *testing.T, a, b *prober) bool {
+	t.Helper()
+	toA, toB := a.reflexive(0, 0), b.reflexive(0, 0)
+	var heardA, heardB bool
+	for range 3 {
+		for _, s := range []struct {
+			from, to *net.UDPConn
+			addr     *netip.AddrPort
+			back     *netip.AddrPort
+			heard    *bool
+		}{{a.inner, b.inner, &toB, &toA, &heardB}, {b.inner, a.inner, &toA, &toB, &heardA}} {
+			if _, err := s.from.WriteToUDPAddrPort([]byte("punch"), *s.addr); err != nil {
+				t.Fatal(err)
+			}
+			var buf [64]byte
+			s.to.SetReadDeadline(time.Now().Add(30 * time.Millisecond))
+			if _, from, err := s.to.ReadFromUDPAddrPort(buf[:]); err == nil {
+				*s.heard = true
+				*s.back = from // a symmetric NAT's new port: answer there
+			}
+		}
+		if heardA && heardB {
+			return true
+		}
+	}
+	return false
+}
+
+func TestANATThatForgetsGivesNewPorts(t *testing.T) {
+	lab := ForTest(t)
+	wan := lab.WAN("203.0.113.0/24")
+	x, y := wan.Host("x"), wan.Host("y")
+	for _, kind := range []NAT{FullCone, PortRestricted, Symmetric} {
+		site := wan.Site(kind.String(), Behind(kind))
+		p := newProber(t, site.Host("h"), x, y)
+		before := p.reflexive(0, 0)
+		if again := p.reflexive(0, 0); again != before {
+			t.Errorf("%v: a running flow moved from %v to %v", kind, before, again)
+		}
+		if err := site.ForgetMappings(); err != nil {
+			t.Fatal(err)
+		}
+		p.first = p.reflexive(0, 0)
+		if p.first == before {
+			t.Errorf("%v: the mapping is still %v", kind, before)
+		}
+		if p.reaches(0, 0, before) {
+			t.Errorf("%v: the old mapping lets in", kind)
+		}
+	}
+}
+
+func TestASiteMayBlockUDP(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	lab := ForTest(t)
+	wan := lab.WAN("203.0.113.0/24")
+	x := wan.Host("x")
+	h := wan.Site("closed", BlockUDP()).Host("h")
+	if _, ok := answered(t, udp(t, h, h.Port("eth0").Addr()), echo(t, x), 100*time.Millisecond); ok {
+		t.Error("UDP crosses")
+	}
+	copyTime(ctx, t, h, x, 1000) // TCP does
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -15,8 +16,10 @@ import (
 // echo answers each datagram to a host's address until the test ends.
 func echo(t *testing.T, h *Host) netip.AddrPort {
 	t.Helper()
+	var done sync.WaitGroup
+	t.Cleanup(done.Wait) // after the socket is closed
 	conn := udp(t, h, h.Port("eth0").Addr())
-	go func() {
+	done.Go(func() {
 		var buf [2048]byte
 		for {
 			n, from, err := conn.ReadFromUDPAddrPort(buf[:])
@@ -27,7 +30,7 @@ func echo(t *testing.T, h *Host) netip.AddrPort {
 				_, _ = conn.WriteToUDPAddrPort(buf[:n], from)
 			}
 		}
-	}()
+	})
 	return addrOf(conn)
 }
 

@@ -18,7 +18,8 @@
 //	request       ACK or NAK: SELECTING, INIT-REBOOT, RENEWING, REBINDING
 //	inform        ACK without a lease
 //	release       no reply
-//	decline       no reply
+//	decline       no reply; only of an address that the Leaser grants the client
+//	known         any other message: dropped
 //	leaseTimes    options 51, 58, 59
 //	parameters    what option 55 asks for, in its order
 //	identifier    option 61 comes back (RFC 6842)

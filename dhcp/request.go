@@ -15,8 +15,9 @@ func (x *exchange) grant(answer dhcpv4.MessageType, lease Lease, defaultTime tim
 	x.answer, x.yiaddr, x.lifetime = answer, lease.Addr, defaultTime
 	if !lease.End.IsZero() {
 		// From when the request came: the client counts from when it sent it (RFC
-		// 2131 section 4.4.1), so its lease never outlasts ours.
-		x.lifetime = max(lease.End.Sub(x.received), time.Second)
+		// 2131 section 4.4.1), so its lease never outlasts ours. A clock that
+		// stepped must not make it longer either.
+		x.lifetime = min(max(lease.End.Sub(x.received), time.Second), defaultTime)
 	}
 }
 
@@ -79,15 +80,27 @@ func (s *Server) release(ctx context.Context, x *exchange) error {
 	return s.giveUp(ctx, x, fieldAddr(x.req.ClientIPAddr), s.config.Leaser.Release)
 }
 
-// decline takes an address out of use that the client found used by another host. It
-// is the last link for messages that want no answer: what no link knows ends here.
+// decline takes an address out of use that the client found used by another host.
+// The Leaser first has to agree that the address is the client's: else any host could
+// take away any other's.
 func (s *Server) decline(ctx context.Context, x *exchange) error {
-	switch {
-	case x.kind == dhcpv4.MessageTypeDecline:
-		addr, _ := addrOption(x.req, dhcpv4.OptionRequestedIPAddress)
+	if x.kind != dhcpv4.MessageTypeDecline {
+		return nil
+	}
+	addr, _ := addrOption(x.req, dhcpv4.OptionRequestedIPAddress)
+	return s.giveUp(ctx, x, addr, func(ctx context.Context, c Client, addr netip.Addr) error {
+		if _, err := s.config.Leaser.Commit(ctx, c, addr); err != nil {
+			return err
+		}
 		s.offers.forget(addr)
-		return s.giveUp(ctx, x, addr, s.config.Leaser.Decline)
-	case x.answer == dhcpv4.MessageTypeNone:
+		s.logConflict(addr, x.received)
+		return s.config.Leaser.Decline(ctx, c, addr)
+	})
+}
+
+// known ends an exchange that no link before it knew what to do with.
+func (s *Server) known(_ context.Context, x *exchange) error {
+	if x.answer == dhcpv4.MessageTypeNone {
 		return fmt.Errorf("%w: message type %d", ErrMalformed, byte(x.kind))
 	}
 	return nil

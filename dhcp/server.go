@@ -79,7 +79,7 @@ func NewServer(c Config) *Server {
 	s.answers = s.parameterValues()
 	s.links = []link{
 		s.relayed, s.hardware, s.addressee,
-		s.discover, s.request, s.inform, s.release, s.decline,
+		s.discover, s.request, s.inform, s.release, s.decline, s.known,
 		s.leaseTimes, s.parameters, s.identifier, s.destination,
 	}
 	return s

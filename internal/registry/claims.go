@@ -56,20 +56,41 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// ballotAudit tells about one ballot of ours.
+type ballotAudit struct {
+	member       group.MemberID
+	block        BlockID
+	op           op
+	epoch        uint64
+	asked, ended time.Time
+	grant        Grant
+	err          error
+	uncertain    bool // it may have had, or may yet have, an effect
+}
+
 // round is one ballot.
 func (r *Registry) round(ctx context.Context, t *terms, b BlockID, o op, epoch uint64) (Grant, error) {
-	set := t.current(b)
-	if len(set.members) == 0 {
+	asked := time.Now()
+	p := newProposal(r.id, t.current(b), o, epoch, r.counter.Add(1))
+	g, err := r.ballot(ctx, t, b, p)
+	if r.pace.audit != nil {
+		r.pace.audit(ballotAudit{r.id, b, o, epoch, asked, time.Now(), g, err, p.uncertain()})
+	}
+	return g, err
+}
+
+// ballot drives a proposal.
+func (r *Registry) ballot(ctx context.Context, t *terms, b BlockID, p *proposal) (Grant, error) {
+	if len(p.set.members) == 0 {
 		return Grant{}, fmt.Errorf("block %d: %w", b, ErrNoQuorum)
 	}
-	p := newProposal(r.id, set, o, epoch, r.counter.Add(1))
 	state, err := r.phase(ctx, t, p, request{Kind: kindPrepare, Block: b, Ballot: p.ballot}, p.onPromise)
 	if err == nil && state == sendAll {
 		a := p.accepts
 		q := request{Kind: kindAccept, Block: b, Ballot: a.ballot, BaseBallot: a.baseBallot, Base: a.base, Value: a.value}
 		state, err = r.phase(ctx, t, p, q, p.onAccepted)
 	}
-	if p.highest.Conf == set.first && p.highest.Counter >= r.counter.Load() {
+	if p.highest.Conf == p.set.first && p.highest.Counter >= r.counter.Load() {
 		r.counter.Store(p.highest.Counter + 1)
 	}
 	switch {

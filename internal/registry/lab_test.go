@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -55,6 +54,7 @@ type node struct {
 	reg     *Registry
 	db      *store.DB
 	version uint64
+	life    int
 	listen  map[int]func()
 	nextID  int
 }
@@ -181,7 +181,11 @@ func (n *node) tryStart() error {
 	if err != nil {
 		return err
 	}
-	cfg := Config{Store: db, Transport: n, Segment: SegmentID(n.id[:16]), Log: labLog()}
+	n.mu.Lock()
+	n.life++
+	line := labLine{n, n.life}
+	n.mu.Unlock()
+	cfg := Config{Store: db, Transport: line, Segment: SegmentID(n.id[:16]), Log: labLog()}
 	reg, err := open(cfg, n, n.clock, n.lab.pace)
 	if err != nil {
 		return err
@@ -216,31 +220,18 @@ func (n *node) kill() error {
 	n.mu.Lock()
 	reg, db := n.reg, n.db
 	n.reg, n.db = nil, nil
+	n.life++
 	n.mu.Unlock()
 	if reg == nil {
 		return nil
 	}
 	copied := n.path + ".crash"
-	if err := copyFile(n.path, copied); err != nil {
-		return err
-	}
-	_ = reg.Close()
-	_ = db.Close()
-	return os.Rename(copied, n.path)
-}
-
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
+	out, err := os.Create(copied)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
+	err = errors.Join(db.Backup(out), out.Close(), reg.Close(), db.Close())
+	return errors.Join(err, os.Rename(copied, n.path))
 }
 
 func (n *node) registry() *Registry {
@@ -251,8 +242,21 @@ func (n *node) registry() *Registry {
 
 var errUnreachable = errors.New("unreachable")
 
+// labLine is the network as one life of a node sees it: after a crash nothing of
+// it is heard any more.
+type labLine struct {
+	*node
+	life int
+}
+
+func (l labLine) dead() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.node.life != l.life
+}
+
 // Call is the network.
-func (n *node) Call(ctx context.Context, to group.MemberID, req []byte) ([]byte, error) {
+func (n labLine) Call(ctx context.Context, to group.MemberID, req []byte) ([]byte, error) {
 	l := n.lab
 	req = append([]byte(nil), req...)
 	type result struct {
@@ -260,7 +264,7 @@ func (n *node) Call(ctx context.Context, to group.MemberID, req []byte) ([]byte,
 		err error
 	}
 	ch := make(chan result, 1)
-	if !l.pass(n.id, to) {
+	if n.dead() || !l.pass(n.id, to) {
 		<-ctx.Done() // a dead peer says nothing
 		return nil, errUnreachable
 	}
@@ -284,7 +288,7 @@ func (n *node) Call(ctx context.Context, to group.MemberID, req []byte) ([]byte,
 	}()
 	select {
 	case r := <-ch:
-		if n.registry() == nil {
+		if n.dead() {
 			return nil, errUnreachable
 		}
 		return r.b, r.err

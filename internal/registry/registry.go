@@ -45,6 +45,8 @@ type pace struct {
 	reserve   time.Duration // an offer stands this long
 	negative  time.Duration // a refusal is remembered this long
 	fresh     time.Duration // a holder's own word on an absent address counts this long
+
+	audit func(ballotAudit) // hears of every ballot, for tests that judge histories
 }
 
 func defaultPace() pace {

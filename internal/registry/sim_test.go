@@ -50,7 +50,7 @@ func (s *sim) pickWeather() weather {
 	return weather{
 		late: []float64{0.05, 0.3}[s.rng.IntN(2)], loss: []float64{0.02, 0.1, 0.3}[s.rng.IntN(3)],
 		lateBy: []time.Duration{700 * time.Millisecond, 3 * time.Second}[s.rng.IntN(2)],
-		churn: []float64{0, 0.2, 0.8}[s.rng.IntN(3)], faultEvery: []time.Duration{time.Second, 4 * time.Second}[s.rng.IntN(2)],
+		churn:  []float64{0, 0.2, 0.8}[s.rng.IntN(3)], faultEvery: []time.Duration{time.Second, 4 * time.Second}[s.rng.IntN(2)],
 	}
 }
 
@@ -178,8 +178,13 @@ func newSim(seed uint64, d defect) *sim {
 // forget loses what a process has in memory.
 func (n *simNode) forget() {
 	n.timers = replica{timers: make(map[BlockID]lapseTimer)}
-	n.counter, n.proposing, n.moving = 0, make(map[BlockID]bool), make(map[BlockID]bool)
+	n.proposing, n.moving = make(map[BlockID]bool), make(map[BlockID]bool)
 	n.leases = make(map[simAddr]*lease)
+	if n.s.defect == ballotsReused && n.counter > 0 {
+		n.counter-- // as unlucky as can be
+	} else {
+		n.counter = 0
+	}
 }
 
 func (s *sim) jitter(d time.Duration) time.Duration {

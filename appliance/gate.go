@@ -58,6 +58,7 @@ type hello struct {
 	Certificate []byte `cbor:"1,keyasint"`
 	Version     uint64 `cbor:"2,keyasint"`           // of the descriptor that the sender has
 	Descriptor  []byte `cbor:"3,keyasint,omitempty"` // signed; where the receiver is known to have an older one
+	Run         uint64 `cbor:"4,keyasint"`           // a random number for each start of the daemon: another one means that sessions are lost
 }
 
 func newGate(o *overlay.Overlay, find func(group.ID) (*network, bool), log *slog.Logger) *gate {
@@ -69,7 +70,7 @@ func newGate(o *overlay.Overlay, find func(group.ID) (*network, bool), log *slog
 // handle opens a protocol of the group to its members.
 func (g *gate) handle(protocol string, serve func(ctx context.Context, n *network, from group.MemberID, req []byte) ([]byte, error)) {
 	g.overlay.Handle(protocol, func(ctx context.Context, from group.MemberID, req []byte) ([]byte, error) {
-		n, body, err := g.open(req)
+		n, body, err := g.open(ctx, req)
 		if err != nil {
 			return refusal(err), nil
 		}
@@ -156,8 +157,8 @@ func (g *gate) exchange(ctx context.Context, n *network, to group.MemberID, mine
 	return theirs, nil
 }
 
-func (g *gate) serveHello(_ context.Context, from group.MemberID, req []byte) ([]byte, error) {
-	n, body, err := g.open(req)
+func (g *gate) serveHello(ctx context.Context, from group.MemberID, req []byte) ([]byte, error) {
+	n, body, err := g.open(ctx, req)
 	if err != nil {
 		return refusal(err), nil
 	}
@@ -177,8 +178,8 @@ func (g *gate) serveHello(_ context.Context, from group.MemberID, req []byte) ([
 	return append([]byte{replyOK}, reply...), nil
 }
 
-// open finds the group that a request is for.
-func (g *gate) open(req []byte) (*network, []byte, error) {
+// open finds the group that a request is for, and waits while it is being taken up.
+func (g *gate) open(ctx context.Context, req []byte) (*network, []byte, error) {
 	var id group.ID
 	if len(req) < len(id) {
 		return nil, nil, errors.New("request without a group")
@@ -188,7 +189,12 @@ func (g *gate) open(req []byte) (*network, []byte, error) {
 	if !ok {
 		return nil, nil, errNoGroup
 	}
-	return n, req[len(id):], nil
+	select {
+	case <-n.ready:
+		return n, req[len(id):], nil
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
 }
 
 func envelope(id group.ID, req []byte) []byte {

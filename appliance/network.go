@@ -24,10 +24,14 @@ type network struct {
 	tunnel     *tunnel.Tunnel
 	attachment *attachment
 
+	ready             chan struct{} // closed once all the rooms stand
 	descriptorChanged chan struct{}
 	closers           []func() error // last first
 	cancel            context.CancelFunc
 	running           sync.WaitGroup
+
+	mu   sync.Mutex
+	runs map[group.MemberID]uint64 // of the members, as they said hello last
 }
 
 // newNetwork opens a group's rooms; nothing runs and no device is touched before start.
@@ -39,7 +43,9 @@ func newNetwork(n *node, m *group.Membership) (*network, error) {
 	nw := &network{
 		id: m.Group(), node: n, membership: m, authority: authority,
 		log:               n.log.With("group", m.Descriptor().Name),
+		ready:             make(chan struct{}),
 		descriptorChanged: make(chan struct{}, 1),
+		runs:              make(map[group.MemberID]uint64),
 	}
 	nw.registry, err = registry.Open(registry.Config{
 		Membership: m,
@@ -90,6 +96,7 @@ func (n *network) start(ctx context.Context) error {
 	if err := n.attach(ctx); err != nil {
 		return errors.Join(err, n.stop())
 	}
+	close(n.ready)
 	n.background(func() { n.keepRoster(ctx) })
 	return nil
 }

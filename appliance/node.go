@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -28,6 +29,7 @@ type node struct {
 	gate    *gate
 	health  health
 	started time.Time
+	run     uint64          // tells this run of the daemon from others
 	base    context.Context // of everything that runs in the background
 
 	joining sync.Mutex // one group is created or joined at a time
@@ -123,7 +125,7 @@ func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*no
 	if err != nil {
 		return nil, fmt.Errorf("listen on udp %v: %w; another program may use the port: choose another with --listen", cfg.Listen, err)
 	}
-	n := &node{cfg: cfg, log: log, state: state, socket: socket, started: time.Now(), base: ctx,
+	n := &node{cfg: cfg, log: log, state: state, socket: socket, started: time.Now(), run: rand.Uint64(), base: ctx,
 		networks: make(map[group.ID]*network)}
 	n.overlay, err = overlay.Open(ctx, overlay.Config{
 		Key:       state.key,

@@ -24,7 +24,7 @@ const (
 // receiver's descriptor, nil where it isn't known.
 func (n *network) hello(known *uint64) hello {
 	d := n.membership.Descriptor()
-	h := hello{Certificate: n.membership.Certificate(), Version: d.Version}
+	h := hello{Certificate: n.membership.Certificate(), Version: d.Version, Run: n.node.run}
 	if known != nil && *known < d.Version {
 		h.Descriptor = n.membership.Signed()
 	}
@@ -39,7 +39,17 @@ func (n *network) greet(from group.MemberID, h hello) error {
 			return fmt.Errorf("descriptor from %s: %w", from.Short(), err)
 		}
 	}
-	return n.membership.CheckCertificate(from, h.Certificate, time.Now())
+	if err := n.membership.CheckCertificate(from, h.Certificate, time.Now()); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	former, known := n.runs[from]
+	n.runs[from] = h.Run
+	n.mu.Unlock()
+	if known && former != h.Run {
+		n.tunnel.Restarted(from)
+	}
+	return nil
 }
 
 // keepRoster does, until ctx ends, what the group's membership needs: it renews the
@@ -170,8 +180,8 @@ func askAuthority(ctx context.Context, o *overlay.Overlay, authority group.Membe
 
 // serveJoin answers newcomers, and members that want a new certificate. It is open to
 // everybody: the invitation's secret, or the roster, lets them in.
-func (nd *node) serveJoin(_ context.Context, from group.MemberID, req []byte) ([]byte, error) {
-	n, body, err := nd.gate.open(req)
+func (nd *node) serveJoin(ctx context.Context, from group.MemberID, req []byte) ([]byte, error) {
+	n, body, err := nd.gate.open(ctx, req)
 	if err != nil {
 		return refusal(err), nil
 	}

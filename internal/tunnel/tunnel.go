@@ -405,6 +405,17 @@ func (t *Tunnel) surveyNow() {
 // The tunnel notices by itself too, within seconds.
 func (t *Tunnel) NetworkChanged() { t.surveyNow() }
 
+// Restarted says that a member runs anew and has forgotten its keys: what is sent to
+// it by the present session is lost. A session that is wanted is made again at once.
+func (t *Tunnel) Restarted(id group.MemberID) {
+	if p := t.peers.Load().byID[id]; p != nil {
+		p.mu.Lock()
+		p.dispatch(sessionOver{why: "the member was restarted"})
+		p.dispatch(peerReachable{})
+		p.mu.Unlock()
+	}
+}
+
 // Reachable says that a member is there now, as the overlay's news of a connection
 // does. A session that is wanted is asked for at once instead of after a pause.
 func (t *Tunnel) Reachable(id group.MemberID) {

@@ -141,6 +141,9 @@ type moment struct {
 	data  time.Duration // last IP packet, either way
 }
 
+// flowed reports whether there were packets lately.
+func (m moment) flowed(lately time.Duration) bool { return m.data != 0 && m.now-m.data < lately }
+
 // Actions of the path machine.
 type (
 	// probePath sends a probe, of full size or small.
@@ -263,6 +266,9 @@ func (c *candidate) better(d *candidate, now time.Duration) bool {
 // choose returns the path to use now, or nil. It stays where it is unless a path
 // is better in kind, clearly quicker, or where the peer has gone.
 func (s *pathState) choose(m moment) *candidate {
+	if !s.up {
+		return nil
+	}
 	var best *candidate
 	current := s.find(s.chosen)
 	if current != nil && !current.usable(m.now) {
@@ -351,14 +357,14 @@ func (s *pathState) deadline(m moment) time.Duration {
 		at = min(at, c.lastProbe+keepaliveGap)
 		if s.waitSince != 0 {
 			at = min(at, max(s.waitSince, c.lastProbe)+probeWaiting)
-		} else if m.data != 0 && m.now-m.data < activeFor {
+		} else if m.flowed(activeFor) {
 			at = min(at, m.now+tickActive)
 		}
 		if c.rank() < relayRank {
 			return at
 		}
 	}
-	if m.now-m.data < retryActive {
+	if m.flowed(retryActive) {
 		at = min(at, s.retryAt)
 	}
 	return at

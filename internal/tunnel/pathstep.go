@@ -82,6 +82,7 @@ func stepPaths(s pathState, event any, m moment) (pathState, []any) {
 	}
 	if s.up {
 		acts = s.watch(m, acts)
+		s.judge(m.now)
 	}
 	acts = s.settle(m, acts)
 	if s.up {
@@ -279,12 +280,22 @@ func (s *pathState) watch(m moment, acts []any) []any {
 		s.died(c, m.now)
 		return acts
 	}
-	stopped := heard > c.lastProbe && m.now-heard >= quietFor && m.now-m.data < activeFor
+	stopped := heard > c.lastProbe && m.now-heard >= quietFor && m.flowed(activeFor)
 	silent := s.waitSince != 0 && m.now-max(s.waitSince, c.lastProbe) >= probeWaiting
 	if silent || stopped || m.now-c.lastProbe >= keepaliveGap {
 		acts = s.emit(c, false, m.now, acts)
 	}
 	return acts
+}
+
+// judge finds the paths that have had their full-size probes and answered none.
+func (s *pathState) judge(now time.Duration) {
+	for i := range s.n {
+		c := &s.paths[i]
+		if c.proven && c.width == widthUnknown && c.fulls >= fullTries && now >= c.next {
+			c.width, c.next, c.roamed = widthNarrow, never, false
+		}
+	}
 }
 
 // probeDue sends the probes of candidates on trial.
@@ -307,8 +318,6 @@ func (s *pathState) probeDue(now time.Duration, acts []any) []any {
 			c.fulls++
 			acts = s.emit(c, true, now, acts)
 			c.next = now + max(150*time.Millisecond, 2*c.rtt)
-		case c.proven && c.width == widthUnknown:
-			c.width, c.next = widthNarrow, now // and a last look at the choice
 		default:
 			c.next = never
 		}
@@ -320,7 +329,7 @@ func (s *pathState) probeDue(now time.Duration, acts []any) []any {
 // narrow, now and then, together with the peer.
 func (s *pathState) retry(m moment, acts []any) []any {
 	c := s.find(s.chosen)
-	if c != nil && c.rank() < relayRank || m.now < s.retryAt || m.now-m.data >= retryActive {
+	if c != nil && c.rank() < relayRank || m.now < s.retryAt || !m.flowed(retryActive) {
 		return acts
 	}
 	s.retryAt = m.now + s.retryGap

@@ -232,7 +232,7 @@ func (s *Socket) refused(b *batch, errno syscall.Errno) {
 	switch errno {
 	case unix.EMSGSIZE:
 		s.dmx.counts.add(SendTooBig, 1)
-	case unix.ENETUNREACH, unix.EHOSTUNREACH, unix.ENETDOWN, unix.EADDRNOTAVAIL, unix.EAFNOSUPPORT, unix.EINVAL:
+	case unix.ENETUNREACH, unix.EHOSTUNREACH, unix.ENETDOWN, unix.EADDRNOTAVAIL, unix.EAFNOSUPPORT, unix.EDESTADDRREQ, unix.EINVAL:
 		s.dmx.counts.add(SendUnreachable, 1)
 		b.fail(b.msgs[b.sys.sent].addr)
 	case unix.ENOBUFS, unix.ENOMEM:

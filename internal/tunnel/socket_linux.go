@@ -37,11 +37,11 @@ func (m *messages) setName(i int, a netip.AddrPort, is4 bool) uint32 {
 		port = a.Port()
 	}
 	if is4 {
-		name := (*unix.RawSockaddrInet4)(unsafe.Pointer(&m.names[i]))
-		name.Family, name.Port, name.Addr = unix.AF_INET, port, [4]byte{}
-		if a.Addr().Is4() {
-			name.Addr = a.Addr().As4()
+		if !a.Addr().Is4() {
+			return 0 // the kernel will say EDESTADDRREQ
 		}
+		name := (*unix.RawSockaddrInet4)(unsafe.Pointer(&m.names[i]))
+		name.Family, name.Port, name.Addr = unix.AF_INET, port, a.Addr().As4()
 		return unix.SizeofSockaddrInet4
 	}
 	name := &m.names[i]

@@ -1,0 +1,285 @@
+package tunnel
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"landbridge/internal/group"
+)
+
+// pipe is an underlay that hands datagrams to the other ends at once, in the
+// sender's goroutine. Without a far end it swallows them.
+type pipe struct {
+	addr netip.AddrPort
+	dmx  *demux
+	ends map[netip.AddrPort]*pipe
+	cut  bool
+	bufs [batchSize][]byte
+	dgs  []datagram
+	busy atomic.Bool
+	late chan *batch
+}
+
+func newPipe(n byte, ends map[netip.AddrPort]*pipe) *pipe {
+	p := &pipe{addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, n}), 7000), ends: ends}
+	for i := range p.bufs {
+		p.bufs[i] = make([]byte, maxDatagram)
+	}
+	p.dgs = make([]datagram, 0, batchSize)
+	p.dmx = newDemux(newBatch(), p.write)
+	ends[p.addr] = p
+	return p
+}
+
+func (p *pipe) demux() *demux    { return p.dmx }
+func (p *pipe) port() uint16     { return p.addr.Port() }
+func (p *pipe) newBatch() *batch { return newBatch() }
+
+func (p *pipe) write(b *batch) {
+	for i := 0; i < b.n; {
+		end := p.ends[b.msgs[i].addr]
+		if end == nil || p.cut {
+			i++
+			continue
+		}
+		end.dgs = end.dgs[:0]
+		for ; i < b.n && p.ends[b.msgs[i].addr] == end; i++ {
+			buf := end.bufs[len(end.dgs)]
+			n := copy(buf, b.msgs[i].data)
+			end.dgs = append(end.dgs, datagram{addr: p.addr, data: buf[:n]})
+		}
+		end.dmx.receive(end.dgs)
+	}
+	b.reset()
+}
+
+// sealedPair is two sessions that share keys, for the AEAD alone.
+func sealedPair(t testing.TB, c Cipher) (a, b *session) {
+	i, _ := newEphemeral()
+	r, _ := newEphemeral()
+	ki, err := deriveKeys(i, r.PublicKey().Bytes(), nil, []byte("transcript"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kr, err := deriveKeys(r, i.PublicKey().Bytes(), nil, []byte("transcript"))
+	if err != nil || ki != kr {
+		t.Fatal("the two ends derive different keys", err)
+	}
+	a, err = newSession(nil, c, ki, true, 1, 2, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err = newSession(nil, c, kr, false, 2, 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, b
+}
+
+// wired is two tunnels over pipes, with a session and a direct path, whose
+// machines have been stopped: only the frame path runs.
+func wired(t testing.TB, deliver func(group.MemberID, [][]byte)) (a, b *Tunnel) {
+	ends := make(map[netip.AddrPort]*pipe)
+	tunnels := make(map[group.MemberID]*Tunnel)
+	var list []*Tunnel
+	for i := range 2 {
+		member := newFakeMember(group.ID{1}, uint64(i))
+		p := newPipe(byte(i+1), ends)
+		p.cut = true
+		tun, err := open(Config{
+			Membership: member, Deliver: deliver,
+			Signal: callFunc(func(_ context.Context, to group.MemberID, req []byte) ([]byte, error) {
+				return tunnels[to].HandleSignal(context.Background(), member.id, req)
+			}),
+			Interfaces: func() []netip.Addr { return []netip.Addr{p.addr.Addr()} },
+		}, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tun.cancel() // the machines don't run
+		tun.work.Wait()
+		tunnels[member.id] = tun
+		list = append(list, tun)
+	}
+	a, b = list[0], list[1]
+	sa, sb := sealedPair(t, AES256GCM)
+	for i, s := range []*session{sa, sb} {
+		tun, other := list[i], list[1-i]
+		p := tun.peer(other.self)
+		s.in.peer = p
+		s.in.confirmed.Store(true)
+		tun.demux.table.put(s.in)
+		p.current = s
+		addr := other.under.(*pipe).addr
+		p.route.Store(&route{out: s.out, kind: PathDirect, path: pathID{addr: addr}, addr: addr})
+	}
+	for _, p := range ends {
+		p.cut = false
+	}
+	return a, b
+}
+
+func TestSealAndOpenAllocateNothing(t *testing.T) {
+	for _, c := range []Cipher{AES256GCM, ChaCha20Poly1305} {
+		a, b := sealedPair(t, c)
+		pkt, buf := make([]byte, DefaultMTU), make([]byte, 2048)
+		if n := testing.AllocsPerRun(1000, func() {
+			counter, _ := a.out.reserve(1)
+			size := a.out.seal(buf, counter, pkt)
+			if _, err := b.in.open(buf[:size], counter); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%v: %v allocations", c, n)
+		}
+	}
+}
+
+func TestTheFramePathAllocatesNothing(t *testing.T) {
+	var got int
+	a, b := wired(t, func(_ group.MemberID, pkts [][]byte) { got += len(pkts) })
+	pkts := make([][]byte, 48)
+	for i := range pkts {
+		pkts[i] = make([]byte, DefaultMTU)
+		pkts[i][0] = 0x45
+	}
+	run := func() { a.Send(b.self, pkts) }
+	run()
+	if n := testing.AllocsPerRun(500, run); n != 0 {
+		t.Errorf("%v allocations for %d packets", n, len(pkts))
+	}
+	if want := 502 * len(pkts); got != want {
+		t.Errorf("%d of %d packets came", got, want)
+	}
+}
+
+func BenchmarkSeal(b *testing.B) {
+	for _, c := range []Cipher{AES256GCM, ChaCha20Poly1305} {
+		for _, size := range []int{64, DefaultMTU, 9000} {
+			b.Run(fmt.Sprintf("%v/%d", c, size), func(b *testing.B) {
+				s, _ := sealedPair(b, c)
+				pkt, buf := make([]byte, size), make([]byte, size+sealOverhead)
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					s.out.seal(buf, uint64(i), pkt)
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	for _, c := range []Cipher{AES256GCM, ChaCha20Poly1305} {
+		for _, size := range []int{64, DefaultMTU, 9000} {
+			b.Run(fmt.Sprintf("%v/%d", c, size), func(b *testing.B) {
+				s, r := sealedPair(b, c)
+				sealed, buf := make([]byte, size+sealOverhead), make([]byte, size+sealOverhead)
+				s.out.seal(sealed, 1, make([]byte, size))
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for b.Loop() {
+					copy(buf, sealed)
+					r.in.window = replayFilter{}
+					if _, err := r.in.open(buf, 1); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkSealRelayed(b *testing.B) {
+	s, _ := sealedPair(b, AES256GCM)
+	relay, _ := sealedPair(b, AES256GCM)
+	pkt, buf := make([]byte, DefaultMTU), make([]byte, DefaultMTU+sealOverhead+relayOverhead)
+	b.SetBytes(DefaultMTU)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		sealRelayed(buf, relay.out, uint64(i), s.out, uint64(i), memberHash{}, pkt)
+	}
+}
+
+// BenchmarkFramePath is Send to Deliver without a kernel between.
+func BenchmarkFramePath(b *testing.B) {
+	for _, size := range []int{64, DefaultMTU} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			x, y := wired(b, func(group.MemberID, [][]byte) {})
+			pkts := make([][]byte, 32)
+			for i := range pkts {
+				pkts[i] = make([]byte, size)
+				pkts[i][0] = 0x45
+			}
+			b.SetBytes(int64(size * len(pkts)))
+			b.ReportAllocs()
+			for b.Loop() {
+				x.Send(y.self, pkts)
+			}
+		})
+	}
+}
+
+// BenchmarkLoopback sends packets between two sockets of this machine, in batches,
+// without pause; what counts is what arrives.
+func BenchmarkLoopback(b *testing.B) {
+	for _, size := range []int{64, DefaultMTU} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			var got atomic.Int64
+			x, y := loopbackPair(b, "[::]:0", netip.MustParseAddr("127.0.0.1"),
+				func(group.MemberID, [][]byte) {},
+				func(_ group.MemberID, pkts [][]byte) { got.Add(int64(len(pkts))) })
+			pkts := make([][]byte, 32)
+			for i := range pkts {
+				pkts[i] = make([]byte, size)
+				pkts[i][0] = 0x45
+			}
+			x.Send(y.id, pkts)
+			await(b, 5*time.Second, "connected", func() bool { return x.Peers()[0].State == StateConnected && got.Load() > 0 })
+			got.Store(0)
+			b.ReportAllocs()
+			start := time.Now()
+			sent := 0
+			for b.Loop() {
+				x.Send(y.id, pkts)
+				sent += len(pkts)
+			}
+			took := time.Since(start).Seconds()
+			b.ReportMetric(float64(got.Load())*float64(size)*8/took/1e6, "Mbit/s")
+			b.ReportMetric(float64(got.Load())/took, "packets/s")
+			b.ReportMetric(100*float64(int64(sent)-got.Load())/float64(sent), "%lost")
+		})
+	}
+}
+
+// BenchmarkLoopbackRoundTrip is one packet there and one back, at a time.
+func BenchmarkLoopbackRoundTrip(b *testing.B) {
+	back := make(chan struct{}, 1)
+	reply := make(chan struct{}, 1)
+	var x, y loopbackEnd
+	pong := [][]byte{packet("pong")}
+	x, y = loopbackPair(b, "[::]:0", netip.MustParseAddr("127.0.0.1"),
+		func(group.MemberID, [][]byte) { back <- struct{}{} },
+		func(from group.MemberID, _ [][]byte) {
+			select {
+			case <-reply:
+				y.Send(from, pong)
+			default:
+			}
+		})
+	ping := [][]byte{packet("ping")}
+	x.Send(y.id, ping)
+	await(b, 5*time.Second, "connected", func() bool {
+		return x.Peers()[0].State == StateConnected && len(y.Peers()) == 1 && y.Peers()[0].State == StateConnected
+	})
+	b.ReportAllocs()
+	for b.Loop() {
+		reply <- struct{}{}
+		x.Send(y.id, ping)
+		<-back
+	}
+}

@@ -1,0 +1,95 @@
+package tunnel
+
+import (
+	"bytes"
+	"encoding/hex"
+	"net/netip"
+	"reflect"
+	"testing"
+
+	"landbridge/internal/group"
+)
+
+func TestControlMessagesAreTheBytesOfTheDrawing(t *testing.T) {
+	v4, v6 := netip.MustParseAddrPort("192.0.2.1:7000"), netip.MustParseAddrPort("[2001:db8::1]:7001")
+	var e1, e2 [32]byte
+	e1[0], e2[31] = 1, 2
+	list := candidateList{
+		endpoints: []endpointCandidate{{addr: v4, host: true}, {addr: v6}},
+		relays:    []group.MemberID{{0xee}},
+	}
+	zeros := func(n int) string { return hex.EncodeToString(make([]byte, n)) }
+	for name, c := range map[string]struct {
+		got  []byte
+		want string
+	}{
+		"probe":      {appendProbe(nil, 0x0102030405060708, 0), "01" + "0102030405060708" + zeros(18)},
+		"full probe": {appendProbe(nil, 1, 40), "01" + "0000000000000001" + zeros(31)},
+		"pong":       {appendPong(nil, 2, v4), "02" + "0000000000000002" + "00000000000000000000ffffc0000201" + "1b58"},
+		"relayed":    {appendPong(nil, 2, netip.AddrPort{}), "02" + "0000000000000002" + zeros(18)},
+		"rekey":      {rekeyOffer{ephemeral: e1, index: 0xa1b2c3d4}.append(nil), "05" + "01" + zeros(31) + "a1b2c3d4"},
+		"answer":     {rekeyAnswer{offered: e1, ephemeral: e2, index: 5}.append(nil), "06" + "01" + zeros(31) + zeros(31) + "02" + "00000005"},
+		"candidates": {list.append(nil, flagReply), "07" + "01" + "02" + "01" +
+			"01" + "00000000000000000000ffffc0000201" + "1b58" + "00" + "20010db8000000000000000000000001" + "1b59" + "ee" + zeros(31)},
+		"forward": {appendEnvelope(nil, msgForward, memberHash{1, 2, 3, 4, 5, 6, 7, 8}), "10" + "0102030405060708"},
+	} {
+		if got := hex.EncodeToString(c.got); got != c.want {
+			t.Errorf("%s: %s instead of\n%s", name, got, c.want)
+		}
+	}
+	if len(appendPong(nil, 2, v4)) > len(appendProbe(nil, 1, 0)) {
+		t.Error("a pong is larger than its probe")
+	}
+	back, flags, err := parseCandidates(list.append(nil, flagReply))
+	if err != nil || flags != flagReply || !reflect.DeepEqual(back, list) {
+		t.Errorf("%+v, %v, %v", back, flags, err)
+	}
+	for _, msg := range [][]byte{appendProbe(nil, 1, 0), rekeyOffer{}.append(nil), list.append(nil, 0), {msgKeepalive}, {msgClose, 1}} {
+		if isPacket(msg) {
+			t.Errorf("%x looks like an IP packet", msg[0])
+		}
+	}
+}
+
+func TestControlMessagesOfWrongSizeAreMalformed(t *testing.T) {
+	list := candidateList{endpoints: make([]endpointCandidate, maxOffered), relays: make([]group.MemberID, maxRelays)}
+	good := map[string][]byte{
+		"pong":         appendPong(nil, 1, netip.AddrPort{}),
+		"rekey":        rekeyOffer{}.append(nil),
+		"rekey answer": rekeyAnswer{}.append(nil),
+		"candidates":   list.append(nil, 0),
+		"refused":      make([]byte, refusedSize),
+	}
+	parse := func(name string, b []byte) (err error) {
+		switch name {
+		case "pong":
+			_, _, err = parsePong(b)
+		case "rekey":
+			_, err = parseRekey(b)
+		case "rekey answer":
+			_, err = parseRekeyAnswer(b)
+		case "candidates":
+			_, _, err = parseCandidates(b)
+		case "refused":
+			_, err = parseRefused(b)
+		}
+		return err
+	}
+	for name, b := range good {
+		if err := parse(name, b); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for n := 1; n < len(b); n++ {
+			if parse(name, b[:n]) == nil {
+				t.Errorf("%s cut to %d bytes is taken", name, n)
+			}
+		}
+		if parse(name, append(bytes.Clone(b), 0)) == nil {
+			t.Errorf("%s with a byte more is taken", name)
+		}
+	}
+	tooMany := candidateList{endpoints: make([]endpointCandidate, maxOffered+1)}
+	if parse("candidates", tooMany.append(nil, 0)) == nil {
+		t.Error("too many candidates are taken")
+	}
+}

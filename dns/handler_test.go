@@ -5,8 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -255,13 +258,72 @@ func TestADirectoryThatHangsCostsTheTimeout(t *testing.T) {
 	})
 }
 
-// What dig +noedns +norec sends and what it expects, byte by byte.
+// Queries as dig 9.18 sends them, without and with EDNS and a cookie, and the replies
+// byte by byte.
 func TestGoldenBytes(t *testing.T) {
-	query := unhex(t, "1234 0000 0001 0000 0000 0000  0a 43303039303032303033 00 0001 0001")
-	want := unhex(t, "1234 8400 0001 0001 0000 0000  0a 43303039303032303033 00 0001 0001",
-		"c00c 0001 0001 00000e10 0004 0a090203")
-	if got := newTestHandler("10.9.0.0/16").Handle(t.Context(), query, true); string(got) != string(want) {
-		t.Fatalf("%x, want\n%x", got, want)
+	for _, c := range []struct{ query, want string }{
+		{
+			"cf4f 0020 0001 0000 0000 0000  0a 43303039303032303033 00 0001 0001",
+			"cf4f 8400 0001 0001 0000 0000  0a 43303039303032303033 00 0001 0001" +
+				"c00c 0001 0001 00000e10 0004 0a090203",
+		},
+		{
+			"ae6f 0120 0001 0000 0000 0001  0a 43303039303032303033 00 0001 0001" +
+				"00 0029 04d0 00000000 000c 000a0008946be22e1dff50b6",
+			"ae6f 8500 0001 0001 0000 0001  0a 43303039303032303033 00 0001 0001" +
+				"c00c 0001 0001 00000e10 0004 0a090203" +
+				"00 0029 04d0 00000000 0000",
+		},
+	} {
+		if got := newTestHandler("10.9.0.0/16").Handle(t.Context(), unhex(t, c.query), true); string(got) != string(unhex(t, c.want)) {
+			t.Errorf("%x, want\n%s", got, c.want)
+		}
+	}
+}
+
+// dig believes what it is told, and says what is wrong with it.
+func TestDigReadsTheAnswers(t *testing.T) {
+	if _, err := exec.LookPath("dig"); err != nil {
+		t.Skip("dig is not installed")
+	}
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newTestHandler("10.9.0.0/16")
+	var done sync.WaitGroup
+	done.Go(func() {
+		buf := make([]byte, 2048)
+		for {
+			n, from, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			if reply := h.Handle(context.Background(), buf[:n], true); reply != nil {
+				_, _ = conn.WriteTo(reply, from)
+			}
+		}
+	})
+	defer done.Wait()
+	defer conn.Close()
+	_, port, _ := net.SplitHostPort(conn.LocalAddr().String())
+	for query, want := range map[string][]string{
+		"C009002003":                         {"status: NOERROR", "flags: qr aa rd;", "\t10.9.2.3\n", "EDNS: version: 0, flags:; udp: 1232"},
+		"alpha.demo.example AAAA":            {"status: NOERROR", "ANSWER: 0", "SOA\tns.demo.example. hostmaster.demo.example."},
+		"-x 10.9.2.3":                        {"PTR\talpha.demo.example."},
+		"beta.demo.example":                  {"status: NXDOMAIN"},
+		"www.example.com":                    {"status: REFUSED"},
+		"+noedns demo.example SOA":           {"SOA\tns.demo.example."},
+		"+notcp demo.example ANY":            {"HINFO"},
+		"+edns=3 +noednsneg ns.demo.example": {"status: BADVERS"},
+	} {
+		args := append([]string{"@127.0.0.1", "-p", port, "+tries=1", "+time=5"}, strings.Fields(query)...)
+		out, err := exec.Command("dig", args...).CombinedOutput()
+		for _, word := range append(want, "") {
+			if err != nil || !strings.Contains(string(out), word) || strings.Contains(string(out), "WARNING: Message") {
+				t.Errorf("dig %s: no %q in\n%s%v", query, word, out, err)
+			}
+		}
 	}
 }
 
@@ -337,6 +399,24 @@ func TestEDNSOfAnotherVersionIsBADVERS(t *testing.T) {
 	}
 }
 
+func TestWhatDoesNotFitIsCutOffWithTC(t *testing.T) {
+	m := new(dns.Msg)
+	m.SetQuestion("alpha.demo.example.", dns.TypeA)
+	for i := range 100 {
+		m.Answer = append(m.Answer, address("alpha.demo.example.", netip.AddrFrom4([4]byte{10, 9, 2, byte(i)}), 1))
+	}
+	for _, limit := range []int{minUDPReply, maxUDPReply} {
+		b := pack(m.Copy(), make([]byte, headerLen), limit)
+		got := new(dns.Msg)
+		if err := got.Unpack(b); err != nil || len(b) > limit || !got.Truncated || len(got.Answer) == 0 {
+			t.Errorf("limit %d: %d bytes, TC %v, %d answers: %v", limit, len(b), got.Truncated, len(got.Answer), err)
+		}
+	}
+	if got := pack(m.Copy(), make([]byte, headerLen), maxTCPReply); got[2]&0x02 != 0 {
+		t.Error("TC over TCP")
+	}
+}
+
 func TestNoReplyIsMuchLongerThanItsQuery(t *testing.T) {
 	h := NewHandler(Config{
 		Zone: strings.Repeat("a23456789.", 17) + "example", Prefix: netip.MustParsePrefix("10.9.0.0/16"),
@@ -396,6 +476,7 @@ func FuzzHandle(f *testing.F) {
 			f.Add(b, true)
 		}
 	}
+	f.Add(unhex(f, "ae6f012000010000000000010a43303039303032303033000001000100002904d000000000000c000a0008946be22e1dff50b6"), true)
 	f.Add([]byte{0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 0x0c, 0, 1, 0, 1}, true)
 	h := newTestHandler("10.9.0.0/16")
 	h.timeout = time.Millisecond

@@ -154,10 +154,9 @@ func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*no
 
 // stop ends the groups, then what they share.
 func (n *node) stop() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+	// Without mu: what stops asks which networks run.
 	var errs []error
-	for _, nw := range n.networks {
+	for _, nw := range n.running() {
 		errs = append(errs, nw.stop())
 	}
 	return errors.Join(append(errs, n.overlay.Close(), n.socket.Close())...)

@@ -70,6 +70,18 @@ func TestAnOfferThatWasLostIsNotProbedAgain(t *testing.T) {
 	}
 }
 
+func TestAProbeForOneClientIsNoneForAnother(t *testing.T) {
+	b := newBench()
+	b.send(t, build(dhcpv4.MessageTypeDiscover))
+	clear(b.leaser.by) // the offer has run out, and the next client gets the address
+	b.leaser.next = first
+	other := frame.MAC{0x52, 0x54, 0, 0, 0, 2}
+	reply, ok, err := b.Handle(t.Context(), from(other), other)
+	if !ok || addrOf(read(t, reply).YourClientIP) != first || len(b.prober.probed) != 2 {
+		t.Fatalf("%v, probes %v", err, b.prober.probed)
+	}
+}
+
 func TestWhatTheClientWouldLike(t *testing.T) {
 	for want, got := range map[string]string{
 		"10.9.7.7": "10.9.7.7", "192.168.1.1": "10.9.1.1", "10.9.0.1": "10.9.1.1", "10.9.0.0": "10.9.1.1", "10.9.255.255": "10.9.1.1",

@@ -97,6 +97,21 @@ func TestOverloadedOptionsAreRead(t *testing.T) {
 	}
 }
 
+func TestEncodeFillsTheLimitAndNoMore(t *testing.T) {
+	header := &dhcpv4.DHCPv4{OpCode: dhcpv4.OpcodeBootReply, HWType: 1, ClientHWAddr: clientMAC.HardwareAddr()}
+	for _, n := range []int{0, 1, 255, 256, 510} {
+		parts := 2 * max(1, (n+254)/255)
+		fits := offsetOptions + parts + n + 1
+		o := []option{{dhcpv4.OptionDomainName, bytes.Repeat([]byte{'x'}, n)}}
+		if b := encode(header, o, fits); len(b) != max(fits, minReply) || b[offsetOptions] != 15 {
+			t.Errorf("%d bytes: left out, though it fits", n)
+		}
+		if b := encode(header, o, fits-1); b[offsetOptions] != optionEnd {
+			t.Errorf("%d bytes: put in, though it doesn't fit", n)
+		}
+	}
+}
+
 func TestClientIdentifiers(t *testing.T) {
 	byMAC := string(append([]byte{1}, clientMAC[:]...))
 	long := bytes.Repeat([]byte{7}, 255)

@@ -72,7 +72,7 @@ func (s *Server) destination(_ context.Context, x *exchange) error {
 	switch {
 	case x.answer == dhcpv4.MessageTypeNak:
 		x.dst = broadcastAddr()
-	case x.answer == dhcpv4.MessageTypeAck && (ciaddr == x.yiaddr || !x.yiaddr.IsValid()):
+	case ciaddr == x.yiaddr || !x.yiaddr.IsValid():
 		x.dst = ciaddr
 	case x.req.IsBroadcast():
 		x.dst = broadcastAddr()

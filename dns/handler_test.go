@@ -199,6 +199,8 @@ func TestReverseZonesOfOtherPrefixes(t *testing.T) {
 		{"172.16.0.0/12", "c032000001.", dns.TypeA, "REFUSED"},
 		{"172.16.0.0/12", "17.172.in-addr.arpa.", dns.TypeNS, "NOERROR | 17.172.in-addr.arpa. NS ns.demo.example."},
 		{"172.16.0.0/12", "32.172.in-addr.arpa.", dns.TypeNS, "REFUSED"},
+		{"10.0.0.0/16", "10.in-addr.arpa.", dns.TypeNS, "REFUSED"},
+		{"10.0.0.0/16", "in-addr.arpa.", dns.TypeNS, "REFUSED"},
 		{"172.16.0.0/12", "172.in-addr.arpa.", dns.TypeNS, "REFUSED"},
 		{"10.9.16.0/20", "1.17.9.10.in-addr.arpa.", dns.TypePTR, "NOERROR | 1.17.9.10.in-addr.arpa. PTR C009017001.demo.example."},
 		{"10.9.16.0/20", "1.32.9.10.in-addr.arpa.", dns.TypePTR, "REFUSED"},

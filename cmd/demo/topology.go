@@ -29,7 +29,10 @@ type demo struct {
 	binary  string
 	verbose bool
 
+	wan *netlab.WAN
+
 	d, a, b, c *box
+	e          *box    // a second public member, for measuring alone
 	boxes      []*box  // all appliances, D first
 	hosts      []*host // all that have a virtual address
 }
@@ -70,8 +73,9 @@ func (d *demo) introduce() {
 
 // build makes the machines and the wires. Nothing runs on them yet.
 func (d *demo) build() error {
-	return d.view.do("build the WAN, three sites behind NATs, and their LANs", func(note func(string, ...any)) error {
-		wan := d.lab.WAN("203.0.113.0/24")
+	return d.view.do("build the WAN, three sites behind NATs, and their LANs", func(note noteFunc) error {
+		d.wan = d.lab.WAN("203.0.113.0/24")
+		wan := d.wan
 		link := netlab.Link{Delay: 2 * time.Millisecond}
 		siteA := wan.Site("site-a", netlab.Behind(netlab.PortRestricted), link)
 		siteB := wan.Site("site-b", netlab.Behind(netlab.PortRestricted), link)
@@ -115,7 +119,7 @@ func (b *box) state() string { return b.Dir() + "/landbridge" }
 // boot starts the appliances as their operators would, then the clusters' hosts.
 func (d *demo) boot(ctx context.Context) error {
 	d.view.title("One group, four appliances")
-	err := d.view.do("D creates the group and runs", func(note func(string, ...any)) error {
+	err := d.view.do("D creates the group and runs", func(note noteFunc) error {
 		if _, err := d.d.landbridge(ctx, "group", "create", "--name", "demo", "--prefix", prefix, "--zone", zone); err != nil {
 			return err
 		}
@@ -126,16 +130,8 @@ func (d *demo) boot(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = d.view.do(fmt.Sprintf("%s joins by invitation and runs (%s)", strings.ToUpper(b.Name), b.role), func(note func(string, ...any)) error {
-			var invitation api.Invitation
-			if err := d.d.landbridgeJSON(ctx, &invitation, "group", "invite"); err != nil {
-				return err
-			}
-			note("landbridge join %.16s…", invitation.Token)
-			if _, err := b.landbridge(ctx, "join", invitation.Token, "--name", b.Name); err != nil {
-				return err
-			}
-			return b.run(ctx)
+		err = d.view.do(fmt.Sprintf("%s joins by invitation and runs (%s)", strings.ToUpper(b.Name), b.role), func(note noteFunc) error {
+			return d.join(ctx, b, note)
 		})
 	}
 	if err != nil {
@@ -150,13 +146,26 @@ func (d *demo) boot(ctx context.Context) error {
 	return nil
 }
 
+// join invites a box, has it join, and starts its daemon.
+func (d *demo) join(ctx context.Context, b *box, note noteFunc) error {
+	var invitation api.Invitation
+	if err := d.d.landbridgeJSON(ctx, &invitation, "group", "invite"); err != nil {
+		return err
+	}
+	note("landbridge join %.16s…", invitation.Token)
+	if _, err := b.landbridge(ctx, "join", invitation.Token, "--name", b.Name); err != nil {
+		return err
+	}
+	return b.run(ctx)
+}
+
 // lease gets a host its address: by its DHCP client, or from the appliance on it.
 func (d *demo) lease(ctx context.Context, h *host) error {
 	what := fmt.Sprintf("%s: %s", h.Name, h.client)
 	if h.client == "" {
 		what = fmt.Sprintf("%s: address of its own appliance", h.Name)
 	}
-	return d.view.do(what, func(note func(string, ...any)) error {
+	return d.view.do(what, func(note noteFunc) error {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		if h.client != "" {
@@ -201,8 +210,8 @@ func (b *box) landbridgeJSON(ctx context.Context, into any, args ...string) erro
 	return json.Unmarshal(out, into)
 }
 
-// run starts the daemon and waits until it answers.
-func (b *box) run(ctx context.Context) error {
+// start starts the daemon.
+func (b *box) start(ctx context.Context) error {
 	b.daemon = b.Command(context.WithoutCancel(ctx), b.binary, b.args...)
 	if b.log == nil {
 		log, err := os.CreateTemp("", "landbridge-demo-"+b.Name+"-*.log")
@@ -215,7 +224,12 @@ func (b *box) run(ctx context.Context) error {
 		b.log = log
 	}
 	b.daemon.Stdout, b.daemon.Stderr = b.log, b.log
-	if err := b.daemon.Start(); err != nil {
+	return b.daemon.Start()
+}
+
+// run starts the daemon and waits until it answers.
+func (b *box) run(ctx context.Context) error {
+	if err := b.start(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)

@@ -140,8 +140,7 @@ the group.`,
 				if _, err := fmt.Fprintln(p.out, inv.Token); err != nil {
 					return err
 				}
-				p.remark("\nThis invites one appliance to group %s until %s. There, run:\n  sudo landbridge join %s…\nIt finds this appliance at:\n  %s",
-					inv.GroupName, inv.Expires.Local().Format("2006-01-02 15:04 MST"), inv.Token[:min(12, len(inv.Token))], strings.Join(inv.Addresses, "\n  "))
+				p.invited(inv)
 				return nil
 			})
 		},
@@ -151,6 +150,18 @@ the group.`,
 	f.Var((*durationFlag)(&ttl), "ttl", "for how long the invitation is good")
 	f.StringArrayVar(&req.Addresses, "address", nil, "`HOST:PORT` at which the newcomer reaches this appliance; may be given more than once")
 	return cmd
+}
+
+// invited says beside a token what it is for.
+func (p *program) invited(inv api.Invitation) {
+	p.remark("\nThis invites one appliance to group %s until %s. There, run:\n  sudo landbridge join %s…",
+		inv.GroupName, inv.Expires.Local().Format("2006-01-02 15:04 MST"), inv.Token[:min(12, len(inv.Token))])
+	places := places(inv.Addresses)
+	if len(places) == 0 {
+		p.remark("It names no place where this appliance is found, so only a newcomer on the same LAN finds it: give --address HOST:PORT for others.")
+		return
+	}
+	p.remark("It finds this appliance at:\n  %s", strings.Join(places, "\n  "))
 }
 
 // invite makes an invitation to the group that ref names.

@@ -166,17 +166,23 @@ func (p *program) printLeases(list api.LeaseList) error {
 	return nil
 }
 
+// clientIDShown is how much of a client identifier a table shows; DUIDs are long.
+const clientIDShown = 24
+
 func leaseTable(leases []api.Lease, now time.Time) *table {
 	t := &table{columns: []column{
 		{title: "ADDRESS", keep: true}, {title: "NAME", keep: true}, {title: "MAC", keep: true},
-		{title: "ENDS IN", right: true}, {title: "SERVED BY", keep: true}, {title: "SEGMENT"}, {title: "CLIENT ID"},
+		{title: "ENDS IN", right: true}, {title: "SERVED BY", keep: true}, {title: "CLIENT ID"},
 	}}
 	for _, l := range leases {
 		client := l.ClientID
 		if strings.EqualFold(client, "01"+strings.ReplaceAll(l.MAC, ":", "")) {
 			client = "" // hardware type and MAC: the MAC says it
 		}
-		t.add(l.Address.String(), l.Name, l.MAC, until(l.End, now), cmp.Or(l.MemberName, short(l.MemberID)), l.Segment, client)
+		if len(client) > clientIDShown {
+			client = client[:clientIDShown] + "…"
+		}
+		t.add(l.Address.String(), l.Name, l.MAC, until(l.End, now), cmp.Or(l.MemberName, short(l.MemberID)), client)
 	}
 	return t
 }

@@ -46,10 +46,10 @@ const (
 
 	never = time.Duration(1<<63 - 1)
 
-	tickActive   = 200 * time.Millisecond // between looks at a path in use
-	activeFor    = 4 * time.Second        // after the last packet
-	quietFor     = 2 * time.Second        // after the last datagram from a peer that had been sending
-	probeWaiting = 250 * time.Millisecond // between probes on a silent path
+	tickActive   = 200 * time.Millisecond  // between looks at a path in use
+	activeFor    = 4 * time.Second         // after the last packet
+	quietFor     = 2 * time.Second         // after the last datagram from a peer that had been sending
+	probeWaiting = 250 * time.Millisecond  // between probes on a silent path
 	deadMin      = 1500 * time.Millisecond // of silence, if there is another path
 	deadAlone    = 3 * time.Second         // if there is none
 	deadSuspect  = 700 * time.Millisecond  // if there is word that the peer has begun anew

@@ -162,7 +162,7 @@ func TestTheKernelsErrorsAreCountedAndTheRestStillGoes(t *testing.T) {
 		b.add(addr, size)
 	}
 	put(to, "one", 3)
-	put(to, "far too large", 66_000)                            // EMSGSIZE
+	put(to, "far too large", 66_000)                              // EMSGSIZE
 	put(netip.MustParseAddrPort("[::1]:9"), "another family", 14) // EDESTADDRREQ
 	put(netip.MustParseAddrPort("127.0.0.1:1"), "nobody listens", 14)
 	put(to, "two", 3)

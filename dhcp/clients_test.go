@@ -101,8 +101,6 @@ type message struct {
 	kind  dhcpv4.MessageType
 	reply dhcpv4.MessageType
 	req   *dhcpv4.DHCPv4
-
-	broadcast bool // sent to 255.255.255.255
 }
 
 func (m message) String() string { return fmt.Sprintf("%v -> %v", m.kind, m.reply) }
@@ -119,7 +117,6 @@ type wire struct {
 	mu       sync.Mutex
 	messages []message
 	changed  chan struct{} // closed at each message
-	muted    bool          // the server is away
 }
 
 func newWire(t *testing.T, prefix string, lease time.Duration) *wire {
@@ -220,23 +217,18 @@ func (w *wire) dhcp(e frame.Ethernet) {
 	if err != nil || u.DstPort() != 67 {
 		return
 	}
-	w.mu.Lock()
-	muted := w.muted
-	w.mu.Unlock()
-	m := message{broadcast: e.Dst() == frame.Broadcast()}
+	m := message{}
 	if m.req, err = dhcpv4.FromBytes(u.Payload()); err != nil {
 		w.t.Errorf("client sent %x: %v", u.Payload(), err)
 		return
 	}
 	m.kind = m.req.MessageType()
-	if !muted {
-		reply, ok, err := w.server.Handle(context.Background(), u.Payload(), e.Src())
-		if err != nil {
-			w.t.Logf("%v: %v", m.kind, err)
-		}
-		if ok {
-			m.reply = w.send(reply)
-		}
+	reply, ok, err := w.server.Handle(context.Background(), u.Payload(), e.Src())
+	if err != nil {
+		w.t.Logf("%v: %v", m.kind, err)
+	}
+	if ok {
+		m.reply = w.send(reply)
 	}
 	w.record(m, u.Payload())
 }
@@ -290,12 +282,6 @@ func (w *wire) wait(n int, what string, wanted func(message) bool) (message, int
 			w.t.Fatalf("no %s; seen: %v", what, messages)
 		}
 	}
-}
-
-func (w *wire) mute(on bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.muted = on
 }
 
 // client starts a DHCP client, which is killed with its helpers at the end of the test.

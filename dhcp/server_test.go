@@ -195,7 +195,7 @@ func TestGoldenOffer(t *testing.T) {
 	got := newBench().send(t, captured(t, "dhclient-discover")).Payload
 	options := "350102 36040a090001 330400000e10 3a0400000708 3b0400000c4e 0104ffff0000 1c040a09ffff" +
 		"0f0c64656d6f2e6578616d706c65 06040a090001 770e0464656d6f076578616d706c6500 1a020560 ff"
-	want := make([]byte, 300)
+	want := make([]byte, offsetOptions)
 	copy(want, []byte{2, 1, 6, 0})
 	copy(want[4:8], captured(t, "dhclient-discover")[4:8])
 	copy(want[16:], first.AsSlice())
@@ -205,9 +205,7 @@ func TestGoldenOffer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want = append(want[:240], b...); len(want) < 300 {
-		want = append(want, make([]byte, 300-len(want))...)
-	}
+	want = slices.Concat(want, b, make([]byte, minReply-offsetOptions))[:max(minReply, offsetOptions+len(b))]
 	if !bytes.Equal(got, want) {
 		t.Fatalf("%x, want\n%x", got, want)
 	}

@@ -268,7 +268,7 @@ func TestUDPAgreesWithGopacket(t *testing.T) {
 
 func TestUDPChecksumZeroIsSentAsOnes(t *testing.T) {
 	var got []byte
-	for v := 0; v < 1<<16; v++ { // some payload sums to exactly 0xffff
+	for v := range 1 << 16 { // some payload sums to exactly 0xffff
 		got = AppendUDP(got[:0], netip.AddrPortFrom(ipA, 1), netip.AddrPortFrom(ipB, 2), []byte{byte(v >> 8), byte(v)})
 		sum := binary.BigEndian.Uint16(got[26:])
 		if sum == 0 {
@@ -311,7 +311,7 @@ func TestIPv6AgreesWithGopacket(t *testing.T) {
 	if err != nil || p.Src() != src || p.Dst() != dst || p.NextHeader() != ProtocolUDP || p.HopLimit() != 3 || string(p.Payload()) != "12345678" {
 		t.Fatalf("%v: %x", err, []byte(p))
 	}
-	for n := range len(b) {
+	for n := range b {
 		if _, err := ParseIPv6(b[:n]); err != ErrTruncated {
 			t.Fatalf("%d bytes: %v", n, err)
 		}

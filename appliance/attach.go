@@ -163,7 +163,7 @@ func (n *network) relays() []group.MemberID {
 
 // trackHosts keeps the host table of the segment in step with the leases.
 func (n *network) trackHosts(a *attachment) {
-	n.onClose(n.registry.Subscribe(func(c registry.Change) {
+	n.onStop(n.registry.Subscribe(func(c registry.Change) {
 		if c.Kind != registry.LeaseChanged {
 			return
 		}

@@ -26,8 +26,8 @@ type network struct {
 
 	ready             chan struct{} // closed once all the rooms stand
 	descriptorChanged chan struct{}
-	closers           []func() error // last first
-	cancel            context.CancelFunc
+	cancels           []func()       // what ends the work
+	closers           []func() error // of the rooms, last first, once the work has ended
 	running           sync.WaitGroup
 
 	mu   sync.Mutex
@@ -74,29 +74,36 @@ func (t transport) Call(ctx context.Context, to group.MemberID, req []byte) ([]b
 
 // start attaches the group to this host or LAN and lets it run until stop.
 func (n *network) start(ctx context.Context) error {
-	ctx, n.cancel = context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	n.onStop(cancel)
 	if n.authority != nil {
-		n.onClose(n.authority.Subscribe(func(d group.SignedDescriptor) {
+		n.onStop(n.authority.Subscribe(func(d group.SignedDescriptor) {
 			if _, err := n.membership.Update(d); err != nil {
 				n.log.Error("own descriptor refused", "err", err)
 			}
 		}))
 	}
-	n.onClose(n.membership.Subscribe(func(*group.Descriptor) {
+	n.onStop(n.membership.Subscribe(func(*group.Descriptor) {
 		select {
 		case n.descriptorChanged <- struct{}{}:
 		default: // noticed already
-		}
-	}))
-	n.onClose(n.node.overlay.OnConnect(func(m group.MemberID, connected bool) {
-		if connected && n.membership.Descriptor().Check(m) == nil {
-			n.background(func() { n.meet(ctx, m) })
 		}
 	}))
 	if err := n.attach(ctx); err != nil {
 		return errors.Join(err, n.stop())
 	}
 	close(n.ready)
+	greet := func(m group.MemberID, connected bool) {
+		if connected && n.membership.Descriptor().Check(m) == nil {
+			n.background(func() { n.meet(ctx, m) })
+		}
+	}
+	n.onStop(n.node.overlay.OnConnect(greet))
+	for _, p := range n.node.overlay.Peers() {
+		if p.Connected {
+			greet(p.Member, true) // it was there before we listened
+		}
+	}
 	n.background(func() { n.keepRoster(ctx) })
 	return nil
 }
@@ -112,17 +119,17 @@ func (n *network) meet(ctx context.Context, m group.MemberID) {
 	n.tunnel.Reachable(m)
 }
 
-// onClose has cancel called when the network stops.
-func (n *network) onClose(cancel func()) {
-	n.closers = append(n.closers, func() error { cancel(); return nil })
-}
+// onStop has cancel called first when the network stops, so that nothing begins any more.
+func (n *network) onStop(cancel func()) { n.cancels = append(n.cancels, cancel) }
 
 // background runs work on a goroutine that stop waits for.
 func (n *network) background(work func()) { n.running.Go(work) }
 
 // stop ends the group on this appliance and undoes what start did to the system.
 func (n *network) stop() error {
-	n.cancel()
+	for _, cancel := range n.cancels {
+		cancel()
+	}
 	n.running.Wait()
 	var errs []error
 	for i := len(n.closers) - 1; i >= 0; i-- {

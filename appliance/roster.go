@@ -47,9 +47,19 @@ func (n *network) greet(from group.MemberID, h hello) error {
 	n.runs[from] = h.Run
 	n.mu.Unlock()
 	if known && former != h.Run {
-		n.tunnel.Restarted(from)
+		n.sessionsLost(from)
 	}
 	return nil
+}
+
+// sessionsLost has the sessions with a restarted member made anew. Before the tunnel
+// stands there are none.
+func (n *network) sessionsLost(m group.MemberID) {
+	select {
+	case <-n.ready:
+		n.tunnel.Restarted(m)
+	default:
+	}
 }
 
 // keepRoster does, until ctx ends, what the group's membership needs: it renews the

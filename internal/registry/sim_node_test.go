@@ -131,9 +131,6 @@ func (n *simNode) propose(b BlockID, o op, epoch uint64) {
 	}
 	n.counter++
 	p := newProposal(n.id, set, o, epoch, n.counter)
-	if s.defect == ballotsMixed {
-		p.ballot.Conf, p.highest.Conf = 1, 1
-	}
 	r := &simRound{n: n, b: b, p: p, life: n.life, version: n.disk.version, started: n.instant()}
 	n.proposing[b] = true
 	r.broadcast(kindPrepare)
@@ -209,9 +206,6 @@ func (r *simRound) end() {
 func (r *simRound) won() {
 	n, s := r.n, r.n.s
 	g, err := r.p.outcome()
-	if s.defect == holdFromReply {
-		r.started = n.instant()
-	}
 	h, held := n.disk.holds[r.b]
 	switch {
 	case r.p.op == opRenew && err != nil:
@@ -269,15 +263,9 @@ func (n *simNode) serve(from group.MemberID, q request) verdict {
 	var v verdict
 	next := a
 	if q.Kind == kindPrepare {
-		if s.defect == ballotsReused && q.Ballot == a.Promised {
-			a.Promised = Ballot{}
-		}
 		next, v = a.prepare(prepareRequest{q.Ballot})
 		v.lapsed = n.lapsed(q.Block, v.value, now)
 	} else {
-		if s.defect == ballotsReused && q.Ballot == a.Accepted && q.Value != a.Value {
-			a.Accepted, a.Value = Ballot{}, q.Base
-		}
 		next, v = a.accept(from, acceptRequest{q.Ballot, q.BaseBallot, q.Base, q.Value}, n.lapsed(q.Block, q.Base, now))
 		if v.status == statusOK {
 			n.timers.observe(q.Block, from, v.value, now)

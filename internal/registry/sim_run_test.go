@@ -49,7 +49,7 @@ func TestEveryDefectIsFoundBySomeSchedule(t *testing.T) {
 	for d := sound + 1; d < defectCount; d++ {
 		t.Run(d.String(), func(t *testing.T) {
 			t.Parallel()
-			limit := schedules(t, 20000)
+			limit := schedules(t, 2000)
 			for seed := range limit {
 				if err := newSim(uint64(seed), d).run(); err != nil {
 					t.Logf("found by schedule %d: %.200s", seed, err)

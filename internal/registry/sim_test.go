@@ -30,7 +30,7 @@ type sim struct {
 
 	holders map[simEpoch]int // who installed a block's epoch
 	leases  map[simAddr]simLease
-	faults  []string
+	wrongs  []string
 	trace   []string
 	granted int
 	renewed int
@@ -64,11 +64,8 @@ const (
 	noFsync                // a crash loses what was answered
 	noTransfer             // a new replica starts free
 	transferFromOne        // a new replica believes the first who answers
-	ballotsMixed           // ballots of two configurations compare by counter only
-	ballotsReused          // a promise may be given twice for one ballot
 	inheritAtOnce          // nobody waits for the holder's time to lapse
 	timersForgiven         // a restarted replica believes every holder to be silent
-	holdFromReply          // a hold counts from the answer, not from the question
 	wallClockHold          // a hold is measured by the wall clock alone
 	releaseTooLate         // a holder goes on leasing until its release is acknowledged
 	leaseUnsynced          // a lease is acknowledged before it is on disk
@@ -76,8 +73,8 @@ const (
 )
 
 func (d defect) String() string {
-	return [...]string{"sound", "smallQuorum", "noSeal", "noFsync", "noTransfer", "transferFromOne", "ballotsMixed",
-		"ballotsReused", "inheritAtOnce", "timersForgiven", "holdFromReply", "wallClockHold", "releaseTooLate", "leaseUnsynced"}[d]
+	return [...]string{"sound", "smallQuorum", "noSeal", "noFsync", "noTransfer", "transferFromOne",
+		"inheritAtOnce", "timersForgiven", "wallClockHold", "releaseTooLate", "leaseUnsynced"}[d]
 }
 
 type simEpoch struct {
@@ -180,11 +177,7 @@ func (n *simNode) forget() {
 	n.timers = replica{timers: make(map[BlockID]lapseTimer)}
 	n.proposing, n.moving = make(map[BlockID]bool), make(map[BlockID]bool)
 	n.leases = make(map[simAddr]*lease)
-	if n.s.defect == ballotsReused && n.counter > 0 {
-		n.counter-- // as unlucky as can be
-	} else {
-		n.counter = 0
-	}
+	n.counter = 0
 }
 
 func (s *sim) jitter(d time.Duration) time.Duration {
@@ -221,7 +214,7 @@ func (s *sim) after(d time.Duration, f func()) {
 
 // run plays the schedule and returns the first violation.
 func (s *sim) run() error {
-	for len(s.queue) > 0 && len(s.faults) == 0 {
+	for len(s.queue) > 0 && len(s.wrongs) == 0 {
 		e := heap.Pop(&s.queue).(simEvent)
 		if e.at > simLength {
 			break
@@ -229,15 +222,15 @@ func (s *sim) run() error {
 		s.now = e.at
 		e.f()
 	}
-	if len(s.faults) > 0 {
-		return fmt.Errorf("seed %d, defect %v, at %v: %s\n%s", s.seed, s.defect, s.now, s.faults[0],
+	if len(s.wrongs) > 0 {
+		return fmt.Errorf("seed %d, defect %v, at %v: %s\n%s", s.seed, s.defect, s.now, s.wrongs[0],
 			strings.Join(s.trace[max(0, len(s.trace)-40):], "\n"))
 	}
 	return nil
 }
 
 func (s *sim) violated(format string, args ...any) {
-	s.faults = append(s.faults, fmt.Sprintf(format, args...))
+	s.wrongs = append(s.wrongs, fmt.Sprintf(format, args...))
 }
 
 func (s *sim) note(format string, args ...any) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -397,10 +398,17 @@ func TestDhclientComesFromElsewhereGetsRenewsRebootsAndReleases(t *testing.T) {
 	if !inOwnNamespaces(t, "dhclient") {
 		return
 	}
-	w := newWire(t, "dhclient", 6*time.Second)
+	w := newWire(t, "dhclient", time.Hour)
+	w.leaser.end = func() time.Time { // the first lease is short, so that the client renews it soon
+		if slices.Index(w.leaser.calls, "commit") == len(w.leaser.calls)-1 || !slices.Contains(w.leaser.calls, "commit") {
+			return time.Now().Add(8 * time.Second)
+		}
+		return time.Now().Add(time.Hour)
+	}
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out")
-	hook := w.script(`case $reason in BOUND|REBOOT) ip addr add $new_ip_address/$new_subnet_mask dev $interface;; esac
+	hook := w.script(`case $reason in BOUND|REBOOT) ip addr add $new_ip_address/$new_subnet_mask dev $interface;;
+RENEW|REBIND) echo "again $new_ip_address" >>` + out + `;; esac
 echo "$reason $new_ip_address $new_subnet_mask $new_domain_name_servers $new_domain_name $new_domain_search $new_interface_mtu" >>` + out + "\nexit 0\n")
 	config := filepath.Join(dir, "dhclient.conf")
 	if err := os.WriteFile(config, []byte(`send host-name "alpha";
@@ -418,6 +426,7 @@ request subnet-mask, broadcast-address, routers, domain-name, domain-name-server
 	_, n = w.wait(n, "ACK", acked)
 	w.expectFile(out, "BOUND 10.9.1.1 255.255.0.0 10.9.0.1 demo.example demo.example. 1376")
 	_, n = w.wait(n, "renewal", renewing)
+	w.expectFile(out, "again 10.9.1.1") // the client has the ACK
 	w.signal(cmd, syscall.SIGKILL)
 	_ = cmd.Wait()
 

@@ -242,7 +242,7 @@ func (n *network) leaseOwn(ctx context.Context, client registry.Client, addr *ne
 			return 0, err
 		}
 		a.address.Store(&own)
-		n.log.Info("address leased", "addr", lease.Addr, "dev", a.tap.Name())
+		n.log.Info("address leased", "addr", lease.Addr, "device", a.tap.Name())
 	}
 	return renewAfter(lease, time.Now()), nil
 }

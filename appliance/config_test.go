@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -205,6 +206,29 @@ func TestOneFaultIsNamedWithItsLine(t *testing.T) {
 				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestTheDocumentationListsEverySettingWithItsDefault(t *testing.T) {
+	doc, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range Settings() {
+		row := regexp.MustCompile("(?m)^\\| `" + s.Key + "` \\|.*$").FindString(string(doc))
+		if row == "" {
+			t.Errorf("docs/configuration.md has no row for %s", s.Key)
+		}
+		if value := s.Default(DefaultConfig()); value != "" && s.Key != "name" && !strings.Contains(row, "| `"+value+"` |") {
+			t.Errorf("docs/configuration.md doesn't give %s the default %s: %s", s.Key, value, row)
+		}
+	}
+	example := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(doc)
+	if example == nil {
+		t.Fatal("docs/configuration.md has no example")
+	}
+	if _, err := LoadConfig(writeConfig(t, string(example[1])), nil); err != nil {
+		t.Errorf("the example of docs/configuration.md: %v", err)
 	}
 }
 

@@ -74,11 +74,12 @@ func TestLogFieldsComeFromTheOneList(t *testing.T) {
 // logFields returns the keys that a call of a slog.Logger gives.
 func logFields(call *ast.CallExpr) []string {
 	f, ok := call.Fun.(*ast.SelectorExpr)
-	if !ok || !isLogger(f.X) {
+	if !ok || !isLogger(f.X) && !isWrapper(f.Sel.Name) {
 		return nil
 	}
 	first := map[string]int{
 		"Debug": 1, "Info": 1, "Warn": 1, "Error": 1, "With": 0, "Log": 3,
+		"debug": 1, "info": 1, "warn": 1,
 		"DebugContext": 2, "InfoContext": 2, "WarnContext": 2, "ErrorContext": 2,
 	}
 	from, ok := first[f.Sel.Name]
@@ -97,6 +98,10 @@ func logFields(call *ast.CallExpr) []string {
 	}
 	return keys
 }
+
+// isWrapper reports whether a method has the name of one that logs for its owner, as
+// p.info("session made", "cipher", c) does.
+func isWrapper(name string) bool { return slices.Contains([]string{"debug", "info", "warn"}, name) }
 
 // isLogger guesses by its name whether an expression is a logger.
 func isLogger(e ast.Expr) bool {

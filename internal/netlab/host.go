@@ -25,7 +25,7 @@ type Host struct {
 
 	lab   *Lab
 	first *exec.Cmd // nil where the lab had failed already
-	pidfd int
+	pidfd *os.File  // of first
 
 	mu    sync.Mutex
 	ports []*Port
@@ -33,7 +33,7 @@ type Host struct {
 
 // newHost starts a host without ports. It never returns nil.
 func (l *Lab) newHost(name string) *Host {
-	h := &Host{Name: name, lab: l, pidfd: -1}
+	h := &Host{Name: name, lab: l}
 	l.build("host "+name, func() (err error) {
 		if h.first, err = l.spawn.spawn(name); err != nil {
 			return err
@@ -41,9 +41,11 @@ func (l *Lab) newHost(name string) *Host {
 		l.mu.Lock()
 		l.hosts = append(l.hosts, h)
 		l.mu.Unlock()
-		if h.pidfd, err = unix.PidfdOpen(h.first.Process.Pid, 0); err != nil {
+		fd, err := unix.PidfdOpen(h.first.Process.Pid, 0)
+		if err != nil {
 			return fmt.Errorf("open its process: %w", err)
 		}
+		h.pidfd = os.NewFile(uintptr(fd), "pidfd of "+name)
 		l.log.Debug("lab host is up", "host", name, "pid", h.Pid())
 		return h.netlink(func(nl *netlink.Handle) error { return setUp(nl, "lo") })
 	})
@@ -134,8 +136,16 @@ func (h *Host) Dial(ctx context.Context, network, address string) (conn net.Conn
 	return conn, err
 }
 
-// Port returns the host's port of that name, or nil.
+// Port returns the host's port of that name. It is nil if there is none, unless that is
+// because the lab has failed.
 func (h *Host) Port(name string) *Port {
+	if p := h.port(name); p != nil || h.lab.Err() == nil {
+		return p
+	}
+	return &Port{Host: h, Name: name, at: h}
+}
+
+func (h *Host) port(name string) *Port {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, p := range h.ports {
@@ -248,7 +258,7 @@ func (h *Host) sysctl(name, value string, mayLack bool) error {
 
 // alive returns why the host can't be used, or nil.
 func (h *Host) alive() error {
-	if h.pidfd < 0 {
+	if h.pidfd == nil {
 		if err := h.lab.Err(); err != nil {
 			return err
 		}
@@ -263,7 +273,7 @@ func (h *Host) kill() { _ = h.first.Process.Kill() }
 // wait returns when the host's namespaces are gone.
 func (h *Host) wait() {
 	_ = h.first.Wait() // it says "killed"
-	if h.pidfd >= 0 {
-		_ = unix.Close(h.pidfd)
+	if h.pidfd != nil {
+		_ = h.pidfd.Close()
 	}
 }

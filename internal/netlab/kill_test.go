@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math"
 	"os"
 	"os/exec"
@@ -57,24 +56,24 @@ func TestNothingIsLeftWhenTheProgramIsKilled(t *testing.T) {
 	defer cancel()
 	// To kill it while it is idle would be the easy case; it is killed at some point
 	// of building, a different one each time.
-	var killed float64
-	all := map[string]bool{}
+	var dead []func() []string
 	for round := range 3 {
-		mark, namespaces := killChild(t, round+1, time.Duration(round)*7*time.Millisecond)
-		killed = uptime(t)
-		gone(ctx, t, func() []string { return append(marked(mark), users(namespaces, killed, false)...) })
-		maps.Copy(all, namespaces)
+		mark, namespaces, when := killChild(t, round+1, time.Duration(round)*7*time.Millisecond)
+		gone(ctx, t, func() []string { return append(marked(mark), users(namespaces, when, false)...) })
+		dead = append(dead, func() []string { return users(namespaces, when, true) })
 	}
 	// The dead are this machine's init's to bury, which may take it a second or two.
-	gone(ctx, t, func() []string { return users(all, killed, true) })
+	for _, left := range dead {
+		gone(ctx, t, left)
+	}
 	if after := machine(t); after != before {
 		t.Errorf("the machine's own namespaces have changed:\n%s\nwere:\n%s", after, before)
 	}
 }
 
 // killChild lets a child build some sites and kills it a moment later. It returns
-// the mark of its processes and the namespaces that it had made.
-func killChild(t *testing.T, sites int, later time.Duration) (string, map[string]bool) {
+// the mark of its processes, and the namespaces that it had made and when that was.
+func killChild(t *testing.T, sites int, later time.Duration) (string, map[string]bool, float64) {
 	t.Helper()
 	child := exec.Command(os.Args[0], "-test.run=^TestChildOfTheKillTest$")
 	child.Env = append(os.Environ(), childEnv+"=1")
@@ -91,7 +90,7 @@ func killChild(t *testing.T, sites int, later time.Duration) (string, map[string
 		}
 	}
 	mark := fmt.Sprintf("LANDBRIDGE_LAB=%d", child.Process.Pid)
-	namespaces := namespacesOf(mark)
+	namespaces, when := namespacesOf(mark), uptime(t)
 	if len(namespaces) < 4*4 { // of the wires, the WAN, a NAT and a host
 		t.Errorf("the child has made the namespaces %v only: %s", namespaces, lines.Text())
 	}
@@ -102,7 +101,7 @@ func killChild(t *testing.T, sites int, later time.Duration) (string, map[string
 	if err := child.Wait(); err == nil {
 		t.Error("the child ended by itself")
 	}
-	return mark, namespaces
+	return mark, namespaces, when
 }
 
 // gone waits until left returns nothing.

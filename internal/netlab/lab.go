@@ -24,7 +24,7 @@ type Lab struct {
 	spawn *spawner
 	wires *Host // the namespace of all LANs' bridges
 
-	starting sync.RWMutex // read-held while a command starts
+	starting sync.RWMutex // read-held while a command starts or a step of building runs
 
 	mu     sync.Mutex
 	err    error
@@ -100,7 +100,7 @@ func (l *Lab) Close() {
 		l.err = errClosed
 	}
 	l.mu.Unlock()
-	l.starting.Lock() // commands that are starting have started, no other will
+	l.starting.Lock() // what was starting has started, nothing else will
 	defer l.starting.Unlock()
 	l.mu.Lock()
 	hosts, pumps := l.hosts, l.pumps
@@ -134,25 +134,30 @@ func (l *Lab) build(what string, step func() error) {
 	if l.tb != nil {
 		l.tb.Helper()
 	}
-	if l.Err() != nil {
-		return
+	l.starting.RLock()
+	err := l.Err()
+	if err == nil {
+		if err = step(); err != nil {
+			err = fmt.Errorf("%s: %w", what, err)
+		}
 	}
-	if err := step(); err != nil {
-		l.fail(fmt.Errorf("%s: %w", what, err))
+	l.starting.RUnlock()
+	if err != nil {
+		l.fail(err) // which keeps the first
 	}
 }
 
+// fail keeps the first failure, and ends a test by it.
 func (l *Lab) fail(err error) {
-	err = fmt.Errorf("netlab: %w", err)
 	l.mu.Lock()
 	if l.err == nil {
-		l.err = err
+		l.err = fmt.Errorf("netlab: %w", err)
 	}
-	tb := l.tb
+	tb, first := l.tb, l.err
 	l.mu.Unlock()
 	if tb != nil {
 		tb.Helper()
-		tb.Fatalf("%v", err)
+		tb.Fatalf("%v", first)
 	}
 }
 

@@ -74,7 +74,7 @@ func (n *LAN) Plug(h *Host, device string, opts ...Option) *Port {
 		return port.configure()
 	})
 	if port == nil {
-		port = &Port{Host: h, Name: device, at: n.lab.wires, lan: n}
+		port = &Port{Host: h, Name: device, at: n.lab.wires, lan: n} // does nothing, as the lab has failed
 	}
 	return port
 }

@@ -190,7 +190,8 @@ func (b *natBox) sets(nft *nftables.Conn) error {
 	b.out = b.set("out", true, nftables.MustConcatSetType(addr, port, proto), port)
 	b.in = b.set("in", true, nftables.MustConcatSetType(port, proto), nftables.MustConcatSetType(addr, port))
 	b.allowed = b.set("allowed", false, nftables.MustConcatSetType(addr, port, proto), nftables.SetDatatype{})
-	for _, s := range []*nftables.Set{b.out, b.in, b.allowed} {
+	for i, s := range []*nftables.Set{b.out, b.in, b.allowed} {
+		s.ID = uint32(i + 1) // else the library takes one from an unguarded counter
 		if err := nft.AddSet(s, nil); err != nil {
 			return fmt.Errorf("make the NAT's table %s: %w", s.Name, err)
 		}

@@ -33,7 +33,7 @@ func (l *Lab) connect(h *Host, name string, at *Host, link Link) (*Port, error) 
 	if err := link.validate(); err != nil {
 		return nil, err
 	}
-	if h.Port(name) != nil {
+	if h.port(name) != nil {
 		return nil, fmt.Errorf("%s has a port %s already", h.Name, name)
 	}
 	p := &Port{Host: h, Name: name, mtu: link.mtu(), at: at, farName: fmt.Sprintf("p%d", l.number())}
@@ -187,6 +187,9 @@ func (p *Port) Cut() error { return p.setCut(true) }
 func (p *Port) Mend() error { return p.setCut(false) }
 
 func (p *Port) setCut(cut bool) error {
+	if err := p.Host.alive(); err != nil {
+		return err
+	}
 	switch {
 	case p.pump != nil:
 		for _, w := range p.pump.ways {

@@ -15,6 +15,7 @@ func packages() map[string]string {
 	return map[string]string{
 		"sh":       "dash",
 		"mount":    "mount",
+		"env":      "coreutils", // 8.31 at least, for --ignore-signal
 		"sleep":    "coreutils",
 		"logger":   "bsdutils",
 		"ip":       "iproute2",
@@ -48,7 +49,7 @@ func Missing(programs ...string) []error {
 	if os.Geteuid() != 0 {
 		all = append(all, errors.New("the lab makes network namespaces, which needs root"))
 	}
-	for _, p := range append([]string{"sh", "mount", "sleep"}, programs...) {
+	for _, p := range append([]string{"sh", "mount", "env", "sleep"}, programs...) {
 		if _, err := lookPath(p); err != nil {
 			all = append(all, err)
 		}

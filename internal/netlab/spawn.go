@@ -18,13 +18,11 @@ const scratch = "/run/lab"
 
 // initScript is what the first process of a host does before it falls asleep: it
 // covers what programs on the host may write to with layers of its own (mount -n
-// writes nothing to the machine's /run before that is covered). SIGCHLD is
-// ignored so that the kernel reaps what is orphaned on the host; the ignoring
-// outlives the exec. Were this process killed before the kernel noted Pdeathsig, the
+// writes nothing to the machine's /run before that is covered). It sleeps
+// with SIGCHLD ignored, so that the kernel reaps what is orphaned on the host. Were this process killed before the kernel noted Pdeathsig, the
 // script would end at "echo ready", as nobody reads that any more.
 const initScript = `
 set -e
-trap '' CHLD
 mount -n --make-rprivate /
 mount -n -t proc proc /proc
 mount -n -t sysfs sysfs /sys
@@ -39,7 +37,7 @@ echo "$1" > /etc/hostname
 echo "$1" > /proc/sys/kernel/hostname
 printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$1" > /etc/hosts
 echo ready
-exec sleep infinity >/dev/null 2>&1
+exec env --ignore-signal=CHLD sleep infinity >/dev/null 2>&1
 `
 
 // mark is the environment variable by which all processes of this process's labs

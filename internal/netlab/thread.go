@@ -21,7 +21,7 @@ var errLeft = errors.New("the function left its goroutine (t.Fatal or runtime.Go
 // onThread runs fn on an OS thread of its own, which has entered the namespaces
 // named by flags of the process that pidfd refers to, and which dies afterwards.
 // Entering the PID namespace holds for the processes that fn starts, not for fn.
-func onThread(pidfd, flags int, fn func() error) error {
+func onThread(pidfd *os.File, flags int, fn func() error) error {
 	done := make(chan error, 1)
 	go lockedThread(func() {
 		err := errLeft
@@ -54,7 +54,7 @@ func lockedThread(fn func()) {
 }
 
 // enter moves the calling thread into namespaces of the process of pidfd.
-func enter(pidfd, flags int) error {
+func enter(pidfd *os.File, flags int) error {
 	if flags&unix.CLONE_NEWNS != 0 {
 		// A mount namespace can be entered only with a root and a working
 		// directory that no other thread shares.
@@ -62,9 +62,14 @@ func enter(pidfd, flags int) error {
 			return fmt.Errorf("unshare the working directory: %w", err)
 		}
 	}
-	err := unix.Setns(pidfd, flags)
+	raw, err := pidfd.SyscallConn()
+	if err == nil {
+		if cerr := raw.Control(func(fd uintptr) { err = unix.Setns(int(fd), flags) }); cerr != nil {
+			err = cerr
+		}
+	}
 	switch {
-	case errors.Is(err, unix.ESRCH):
+	case errors.Is(err, os.ErrClosed), errors.Is(err, unix.ESRCH):
 		return errGone
 	case err != nil:
 		return fmt.Errorf("enter the host's namespaces: %w", err)

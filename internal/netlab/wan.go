@@ -82,6 +82,9 @@ func (w *WAN) attach(h *Host, device string, o config) *Port {
 			return port.routeBack(nl, far)
 		})
 	})
+	if port == nil {
+		port = &Port{Host: h, Name: device, at: w.router} // does nothing, as the lab has failed
+	}
 	return port
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -59,6 +60,17 @@ func isCircuit(a ma.Multiaddr) bool {
 	return slices.ContainsFunc(a, func(c ma.Component) bool { return c.Protocol().Code == ma.P_CIRCUIT })
 }
 
+// distinct leaves out repetitions, in place, and keeps the order.
+func distinct(addrs []ma.Multiaddr) []ma.Multiaddr {
+	seen := make(map[string]bool, len(addrs))
+	return slices.DeleteFunc(addrs, func(a ma.Multiaddr) bool {
+		key := string(a.Bytes())
+		was := seen[key]
+		seen[key] = true
+		return was
+	})
+}
+
 func ipMultiaddr(ip netip.Addr) string {
 	if ip.Is4() || ip.Is4In6() {
 		return "/ip4/" + ip.Unmap().String()
@@ -100,18 +112,35 @@ func parseAddr(s string) (*peer.AddrInfo, error) {
 	return info, nil
 }
 
+// Classes of addresses, the best first.
+const (
+	classQUIC = iota
+	classTCP  // and names
+	classCircuit
+)
+
+func addrClass(a ma.Multiaddr) int {
+	switch _, transport := addrPortOf(a); {
+	case isCircuit(a):
+		return classCircuit
+	case transport == ma.P_QUIC_V1:
+		return classQUIC
+	}
+	return classTCP
+}
+
 // rankDials orders a member's addresses: QUIC at once, TCP when QUIC hasn't answered,
 // circuits when nothing has.
 func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
 	var overQUIC, overTCP, circuits []ma.Multiaddr
 	for _, a := range addrs {
-		switch _, transport := addrPortOf(a); {
-		case isCircuit(a):
-			circuits = append(circuits, a)
-		case transport == ma.P_QUIC_V1:
+		switch addrClass(a) {
+		case classQUIC:
 			overQUIC = append(overQUIC, a)
-		default:
+		case classTCP:
 			overTCP = append(overTCP, a)
+		default:
+			circuits = append(circuits, a)
 		}
 	}
 	ranked := make([]network.AddrDelay, 0, len(addrs))
@@ -120,7 +149,7 @@ func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
 		addrs []ma.Multiaddr
 		after time.Duration // what the class waits, where one before it isn't empty
 	}{{overQUIC, 0}, {overTCP, tcpDelay}, {circuits, circuitDelay}} {
-		if len(ranked) > 0 {
+		if len(ranked) > 0 && len(class.addrs) > 0 {
 			delay += class.after
 		}
 		for _, a := range class.addrs {
@@ -212,6 +241,8 @@ type selfView struct {
 // interfaces' addresses.
 func (s *selfView) addrs(local []ma.Multiaddr) []ma.Multiaddr {
 	out := slices.Clone(s.announce)
+	local = slices.Clone(local)
+	slices.SortStableFunc(local, func(a, b ma.Multiaddr) int { return addrClass(a) - addrClass(b) })
 	elsewhere := slices.ContainsFunc(local, func(a ma.Multiaddr) bool { return s.gate.usable(a) && !manet.IsIPLoopback(a) })
 	for _, a := range local {
 		if s.gate.usable(a) && !(elsewhere && manet.IsIPLoopback(a)) {
@@ -224,11 +255,11 @@ func (s *selfView) addrs(local []ma.Multiaddr) []ma.Multiaddr {
 		}
 	}
 	s.mu.Lock()
-	for _, through := range s.circuits {
-		out = append(out, through...)
+	for _, relay := range slices.Sorted(maps.Keys(s.circuits)) {
+		out = append(out, s.circuits[relay]...)
 	}
 	s.mu.Unlock()
-	out = ma.Unique(out)
+	out = distinct(out)
 	return out[:min(len(out), maxAnnounced)]
 }
 
@@ -282,7 +313,7 @@ func (s *selfView) reflexive() []netip.AddrPort {
 func (s *selfView) reserved(relay peer.ID, at []ma.Multiaddr) {
 	const maxRelays, maxEach = 4, 2
 	var through []ma.Multiaddr
-	for _, a := range at {
+	for _, a := range distinct(at) {
 		if len(through) < maxEach && s.gate.usable(a) && !isCircuit(a) {
 			through = append(through, a.Encapsulate(ma.StringCast("/p2p/"+relay.String()+"/p2p-circuit")))
 		}

@@ -25,10 +25,13 @@ const (
 	// A connection on which a call got no answer in time is closed when it doesn't
 	// answer this probe either.
 	probeTime = 1500 * time.Millisecond
+	stopGrace = 20 * time.Millisecond
 )
 
 // dialer shares dials: at most one a peer, on which any number of callers wait.
 type dialer struct {
+	direct sync.RWMutex // read by each direct dial; locked for ever by stop
+
 	mu       sync.Mutex
 	active   map[peer.ID]*reaching
 	failed   map[peer.ID]failure
@@ -177,8 +180,24 @@ func unreachable(err error) error { return fmt.Errorf("%w: %w", ErrUnreachable, 
 
 // dialDirect dials the addresses of p that lead straight to it.
 func (o *Overlay) dialDirect(ctx context.Context, p peer.ID) error {
+	if !o.dialer.direct.TryRLock() {
+		return ErrClosed
+	}
+	defer o.dialer.direct.RUnlock()
 	_, err := o.node.swarm.DialPeer(network.WithForceDirectDial(ctx, "landbridge"), p)
 	return err
+}
+
+// stop ends direct dials, for good; their context has ended before. libp2p's swarm
+// (v0.51.0, nonProxyAddr) panics when it is closed while a goroutine of its own still
+// sorts the addresses of such a dial. The dial returns without waiting for that
+// goroutine, so where one was under way it gets a moment.
+func (d *dialer) stop() {
+	if d.direct.TryLock() {
+		return
+	}
+	d.direct.Lock()
+	<-time.After(stopGrace)
 }
 
 // dialAsked asks connected members where p is, and dials what it hears, circuits

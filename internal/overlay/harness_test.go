@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -53,6 +52,7 @@ func (w *wire) port() uint16 { return uint16(w.LocalAddr().(*net.UDPAddr).Port) 
 // WriteTo loses what goes to blocked ports.
 func (w *wire) WriteTo(b []byte, to net.Addr) (int, error) {
 	at := to.(*net.UDPAddr).AddrPort()
+	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 	if seen := w.sent.Load(); seen != nil {
 		(*seen)(at)
 	}
@@ -136,12 +136,15 @@ func eventually(t *testing.T, what string, holds func() bool) {
 
 func eventuallyIn(t *testing.T, limit time.Duration, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(limit)
+	deadline := time.After(limit)
+	again := time.NewTicker(2 * time.Millisecond)
+	defer again.Stop()
 	for !holds() {
-		if time.Now().After(deadline) {
+		select {
+		case <-deadline:
 			t.Fatalf("after %v still not: %s", limit, what)
+		case <-again.C:
 		}
-		time.Sleep(2 * time.Millisecond)
 	}
 }
 
@@ -176,8 +179,6 @@ func echo(_ context.Context, from group.MemberID, req []byte) ([]byte, error) {
 }
 
 const echoProtocol = "/landbridge/echo/1"
-
-func contains(s, part string) bool { return strings.Contains(s, part) }
 
 func mustParse(t *testing.T, addr string) []ma.Multiaddr {
 	t.Helper()

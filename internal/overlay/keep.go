@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	circuit "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"landbridge/internal/group"
 )
@@ -229,7 +230,7 @@ func (o *Overlay) reserve(p peer.ID) time.Time {
 		return time.Time{}
 	}
 	if c := o.bestConn(p); c != nil && c.Stat().Direction == network.DirOutbound {
-		o.own.reserved(p, append(o.memory.addrs(p), c.RemoteMultiaddr()))
+		o.own.reserved(p, append([]ma.Multiaddr{c.RemoteMultiaddr()}, o.memory.addrs(p)...))
 	}
 	// Relays count in hours; a clock that is off must not make us ask without pause.
 	return clampTime(r.Expiration, time.Now().Add(time.Minute), time.Now().Add(reservationTTL))

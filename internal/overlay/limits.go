@@ -40,7 +40,7 @@ func newResourceManager() (network.ResourceManager, error) {
 		},
 		Transient: rcmgr.ResourceLimits{
 			Conns: maxConns / 2, ConnsInbound: maxConns / 4, ConnsOutbound: maxConns / 2, FD: maxConns / 4,
-			Streams: 1024, StreamsInbound: 512, StreamsOutbound: 1024,
+			Streams: 4096, StreamsInbound: 4096, StreamsOutbound: 4096,
 			Memory: maxMemory / 4,
 		},
 		ServiceDefault:      rcmgr.ResourceLimits{Streams: maxStreams, StreamsInbound: maxStreams, StreamsOutbound: maxStreams, Memory: maxMemory},

@@ -79,7 +79,7 @@ func openMemory(db *store.DB, book peerstore.AddrBook, log *slog.Logger) (*memor
 func (m *memory) give(p peer.ID, addrs ...ma.Multiaddr) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.fixed[p] = ma.Unique(append(m.fixed[p], addrs...))
+	m.fixed[p] = distinct(append(m.fixed[p], addrs...))
 	m.fixed[p] = m.fixed[p][max(0, len(m.fixed[p])-maxLearnt):]
 	if m.peers[p] == nil {
 		m.remember(p, addrs, time.Time{})
@@ -180,7 +180,7 @@ func (m *memory) addrs(p peer.ID) []ma.Multiaddr {
 			}
 		}
 	}
-	return ma.Unique(addrs)
+	return distinct(addrs)
 }
 
 // wants reports whether p, who is no member, is worth remembering: while there is

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -211,6 +210,7 @@ func (o *Overlay) Close() error {
 	}
 	o.cancel()
 	var err error
+	o.dialer.stop()
 	if o.node != nil {
 		// First, so that nothing below waits for a peer.
 		err = errors.Join(err, o.node.swarm.Close())
@@ -275,10 +275,10 @@ func (o *Overlay) Add(addrs []string) {
 func (o *Overlay) Addrs() []string {
 	self := ma.StringCast("/p2p/" + o.node.ID().String())
 	var out []string
-	for _, a := range o.node.Addrs() {
+	for _, a := range o.own.addrs(o.node.AllAddrs()) {
 		out = append(out, a.Encapsulate(self).String())
 	}
-	return slices.Compact(out)
+	return out
 }
 
 // Observed lists the data socket's address and port as connected peers see them,

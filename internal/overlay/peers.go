@@ -163,7 +163,7 @@ func (o *Overlay) identified(e event.EvtPeerIdentificationCompleted) {
 		}
 	}
 	// Identify itself drops addresses that it takes for not public.
-	addrs = ma.Unique(addrs)
+	addrs = distinct(addrs)
 	addrs = addrs[:min(len(addrs), maxLearnt)]
 	if r := o.members.Load(); r == nil || r.in[e.Peer] || o.memory.wants(e.Peer) {
 		o.memory.learn(e.Peer, addrs, time.Now())

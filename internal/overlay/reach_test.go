@@ -1,8 +1,8 @@
 package overlay
 
 import (
-	"context"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -135,6 +135,10 @@ func TestSmallGroupIsFullyConnected(t *testing.T) {
 	}
 }
 
+// promptly is more than a busy machine needs for what takes milliseconds, and less
+// than what happens when a dead connection or address is waited for (5 s and more).
+const promptly = 3 * time.Second
+
 func TestRestartedMemberIsBackAtOnce(t *testing.T) {
 	t.Parallel()
 	known := start(t, 0, nil)
@@ -143,7 +147,9 @@ func TestRestartedMemberIsBackAtOnce(t *testing.T) {
 	remembering := func(cfg *Config) { cfg.Store = db }
 	first := start(t, 1, func(cfg *Config) { remembering(cfg); bootstrap(known)(cfg) })
 	first.Handle(echoProtocol, echo)
-	eventually(t, "remembered", func() bool { return len(first.memory.recent(9)) > 0 && first.connectedTo(known.Self()) })
+	eventually(t, "remembered", func() bool {
+		return len(first.memory.recent(9)) > 0 && first.connectedTo(known.Self()) && known.connectedTo(first.Self())
+	})
 	// It dies without a word, as by kill -9: nothing that it sends arrives any more.
 	w, port := first.wire, int(first.wire.port())
 	w.block(known.wire)
@@ -160,18 +166,14 @@ func TestRestartedMemberIsBackAtOnce(t *testing.T) {
 	begun := time.Now()
 	second := startOn(t, 1, newWire(t, port), remembering) // no bootstrap
 	second.Handle(echoProtocol, echo)
-	if _, err := second.Call(within(t, time.Second), known.Self(), echoProtocol, nil); err != nil {
+	opened := time.Since(begun)
+	if _, err := second.Call(within(t, promptly), known.Self(), echoProtocol, nil); err != nil {
 		t.Fatal(err)
 	}
-	took := time.Since(begun)
-	t.Logf("in contact %v after start", took.Round(time.Millisecond))
-	if took > 500*time.Millisecond {
-		t.Errorf("in contact %v after start", took)
-	}
+	t.Logf("open after %v, in contact after %v", opened.Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
 	// The other side must not use the dead connection.
-	begun = time.Now()
-	if _, err := known.Call(within(t, time.Second), second.Self(), echoProtocol, nil); err != nil {
-		t.Fatalf("the other way, after %v: %v", time.Since(begun), err)
+	if _, err := known.Call(within(t, promptly), second.Self(), echoProtocol, nil); err != nil {
+		t.Fatalf("the other way: %v", err)
 	}
 	eventually(t, "the dead connection is closed", func() bool { return len(known.node.swarm.ConnsToPeer(second.node.ID())) == 1 })
 }
@@ -189,7 +191,7 @@ func TestCallToARestartedMemberFindsOutByItself(t *testing.T) {
 	_ = w.Close()
 	b = startOn(t, 1, newWire(t, port), nil) // it doesn't know a any more
 	b.Handle(echoProtocol, echo)
-	if _, err := a.Call(within(t, 2*time.Second), b.Self(), echoProtocol, nil); err != nil {
+	if _, err := a.Call(within(t, promptly), b.Self(), echoProtocol, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -308,7 +310,7 @@ func TestOverlayWithoutDataSocketWorksOverTCP(t *testing.T) {
 
 func TestOpenSaysAllThatIsWrongWithAddresses(t *testing.T) {
 	t.Parallel()
-	_, err := Open(context.Background(), Config{
+	_, err := Open(t.Context(), Config{
 		Key:       keyOf(1),
 		Announce:  []string{"192.0.2.1:4242"},
 		Bootstrap: []string{"/ip4/192.0.2.7/udp/4242/quic-v1", "nonsense"},
@@ -317,7 +319,7 @@ func TestOpenSaysAllThatIsWrongWithAddresses(t *testing.T) {
 		t.Fatal("opened")
 	}
 	for _, part := range []string{"192.0.2.1:4242", "/ip4/192.0.2.7/udp/4242/quic-v1", "nonsense", "write it like"} {
-		if !contains(err.Error(), part) {
+		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q doesn't mention %q", err, part)
 		}
 	}

@@ -29,6 +29,7 @@ const (
 	maxCalls       = 512            // handlers that run at once
 	maxCallsByPeer = 64             // of them for one peer
 	maxHandling    = 30 * time.Second
+	maxRepeats     = 3                // of a call whose connection turns out to be dead
 	transferTime   = 10 * time.Second // for a request to come in, and a reply to go out
 	// A call may come before its handler is registered, in the first moments after Open.
 	handlerWait = 2 * time.Second
@@ -206,10 +207,11 @@ func (o *Overlay) call(ctx context.Context, to group.MemberID, protocol string, 
 			return nil, err
 		}
 		reply, err := o.callOn(ctx, conn, protocol, req)
-		if err == nil || ctx.Err() != nil || attempt > 0 || !broken(conn, err) {
+		if err == nil || ctx.Err() != nil || attempt == maxRepeats || !broken(conn, err) {
 			return reply, err
 		}
-		// The connection was gone, and we didn't know: the peer has restarted.
+		// The connection was gone, and we didn't know: the peer has restarted. There may
+		// be a second one like it, dialled by the other side.
 		_ = conn.Close()
 	}
 }

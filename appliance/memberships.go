@@ -96,6 +96,9 @@ func join(ctx context.Context, s *state, o *overlay.Overlay, name, token string)
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
 	reply, err := askAuthority(ctx, o, inv.Authority, group.NewJoinRequest(inv, group.NodeName(name)))
+	if !refusesNewcomer(err) {
+		s.keep() // the authority has admitted this node key, or may have
+	}
 	if err != nil {
 		return nil, explainJoin(inv, err)
 	}
@@ -109,15 +112,23 @@ func join(ctx context.Context, s *state, o *overlay.Overlay, name, token string)
 	return group.SaveJoin(s.db, s.key, inv, reply, time.Now())
 }
 
-// explainJoin tells a refusal, which is final, from an authority that can't be reached.
-func explainJoin(inv group.Invitation, err error) error {
+// refusesNewcomer reports whether err is the authority's refusal, which is final.
+func refusesNewcomer(err error) bool {
 	for _, refusal := range []error{
 		group.ErrUsed, group.ErrExpired, group.ErrUnknownInvitation, group.ErrOtherGroup,
 		group.ErrRemoved, group.ErrFull, group.ErrNotAuthority,
 	} {
 		if errors.Is(err, refusal) {
-			return console.Conflict(err)
+			return true
 		}
+	}
+	return false
+}
+
+// explainJoin tells a refusal from an authority that can't be reached.
+func explainJoin(inv group.Invitation, err error) error {
+	if refusesNewcomer(err) {
+		return console.Conflict(err)
 	}
 	return console.Unavailable(fmt.Errorf("no answer from the group's authority within %v: see that it runs, and that one of its addresses %v can be reached from here (%w)",
 		joinTimeout, inv.Addrs, err))

@@ -65,6 +65,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
+	state.keep()
 	defer func() { err = errors.Join(err, n.stop()) }()
 	for _, m := range memberships {
 		if err := n.startNetwork(m); err != nil {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"landbridge/internal/group"
 	"landbridge/internal/store"
@@ -25,6 +26,9 @@ type state struct {
 	dir string
 	db  *store.DB
 	key ed25519.PrivateKey
+
+	madeFile, madeDir bool        // by openState
+	kept              atomic.Bool // whatever becomes of it: see close
 }
 
 // nodeRecord is what the state says about the node itself.
@@ -37,29 +41,50 @@ var errState = errors.New("the state can't be used")
 // openState opens the state directory, and makes it with a new node key where there
 // is none. It fails with store.ErrInUse where a daemon runs on it.
 func openState(dir string) (*state, error) {
+	s := &state{dir: dir, madeDir: missing(dir), madeFile: missing(filepath.Join(dir, databaseFile))}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, explainState(dir, err)
 	}
-	db, err := store.Open(filepath.Join(dir, databaseFile))
-	if err != nil {
-		if errors.Is(err, store.ErrInUse) {
-			return nil, fmt.Errorf("another landbridge runs on the state in %s: stop it first, or give this one a directory of its own with --state (%w)", dir, err)
-		}
+	var err error
+	if s.db, err = store.Open(s.file()); err != nil {
 		return nil, explainState(dir, err)
 	}
-	key, err := nodeKey(db)
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
+	if s.key, err = nodeKey(s.db); err != nil {
+		return nil, errors.Join(err, s.db.Close())
 	}
-	return &state{dir: dir, db: db, key: key}, nil
+	return s, nil
 }
+
+func missing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+func (s *state) file() string { return filepath.Join(s.dir, databaseFile) }
 
 func (s *state) self() group.MemberID { return group.MemberOf(s.key.Public().(ed25519.PublicKey)) }
 
 // owner names the state directory in the marks on network devices: without spaces.
 func (s *state) owner() string { return s.self().Short() }
 
-func (s *state) close() error { return s.db.Close() }
+// keep has close leave the state, though it be new and in no group: somebody may know
+// its node key by now.
+func (s *state) keep() { s.kept.Store(true) }
+
+// close lets go of the state. What was refused shall change nothing: a state that openState
+// made, and that got neither a group nor keep, is removed.
+func (s *state) close() error {
+	ids, err := group.Groups(s.db)
+	if err != nil || !s.madeFile || len(ids) > 0 || s.kept.Load() {
+		return errors.Join(err, s.db.Close())
+	}
+	// While the lock is held: store.Open notices that the file has gone.
+	err = errors.Join(os.Remove(s.file()), s.db.Close())
+	if s.madeDir {
+		err = errors.Join(err, os.Remove(s.dir))
+	}
+	return err
+}
 
 // nodeKey reads the node key, or makes it the first time.
 func nodeKey(db *store.DB) (ed25519.PrivateKey, error) {
@@ -91,10 +116,16 @@ func nodeKey(db *store.DB) (ed25519.PrivateKey, error) {
 
 func explainState(dir string, err error) error {
 	switch {
+	case errors.Is(err, store.ErrInUse):
+		return err
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: %s may not be written: run landbridge as root, or choose another directory with --state (%w)", errState, dir, err)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%w: %s is no directory that can be made: choose another with --state (%w)", errState, dir, err)
 	}
-	return fmt.Errorf("%w: %s: %w", errState, dir, err)
+	var system *fs.PathError
+	if errors.As(err, &system) {
+		return fmt.Errorf("%w: %s can't be made or written: choose another directory with --state (%w)", errState, dir, err)
+	}
+	return fmt.Errorf("%w: %w", errState, err)
 }

@@ -40,7 +40,7 @@ func Dial(ctx context.Context, path string) (*Local, error) {
 	}
 	probe, err := dial(ctx, "", "")
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, ErrNoDaemon
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%s may be opened only by the user that runs the appliance: use sudo, or be that user", path)

@@ -43,7 +43,10 @@ func openBolt(path string) (db *bbolt.DB, err error) {
 	var errno syscall.Errno
 	switch {
 	case err == nil:
-		return db, checkLength(db, file)
+		if err := errors.Join(checkName(path, file), checkLength(db, file)); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+		return db, nil
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, ErrInUse
 	case errors.As(err, &system), errors.As(err, &errno), errors.Is(err, errNotRegular):
@@ -78,15 +81,29 @@ func openPrivate(path string, flag int, mode fs.FileMode) (*os.File, error) {
 func checkLength(db *bbolt.DB, file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {
-		return errors.Join(err, db.Close())
+		return err
 	}
 	var want int64
 	err = db.View(func(tx *bbolt.Tx) error { want = tx.Size(); return nil })
 	if err == nil && info.Size() < want {
 		err = fmt.Errorf("%d bytes long, %d missing: %w", info.Size(), want-info.Size(), ErrDamaged)
 	}
-	if err != nil {
-		return errors.Join(err, db.Close())
+	return err
+}
+
+// checkName refuses a file that was removed while its lock was waited for: what is
+// written to it would be lost.
+func checkName(path string, file *os.File) error {
+	named, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrInUse
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	locked, err := file.Stat()
+	if err == nil && !os.SameFile(named, locked) {
+		err = ErrInUse
+	}
+	return err
 }

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -10,17 +11,32 @@ import (
 )
 
 const (
-	maxSeen  = 8               // addresses of ours that peers have told us
-	seenLast = 5 * time.Minute // how long one is believed
+	maxReporters = 64              // members whose word on our address is kept
+	maxSeen      = 8               // of such addresses that are offered
+	seenLast     = 5 * time.Minute // how long one is believed
 )
+
+// seenBy names who saw us, and over which family: a member has one word for each.
+type seenBy struct {
+	member group.MemberID
+	is4    bool
+}
+
+// sighting is an address of ours that a member has seen.
+type sighting struct {
+	addr netip.AddrPort
+	at   time.Duration
+}
 
 // localView is what this node knows of its own addresses; immutable.
 type localView struct {
 	interfaces []netip.Addr
-	loopback   bool // offers of loopback addresses are taken: we have nothing better ourselves, or it is a test
+	observed   []netip.AddrPort // what Config.Observed said
+	loopback   bool             // offers of loopback addresses are taken: we have nothing better ourselves, or it is a test
 }
 
-// refreshLocal asks for our interfaces' addresses and reports whether they changed.
+// refreshLocal asks for our addresses and reports whether those of our interfaces
+// changed. No lock is held while it asks.
 func (t *Tunnel) refreshLocal(now time.Duration) bool {
 	var addrs []netip.Addr
 	if t.cfg.Interfaces != nil {
@@ -30,12 +46,24 @@ func (t *Tunnel) refreshLocal(now time.Duration) bool {
 	}
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	addrs = slices.Compact(addrs)
+	t.refreshObserved()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	maps.DeleteFunc(t.seen, func(_ netip.AddrPort, at time.Duration) bool { return now-at > seenLast })
+	maps.DeleteFunc(t.seen, func(_ seenBy, s sighting) bool { return now-s.at > seenLast })
 	changed := !slices.Equal(addrs, t.local.interfaces)
-	t.local = localView{interfaces: addrs, loopback: slices.ContainsFunc(addrs, netip.Addr.IsLoopback)}
+	t.local.interfaces, t.local.loopback = addrs, slices.ContainsFunc(addrs, netip.Addr.IsLoopback)
 	return changed
+}
+
+// refreshObserved asks how others see us; it is called before each offer.
+func (t *Tunnel) refreshObserved() {
+	if t.cfg.Observed == nil {
+		return
+	}
+	observed := t.cfg.Observed()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.local.observed = observed
 }
 
 func (t *Tunnel) localNow() localView {
@@ -48,60 +76,62 @@ func (t *Tunnel) localNow() localView {
 func (t *Tunnel) candidates() candidateList {
 	var list candidateList
 	add := func(a netip.AddrPort, host bool) {
+		a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 		known := slices.ContainsFunc(list.endpoints, func(e endpointCandidate) bool { return e.addr == a })
 		if !known && len(list.endpoints) < maxOffered && a.IsValid() && a.Port() != 0 {
 			list.endpoints = append(list.endpoints, endpointCandidate{addr: a, host: host})
 		}
-	}
-	var observed []netip.AddrPort
-	if t.cfg.Observed != nil {
-		observed = t.cfg.Observed()
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, a := range t.local.interfaces[:min(len(t.local.interfaces), maxOffered/2)] {
 		add(netip.AddrPortFrom(a, t.under.port()), true)
 	}
-	newest := slices.SortedFunc(maps.Keys(t.seen), func(a, b netip.AddrPort) int {
-		if t.seen[a] != t.seen[b] {
-			return int(t.seen[b] - t.seen[a])
-		}
-		return a.Compare(b)
-	})
-	for _, a := range newest {
+	for _, a := range t.seenAddrs() {
 		add(a, false)
 	}
-	for _, a := range observed {
-		add(netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), false)
+	for _, a := range t.local.observed {
+		add(a, false)
 	}
 	list.relays = slices.Clone(t.relays[:min(len(t.relays), maxRelays)])
 	return list
 }
 
-// noteSeen remembers an address of ours that a peer has seen.
-func (t *Tunnel) noteSeen(a netip.AddrPort, now time.Duration) {
+// seenAddrs lists the addresses that members have seen: first those that several
+// agree on, then the newest.
+func (t *Tunnel) seenAddrs() []netip.AddrPort {
+	votes := make(map[netip.AddrPort]int)
+	newest := make(map[netip.AddrPort]time.Duration)
+	for _, s := range t.seen {
+		votes[s.addr]++
+		newest[s.addr] = max(newest[s.addr], s.at)
+	}
+	list := slices.SortedFunc(maps.Keys(votes), func(a, b netip.AddrPort) int {
+		return cmp.Or(cmp.Compare(votes[b], votes[a]), cmp.Compare(newest[b], newest[a]), a.Compare(b))
+	})
+	return list[:min(len(list), maxSeen)]
+}
+
+// noteSeen remembers at which address a member has seen us.
+func (t *Tunnel) noteSeen(by group.MemberID, a netip.AddrPort, now time.Duration) {
 	if !a.IsValid() || a.Port() == 0 {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if slices.Contains(t.local.interfaces, a.Addr()) {
+	key := seenBy{by, a.Addr().Is4()}
+	if _, known := t.seen[key]; slices.Contains(t.local.interfaces, a.Addr()) || !known && len(t.seen) >= maxReporters {
 		return
 	}
-	if _, known := t.seen[a]; !known {
-		if len(t.seen) >= maxSeen {
-			oldest := a
-			for b, at := range t.seen {
-				if oldest == a || at < t.seen[oldest] {
-					oldest = b
-				}
-			}
-			delete(t.seen, oldest)
-		}
+	news := true
+	for _, s := range t.seen {
+		news = news && s.addr != a
+	}
+	t.seen[key] = sighting{a, now}
+	if news {
 		t.learned = true
 		t.kick(0)
 	}
-	t.seen[a] = now
 }
 
 // kindOf judges what kind of path an address makes: the local network's if the peer

@@ -28,6 +28,7 @@ type peer struct {
 	arrivals   [][]byte // packets of the batch in hand
 	lastOther  pathID   // the path other than the route's that was told last
 	lastOtherT time.Duration
+	others     bucket // of such paths; a datagram's source is easily forged
 	relayed    bucket
 	refusedAt  time.Duration
 
@@ -47,6 +48,7 @@ type peer struct {
 	lastHeard    time.Duration    // by a path of the past
 	rekeys       uint64
 	ended        time.Duration // when the last session did
+	logs         bucket
 	offersIn     bucket
 	candidatesIn bucket
 	assured      int // times that assure has sent something
@@ -142,7 +144,7 @@ func (p *peer) perform(action any) {
 	case sendRekey:
 		p.sendRekey()
 	case dropSession:
-		p.tunnel.log.Info("session ended", "member", p.id, "why", a.why)
+		p.info("session ended", "why", a.why)
 		p.drop(a.tell)
 	}
 }
@@ -160,11 +162,17 @@ func (p *peer) drop(tell byte) {
 	p.dispatch(keysDown{})
 }
 
-// close drops everything; the tunnel is ending.
+// close ends the session; the tunnel is ending.
 func (p *peer) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sendControl(p.paths.chosen, []byte{msgClose, closeLeaving})
+	p.shut()
+}
+
+// shut gives back all that the peer holds; it is of no use afterwards. p.mu is held.
+func (p *peer) shut() {
+	p.closed = true
 	p.route.Store(nil)
 	p.abandonRekey()
 	p.abandonOffer()
@@ -175,7 +183,21 @@ func (p *peer) close() {
 	}
 	p.current, p.next, p.old = nil, nil, nil
 	p.dropQueue()
-	p.closed = true
+	p.deadline.Store(int64(never))
+}
+
+// forgettable reports whether nobody has had to do with the peer for long.
+func (p *peer) forgettable(now time.Duration) bool {
+	l := &p.life
+	return !l.up && !l.keep && !l.calling && len(p.queue) == 0 &&
+		now-max(p.born, p.ended, l.wanted, l.called) > forgetPeer
+}
+
+// info logs what a peer's doing led to, within bounds.
+func (p *peer) info(msg string, args ...any) {
+	if p.logs.take(1, p.tunnel.now()) {
+		p.tunnel.log.Info(msg, append([]any{"member", p.id}, args...)...)
+	}
 }
 
 // retire lets a session receive for a last moment.
@@ -316,11 +338,7 @@ func (p *peer) arrived(from netip.AddrPort, via *peer, now time.Duration) {
 	if via != nil {
 		other = pathID{via: via.id}
 	}
-	gap := 100 * time.Millisecond
-	if other != p.lastOther {
-		gap = 5 * time.Millisecond
-	}
-	if p.lastOtherT != 0 && now-p.lastOtherT < gap {
+	if other == p.lastOther && now-p.lastOtherT < 100*time.Millisecond || !p.others.take(1, now) {
 		return
 	}
 	p.lastOther, p.lastOtherT = other, now

@@ -114,7 +114,7 @@ func (p *peer) onPong(msg []byte, path pathID) error {
 	p.lastHeard = p.tunnel.now()
 	p.dispatch(ponged{path: path, id: id})
 	if !path.relayed() {
-		p.tunnel.noteSeen(observed, p.tunnel.now())
+		p.tunnel.noteSeen(p.id, observed, p.tunnel.now())
 	}
 	return nil
 }

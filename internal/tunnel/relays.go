@@ -9,8 +9,9 @@ import (
 	"landbridge/internal/group"
 )
 
-// A member relays for us if it offers to and we reach it directly at an address of
-// its own interface: then no NAT stands before it, and others reach it too.
+// A member relays for us if it offers to, we reach it directly, and others can: it
+// is one that the configuration says to keep, or we reach it at an address of its
+// own interface, so that no NAT stands before it.
 
 const (
 	maxKept  = 3                // relays held open because they turned up
@@ -24,12 +25,12 @@ type relayFound struct {
 	lan bool // no use to those who aren't on our LAN
 }
 
-func (t *Tunnel) findRelays() []relayFound {
+func (t *Tunnel) findRelays(known []group.MemberID) []relayFound {
 	var found []relayFound
 	for _, p := range t.peers.Load().byID {
 		p.mu.Lock()
-		r := p.route.Load()
-		if c := p.paths.find(p.paths.chosen); r != nil && c != nil && r.via == nil && p.relays && p.atHome(r.addr) {
+		r, c := p.route.Load(), p.paths.find(p.paths.chosen)
+		if r != nil && c != nil && r.via == nil && p.relays && (p.atHome(r.addr) || slices.Contains(known, p.id)) {
 			found = append(found, relayFound{id: p.id, rtt: c.rtt, lan: r.kind == PathLAN})
 		}
 		p.mu.Unlock()
@@ -43,7 +44,11 @@ func (t *Tunnel) findRelays() []relayFound {
 // reviewRelays finds the members that relay, tells the peers, and holds the
 // sessions with some of them. Only run calls it.
 func (t *Tunnel) reviewRelays() {
-	found := t.findRelays()
+	var known []group.MemberID
+	if t.cfg.Keep != nil {
+		known = t.cfg.Keep()
+	}
+	found := t.findRelays(known)
 	ids := make([]group.MemberID, len(found))
 	for i, r := range found {
 		ids[i] = r.id
@@ -57,10 +62,8 @@ func (t *Tunnel) reviewRelays() {
 	}
 
 	keep := t.learnKept(found)
-	if t.cfg.Keep != nil {
-		for _, id := range t.cfg.Keep() {
-			keep[id] = true
-		}
+	for _, id := range known {
+		keep[id] = true
 	}
 	for id := range t.kept {
 		if !keep[id] {

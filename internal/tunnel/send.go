@@ -20,14 +20,14 @@ const (
 // Without a session the packets wait, within bounds, while one is made. It is safe
 // for concurrent use.
 func (t *Tunnel) Send(to group.MemberID, pkts [][]byte) {
-	p := t.peer(to)
-	if p == nil {
-		return
-	}
-	r := p.route.Load()
-	if r == nil || !p.transmit(r, pkts) {
-		p.wait(pkts)
-		return
+	for range 2 { // a peer may be forgotten just as we find it
+		p := t.peer(to)
+		if p == nil {
+			return
+		}
+		if r := p.route.Load(); r != nil && p.transmit(r, pkts) || p.wait(pkts) {
+			return
+		}
 	}
 }
 
@@ -158,15 +158,16 @@ func (b *budget) give(n int) {
 	b.packets, b.bytes = b.packets+1, b.bytes+n
 }
 
-// wait queues copies of packets and has the machines find a way for them.
-func (p *peer) wait(pkts [][]byte) {
+// wait queues copies of packets and has the machines find a way for them. It
+// reports false if the peer has been forgotten.
+func (p *peer) wait(pkts [][]byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return
+		return false
 	}
 	if r := p.route.Load(); r != nil && len(p.queue) == 0 && p.transmit(r, pkts) {
-		return // it came while we waited for the lock
+		return true // it came while we waited for the lock
 	}
 	now := p.tunnel.now()
 	for _, pkt := range pkts {
@@ -176,6 +177,7 @@ func (p *peer) wait(pkts [][]byte) {
 	}
 	p.data.Store(int64(now))
 	p.dispatch(wanted{})
+	return true
 }
 
 // enqueue keeps the newest packets: what waited longest is most likely given up by

@@ -69,6 +69,7 @@ func (p *peer) call(ctx context.Context, o *pendingOffer, fresh bool) {
 		defer func() { <-t.calls }()
 	case <-ctx.Done():
 	}
+	t.refreshObserved()
 	req, raw, err := t.sign(offerDomain, t.describe(p.id, o.private.PublicKey().Bytes(), o.index, fresh))
 	var reply []byte
 	if err == nil {
@@ -136,7 +137,7 @@ func (p *peer) accepted(s *session, from *offerBody) {
 	p.dispatch(keysUp{fresh: from.Fresh})
 	p.publish()
 	p.dispatch(installed{initiator: true})
-	p.tunnel.log.Info("session made", "member", p.id, "cipher", s.cipher.String(), "role", "initiator")
+	p.info("session made", "cipher", s.cipher.String(), "role", "initiator")
 }
 
 // learn takes a peer's candidates from its offer or answer.
@@ -201,6 +202,7 @@ func (p *peer) answer(o *offerBody, offer []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.refreshObserved()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -235,7 +237,7 @@ func (p *peer) answer(o *offerBody, offer []byte) ([]byte, error) {
 	p.learn(o)
 	p.dispatch(keysUp{fresh: o.Fresh})
 	p.dispatch(installed{initiator: false})
-	t.log.Info("session made", "member", p.id, "cipher", s.cipher.String(), "role", "responder")
+	p.info("session made", "cipher", s.cipher.String(), "role", "responder")
 	return reply, nil
 }
 

@@ -158,6 +158,9 @@ func (s *Socket) read() {
 			// An ICMP error of some earlier datagram, told on the socket: it has
 			// nothing to do with what we read, and has been cleared by reading it.
 			s.dmx.counts.add(SendUnreachable, 1)
+			if !s.pause(10 * time.Millisecond) {
+				return
+			}
 			continue
 		}
 		arrived = arrived[:0]
@@ -177,6 +180,18 @@ func (s *Socket) read() {
 		if len(arrived) > 0 {
 			s.dmx.receive(arrived)
 		}
+	}
+}
+
+// pause waits, so that an error that stays doesn't make the reader spin.
+func (s *Socket) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.closed:
+		return false
 	}
 }
 

@@ -109,7 +109,7 @@ type Tunnel struct {
 	learned bool                        // a peer has told us an address of ours
 	dirty   bool                        // relays may have come or gone
 	survey  time.Duration               // when run looks at certificates and interfaces next
-	seen    map[netip.AddrPort]time.Duration
+	seen    map[seenBy]sighting
 	local   localView
 	relays  []group.MemberID // members that we reach at home and that relay
 	unwatch func()
@@ -157,7 +157,7 @@ func open(cfg Config, under underlay) (*Tunnel, error) {
 		wake:    make(chan struct{}, 1),
 		calls:   make(chan struct{}, maxCalls),
 		wants:   make(map[group.MemberID]struct{}),
-		seen:    make(map[netip.AddrPort]time.Duration),
+		seen:    make(map[seenBy]sighting),
 		kept:    make(map[group.MemberID]bool),
 
 		keptUntil: make(map[group.MemberID]time.Duration),
@@ -232,6 +232,8 @@ func (t *Tunnel) newPeer(id group.MemberID) *peer {
 		paths:        newPathState(seed),
 		arrivals:     make([][]byte, 0, batchSize),
 		relayed:      newBucket(t.cfg.Relay.Rate / 4 * 3),
+		others:       bucket{rate: 10, depth: maxOffered, level: maxOffered},
+		logs:         bucket{rate: 0.1, depth: 5, level: 5},
 		offersIn:     bucket{rate: offersPerSecond, depth: 2 * offersPerSecond, level: 2 * offersPerSecond},
 		candidatesIn: bucket{rate: 2, depth: 6, level: 6},
 		born:         t.now(),
@@ -375,7 +377,8 @@ func (t *Tunnel) checkPeers(now time.Duration) {
 				p.dispatch(sessionOver{why: err.Error(), tell: closeRevoked, wait: surveyGap})
 			}
 		}
-		if !p.life.up && !p.life.keep && !p.life.calling && len(p.queue) == 0 && now-max(p.born, p.ended) > forgetPeer {
+		if p.forgettable(now) {
+			p.shut()
 			gone = append(gone, p)
 		}
 		p.mu.Unlock()

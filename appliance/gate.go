@@ -14,13 +14,12 @@ import (
 	"landbridge/internal/overlay"
 )
 
-// The protocols that members speak over the overlay's streams. All but join and
-// hello are closed to whoever hasn't shown a certificate of the group.
+// Of the protocols that members speak over the overlay's streams, these are the
+// gate's own; group.Protocol (join and renew) and registry.Protocol are the others.
+// All but hello and join are closed to whoever hasn't shown a certificate of the group.
 const (
-	protocolJoin     = "/landbridge/join/1"     // certificates from the authority, for an invitation or a membership
-	protocolHello    = "/landbridge/hello/1"    // certificates and descriptors, both ways
-	protocolRegistry = "/landbridge/registry/1" // claims, records, lookups
-	protocolConnect  = "/landbridge/connect/1"  // offers of sessions
+	protocolHello   = "/landbridge/hello/1"   // certificates and descriptors, both ways
+	protocolConnect = "/landbridge/connect/1" // offers of sessions
 )
 
 // Every request on a group's protocol opens with the group's ID, every reply with

@@ -50,7 +50,7 @@ func newNetwork(n *node, m *group.Membership) (*network, error) {
 	nw.registry, err = registry.Open(registry.Config{
 		Membership: m,
 		Store:      n.state.db,
-		Transport:  transport{nw, protocolRegistry},
+		Transport:  transport{nw, registry.Protocol},
 		Segment:    segmentID(m.Self()),
 		Log:        nw.log,
 	})

@@ -16,6 +16,7 @@ import (
 	"landbridge/iface"
 	"landbridge/internal/group"
 	"landbridge/internal/overlay"
+	"landbridge/internal/registry"
 	"landbridge/internal/tunnel"
 )
 
@@ -143,8 +144,8 @@ func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*no
 		return nil, errors.Join(err, socket.Close())
 	}
 	n.gate = newGate(n.overlay, n.network, log)
-	n.overlay.Handle(protocolJoin, n.serveJoin)
-	n.gate.handle(protocolRegistry, func(ctx context.Context, nw *network, from group.MemberID, req []byte) ([]byte, error) {
+	n.overlay.Handle(group.Protocol, n.serveJoin)
+	n.gate.handle(registry.Protocol, func(ctx context.Context, nw *network, from group.MemberID, req []byte) ([]byte, error) {
 		return nw.registry.Serve(ctx, from, req)
 	})
 	n.gate.handle(protocolConnect, func(ctx context.Context, nw *network, from group.MemberID, req []byte) ([]byte, error) {

@@ -177,7 +177,7 @@ func askAuthority(ctx context.Context, o *overlay.Overlay, authority group.Membe
 	if err != nil {
 		return group.JoinReply{}, err
 	}
-	answer, err := o.Call(ctx, authority, protocolJoin, envelope(req.Group, b))
+	answer, err := o.Call(ctx, authority, group.Protocol, envelope(req.Group, b))
 	if err != nil {
 		return group.JoinReply{}, err
 	}

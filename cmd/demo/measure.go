@@ -17,7 +17,7 @@ import (
 	"landbridge/internal/netlab"
 )
 
-// measure adds the figures of docs/performance.md to the table. A figure over its
+// measure adds times and round trips to the table. A figure over its
 // target is a failed check.
 func (d *demo) measure(ctx context.Context) {
 	d.view.title("How fast is it?")

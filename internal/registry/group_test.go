@@ -258,6 +258,33 @@ func TestAClientThatIsNewHereGetsTheAddressItHasElsewhere(t *testing.T) {
 	}
 }
 
+func TestBlocksThatNobodyNeedsAreGivenBack(t *testing.T) {
+	l := newLab(t, "10.9.0.0/22", 4)
+	l.hold = 2 * time.Second
+	ns := l.members(3)
+	var won []BlockID
+	for b := BlockID(0); len(won) < 6; b++ {
+		switch _, err := ns[0].reg.obtain(short(t, 5*time.Second), b, opClaim); {
+		case err == nil:
+			won = append(won, b)
+		case !errors.Is(err, ErrTaken):
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "few blocks held", func() bool { return len(ns[0].reg.Blocks()) <= 3 })
+	eventually(t, "one of them another's", func() bool {
+		for _, b := range won {
+			if _, err := ns[1].reg.obtain(short(t, time.Second), b, opClaim); err == nil {
+				return true
+			}
+		}
+		return false
+	})
+	if len(ns[0].reg.Blocks()) == 0 {
+		t.Fatal("nothing left to lease from")
+	}
+}
+
 func TestADeclinedAddressRests(t *testing.T) {
 	l := newLab(t, "10.9.0.0/24", 4)
 	n := l.members(1)[0]

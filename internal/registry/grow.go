@@ -119,6 +119,45 @@ func (r *Registry) noteTaken(b BlockID, t *terms) {
 	r.book.taken[b] = r.clock.Mono() + min(t.holdTime/4, 10*time.Minute)
 }
 
+// releaseSurplus gives back one block that nobody has, or is remembered in, while
+// there is room for as many again as are served without it, and two blocks more.
+func (r *Registry) releaseSurplus(now Instant) {
+	r.mu.Lock()
+	free, total := 0, 0
+	spare := -1
+	for _, blk := range r.blocksHeld() {
+		_, _, f := r.count(blk, now)
+		free += f
+		total += len(blk.slots)
+		if blk.unused(now.Mono) {
+			spare = int(blk.Block)
+		}
+	}
+	r.mu.Unlock()
+	size := r.geo.size()
+	if spare < 0 || free-size < 2*size || 2*(free-size) < total-size {
+		return
+	}
+	r.spawn(func() {
+		ctx, cancel := context.WithTimeout(r.ctx, 4*r.pace.phase)
+		defer cancel()
+		if err := r.release(ctx, BlockID(spare)); err != nil {
+			r.log.Debug("surplus block not given back", "block", spare, "err", err)
+		}
+	})
+}
+
+// unused reports a block without leases, offers and clients to remember.
+func (b *block) unused(now time.Duration) bool {
+	for i := range b.slots {
+		s := &b.slots[i]
+		if l := s.lease; now < s.until || l != nil && (l.taken(now) || l.awaited(now) || len(l.Client) > 0) {
+			return false
+		}
+	}
+	return true
+}
+
 // release gives a block back: it must have no lease. No address of it may be used
 // from before the first message on.
 func (r *Registry) release(ctx context.Context, b BlockID) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"landbridge/internal/group"
@@ -84,8 +85,11 @@ func (r *Registry) suspect(b BlockID, epoch uint64) {
 
 // keeper is what the background loop remembers.
 type keeper struct {
-	version   uint64 // of the terms that the tables were brought up to
-	swept     bool   // the transfers of that version are complete
+	version   uint64        // of the terms last seen
+	swept     atomic.Uint64 // version whose transfers are complete
+	sweeping  atomic.Bool
+	sweepAt   time.Duration // not to be tried again before
+	patience  time.Duration // between tries
 	republish time.Duration
 	inherit   time.Duration
 	grow      time.Duration
@@ -123,9 +127,7 @@ func (r *Registry) turn(k *keeper) {
 		return // removed: nothing to keep
 	}
 	now := r.clock.Instant()
-	if t.version != k.version || !k.swept {
-		r.follow(k, t)
-	}
+	r.follow(k, t, now)
 	r.expire(now)
 	r.renewDue(k, t, now)
 	if now.Mono >= k.grow {
@@ -134,6 +136,7 @@ func (r *Registry) turn(k *keeper) {
 	if now.Mono >= k.inherit {
 		k.inherit = now.Mono + max(r.pace.tick, t.holdTime/50)
 		r.inheritSilent(t, now)
+		r.releaseSurplus(now)
 	}
 	r.renewWatches(t, now)
 	if now.Mono >= k.republish {
@@ -144,13 +147,23 @@ func (r *Registry) turn(k *keeper) {
 
 // follow brings this node's registers under a new version, and what is published
 // to its new keepers.
-func (r *Registry) follow(k *keeper, t *terms) {
+func (r *Registry) follow(k *keeper, t *terms, now Instant) {
 	if t.version != k.version {
-		k.version, k.swept = t.version, false
+		k.version, k.sweepAt, k.patience = t.version, 0, r.pace.phase
 		r.republishAll()
 		r.spawn(func() { r.handOver(t) })
 	}
-	k.swept = r.sweep(t)
+	if k.swept.Load() == t.version || now.Mono < k.sweepAt || k.sweeping.Swap(true) {
+		return
+	}
+	k.sweepAt = now.Mono + k.patience // while others can't be reached, ever more seldom
+	k.patience = min(2*k.patience, time.Minute)
+	r.spawn(func() {
+		defer k.sweeping.Store(false)
+		if r.sweep(t) {
+			k.swept.Store(t.version)
+		}
+	})
 }
 
 // sweep transfers every block that this node keeps. Blocks that nobody ever

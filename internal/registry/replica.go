@@ -191,6 +191,18 @@ func (r *Registry) transfer(ctx context.Context, t *terms, blocks []BlockID) err
 	}
 }
 
+// inCharge reports whether this node takes part in the block's present configuration.
+func (r *Registry) inCharge(t *terms, b BlockID) bool {
+	chain := t.chain(b)
+	charged := false
+	err := r.store.View(func(tx *store.Tx) error {
+		s, _, err := r.tables.acceptors.Get(tx, rowKey(b))
+		charged = err == nil && s.inCharge(t.current(b).first, len(chain) == 1)
+		return err
+	})
+	return err == nil && charged
+}
+
 // dropCharged removes the blocks that this node is in charge of already.
 func (r *Registry) dropCharged(t *terms, open map[BlockID]*transfer) error {
 	return r.store.View(func(tx *store.Tx) error {

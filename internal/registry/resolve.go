@@ -156,7 +156,9 @@ func (c *consultation) run(ctx context.Context, best *Record) *Record {
 			if a.err != nil {
 				continue
 			}
-			votes += set.votesOf(a.from)
+			if a.reply.Status == statusOK {
+				votes += set.votesOf(a.from)
+			}
 			if rec := c.take(a, false); rec != nil {
 				if rec.newer(best) {
 					best = rec

@@ -90,7 +90,7 @@ func (r *Registry) dispatch(ctx context.Context, t *terms, from group.MemberID, 
 	case kindStore:
 		return r.keepRecord(ctx, t, q.Record)
 	case kindLookup:
-		return r.lookupRecord(t, q.Block)
+		return r.lookupRecord(ctx, t, q.Block)
 	case kindWatch:
 		return r.watch(t, from, q.Block)
 	case kindPush:
@@ -111,9 +111,15 @@ func (r *Registry) dispatch(ctx context.Context, t *terms, from group.MemberID, 
 	return reply{Status: statusRefused}
 }
 
-func (r *Registry) lookupRecord(t *terms, b BlockID) reply {
-	if !t.valid(b) {
+// lookupRecord tells what this node keeps of a block. One that has just become its
+// keeper, and has not taken it over yet, must not make a held block look free.
+func (r *Registry) lookupRecord(ctx context.Context, t *terms, b BlockID) reply {
+	conf := t.current(b)
+	if !t.valid(b) || !conf.has(r.id) {
 		return reply{Status: statusRefused}
+	}
+	if !r.inCharge(t, b) && r.transfer(ctx, t, []BlockID{b}) != nil {
+		return reply{Status: statusNotReady}
 	}
 	raw, g, err := r.storedRecord(b)
 	if err != nil {

@@ -63,7 +63,10 @@ func TestSevenMembersUnderKillsAndPartitionsGrantOnceAndLoseNoLease(t *testing.T
 	chaos.Wait()
 	t.Logf("%d claims (%d won), %d leases acknowledged (%d addresses), %d kills, %d partitions, in %v",
 		w.claims.Load(), w.won.Load(), w.leases.Load(), len(w.acked), w.kills, w.cuts, time.Since(began).Round(time.Millisecond))
-	w.settle(l)
+	w.settle()
+	for _, n := range ns {
+		n.stop()
+	}
 	h.judge(t)
 }
 
@@ -165,7 +168,7 @@ func (w *sevenWorld) disturb(l *lab, rng *rand.Rand, stop <-chan struct{}) {
 }
 
 // settle lets everything heal and looks for every acknowledged lease.
-func (w *sevenWorld) settle(l *lab) {
+func (w *sevenWorld) settle() {
 	w.t.Helper()
 	for _, n := range w.nodes {
 		if err := n.kill(); err != nil {

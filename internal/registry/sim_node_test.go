@@ -303,19 +303,7 @@ func (n *simNode) transfer(b BlockID) {
 	}
 	n.moving[b] = true
 	chain := n.roster().chain(b)
-	m := newTransfer(chain)
-	if s.defect == smallQuorum {
-		for i := range m.chain {
-			m.chain = append([]configuration(nil), m.chain...)
-			m.chain[i].need = max(1, m.chain[i].need-1)
-		}
-	}
-	if s.defect == transferFromOne {
-		m.chain = append([]configuration(nil), m.chain...)
-		for i := range m.chain {
-			m.chain[i].need = 1
-		}
-	}
+	m := n.newTransfer(chain)
 	version, life, over := n.disk.version, n.life, false
 	end := func() { over = true; n.moving[b] = false }
 	adopt := func() {
@@ -326,9 +314,6 @@ func (n *simNode) transfer(b BlockID) {
 		a := n.disk.acceptors[b].adopt(m.target, m.found, m.value)
 		n.disk.acceptors[b] = a
 		n.timers.restart(b, a.Value, n.instant())
-	}
-	if s.defect == noTransfer {
-		m.done, m.found, m.value = true, Ballot{}, Grant{}
 	}
 	if m.done {
 		adopt()
@@ -370,4 +355,23 @@ func (n *simNode) transfer(b BlockID) {
 			end()
 		}
 	})
+}
+
+// newTransfer makes the machine, with the defect in it.
+func (n *simNode) newTransfer(chain []configuration) *transfer {
+	m := newTransfer(chain)
+	m.chain = append([]configuration(nil), m.chain...)
+	switch n.s.defect {
+	case smallQuorum:
+		for i := range m.chain {
+			m.chain[i].need = max(1, m.chain[i].need-1)
+		}
+	case transferFromOne:
+		for i := range m.chain {
+			m.chain[i].need = 1
+		}
+	case noTransfer:
+		m.done, m.found, m.value = true, Ballot{}, Grant{}
+	}
+	return m
 }

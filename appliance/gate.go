@@ -74,10 +74,10 @@ func (g *gate) handle(protocol string, serve func(ctx context.Context, n *networ
 			return refusal(err), nil
 		}
 		if err := n.membership.Authorized(from, time.Now()); err != nil {
-			if errors.Is(err, group.ErrNoCertificate) {
-				return []byte{replyStranger}, nil
+			if errors.Is(err, group.ErrRemoved) {
+				return refusal(err), nil
 			}
-			return refusal(err), nil
+			return []byte{replyStranger}, nil // a hello can bring the certificate, and the roster that names it
 		}
 		reply, err := serve(ctx, n, from, body)
 		if err != nil {

@@ -1,13 +1,17 @@
 package console
 
 import (
+	"context"
 	"errors"
+	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"landbridge/console/api"
 )
@@ -115,5 +119,36 @@ func TestAPathTooLongForASocketIsExplained(t *testing.T) {
 	_, err = api.Dial(t.Context(), path)
 	if err == nil || !strings.Contains(err.Error(), "shorter state directory") {
 		t.Errorf("Dial: %v", err)
+	}
+}
+
+func TestAnEndlessHeaderIsCutOff(t *testing.T) {
+	path := filepath.Join(t.TempDir(), api.SocketName)
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, l, &fake{}, slog.New(slog.DiscardHandler)) }()
+	defer func() { cancel(); <-done }()
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	go func() { // ends when the server closes the connection
+		line := []byte("X-A: " + strings.Repeat("a", 1000) + "\r\n")
+		_, err := conn.Write([]byte("GET /api/v1/status HTTP/1.1\r\nHost: a\r\n"))
+		for err == nil {
+			_, err = conn.Write(line)
+		}
+	}()
+	answer, err := io.ReadAll(conn)
+	if !strings.HasPrefix(string(answer), "HTTP/1.1 431 ") {
+		t.Errorf("answered %q, %v; want 431", answer, err)
 	}
 }

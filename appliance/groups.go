@@ -36,11 +36,12 @@ func groupParams(req api.GroupCreate) (group.Params, error) {
 }
 
 // createGroup stores a new group with this node as its authority and first member.
-func (s *state) createGroup(nodeName string, p group.Params) (*group.Authority, *group.Membership, error) {
+func (s *state) createGroup(nodeName string, p group.Params) (*group.Membership, error) {
 	if err := s.mustBeFree(nil); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return group.CreateGroup(s.db, s.key, group.NodeName(nodeName), p, time.Now())
+	_, m, err := group.CreateGroup(s.db, s.key, group.NodeName(nodeName), p, time.Now())
+	return m, err
 }
 
 // mustBeFree reports whether the node can take part in another group: it can't while

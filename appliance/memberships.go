@@ -31,7 +31,7 @@ func (n *node) CreateGroup(_ context.Context, req api.GroupCreate) (api.Group, e
 	if err := checkPrefix(p.Prefix); err != nil {
 		return api.Group{}, err
 	}
-	_, m, err := n.state.createGroup(cmp.Or(req.MemberName, n.cfg.Name), p)
+	m, err := n.state.createGroup(cmp.Or(req.MemberName, n.cfg.Name), p)
 	if err != nil {
 		return api.Group{}, err
 	}
@@ -183,7 +183,7 @@ func (o *Offline) CreateGroup(_ context.Context, req api.GroupCreate) (api.Group
 	if err := checkPrefix(p.Prefix); err != nil {
 		return api.Group{}, err
 	}
-	_, m, err := o.state.createGroup(cmp.Or(req.MemberName, o.cfg.Name), p)
+	m, err := o.state.createGroup(cmp.Or(req.MemberName, o.cfg.Name), p)
 	if err != nil {
 		return api.Group{}, err
 	}

@@ -30,7 +30,7 @@ func (d *demo) measure(ctx context.Context) {
 	})
 	d.view.check("renewal: p50 under 5 ms", func(note noteFunc) error { return d.renewals(ctx, a1, note) })
 	d.view.check("the three again, with A cut off from all members", func(note noteFunc) error {
-		return d.cutOff(ctx, func() error {
+		return d.cutOff(func() error {
 			var notes []string
 			collect := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 			err := errors.Join(d.newClients(ctx, a1, collect), d.knownClient(ctx, a1, collect), d.renewals(ctx, a1, collect))
@@ -125,7 +125,7 @@ func newClientID() []byte {
 }
 
 // cutOff unplugs A's uplink while work runs, and waits for the members afterwards.
-func (d *demo) cutOff(ctx context.Context, work func() error) error {
+func (d *demo) cutOff(work func() error) error {
 	uplink := d.a.Port("eth0")
 	if err := uplink.SetCarrier(false); err != nil {
 		return err

@@ -24,18 +24,22 @@ func (r *Registry) change(ctx context.Context, b BlockID, o op, epoch uint64) (g
 	}
 	defer r.proposing.unlock(b)
 	backoff := 5 * time.Millisecond
+	bound := r.pace.phase // of a phase; longer with each try, for members far away
 	for attempt := 0; ; attempt++ {
 		t, terr := r.terms()
 		if terr != nil {
 			return Grant{}, Instant{}, terr
 		}
 		started = r.clock.Instant()
-		g, err = r.round(ctx, t, b, o, epoch)
+		g, err = r.round(ctx, t, b, o, epoch, bound)
 		if settled(err) || ctx.Err() != nil || r.ctx.Err() != nil {
 			return g, started, err
 		}
 		if errors.Is(err, errStale) && attempt < 3 {
 			continue
+		}
+		if errors.Is(err, ErrNoQuorum) {
+			bound = min(2*bound, 8*r.pace.phase)
 		}
 		if !wait(ctx, backoff/2+rand.N(backoff)) {
 			return g, started, err
@@ -69,10 +73,10 @@ type ballotAudit struct {
 }
 
 // round is one ballot.
-func (r *Registry) round(ctx context.Context, t *terms, b BlockID, o op, epoch uint64) (Grant, error) {
+func (r *Registry) round(ctx context.Context, t *terms, b BlockID, o op, epoch uint64, bound time.Duration) (Grant, error) {
 	asked := time.Now()
 	p := newProposal(r.id, t.current(b), o, epoch, r.counter.Add(1))
-	g, err := r.ballot(ctx, t, b, p)
+	g, err := r.ballot(ctx, t, b, p, bound)
 	if r.pace.audit != nil {
 		r.pace.audit(ballotAudit{r.id, b, o, epoch, asked, time.Now(), g, err, p.uncertain()})
 	}
@@ -80,15 +84,15 @@ func (r *Registry) round(ctx context.Context, t *terms, b BlockID, o op, epoch u
 }
 
 // ballot drives a proposal.
-func (r *Registry) ballot(ctx context.Context, t *terms, b BlockID, p *proposal) (Grant, error) {
+func (r *Registry) ballot(ctx context.Context, t *terms, b BlockID, p *proposal, bound time.Duration) (Grant, error) {
 	if len(p.set.members) == 0 {
 		return Grant{}, fmt.Errorf("block %d: %w", b, ErrNoQuorum)
 	}
-	state, err := r.phase(ctx, t, p, request{Kind: kindPrepare, Block: b, Ballot: p.ballot}, p.onPromise)
+	state, err := r.phase(ctx, t, p, request{Kind: kindPrepare, Block: b, Ballot: p.ballot}, bound, p.onPromise)
 	if err == nil && state == sendAll {
 		a := p.accepts
 		q := request{Kind: kindAccept, Block: b, Ballot: a.ballot, BaseBallot: a.baseBallot, Base: a.base, Value: a.value}
-		state, err = r.phase(ctx, t, p, q, p.onAccepted)
+		state, err = r.phase(ctx, t, p, q, bound, p.onAccepted)
 	}
 	if p.highest.Conf == p.set.first && p.highest.Counter >= r.counter.Load() {
 		r.counter.Store(p.highest.Counter + 1)
@@ -110,11 +114,11 @@ func (r *Registry) ballot(ctx context.Context, t *terms, b BlockID, p *proposal)
 func ballotLost(p *proposal) bool { return p.ballot.less(p.highest) }
 
 // phase sends q to the whole set and feeds the answers until they lead somewhere.
-// It waits at most one phase's time, and never for the slow once a quorum is there.
-func (r *Registry) phase(ctx context.Context, t *terms, p *proposal, q request, feed func(m group.MemberID, v verdict) progress) (progress, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.pace.phase)
+// It waits at most for bound, and never for the slow once a quorum is there.
+func (r *Registry) phase(ctx context.Context, t *terms, p *proposal, q request, bound time.Duration, feed func(m group.MemberID, v verdict) progress) (progress, error) {
+	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
-	answers := r.ask(t, p.set.members, r.pace.phase, q)
+	answers := r.ask(t, p.set.members, bound, q)
 	state := proceed
 	var stale bool
 	err := collect(ctx, len(p.set.members), answers, func(a answer) bool {

@@ -258,6 +258,16 @@ func TestAClientThatIsNewHereGetsTheAddressItHasElsewhere(t *testing.T) {
 	}
 }
 
+func TestMembersFartherAwayThanThePhaseBoundStillClaim(t *testing.T) {
+	l := newLab(t, "10.9.0.0/22", 4)
+	l.pace.phase = 60 * time.Millisecond
+	l.delay = func() time.Duration { return 50 * time.Millisecond } // 100 ms there and back
+	ns := l.members(3)
+	if _, _, err := ns[1].reg.change(short(t, 5*time.Second), 40, opClaim, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestBlocksThatNobodyNeedsAreGivenBack(t *testing.T) {
 	l := newLab(t, "10.9.0.0/22", 4)
 	l.hold = 2 * time.Second

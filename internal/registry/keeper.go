@@ -175,10 +175,7 @@ func (r *Registry) sweep(t *terms) bool {
 		for b := first; b < min(first+maxBlocksAsk, t.blocks()); b++ {
 			blocks = append(blocks, BlockID(b))
 		}
-		ctx, cancel := context.WithTimeout(r.ctx, 4*r.pace.phase)
-		err := r.transfer(ctx, t, blocks)
-		cancel()
-		if err != nil {
+		if err := r.transfer(r.ctx, t, blocks); err != nil {
 			complete = false
 			r.log.Debug("registers not all taken over yet", "version", t.version, "err", err)
 			if errors.Is(err, errStale) || errors.Is(err, ErrNoQuorum) && first == 0 {
@@ -326,7 +323,7 @@ func (r *Registry) renewDue(k *keeper, t *terms, now Instant) {
 	}
 	for _, blk := range due {
 		r.spawn(func() {
-			ctx, cancel := context.WithTimeout(r.ctx, 4*r.pace.phase)
+			ctx, cancel := context.WithTimeout(r.ctx, 10*r.pace.phase)
 			defer cancel()
 			if err := r.renew(ctx, blk); err != nil && !errors.Is(err, ErrNotHolder) {
 				r.log.Debug("block not renewed yet", "block", blk.Block, "err", err)

@@ -161,6 +161,8 @@ func (r *Registry) tell(t *terms, q request) reply {
 
 // transfer puts this node in charge of those of the blocks that it keeps.
 func (r *Registry) transfer(ctx context.Context, t *terms, blocks []BlockID) error {
+	ctx, cancel := context.WithTimeout(ctx, 8*r.pace.phase) // the dead cost nothing once a quorum has answered
+	defer cancel()
 	open := make(map[BlockID]*transfer)
 	for _, b := range blocks {
 		if chain := t.chain(b); len(chain) > 1 && chain[len(chain)-1].has(r.id) {
@@ -224,7 +226,7 @@ func (r *Registry) dropCharged(t *terms, open map[BlockID]*transfer) error {
 func (r *Registry) fetch(ctx context.Context, t *terms, wanted map[group.MemberID][]BlockID, tried map[group.MemberID]bool, open map[BlockID]*transfer) error {
 	ch := make(chan answer, len(wanted))
 	for m, blocks := range wanted {
-		one := r.ask(t, []group.MemberID{m}, r.pace.phase, request{Kind: kindTransfer, Blocks: blocks})
+		one := r.ask(t, []group.MemberID{m}, 8*r.pace.phase, request{Kind: kindTransfer, Blocks: blocks})
 		if !r.spawn(func() { ch <- <-one }) {
 			return ErrClosed
 		}

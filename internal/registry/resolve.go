@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 
 	"landbridge/internal/group"
@@ -21,7 +22,8 @@ type flight struct {
 
 // Resolve finds who serves an address, asking members where memory doesn't say.
 // However many ask, each address is resolved once at a time. A dead member costs at
-// most 300 ms. A refusal (ErrAbsent) is remembered for a second or two.
+// most 300 ms. A refusal is remembered for a second or two: ErrAbsent, or ErrNoQuorum
+// where too few members answered to tell.
 func (r *Registry) Resolve(ctx context.Context, addr netip.Addr) (Location, error) {
 	if loc, s := r.Lookup(addr); s != Unknown {
 		return found(loc, s)
@@ -54,15 +56,20 @@ func found(loc Location, s Status) (Location, error) {
 
 func (r *Registry) fly(addr netip.Addr, f *flight) {
 	b, off, _ := r.geo.split(addr)
-	rec := r.consultFor(r.ctx, b, off)
+	rec, certain := r.consultFor(r.ctx, b, off)
 	loc, s := r.Lookup(addr)
 	if s == Known {
 		r.land(addr, f, loc, nil)
 		return
 	}
-	if rec == nil {
+	switch {
+	case !certain:
+		r.deny(b, off)
+		r.land(addr, f, Location{}, fmt.Errorf("resolve %v: %w", addr, ErrNoQuorum))
+		return
+	case rec == nil:
 		r.deny(b, -1)
-	} else {
+	default:
 		r.deny(b, off)
 	}
 	r.land(addr, f, Location{}, ErrAbsent)
@@ -79,21 +86,23 @@ func (r *Registry) land(addr netip.Addr, f *flight, loc Location, err error) {
 // consult returns the newest record of a block, from its holder where it can be
 // reached, nil where nobody holds it.
 func (r *Registry) consult(ctx context.Context, b BlockID) *Record {
-	return r.consultFor(ctx, b, -1)
+	rec, _ := r.consultFor(ctx, b, -1)
+	return rec
 }
 
 // consultFor is consult that is content with any record in which the offset is
-// leased: then the holder is asked behind the caller's back.
-func (r *Registry) consultFor(ctx context.Context, b BlockID, off int) *Record {
+// leased: then the holder is asked behind the caller's back. certain is false where
+// too few answered to tell.
+func (r *Registry) consultFor(ctx context.Context, b BlockID, off int) (rec *Record, certain bool) {
 	t, err := r.terms()
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	r.mu.Lock()
 	if blk := r.book.held[b]; blk != nil {
 		rec := r.recordOf(blk)
 		r.mu.Unlock()
-		return rec
+		return rec, true
 	}
 	rem := r.directory.remotes[b]
 	var known *Record
@@ -101,12 +110,13 @@ func (r *Registry) consultFor(ctx context.Context, b BlockID, off int) *Record {
 		known = rem.rec
 		if r.clock.Mono()-rem.heard < r.pace.fresh {
 			r.mu.Unlock()
-			return known
+			return known, true
 		}
 	}
 	r.mu.Unlock()
 	c := consultation{r: r, t: t, block: b, off: off, asked: make(map[group.MemberID]bool)}
-	return c.run(ctx, known)
+	rec = c.run(ctx, known)
+	return rec, c.certain
 }
 
 // consultation asks replicas and holder at once.
@@ -116,7 +126,7 @@ type consultation struct {
 	block   BlockID
 	off     int
 	asked   map[group.MemberID]bool // as holders
-	holders <-chan answer
+	certain bool
 }
 
 func (c *consultation) run(ctx context.Context, best *Record) *Record {
@@ -149,6 +159,7 @@ func (c *consultation) run(ctx context.Context, best *Record) *Record {
 			asHolder = asHolder[1:]
 			if rec := c.take(a, true); rec != nil && rec.Holder == a.from {
 				r.watched(c.block)
+				c.certain = true
 				return rec
 			}
 		case a := <-replicas:
@@ -169,6 +180,7 @@ func (c *consultation) run(ctx context.Context, best *Record) *Record {
 				}
 			}
 			next(a.reply.Value.Holder)
+			c.certain = votes >= set.need
 			if votes >= set.need && best == nil && len(c.asked) == 0 {
 				return nil // a quorum knows of no holder
 			}

@@ -1,0 +1,36 @@
+// Package appliance is the composition root: it puts the rooms of Landbridge together
+// into a running appliance, and holds what they share.
+//
+// # What is where
+//
+//	config*.go, endpoint.go    what an operator decides, and the errors in it
+//	state.go                   the state directory: database and node key
+//	node.go                    the daemon: start, stop, what all groups share
+//	network.go                 one group at work: membership, registry, tunnel, attachment
+//	attach.go                  devices and forwarder of the configured mode
+//	gate.go                    who may speak to a group's rooms: hello, certificates
+//	roster.go                  descriptor and certificate, kept up to date
+//	adapters.go                what one room needs of another, given by small types
+//	memberships.go, groups.go  create, invite, join; with a daemon and without (Offline)
+//	api.go                     what the console shows
+//	health.go, memory.go       troubles in words; the collector
+//
+// # Lifecycle
+//
+// Run validates everything that can be validated without a change: configuration,
+// state, privileges, LAN port, prefix. Below the line in Run the system is changed:
+// socket, overlay, then for each group its registry, devices, forwarder and tunnel.
+// Whatever ends the run undoes it in reverse; what a killed run left is put right by
+// the next (package iface).
+//
+// # Between members
+//
+// Overlay calls carry a group's protocols. A request is the group's ID (32 bytes) and
+// the room's own bytes; a reply is one byte, then bytes:
+//
+//	0  the reply          1  say hello first          2  refused; the reason as text
+//
+// Hello carries certificate, descriptor version, the signed descriptor where the other
+// side's is older, and a number that is new with each run of the daemon: a member that
+// hears another number makes its sessions with that member anew at once.
+package appliance

@@ -20,10 +20,11 @@ export GOFLAGS ?= -mod=readonly
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Without cgo: runs on any Linux, and takes 2 MB less memory (docs/decisions/0006-memory.md).
 .PHONY: build
 build: go-version ## build bin/landbridge
 	@mkdir -p $(BIN)
-	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/landbridge ./cmd/landbridge
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/landbridge ./cmd/landbridge
 
 .PHONY: demo
 demo: deps build ## three sites behind NAT, real hosts, one network (ONCE=1: check and exit)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -134,14 +135,14 @@ func (d *dialer) arrived(p peer.ID) {
 }
 
 // reach tries everything that can connect us to p: its addresses at once; then, while
-// those run, the addresses and circuits that connected members know, and what Kademlia
-// finds. It ends when a connection has arrived, p's own dial included, or when all
+// those run, the circuits that it has announced, the addresses and circuits that
+// connected members know, and what Kademlia finds. It ends when a connection has arrived, p's own dial included, or when all
 // have failed.
 func (o *Overlay) reach(ctx context.Context, p peer.ID, arrived <-chan struct{}) (network.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	o.memory.feed(p)
-	const ways = 3
+	const ways = 4
 	failed := make(chan error, ways)
 	try := func(way func(context.Context, peer.ID) error) {
 		o.running.Go(func() { failed <- way(ctx, p) })
@@ -169,6 +170,7 @@ func (o *Overlay) reach(ctx context.Context, p peer.ID, arrived <-chan struct{})
 		}
 		if more {
 			started = ways
+			try(o.dialCircuits)
 			try(o.dialAsked)
 			try(o.dialRouted)
 		}
@@ -200,12 +202,21 @@ func (d *dialer) stop() {
 	<-time.After(stopGrace)
 }
 
+// dialCircuits dials p through the relays that it has announced, by an invitation
+// perhaps; we need not be connected to them.
+func (o *Overlay) dialCircuits(ctx context.Context, p peer.ID) error {
+	if !slices.ContainsFunc(o.node.Peerstore().Addrs(p), isCircuit) {
+		return errors.New("no relay of it is known")
+	}
+	return o.dialAt(ctx, p, nil)
+}
+
 // dialAsked asks connected members where p is, and dials what it hears, circuits
 // included. As long as nobody relays for p it asks again, a few times: p may be about
 // to come back.
 func (o *Overlay) dialAsked(ctx context.Context, p peer.ID) error {
-	const rounds = 5 // 0, 0.2, 0.6, 1.4 and 3 s after the first
-	pause := 200 * time.Millisecond
+	const rounds = 7 // 0, 50, 150, 350, 750, 1550 and 3150 ms after the first
+	pause := 50 * time.Millisecond
 	var dials sync.WaitGroup
 	defer dials.Wait()
 	for range rounds {

@@ -18,6 +18,7 @@
 // A call to a member that isn't connected dials it, once for all who wait:
 //
 //	  0 ms  its addresses, remembered or announced: QUIC, and TCP 150 ms later
+//	150 ms  the circuits that it has announced are dialled
 //	150 ms  connected members are asked where it is ("where" below). Where one of them
 //	        relays for it, the dial goes on through a circuit. They are asked again a
 //	        few times, as it may be about to come back

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -187,4 +188,9 @@ func mustParse(t *testing.T, addr string) []ma.Multiaddr {
 		t.Fatal(err)
 	}
 	return info.Addrs
+}
+
+// cutCircuit splits the address of a circuit at the relay's end.
+func cutCircuit(addr string) (relay, rest string, ok bool) {
+	return strings.Cut(addr, "/p2p-circuit")
 }

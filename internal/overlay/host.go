@@ -1,7 +1,6 @@
 package overlay
 
 import (
-	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/core/sec"
 	"github.com/libp2p/go-libp2p/core/transport"
 	basichost "github.com/libp2p/go-libp2p/p2p/host/basic"
@@ -64,14 +64,11 @@ func newNode(cfg hostConfig) (*node, error) {
 	var made closers
 	fail := func(err error) (*node, error) { return nil, errors.Join(err, made.Close()) }
 
-	peers, err := pstoremem.NewPeerstore(pstoremem.WithMaxAddresses(8192), pstoremem.WithMaxAddressesPerPeer(32))
+	peers, err := newPeerstore(id, key)
 	if err != nil {
 		return fail(err)
 	}
 	made = append(made, peers)
-	if err := errors.Join(peers.AddPrivKey(id, key), peers.AddPubKey(id, key.GetPublic())); err != nil {
-		return fail(err)
-	}
 	limits, err := newResourceManager()
 	if err != nil {
 		return fail(err)
@@ -116,6 +113,17 @@ func newNode(cfg hostConfig) (*node, error) {
 		return nil, errors.Join(err, n.BasicHost.Close())
 	}
 	return n, nil
+}
+
+func newPeerstore(self peer.ID, key crypto.PrivKey) (peerstore.Peerstore, error) {
+	peers, err := pstoremem.NewPeerstore(pstoremem.WithMaxAddresses(8192), pstoremem.WithMaxAddressesPerPeer(32))
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(peers.AddPrivKey(self, key), peers.AddPubKey(self, key.GetPublic())); err != nil {
+		return nil, errors.Join(err, peers.Close())
+	}
+	return peers, nil
 }
 
 // addTransports adds TCP, and QUIC where there is a data socket. TLS is the one
@@ -228,14 +236,4 @@ func (c closers) Close() error {
 		err = errors.Join(err, c[i].Close())
 	}
 	return err
-}
-
-// ready waits until p has told us its protocols on one of its connections.
-func (n *node) identified(ctx context.Context, c network.Conn) error {
-	select {
-	case <-n.IDService().IdentifyWait(c):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -195,10 +195,10 @@ func (o *Overlay) carryOut(actions []any) {
 			switch a := a.(type) {
 			case connectAction:
 				o.connectKept(a.peer)
-				o.tell(dialledEvent{a.peer})
+				o.tell(dialledEvent(a))
 			case upgradeAction:
 				o.upgrade(a.peer)
-				o.tell(dialledEvent{a.peer})
+				o.tell(dialledEvent(a))
 			case reserveAction:
 				o.tell(reservedEvent{a.peer, o.reserve(a.peer)})
 			}
@@ -227,6 +227,7 @@ func (o *Overlay) reserve(p peer.ID) time.Time {
 	defer cancel()
 	r, err := circuit.Reserve(ctx, o.node, peer.AddrInfo{ID: p})
 	if err != nil {
+		o.log.Debug("no relay reservation", "peer", p, "err", err)
 		return time.Time{}
 	}
 	if c := o.bestConn(p); c != nil && c.Stat().Direction == network.DirOutbound {

@@ -12,8 +12,7 @@ import (
 // clockwork drives a keeper: its actions are answered by rules of the test.
 type clockwork struct {
 	*keeper
-	now  time.Time
-	todo []any
+	now time.Time
 }
 
 func newClockwork() *clockwork {

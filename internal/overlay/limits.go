@@ -86,12 +86,11 @@ const reservationTTL = time.Hour
 // matter.
 func relayResources() relay.Resources {
 	return relay.Resources{
-		ReservationTTL:         reservationTTL,
-		MaxReservations:        512,
-		MaxCircuits:            128,
-		BufferSize:             2048,
-		MaxReservationsPerIP:   256,
-		MaxReservationsPerASN:  512,
-		MaxReservationsPerPeer: 1,
+		ReservationTTL:        reservationTTL,
+		MaxReservations:       512,
+		MaxCircuits:           128,
+		BufferSize:            2048,
+		MaxReservationsPerIP:  256,
+		MaxReservationsPerASN: 512,
 	}
 }

@@ -1,10 +1,10 @@
 package overlay
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,7 +108,7 @@ func TestUnreadableMemoryIsAnError(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), Config{Key: keyOf(0), Store: db}); err == nil || !bytes.Contains([]byte(err.Error()), []byte("remembered peers")) {
+	if _, err := Open(t.Context(), Config{Key: keyOf(0), Store: db}); err == nil || !strings.Contains(err.Error(), "remembered peers") {
 		t.Fatalf("got %v", err)
 	}
 }

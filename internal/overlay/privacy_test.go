@@ -42,9 +42,6 @@ func TestNodeServesNoneOfLibp2psReachabilityProtocols(t *testing.T) {
 	if !slices.Equal(served, want) {
 		t.Errorf("served\n%v\nwant\n%v", served, want)
 	}
-	if a.node.GetAutoNat() != nil {
-		t.Error("AutoNAT runs")
-	}
 }
 
 // contacts records every address that a node's data socket sends to.

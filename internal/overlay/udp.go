@@ -119,13 +119,15 @@ func (f *families) sort() {
 // closing reports whether err is the deadline that close has set. Nobody else sets
 // deadlines on the socket.
 func (f *families) closing(err error) bool {
-	n, ok := err.(net.Error)
-	return ok && n.Timeout()
+	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 func temporary(err error) bool {
-	n, ok := err.(interface{ Temporary() bool })
-	return ok && n.Temporary()
+	var t interface {
+		error
+		Temporary() bool
+	}
+	return errors.As(err, &t) && t.Temporary()
 }
 
 // close stops reading from the socket and waits until nothing reads any more.

@@ -30,7 +30,7 @@ type DHCPClient struct {
 	Kind   DHCPKind
 	Device string
 	Addr   netip.Prefix  // leased first
-	Took   time.Duration // from the program's start until the address was on the device
+	Took   time.Duration // from the program's start until its script had set the device up
 
 	host  *Host
 	extra []string
@@ -54,6 +54,14 @@ option domain_name_servers, domain_name, domain_search, host_name, interface_mtu
 require dhcp_server_identifier
 `
 
+// A line for each event that a client has dealt with, by the clients' own names for
+// them, is written after the client's script has done its work.
+const (
+	dhclientScript = "#!/bin/sh\n/sbin/dhclient-script\nrc=$?\necho $reason >> %s\nexit $rc\n"
+	udhcpcScript   = "#!/bin/sh\n/etc/udhcpc/default.script \"$@\"\nrc=$?\necho $1 >> %s\nexit $rc\n"
+	dhcpcdHook     = "[ $interface != %s ] || echo $reason >> %s\n" // sourced by dhcpcd's
+)
+
 // StartDHCP runs a DHCP client for a device of the host, whose IPv4 addresses are
 // removed first, and returns when the device has an address from it. The client goes on, and
 // renews, until Kill, Release or the lab's end. ctx bounds the wait alone. Further
@@ -64,11 +72,13 @@ func (h *Host) StartDHCP(ctx context.Context, kind DHCPKind, device string, args
 		return nil, fmt.Errorf("%s on %s: %w", kind, h.Name, err)
 	}
 	began := time.Now()
-	err := WaitFor(ctx, "an address", func() (bool, error) {
-		select {
-		case <-c.ended:
+	err := WaitFor(ctx, "a lease", func() (bool, error) {
+		if !c.Running() {
 			return false, errors.New("the client has ended")
-		default:
+		}
+		// The address alone is no sign: it may be there before its netmask.
+		if !slices.ContainsFunc(c.Events(), isBound) {
+			return false, nil
 		}
 		var err error
 		c.Addr, err = h.Addr(device)
@@ -111,25 +121,43 @@ func (c *DHCPClient) start() error {
 
 // arguments writes the client's configuration and returns its command line.
 func (c *DHCPClient) arguments() ([]string, error) {
-	conf := map[DHCPKind]string{Dhclient: dhclientConf, Dhcpcd: dhcpcdConf, Udhcpc: ""}
-	text, known := conf[c.Kind]
-	if !known {
-		return nil, fmt.Errorf("no such DHCP client; there are %s, %s and %s", Dhclient, Udhcpc, Dhcpcd)
-	}
-	if err := c.host.WriteFile(c.file("conf"), []byte(text), 0o644); err != nil {
-		return nil, err
-	}
+	script := c.file("script")
 	args := slices.Clone(c.extra)
+	var conf, text string
 	switch c.Kind {
 	case Dhclient:
-		args = append(args, "-4", "-d", "-v", "-cf", c.file("conf"), "-lf", c.file("leases"), "-pf", c.file("pid"))
+		conf, text = dhclientConf, fmt.Sprintf(dhclientScript, c.file("events"))
+		args = append(args, "-4", "-d", "-v", "-cf", c.file("conf"), "-lf", c.file("leases"), "-pf", c.file("pid"), "-sf", script)
 	case Udhcpc:
-		args = append(args, "-f", "-p", c.file("pid"), "-x", "hostname:"+c.host.Name,
+		text = fmt.Sprintf(udhcpcScript, c.file("events"))
+		args = append(args, "-f", "-p", c.file("pid"), "-s", script, "-x", "hostname:"+c.host.Name,
 			"-O", "mtu", "-O", "search", "-t", "4", "-T", "1", "-A", "1", "-i")
 	case Dhcpcd:
+		conf, text = dhcpcdConf, fmt.Sprintf(dhcpcdHook, c.Device, c.file("events"))
+		script = "/etc/dhcpcd.exit-hook"
 		args = append(args, "-4", "-B", "-d", "-f", c.file("conf"))
+	default:
+		return nil, fmt.Errorf("no such DHCP client; there are %s, %s and %s", Dhclient, Udhcpc, Dhcpcd)
 	}
-	return append(args, c.Device), nil
+	return append(args, c.Device), errors.Join(
+		c.host.WriteFile(c.file("conf"), []byte(conf), 0o644),
+		c.host.WriteFile(c.file("events"), nil, 0o644),
+		c.host.WriteFile(script, []byte(text), 0o755))
+}
+
+// Events returns what the client has dealt with so far, oldest first, by its own
+// names: "BOUND", "RENEW" (dhclient, dhcpcd), "bound", "renew" (udhcpc), and so on.
+func (c *DHCPClient) Events() []string {
+	text, err := c.host.ReadFile(c.file("events"))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(text))
+}
+
+// isBound reports whether a client has an address after an event.
+func isBound(event string) bool {
+	return slices.Contains([]string{"BOUND", "REBOOT", "RENEW", "REBIND"}, strings.ToUpper(event))
 }
 
 // file names one of the client's files on the host.
@@ -179,8 +207,17 @@ func (c *DHCPClient) Release(ctx context.Context) error {
 			})
 			_ = c.cmd.Process.Signal(unix.SIGTERM)
 		}
-	default:
-		err = c.cmd.Process.Signal(unix.SIGALRM)
+	case Dhcpcd:
+		// It may miss a signal that comes while it runs a hook.
+		for err == nil && c.Running() && ctx.Err() == nil {
+			err = c.cmd.Process.Signal(unix.SIGALRM)
+			select {
+			case <-c.ended:
+				return nil
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("release by %s on %s: %w", c.Kind, c.host.Name, err)

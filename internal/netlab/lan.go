@@ -71,7 +71,10 @@ func (n *LAN) Plug(h *Host, device string, opts ...Option) *Port {
 		if err := n.lab.wires.netlink(func(nl *netlink.Handle) error { return n.seat(nl, port) }); err != nil {
 			return err
 		}
-		return port.configure()
+		if err := port.configure(); err != nil {
+			return err
+		}
+		return port.settle()
 	})
 	if port == nil {
 		port = &Port{Host: h, Name: device, at: n.lab.wires, lan: n} // does nothing, as the lab has failed

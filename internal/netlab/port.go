@@ -1,17 +1,19 @@
 package netlab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
 // Port is a network device of a host and the cable in it, whose far end sits in a
-// LAN's bridge or in the WAN.
+// LAN's bridge or in the WAN. The methods of one port are for one goroutine at a time.
 type Port struct {
 	Host *Host
 	Name string // of the device, on its host
@@ -152,6 +154,29 @@ func (p *Port) configure() error {
 		}
 		return nil
 	})
+}
+
+// settle waits until both ends carry frames, which the kernel sees to some time after they
+// were set up: a DHCP client's first DISCOVER would be lost.
+func (p *Port) settle() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for host, device := range map[*Host]string{p.Host: p.Name, p.at: p.farName} {
+		err := host.netlink(func(nl *netlink.Handle) error {
+			return WaitFor(ctx, device+" on "+host.Name, func() (bool, error) {
+				link, err := nl.LinkByName(device)
+				if err != nil {
+					return false, err
+				}
+				state := link.Attrs().OperState
+				return state == netlink.OperUp || state == netlink.OperUnknown, nil // TAPs don't know
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Addr returns the static address of the port; it is invalid where there is none.

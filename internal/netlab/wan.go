@@ -71,7 +71,7 @@ func (w *WAN) attach(h *Host, device string, o config) *Port {
 		if err := port.configure(); err != nil {
 			return err
 		}
-		return w.router.netlink(func(nl *netlink.Handle) error {
+		err = w.router.netlink(func(nl *netlink.Handle) error {
 			far, err := nl.LinkByName(port.farName)
 			if err != nil {
 				return err
@@ -81,6 +81,10 @@ func (w *WAN) attach(h *Host, device string, o config) *Port {
 			}
 			return port.routeBack(nl, far)
 		})
+		if err != nil {
+			return err
+		}
+		return port.settle()
 	})
 	if port == nil {
 		port = &Port{Host: h, Name: device, at: w.router} // does nothing, as the lab has failed

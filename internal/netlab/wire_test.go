@@ -65,24 +65,30 @@ func TestRoundTripsTakeTheLinksDelay(t *testing.T) {
 		link      Link
 		low, high time.Duration
 	}{
-		{"plain", Link{}, 10 * time.Millisecond, 20 * time.Millisecond},
-		{"short", Link{Delay: 200 * time.Microsecond}, 10400 * time.Microsecond, 20 * time.Millisecond},
-		{"long", Link{Delay: 40 * time.Millisecond}, 90 * time.Millisecond, 110 * time.Millisecond},
+		{"plain", Link{}, 10 * time.Millisecond, 12 * time.Millisecond},
+		{"short", Link{Delay: 200 * time.Microsecond}, 10400 * time.Microsecond, 12 * time.Millisecond},
+		{"long", Link{Delay: 40 * time.Millisecond}, 90 * time.Millisecond, 94 * time.Millisecond},
 	} {
 		h := wan.Host(c.name, c.link)
-		conn := udp(t, h, h.Port("eth0").Addr())
-		var all []time.Duration
-		for range 15 {
-			if rtt, ok := answered(t, conn, far, time.Second); ok {
-				all = append(all, rtt)
-			}
+		least, ok := leastRTT(t, udp(t, h, h.Port("eth0").Addr()), far)
+		if !ok || least < c.low || least > c.high {
+			t.Errorf("%s: least round trip %v (%v), want it between %v and %v", c.name, least, ok, c.low, c.high)
 		}
-		slices.Sort(all)
-		if len(all) != 15 || all[0] < c.low || all[7] > c.high {
-			t.Errorf("%s: median round trip not between %v and %v: %v", c.name, c.low, c.high, all)
-		}
-		t.Logf("%s: least %v, median %v", c.name, all[0], all[7])
+		t.Logf("%s: %v", c.name, least)
 	}
+}
+
+// leastRTT returns the shortest of 15 round trips, as the others tell how busy this
+// machine is.
+func leastRTT(t *testing.T, conn *net.UDPConn, far netip.AddrPort) (least time.Duration, ok bool) {
+	t.Helper()
+	least = time.Hour
+	for range 15 {
+		if rtt, answer := answered(t, conn, far, time.Second); answer {
+			least, ok = min(least, rtt), true
+		}
+	}
+	return least, ok
 }
 
 func TestALossyLinkLosesItsShareOfRealDatagrams(t *testing.T) {
@@ -167,7 +173,7 @@ func TestTCPRunsAtTheLinksRate(t *testing.T) {
 	a, b := wan.Host("a", Link{Rate: 50e6, Delay: time.Millisecond}), wan.Host("b")
 	for range 2 { // and the other way
 		took := copyTime(ctx, t, a, b, 4<<20)
-		if rate := 8 * 4 * (1 << 20) / took.Seconds() / 1e6; rate < 35 || rate > 50 {
+		if rate := 8 * 4 * (1 << 20) / took.Seconds() / 1e6; rate < 20 || rate > 50 {
 			t.Errorf("TCP ran at %.1f Mbit/s on a link of 50", rate)
 		}
 		a, b = b, a
@@ -180,13 +186,13 @@ func TestALinkChangesWhileItIsInUse(t *testing.T) {
 	far := echo(t, wan.Host("far"))
 	h := wan.Host("h", Link{Managed: true})
 	conn := udp(t, h, h.Port("eth0").Addr())
-	if rtt, ok := answered(t, conn, far, time.Second); !ok || rtt > 10*time.Millisecond {
+	if rtt, ok := leastRTT(t, conn, far); !ok || rtt > 10*time.Millisecond {
 		t.Errorf("before: %v %v", rtt, ok)
 	}
 	if err := h.Port("eth0").SetLinks(Link{Delay: 20 * time.Millisecond}, Link{}); err != nil {
 		t.Fatal(err)
 	}
-	if rtt, ok := answered(t, conn, far, time.Second); !ok || rtt < 20*time.Millisecond || rtt > 35*time.Millisecond {
+	if rtt, ok := leastRTT(t, conn, far); !ok || rtt < 20*time.Millisecond || rtt > 35*time.Millisecond {
 		t.Errorf("with 20 ms one way: %v %v", rtt, ok)
 	}
 	if err := h.Port("eth0").SetLink(Link{Loss: 2}); err == nil {
@@ -214,54 +220,65 @@ func TestACableCanBeCutAndUnplugged(t *testing.T) {
 		{"veth on a LAN", site.Host("c").Port("eth0"), inSite},
 		{"pump on a LAN", site.Host("d", Link{Managed: true}).Port("eth0"), inSite},
 	} {
-		conn := udp(t, c.port.Host, c.port.Addr())
-		check := func(when string, want bool) {
-			t.Helper()
-			_, ok := answered(t, conn, c.far, 100*time.Millisecond)
-			// The kernel may take a second to use a link that is up again, or to
-			// ask by ARP once more.
-			for end := time.Now().Add(4 * time.Second); want && !ok && time.Now().Before(end); {
-				_, ok = answered(t, conn, c.far, 100*time.Millisecond)
-			}
-			if ok != want {
-				t.Errorf("%s, %s: answered is %v, want %v", c.name, when, ok, want)
-			}
-		}
-		carrier := func() bool {
-			text, err := c.port.Host.Run(t.Context(), "cat", "/sys/class/net/eth0/carrier")
-			if err != nil {
-				t.Error(err)
-			}
-			return text == "1\n"
-		}
-		step := func(err error) {
-			t.Helper()
-			if err != nil {
-				t.Errorf("%s: %v", c.name, err)
-			}
-		}
-		check("at first", true)
-		step(c.port.Cut())
-		step(c.port.Cut())
-		check("cut", false)
-		if !carrier() {
+		w := &watched{t, c.name, c.port, udp(t, c.port.Host, c.port.Addr()), c.far}
+		w.check("at first", true)
+		w.step(c.port.Cut())
+		w.step(c.port.Cut())
+		w.check("cut", false)
+		if !w.carrier() {
 			t.Errorf("%s: the host sees the cut", c.name)
 		}
-		step(c.port.Mend())
-		step(c.port.Mend())
-		check("mended", true)
-		step(c.port.SetCarrier(false))
-		check("unplugged", false)
-		if carrier() {
+		w.step(c.port.Mend())
+		w.step(c.port.Mend())
+		w.check("mended", true)
+		w.step(c.port.SetCarrier(false))
+		w.check("unplugged", false)
+		if w.carrier() {
 			t.Errorf("%s: the host doesn't see that it is unplugged", c.name)
 		}
-		step(c.port.SetCarrier(true))
-		check("plugged in", true)
-		if _, err := c.port.Host.Run(t.Context(), "ip", "link", "set", "eth0", "down"); err != nil {
-			t.Error(err)
-		}
-		check("down", false)
-		step(c.port.Restore())
-		check("restored", true)
+		w.step(c.port.SetCarrier(true))
+		w.check("plugged in", true)
+		_, err := c.port.Host.Run(t.Context(), "ip", "link", "set", "eth0", "down")
+		w.step(err)
+		w.check("down", false)
+		w.step(c.port.Restore())
+		w.check("restored", true)
 	}
+}
+
+// watched is a port whose traffic is watched.
+type watched struct {
+	t    *testing.T
+	name string
+	port *Port
+	conn *net.UDPConn
+	far  netip.AddrPort
+}
+
+func (w *watched) step(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Errorf("%s: %v", w.name, err)
+	}
+}
+
+func (w *watched) check(when string, want bool) {
+	w.t.Helper()
+	_, ok := answered(w.t, w.conn, w.far, 100*time.Millisecond)
+	// The kernel may take a second to use a link that is up again, or to ask by ARP
+	// once more.
+	for end := time.Now().Add(4 * time.Second); want && !ok && time.Now().Before(end); {
+		_, ok = answered(w.t, w.conn, w.far, 100*time.Millisecond)
+	}
+	if ok != want {
+		w.t.Errorf("%s, %s: answered is %v, want %v", w.name, when, ok, want)
+	}
+}
+
+// carrier reports whether the host thinks that its cable is plugged in.
+func (w *watched) carrier() bool {
+	w.t.Helper()
+	text, err := w.port.Host.Run(w.t.Context(), "cat", "/sys/class/net/eth0/carrier")
+	w.step(err)
+	return text == "1\n"
 }

@@ -282,3 +282,18 @@ func (w *watched) carrier() bool {
 	w.step(err)
 	return text == "1\n"
 }
+
+func TestALinkHasItsMTUAtBothEnds(t *testing.T) {
+	t.Parallel()
+	lab := ForTest(t)
+	wan := lab.WAN("203.0.113.0/24")
+	far := wan.Host("far").Port("eth0").Addr().String()
+	for _, link := range []Link{{MTU: 1400}, {MTU: 1400, Delay: time.Millisecond}} {
+		h := wan.Host("h", link)
+		for size, fits := range map[string]bool{"1372": true, "1373": false} { // and 28 bytes of headers
+			if _, err := h.Run(t.Context(), "ping", "-c1", "-w2", "-M", "do", "-s", size, far); (err == nil) != fits {
+				t.Errorf("%+v: a ping of %s bytes: %v", link, size, err)
+			}
+		}
+	}
+}

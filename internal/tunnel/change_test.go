@@ -360,7 +360,7 @@ func TestPacketsThatWaitAreBounded(t *testing.T) {
 		if s.Waiting != queuePackets || a.tunnel.Counters()["queue_full"] != 1000-queuePackets {
 			t.Errorf("%d wait, %v", s.Waiting, a.tunnel.Counters())
 		}
-		for i := range 200 { // and in all
+		for i := range 80 { // and in all
 			other := newFakeMember(m.group, 2000+uint64(i))
 			for range queuePackets {
 				a.tunnel.Send(other.id, [][]byte{packet("small")})

@@ -112,13 +112,23 @@ func stepLife(s lifeState, event any, m moment, messages uint64) (lifeState, []a
 			acts = append(acts, sendOffer{again: true})
 		}
 	case sessionOver:
-		if s.up {
-			acts = append(acts, s.drop(e.why, e.tell))
-		}
-		s.why = e.why
-		s.next = max(s.next, m.now+e.wait)
+		acts = s.over(e, m.now, acts)
 	}
 	return s, s.due(m, messages, acts)
+}
+
+// over ends the keys. A session that ends as soon as it is made isn't asked for at
+// once, or two members who disagree would do nothing else.
+func (s *lifeState) over(e sessionOver, now time.Duration, acts []any) []any {
+	if !s.up {
+		s.next = max(s.next, now+e.wait)
+		return acts
+	}
+	if now-s.opened < quickBackoff {
+		e.wait = max(e.wait, quickBackoff)
+	}
+	s.why, s.next = e.why, now+e.wait
+	return append(acts, s.drop(e.why, e.tell))
 }
 
 func (s *lifeState) offerDone(err error, now time.Duration) {

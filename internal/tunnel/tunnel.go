@@ -314,11 +314,12 @@ func (t *Tunnel) kick(at time.Duration) {
 func (t *Tunnel) chores() {
 	now := t.now()
 	t.mu.Lock()
-	wants, failed, dirty, learned := t.wants, t.failed, t.dirty, t.learned
-	survey := now >= t.survey
-	if len(wants) > 0 {
-		t.wants = make(map[group.MemberID]struct{})
+	var wants map[group.MemberID]struct{}
+	if len(t.wants) > 0 {
+		wants, t.wants = t.wants, make(map[group.MemberID]struct{})
 	}
+	failed, dirty, learned := t.failed, t.dirty, t.learned
+	survey := now >= t.survey
 	t.failed, t.dirty, t.learned = nil, false, false
 	if survey {
 		t.survey = now + surveyGap

@@ -1,0 +1,468 @@
+package tunnel
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"landbridge/internal/group"
+)
+
+// TestAMeshHealsWhateverHappens lets members of all kinds talk at random while some
+// crash, return, move, lose their NAT's memory or are cut off, with loss on all
+// links. When the ground is still again, every pair must talk within seconds.
+func TestAMeshHealsWhateverHappens(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { mesh(t, seed) })
+		})
+	}
+}
+
+func mesh(t *testing.T, seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 3))
+	m := newMemNet(t)
+	m.drop = lossy(0.02)
+	d, e := m.node(public), m.node(public)
+	nodes := []*memNode{d, e}
+	for _, kind := range []natKind{portRestricted, portRestricted, symmetric, fullCone} {
+		nodes = append(nodes, m.node(kind, keeping(d, e)))
+	}
+	pick := func() *memNode { return nodes[random.IntN(len(nodes))] }
+	for i := range 1500 {
+		a, b := pick(), pick()
+		if a.stop != nil && a != b {
+			a.send(b, fmt.Sprint("noise ", i))
+		}
+		if random.IntN(30) == 0 {
+			upset(m, random, nodes[random.IntN(len(nodes))])
+		}
+		time.Sleep(time.Duration(random.ExpFloat64() * float64(40*ms)))
+	}
+	for _, n := range nodes {
+		m.mu.Lock()
+		n.cut, n.down = false, false
+		m.mu.Unlock()
+		if n.stop == nil {
+			n.revive()
+		}
+	}
+	start := time.Now()
+	for _, a := range nodes {
+		for _, b := range nodes {
+			if a != b {
+				text := fmt.Sprintf("%v to %v", a.member.id.Short(), b.member.id.Short())
+				await(t, 15*time.Second, text, func() bool {
+					a.send(b, text)
+					time.Sleep(20 * ms)
+					return b.has(a, text)()
+				})
+			}
+		}
+	}
+	t.Logf("all pairs talk %v after the last upset", time.Since(start))
+	time.Sleep(time.Minute)
+	for _, n := range nodes {
+		if used := n.indexes(); used > 3*len(nodes) {
+			t.Errorf("%d receiver indexes in use", used)
+		}
+		if c := n.tunnel.Counters(); c["forged"]+c["bad_control"] != 0 {
+			t.Errorf("counters %v", c)
+		}
+	}
+}
+
+func upset(m *memNet, random *rand.Rand, n *memNode) {
+	switch random.IntN(6) {
+	case 0:
+		if n.stop != nil {
+			n.crash()
+		}
+	case 1, 2:
+		if n.stop == nil {
+			n.revive()
+		}
+	case 3:
+		m.mu.Lock()
+		n.cut = !n.cut
+		m.mu.Unlock()
+	case 4:
+		m.mu.Lock()
+		if n.nat != nil {
+			n.nat.forget()
+		}
+		m.mu.Unlock()
+	case 5:
+		if n.nat != nil {
+			n.move(n.nat.kind)
+		}
+	}
+}
+
+func TestAQuickRestartIsNoticedByTheOverlaysWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a, b := together(t, m)
+		time.Sleep(time.Second)
+		b.crash()
+		time.Sleep(200 * ms)
+		b.revive()
+		a.tunnel.Reachable(b.member.id) // a connection came up in the overlay
+		took := await(t, 1200*ms, "packets arrive again", func() bool {
+			a.send(b, "after")
+			time.Sleep(5 * ms)
+			return b.has(a, "after")()
+		})
+		t.Logf("%v after the restart", took)
+	})
+}
+
+func TestANodeThatStopsInOrderSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a, b := together(t, m)
+		time.Sleep(time.Second)
+		b.halt()
+		await(t, 100*ms, "the session is over", func() bool { return a.status(b).State != StateConnected })
+		b.revive()
+		a.send(b, "after")
+		await(t, 1500*ms, "a packet arrives", b.has(a, "after"))
+	})
+}
+
+// oneWay lets only calls from one member through.
+type oneWay struct {
+	Signal
+	open bool
+}
+
+func (s oneWay) Call(ctx context.Context, to group.MemberID, req []byte) ([]byte, error) {
+	if !s.open {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.Signal.Call(ctx, to, req)
+}
+
+func TestOneEndsOffersAreEnough(t *testing.T) {
+	for _, lowerCalls := range []bool{true, false} {
+		t.Run(fmt.Sprint("the lower ID's: ", lowerCalls), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemNet(t)
+				a, b := m.node(public), m.node(public)
+				low, high := a, b
+				if lower(b.member.id, a.member.id) {
+					low, high = b, a
+				}
+				low.tunnel.cfg.Signal = oneWay{memSignal{low}, lowerCalls}
+				high.tunnel.cfg.Signal = oneWay{memSignal{high}, !lowerCalls}
+				a.send(b, "to b")
+				b.send(a, "to a")
+				await(t, 1500*ms, "both packets arrive", func() bool { return b.has(a, "to b")() && a.has(b, "to a")() })
+			})
+		})
+	}
+}
+
+func TestAnAnswerThatIsLostLeavesNothingBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a, b := m.node(public), m.node(public)
+		lost := 0
+		a.tunnel.cfg.Signal = callFunc(func(ctx context.Context, to group.MemberID, req []byte) ([]byte, error) {
+			reply, err := memSignal{a}.Call(ctx, to, req)
+			if lost++; lost <= 3 {
+				return nil, errors.New("the stream broke")
+			}
+			return reply, err
+		})
+		a.send(b, "hello")
+		await(t, 5*time.Second, "the packet arrives", b.has(a, "hello"))
+		time.Sleep(2 * confirmWithin)
+		if a.indexes() != 1 || b.indexes() != 1 {
+			t.Errorf("%d and %d receiver indexes in use", a.indexes(), b.indexes())
+		}
+	})
+}
+
+func TestARelayForwardsOnlyWhatItMay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a, b, d := site(t, m, symmetric, symmetric)
+		a.send(b, "hello")
+		await(t, time.Second, "through the relay", b.has(a, "hello"))
+		stranger := newFakeMember(m.group, 500)
+
+		// a sends d envelopes that d must not forward
+		pa := a.tunnel.peer(d.member.id)
+		envelope := func(to group.MemberID, inner []byte) {
+			pa.mu.Lock()
+			defer pa.mu.Unlock()
+			pa.sendControl(pa.paths.chosen, append(appendEnvelope(nil, msgForward, hashOf(to)), inner...))
+		}
+		filler := make([]byte, 100)
+		envelope(stranger.id, filler)
+		envelope(a.member.id, filler)
+		envelope(b.member.id, filler[:10])
+		time.Sleep(time.Second)
+		c := d.tunnel.Counters()
+		if c["relay_no_path"] != 2 || c["bad_relayed"] != 1 {
+			t.Errorf("counters %v", c)
+		}
+
+		// an envelope inside a relayed datagram
+		pb := a.tunnel.peer(b.member.id)
+		pb.mu.Lock()
+		pb.sendControl(pb.paths.chosen, append(appendEnvelope(nil, msgForward, hashOf(d.member.id)), filler...))
+		pb.sendControl(pb.paths.chosen, append(appendEnvelope(nil, msgForwarded, hashOf(d.member.id)), filler...))
+		pb.mu.Unlock()
+		time.Sleep(time.Second)
+		if n := b.tunnel.Counters()["bad_relayed"]; n != 2 {
+			t.Errorf("%d nested envelopes counted", n)
+		}
+	})
+}
+
+func TestARelayThatIsOffIsntUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		d := m.node(public, func(n *memNode) { n.relay.Off = true })
+		a, b := m.node(symmetric, keeping(d)), m.node(symmetric, keeping(d))
+		await(t, 2*time.Second, "sessions", func() bool { return a.connected(d, PathDirect)() && b.connected(d, PathDirect)() })
+		a.send(b, "hello")
+		time.Sleep(5 * time.Second)
+		if len(b.received(a)) != 0 || d.tunnel.Counters()["forwarded"] != 0 {
+			t.Errorf("relayed: %v", d.tunnel.Counters())
+		}
+	})
+}
+
+func TestARelayKeepsToItsRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		d := m.node(public, func(n *memNode) { n.relay.Rate = 1e6 })
+		a, b := m.node(symmetric, keeping(d)), m.node(symmetric, keeping(d))
+		await(t, 2*time.Second, "sessions", func() bool { return a.connected(d, PathDirect)() && b.connected(d, PathDirect)() })
+		a.send(b, "hello")
+		await(t, 2*time.Second, "through the relay", b.has(a, "hello"))
+		big := packet(string(bytes.Repeat([]byte("x"), 1000)))
+		for range 1000 { // 8 Mbit/s for a second
+			a.tunnel.Send(b.member.id, [][]byte{big})
+			time.Sleep(ms)
+		}
+		time.Sleep(time.Second)
+		if got := b.count(a) * 8 * len(big); got > 1.5e6 || got < 4e5 {
+			t.Errorf("%d bits in a second, %v", got, d.tunnel.Counters())
+		}
+		if d.tunnel.Counters()["relay_over_rate"] == 0 {
+			t.Errorf("counters %v", d.tunnel.Counters())
+		}
+	})
+}
+
+func TestTheOtherRelayTakesOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		d, e := m.node(public), m.node(public)
+		a, b := m.node(symmetric, keeping(d, e)), m.node(symmetric, keeping(d, e))
+		await(t, 2*time.Second, "sessions", func() bool {
+			return a.connected(d, PathDirect)() && b.connected(d, PathDirect)() && a.connected(e, PathDirect)() && b.connected(e, PathDirect)()
+		})
+		a.send(b, "hello")
+		await(t, time.Second, "through a relay", b.has(a, "hello"))
+		used := d
+		if a.status(b).Via == e.member.id {
+			used = e
+		}
+		time.Sleep(3 * time.Second)
+		used.crash()
+		_, came, hole := flow(a, b, "flow ", 10*ms, 10*time.Second)
+		if came == 0 || hole > 2500*ms {
+			t.Errorf("%d packets, a hole of %v", came, hole)
+		}
+		t.Logf("a hole of %v", hole)
+	})
+}
+
+func TestMembersWithDifferentRelaysFindACommonOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		d, e := m.node(public), m.node(public)
+		a, b := m.node(symmetric, keeping(d)), m.node(symmetric, keeping(e))
+		await(t, 2*time.Second, "sessions", func() bool { return a.connected(d, PathDirect)() && b.connected(e, PathDirect)() })
+		a.send(b, "hello")
+		took := await(t, 5*time.Second, "through a relay", b.has(a, "hello"))
+		t.Logf("after %v", took)
+	})
+}
+
+func TestTwoGroupsShareASocket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		ha, hb := m.host(public), m.host(public)
+		a, b := m.nodeOn(ha, newFakeMember(m.group, 1)), m.nodeOn(hb, newFakeMember(m.group, 2))
+		// the second group's tunnels live on the same hosts and readers
+		other := group.ID{9}
+		var got atomic.Int64
+		second := make(map[group.MemberID]*Tunnel)
+		for i, h := range []*memHost{ha, hb} {
+			member := newFakeMember(other, uint64(i))
+			tun, err := open(Config{
+				Membership: member, Log: testLog(), Deliver: func(group.MemberID, [][]byte) { got.Add(1) },
+				Interfaces: func() []netip.Addr { return []netip.Addr{h.addr.Addr()} },
+				Signal: callFunc(func(ctx context.Context, to group.MemberID, req []byte) ([]byte, error) {
+					return second[to].HandleSignal(ctx, member.id, req)
+				}),
+			}, h)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tun.Close()
+			second[member.id] = tun
+		}
+		from, to := newFakeMember(other, 0).id, newFakeMember(other, 1).id
+		a.send(b, "first group")
+		second[from].Send(to, [][]byte{packet("second group")})
+		await(t, time.Second, "both packets arrive", func() bool { return b.has(a, "first group")() && got.Load() == 1 })
+		if len(second[to].Peers()) != 1 || len(b.tunnel.Peers()) != 1 {
+			t.Error("the groups mix")
+		}
+	})
+}
+
+func TestOfferedAddressesAreFiltered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a := m.node(public)
+		a.tunnel.cfg.Exclude = netip.MustParsePrefix("10.9.0.0/16").Contains
+		local := a.tunnel.localNow()
+		for addr, want := range map[string]bool{
+			"192.0.2.1:7": true, "10.1.2.3:7": true, "[2001:db8::1]:7": true, "100.64.0.1:1": true,
+			"192.0.2.1:0": false, "127.0.0.1:7": false, "[::1]:7": false, "0.0.0.0:7": false, "[::]:7": false,
+			"224.0.0.1:7": false, "[ff02::1]:7": false, "255.255.255.255:7": false,
+			"169.254.1.1:7": false, "[fe80::1]:7": false, "10.9.4.4:7": false, a.addr.String(): false,
+		} {
+			if got := a.tunnel.acceptable(endpointCandidate{addr: netip.MustParseAddrPort(addr)}, local); got != want {
+				t.Errorf("%s: %v", addr, got)
+			}
+		}
+	})
+}
+
+func TestAnAddressThatDoesNotAnswerGetsFewProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		victim := netip.MustParseAddrPort("203.0.113.77:53")
+		hits := 0
+		m.drop = func(_, to netip.AddrPort, _ int) bool {
+			if to == victim {
+				hits++
+			}
+			return false
+		}
+		a := m.node(public)
+		b := m.node(public, func(n *memNode) { n.seen = func() []netip.AddrPort { return []netip.AddrPort{victim} } })
+		a.send(b, "hello")
+		await(t, time.Second, "connected", b.has(a, "hello"))
+		flow(a, b, "flow ", 50*ms, 10*time.Minute)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if hits == 0 || hits > len(probeGaps) {
+			t.Errorf("%d datagrams to an address that never answered", hits)
+		}
+	})
+}
+
+func TestCloseIsTheEndOfDeliver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a, b := together(t, m)
+		for range 200 {
+			a.send(b, "one of many")
+		}
+		time.Sleep(m.delay)
+		if err := b.tunnel.Close(); err != nil {
+			t.Fatal(err)
+		}
+		n := b.count(a)
+		time.Sleep(time.Second)
+		if b.count(a) != n {
+			t.Error("Deliver was called after Close")
+		}
+		b.send(a, "too late")
+		if _, err := b.tunnel.HandleSignal(t.Context(), a.member.id, nil); err == nil {
+			t.Error("a closed tunnel answers")
+		}
+		if b.indexes() != 0 {
+			t.Errorf("%d receiver indexes in use", b.indexes())
+		}
+		if err := b.tunnel.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestOnlyIPPacketsUpToTheMTUAreSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a, b := together(t, m)
+		large := make([]byte, DefaultMTU+1)
+		large[0] = 0x60
+		for range 2 {
+			a.tunnel.Send(b.member.id, [][]byte{{}, {0x10, 1, 2}, large, large[:DefaultMTU]})
+		}
+		a.tunnel.Send(a.member.id, [][]byte{packet("to myself")})
+		time.Sleep(time.Second)
+		if b.count(a) != 1+2 {
+			t.Errorf("%d packets arrived", b.count(a))
+		}
+		c := a.tunnel.Counters()
+		if c["not_ip"] != 4 || c["over_mtu"] != 2 {
+			t.Errorf("counters %v", c)
+		}
+	})
+}
+
+func TestPeersThatNobodyHasToDoWithAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a := m.node(public)
+		for i := range uint64(20) {
+			a.tunnel.Send(newFakeMember(m.group, 3000+i).id, [][]byte{packet("anybody?")})
+		}
+		if n := len(a.tunnel.Peers()); n != 20 {
+			t.Errorf("%d peers", n)
+		}
+		time.Sleep(forgetPeer + time.Minute)
+		if n := len(a.tunnel.Peers()); n != 0 {
+			t.Errorf("%d peers after %v", n, forgetPeer)
+		}
+		a.tunnel.Send(newFakeMember(m.group, 3000).id, [][]byte{packet("again")})
+		if n := len(a.tunnel.Peers()); n != 1 {
+			t.Errorf("%d peers", n)
+		}
+	})
+}
+
+func TestChangedInterfacesAreTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a, b := m.node(public), m.node(public)
+		a.send(b, "hello")
+		await(t, time.Second, "connected", b.has(a, "hello"))
+		a.move(public)
+		a.tunnel.NetworkChanged()
+		await(t, 500*ms, "the peer follows", func() bool { return b.status(a).Addr == a.memHost.addr })
+		if !slices.ContainsFunc(a.tunnel.candidates().endpoints, func(e endpointCandidate) bool { return e.addr == a.memHost.addr }) {
+			t.Error("the new address isn't offered")
+		}
+	})
+}

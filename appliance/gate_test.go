@@ -42,13 +42,13 @@ func newMember(t *testing.T, join func(*store.DB, ed25519.PrivateKey) *group.Mem
 	}
 	t.Cleanup(func() { _ = o.Close() })
 	log := slog.New(slog.DiscardHandler)
-	nd := &node{overlay: o, log: log, run: 1}
+	nd := &node{overlay: o, log: log, run: 1, state: &state{db: db, key: key}}
 	n := &network{node: nd, log: log, ready: make(chan struct{}), runs: make(map[group.MemberID]uint64)}
 	n.membership = join(db, key)
 	n.id = n.membership.Group()
 	close(n.ready)
 	m := &member{network: n, gate: newGate(o, func(id group.ID) (*network, bool) { return n, id == n.id }, log)}
-	nd.gate = m.gate
+	nd.gate, n.node = m.gate, nd
 	m.gate.handle(protocolEcho, func(_ context.Context, _ *network, from group.MemberID, req []byte) ([]byte, error) {
 		return append([]byte(from.String()), req...), nil
 	})

@@ -56,6 +56,7 @@ func newMember(t *testing.T, join func(*store.DB, ed25519.PrivateKey) *group.Mem
 }
 
 // testGroup is a group with its authority, for members to join.
+// What it certifies is an hour old.
 type testGroup struct {
 	t         *testing.T
 	authority *group.Authority
@@ -63,7 +64,7 @@ type testGroup struct {
 
 func (g *testGroup) create(db *store.DB, key ed25519.PrivateKey) *group.Membership {
 	p := group.Params{Name: "lab", Prefix: netip.MustParsePrefix("10.9.0.0/16")}.WithDefaults()
-	a, m, err := group.CreateGroup(db, key, "founder", p, time.Now())
+	a, m, err := group.CreateGroup(db, key, "founder", p, anHourAgo())
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func (g *testGroup) create(db *store.DB, key ed25519.PrivateKey) *group.Membersh
 }
 
 func (g *testGroup) join(db *store.DB, key ed25519.PrivateKey) *group.Membership {
-	token, err := g.authority.Invite(time.Hour, nil, time.Now())
+	token, err := g.authority.Invite(2*time.Hour, nil, anHourAgo())
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -86,7 +87,7 @@ func (g *testGroup) join(db *store.DB, key ed25519.PrivateKey) *group.Membership
 		g.t.Fatal(err)
 	}
 	self := group.MemberOf(key.Public().(ed25519.PublicKey))
-	reply, err := g.authority.Admit(self, group.NewJoinRequest(inv, "newcomer"), time.Now())
+	reply, err := g.authority.Admit(self, group.NewJoinRequest(inv, "newcomer"), anHourAgo())
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -96,6 +97,8 @@ func (g *testGroup) join(db *store.DB, key ed25519.PrivateKey) *group.Membership
 	}
 	return m
 }
+
+func anHourAgo() time.Time { return time.Now().Add(-time.Hour) }
 
 // call asks to, of which it knows the addresses, by way of from's gate.
 func (m *member) call(t *testing.T, to *member) (string, error) {

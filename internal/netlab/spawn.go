@@ -24,9 +24,9 @@ const scratch = "/run/lab"
 const initScript = `
 set -e
 mount -n --make-rprivate /
+mount -n -t tmpfs -o mode=755 tmpfs /run
 mount -n -t proc proc /proc
 mount -n -t sysfs sysfs /sys
-mount -n -t tmpfs -o mode=755 tmpfs /run
 mkdir -p ` + scratch + ` /run/lock /run/.lab/etc /run/.lab/etc.work /run/.lab/lib /run/.lab/lib.work
 mount -n -t overlay -o lowerdir=/etc,upperdir=/run/.lab/etc,workdir=/run/.lab/etc.work overlay /etc
 mount -n -t overlay -o lowerdir=/var/lib,upperdir=/run/.lab/lib,workdir=/run/.lab/lib.work overlay /var/lib

@@ -18,9 +18,10 @@ const scratch = "/run/lab"
 
 // initScript is what the first process of a host does before it falls asleep: it
 // covers what programs on the host may write to with layers of its own (mount -n
-// writes nothing to the machine's /run before that is covered). It sleeps
-// with SIGCHLD ignored, so that the kernel reaps what is orphaned on the host. Were this process killed before the kernel noted Pdeathsig, the
-// script would end at "echo ready", as nobody reads that any more.
+// writes nothing to the machine's /run before that is covered). It sleeps with SIGCHLD
+// ignored, so that the kernel reaps what is orphaned on the host. Were this process
+// killed before the kernel noted Pdeathsig, the script would end at "echo ready", as
+// nobody reads that any more.
 const initScript = `
 set -e
 mount -n --make-rprivate /

@@ -145,7 +145,14 @@ func (r *Registry) phase(ctx context.Context, t *terms, p *proposal, q request, 
 
 // obtain claims (or inherits) a block and makes the hold durable. Only then may
 // addresses be leased out of it.
+//
+// One at a time for each block: a second claim of one's own raises the epoch, and
+// would fence what the first has just begun to lease.
 func (r *Registry) obtain(ctx context.Context, b BlockID, o op) (*block, error) {
+	if err := r.obtaining.lock(ctx, b); err != nil {
+		return nil, err
+	}
+	defer r.obtaining.unlock(b)
 	r.mu.Lock()
 	held := r.book.held[b]
 	r.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -255,6 +256,36 @@ func TestAClientThatIsNewHereGetsTheAddressItHasElsewhere(t *testing.T) {
 	})
 	if _, err := ns[1].reg.Commit(ctx, c, lease.Addr); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestManyClaimsOfOneBlockAtOneMemberMakeOneHold(t *testing.T) {
+	l := newLab(t, "10.9.0.0/22", 4)
+	l.delay = func() time.Duration { return time.Millisecond }
+	ns := l.members(3)
+	for b := BlockID(20); b < 40; b++ {
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		holds := make(map[*block]bool)
+		for range 8 {
+			all.Go(func() {
+				if blk, err := ns[0].reg.obtain(short(t, 5*time.Second), b, opClaim); err == nil {
+					mu.Lock()
+					holds[blk] = true
+					mu.Unlock()
+				}
+			})
+		}
+		all.Wait()
+		g, _, err := ns[1].reg.change(short(t, 5*time.Second), b, opRead, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for blk := range holds {
+			if len(holds) != 1 || blk.Epoch != g.Epoch || g.Holder != ns[0].id {
+				t.Fatalf("block %d: %d holds, one at epoch %d; the register says epoch %d", b, len(holds), blk.Epoch, g.Epoch)
+			}
+		}
 	}
 }
 

@@ -74,6 +74,7 @@ type Registry struct {
 	pace     pace
 
 	replica   replica
+	obtaining keyedLocks[BlockID] // taken before proposing
 	proposing keyedLocks[BlockID]
 	counter   atomic.Uint64 // of ballots
 	reach     atomic.Bool   // members answered when last asked

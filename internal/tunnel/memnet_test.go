@@ -24,6 +24,8 @@ import (
 // between their tunnels. It runs on the clock of testing/synctest, so that minutes
 // pass in milliseconds and always alike.
 
+const memPort = 7000 // of every host
+
 type natKind int
 
 const (
@@ -119,7 +121,7 @@ func (m *memNet) host(kind natKind) *memHost {
 		m.nats[nat.outer] = nat
 		inner = netip.AddrFrom4([4]byte{192, 168, m.next, 2})
 	}
-	return m.attach(netip.AddrPortFrom(inner, 7000), nat)
+	return m.attach(netip.AddrPortFrom(inner, memPort), nat)
 }
 
 // attach adds a host with a given address.
@@ -131,7 +133,7 @@ func (m *memNet) attach(addr netip.AddrPort, nat *memNAT) *memHost {
 }
 
 func (h *memHost) demux() *demux    { return h.dmx }
-func (h *memHost) port() uint16     { return h.addr.Port() }
+func (h *memHost) port() uint16     { return memPort }
 func (h *memHost) newBatch() *batch { return newBatch() }
 
 func (h *memHost) read(done <-chan struct{}) {
@@ -485,7 +487,7 @@ func texts(from, to int) []string {
 func neighbour(n *memNode) netip.AddrPort {
 	ip := n.memHost.addr.Addr().As4()
 	ip[3]++
-	return netip.AddrPortFrom(netip.AddrFrom4(ip), n.memHost.addr.Port())
+	return netip.AddrPortFrom(netip.AddrFrom4(ip), memPort)
 }
 
 // indexes is how many receiver indexes are in use at a node.

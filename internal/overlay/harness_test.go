@@ -38,7 +38,7 @@ type wire struct {
 	sent    atomic.Pointer[func(netip.AddrPort)]
 }
 
-func newWire(t *testing.T, port int) *wire {
+func newWire(t testing.TB, port int) *wire {
 	t.Helper()
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 	if err != nil {

@@ -324,3 +324,65 @@ func TestOpenSaysAllThatIsWrongWithAddresses(t *testing.T) {
 		}
 	}
 }
+
+func TestCallersAreServedByThePeersOwnDial(t *testing.T) {
+	t.Parallel()
+	a := start(t, 0, nil)
+	nowhere := newWire(t, 0) // a has an address of b where nobody answers
+	a.memory.give(idOf(1).Peer(), quicMultiaddr(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), nowhere.port())))
+	got := make(chan error, 1)
+	go func() {
+		_, err := a.Call(within(t, 10*time.Second), idOf(1), echoProtocol, nil)
+		got <- err
+	}()
+	eventually(t, "a is dialling", func() bool {
+		a.dialer.mu.Lock()
+		defer a.dialer.mu.Unlock()
+		return len(a.dialer.active) > 0
+	})
+	begun := time.Now()
+	b := start(t, 1, bootstrap(a))
+	b.Handle(echoProtocol, echo)
+	if err := <-got; err != nil || time.Since(begun) > promptly {
+		t.Fatalf("after %v: %v", time.Since(begun), err)
+	}
+}
+
+func TestConnectionOfAPeerThatHasMovedIsClosed(t *testing.T) {
+	t.Parallel()
+	a := start(t, 0, nil)
+	b := start(t, 1, bootstrap(a))
+	eventually(t, "connected", func() bool { return a.connectedTo(b.Self()) })
+	b.wire.block(a.wire)
+	_ = b.Close()
+	_ = b.wire.Close() // and nobody there can tell a that the connection is gone
+	b = start(t, 1, bootstrap(a))
+	b.Handle(echoProtocol, echo)
+	eventually(t, "back", func() bool { return b.connectedTo(a.Self()) })
+	if _, err := a.Call(within(t, promptly), b.Self(), echoProtocol, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventuallyIn(t, quicIdle/2, "the dead connection is closed", func() bool { return len(a.node.swarm.ConnsToPeer(b.node.ID())) == 1 })
+}
+
+func TestOfTwoConnectionsOneIsClosed(t *testing.T) {
+	t.Parallel()
+	a, b := start(t, 0, nil), start(t, 1, nil)
+	count := func(from, to *testNode) int { return len(from.node.swarm.ConnsToPeer(to.node.ID())) }
+	for _, pair := range [][2]*testNode{{a, b}, {b, a}} {
+		pair[0].memory.give(pair[1].node.ID(), mustParse(t, pair[1].addr())...)
+		pair[0].memory.feed(pair[1].node.ID())
+	}
+	for tries := 0; count(a, b) < 2 || count(b, a) < 2; tries++ {
+		if tries == 100 {
+			t.Skip("one was always first")
+		}
+		_, _ = a.node.swarm.ClosePeer(b.node.ID()), b.node.swarm.ClosePeer(a.node.ID())
+		var wg sync.WaitGroup
+		for _, pair := range [][2]*testNode{{a, b}, {b, a}} {
+			wg.Go(func() { _ = pair[0].dialDirect(within(t, promptly), pair[1].node.ID()) })
+		}
+		wg.Wait()
+	}
+	eventuallyIn(t, 20*time.Second, "one connection", func() bool { return count(a, b) == 1 && count(b, a) == 1 })
+}

@@ -64,7 +64,13 @@ func (s *Server) offer(ctx context.Context, c Client, want netip.Addr, key strin
 		}
 		if !used {
 			s.offers.remember(lease.Addr, key, now)
-			return lease, nil
+			// The probe took a while, in which the Leaser may have learnt that this
+			// client, new here, has an address elsewhere.
+			again, err := s.config.Leaser.Offer(ctx, c, want)
+			if err != nil || again.Addr == lease.Addr {
+				return lease, nil
+			}
+			continue
 		}
 		s.logConflict(lease.Addr, now)
 		if err := s.config.Leaser.Decline(ctx, c, lease.Addr); err != nil {

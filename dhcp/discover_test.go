@@ -26,6 +26,21 @@ func TestAnAddressInUseIsDeclinedAndAnotherOffered(t *testing.T) {
 	}
 }
 
+func TestWhatTheLeaserLearnsDuringTheProbeIsOffered(t *testing.T) {
+	b := newBench()
+	elsewhere := netip.MustParseAddr("10.9.7.7")
+	b.prober.hook = func(context.Context) error { // the client has an address at another site
+		for id := range b.leaser.by {
+			b.leaser.by[id] = elsewhere
+		}
+		return nil
+	}
+	a := b.send(t, build(dhcpv4.MessageTypeDiscover))
+	if got := addrOf(a.YourClientIP); got != elsewhere || len(b.prober.probed) != 2 {
+		t.Fatalf("offered %v, probes %v", got, b.prober.probed)
+	}
+}
+
 func TestTriesAreBounded(t *testing.T) {
 	b := newBench()
 	for a, n := first, 0; n < 100; a, n = a.Next(), n+1 {
@@ -122,7 +137,7 @@ func TestARetransmissionStartsNoSecondProbe(t *testing.T) {
 			}
 		}
 		done.Wait()
-		if len(b.prober.probed) != 1 || b.leaser.seen("offer") != 1 {
+		if len(b.prober.probed) != 1 || b.leaser.seen("offer") != 2 { // before the probe and after it
 			t.Errorf("probes %v, calls %v", b.prober.probed, b.leaser.calls)
 		}
 		if len(b.offers.running) != 0 {

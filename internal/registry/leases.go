@@ -96,7 +96,11 @@ func (r *Registry) offerHeld(c Client, want netip.Addr) (Lease, bool) {
 			return r.describe(c, a), true
 		}
 	}
-	for _, a := range []netip.Addr{r.book.offers[id], r.book.clients[id], want} {
+	home, away := r.leftBehind(c, now)
+	if away {
+		return r.describe(c, home), true
+	}
+	for _, a := range []netip.Addr{r.book.offers[id], r.book.clients[id], home, want} {
 		if a.IsValid() && r.reserve(a, id, now) {
 			return r.describe(c, a), true
 		}
@@ -106,6 +110,26 @@ func (r *Registry) offerHeld(c Client, want netip.Addr) (Lease, bool) {
 		return r.describe(c, a), true
 	}
 	return Lease{}, false
+}
+
+// leftBehind returns the address in our blocks that the client has though it isn't among
+// the clients here: signed over to the segment where it was (away), or inherited with
+// its block. Called with mu held.
+func (r *Registry) leftBehind(c Client, now Instant) (a netip.Addr, away bool) {
+	hash := hashClient(r.group, c.ID)
+	for _, blk := range r.book.held {
+		for i := range blk.slots {
+			l := blk.slots[i].lease
+			switch {
+			case l == nil || l.Hash != hash:
+			case l.State == leaseAway && l.taken(now.Mono):
+				return l.addr, true
+			case l.awaited(now.Mono):
+				a = l.addr
+			}
+		}
+	}
+	return a, false
 }
 
 // reserve keeps an address for a client, if it is free for it. Called with mu held.

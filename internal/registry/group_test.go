@@ -257,6 +257,14 @@ func TestAClientThatIsNewHereGetsTheAddressItHasElsewhere(t *testing.T) {
 	if _, err := ns[1].reg.Commit(ctx, c, lease.Addr); err != nil {
 		t.Fatal(err)
 	}
+	// Home again, without a wish: the block's holder has signed the address over for
+	// this very client.
+	if o, err := ns[0].reg.Offer(ctx, c, netip.Addr{}); err != nil || o.Addr != lease.Addr {
+		t.Errorf("back at its first member it is offered %v (%v), want %v", o.Addr, err, lease.Addr)
+	}
+	if o, err := ns[0].reg.Offer(ctx, client(6), netip.Addr{}); err != nil || o.Addr == lease.Addr {
+		t.Errorf("a stranger is offered %v (%v)", o.Addr, err)
+	}
 }
 
 func TestManyClaimsOfOneBlockAtOneMemberMakeOneHold(t *testing.T) {

@@ -20,7 +20,7 @@ export GOFLAGS ?= -mod=readonly
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Without cgo: runs on any Linux, and takes 2 MB less memory (docs/decisions/0006-memory.md).
+# Without cgo: runs on any Linux, and takes 1.5 MB less memory (docs/decisions/0006-memory.md).
 .PHONY: build
 build: go-version ## build bin/landbridge
 	@mkdir -p $(BIN)

@@ -16,7 +16,7 @@ const (
 // tuneRuntime sets the collector for the daemon, unless the operator has set it by
 // GOGC or GOMEMLIMIT. It keeps the kernel from backing the heap with huge pages
 // (transparent_hugepage=always, the default of some distributions): that takes
-// 4 MB more for a heap of 5 MB, which has nothing to gain by it.
+// megabytes more for a heap of 5 MB, which has nothing to gain by it.
 func tuneRuntime() {
 	if v := debug.SetGCPercent(gcPercent); v != 100 {
 		debug.SetGCPercent(v) // GOGC

@@ -125,6 +125,27 @@ func TestAQuickRestartIsNoticedByTheOverlaysWord(t *testing.T) {
 	})
 }
 
+func TestWordOfARestartMakesASessionAnewButOnlyOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a, b := together(t, m)
+		time.Sleep(time.Minute)
+		b.crash()
+		time.Sleep(200 * ms)
+		b.revive()
+		a.tunnel.Restarted(b.member.id)
+		a.send(b, "after")
+		await(t, 200*ms, "a packet arrives", b.has(a, "after"))
+		keys := a.tunnel.peer(b.member.id).current
+		a.tunnel.Restarted(b.member.id) // the same word by another way
+		a.send(b, "still")
+		await(t, 50*ms, "a packet arrives", b.has(a, "still"))
+		if a.tunnel.peer(b.member.id).current != keys {
+			t.Error("the new session was dropped too")
+		}
+	})
+}
+
 func TestANodeThatStopsInOrderSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(t)

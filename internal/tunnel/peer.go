@@ -222,6 +222,16 @@ func (p *peer) adopt(s *session) {
 	}
 }
 
+// begunAnew reports whether the keys were made with a peer that had just started.
+func (p *peer) begunAnew(now time.Duration) bool {
+	for _, s := range []*session{p.current, p.next} {
+		if s != nil && s.fresh && now-s.created < anewWithin {
+			return true
+		}
+	}
+	return false
+}
+
 // confirm is called by the reader when the first datagram under a key arrives.
 func (p *peer) confirm(in *inbound) {
 	p.mu.Lock()

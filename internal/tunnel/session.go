@@ -19,6 +19,7 @@ const (
 	rejectMessages     = 1 << 32          // then the key refuses to seal
 	keepOldKeys        = 10 * time.Second // datagrams under the former key may still be on their way
 	confirmWithin      = 10 * time.Second // the initiator's first datagram under a new key
+	anewWithin         = 30 * time.Second // between a restart and the overlay's word of it
 	assureGap          = 300 * time.Millisecond
 	assureTimes        = 10
 )
@@ -85,6 +86,7 @@ type session struct {
 	cipher    Cipher
 	initiator bool // we made the offer (or the rekey) that led to it
 	rekey     bool // it follows another
+	fresh     bool // the peer held no keys of the past when it was made
 	created   time.Duration
 	retired   time.Duration // since when it only receives
 }

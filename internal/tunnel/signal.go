@@ -131,6 +131,7 @@ func (p *peer) readAnswer(o *pendingOffer, offer, reply []byte) (*session, answe
 
 // accepted puts the session of our own offer into use; p.mu is held.
 func (p *peer) accepted(s *session, from *offerBody) {
+	s.fresh = from.Fresh
 	p.tunnel.demux.table.put(s.in)
 	p.adopt(s)
 	p.learn(from)
@@ -225,6 +226,7 @@ func (p *peer) answer(o *offerBody, offer []byte) ([]byte, error) {
 		t.demux.table.release(index)
 		return nil, err
 	}
+	s.fresh = o.Fresh
 	t.demux.table.put(s.in)
 	p.retire(p.next)
 	p.next = s

@@ -411,10 +411,13 @@ func (t *Tunnel) NetworkChanged() { t.surveyNow() }
 
 // Restarted says that a member runs anew and has forgotten its keys: what is sent to
 // it by the present session is lost. A session that is wanted is made again at once.
+// If the member has already asked for one itself, that one stays.
 func (t *Tunnel) Restarted(id group.MemberID) {
 	if p := t.peers.Load().byID[id]; p != nil {
 		p.mu.Lock()
-		p.dispatch(sessionOver{why: "the member was restarted"})
+		if !p.begunAnew(t.now()) {
+			p.dispatch(sessionOver{why: "the member was restarted"})
+		}
 		p.dispatch(peerReachable{})
 		p.mu.Unlock()
 	}

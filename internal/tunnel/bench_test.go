@@ -20,8 +20,6 @@ type pipe struct {
 	cut  bool
 	bufs [batchSize][]byte
 	dgs  []datagram
-	busy atomic.Bool
-	late chan *batch
 }
 
 func newPipe(n byte, ends map[netip.AddrPort]*pipe) *pipe {

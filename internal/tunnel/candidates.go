@@ -223,5 +223,5 @@ func (t *Tunnel) relaysMoved(p *peer) {
 
 // sendCandidates tells the peer our candidates, through the path in use.
 func (p *peer) sendCandidates(flags byte) {
-	p.sendControl(p.paths.chosen, p.tunnel.candidates().append(nil, flags))
+	p.sendControl(p.paths.chosen, p.tunnel.candidates().bytes(flags))
 }

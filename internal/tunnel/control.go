@@ -66,15 +66,11 @@ func endpoint(b []byte) netip.AddrPort {
 	return netip.AddrPortFrom(addr, port)
 }
 
-// appendProbe appends a probe whose plaintext has the size given, at least
-// probeSize.
-func appendProbe(b []byte, id uint64, size int) []byte {
-	start := len(b)
-	b = append(b, msgProbe)
-	b = binary.BigEndian.AppendUint64(b, id)
-	for len(b)-start < max(size, probeSize) {
-		b = append(b, 0)
-	}
+// newProbe makes a probe of the size given, but at least probeSize.
+func newProbe(id uint64, size int) []byte {
+	b := make([]byte, max(size, probeSize))
+	b[0] = msgProbe
+	binary.BigEndian.PutUint64(b[1:], id)
 	return b
 }
 
@@ -85,13 +81,13 @@ func parseProbe(b []byte) (id uint64, err error) {
 	return binary.BigEndian.Uint64(b[1:]), nil
 }
 
-// appendPong appends the answer to a probe: its number, and where it came from
-// (the zero AddrPort if it was relayed).
-func appendPong(b []byte, id uint64, observed netip.AddrPort) []byte {
-	b = append(b, msgPong)
-	b = binary.BigEndian.AppendUint64(b, id)
-	b = append(b, make([]byte, endpointSize)...)
-	putEndpoint(b[len(b)-endpointSize:], observed)
+// newPong makes the answer to a probe: its number, and where it came from (the zero
+// AddrPort if it was relayed).
+func newPong(id uint64, observed netip.AddrPort) []byte {
+	b := make([]byte, pongSize)
+	b[0] = msgPong
+	binary.BigEndian.PutUint64(b[1:], id)
+	putEndpoint(b[9:], observed)
 	return b
 }
 
@@ -108,9 +104,8 @@ type rekeyOffer struct {
 	index     uint32
 }
 
-func (r rekeyOffer) append(b []byte) []byte {
-	b = append(b, msgRekey)
-	b = append(b, r.ephemeral[:]...)
+func (r rekeyOffer) bytes() []byte {
+	b := append([]byte{msgRekey}, r.ephemeral[:]...)
 	return binary.BigEndian.AppendUint32(b, r.index)
 }
 
@@ -129,9 +124,8 @@ type rekeyAnswer struct {
 	index     uint32
 }
 
-func (r rekeyAnswer) append(b []byte) []byte {
-	b = append(b, msgRekeyAnswer)
-	b = append(b, r.offered[:]...)
+func (r rekeyAnswer) bytes() []byte {
+	b := append([]byte{msgRekeyAnswer}, r.offered[:]...)
 	b = append(b, r.ephemeral[:]...)
 	return binary.BigEndian.AppendUint32(b, r.index)
 }
@@ -161,8 +155,8 @@ type endpointCandidate struct {
 
 const flagReply = 0x01 // the sender asks for the receiver's candidates
 
-func (c candidateList) append(b []byte, flags byte) []byte {
-	b = append(b, msgCandidates, flags, byte(len(c.endpoints)), byte(len(c.relays)))
+func (c candidateList) bytes(flags byte) []byte {
+	b := []byte{msgCandidates, flags, byte(len(c.endpoints)), byte(len(c.relays))}
 	for _, e := range c.endpoints {
 		var kind byte
 		if e.host {

@@ -23,13 +23,13 @@ func TestControlMessagesAreTheBytesOfTheDrawing(t *testing.T) {
 		got  []byte
 		want string
 	}{
-		"probe":      {appendProbe(nil, 0x0102030405060708, 0), "01" + "0102030405060708" + zeros(18)},
-		"full probe": {appendProbe(nil, 1, 40), "01" + "0000000000000001" + zeros(31)},
-		"pong":       {appendPong(nil, 2, v4), "02" + "0000000000000002" + "00000000000000000000ffffc0000201" + "1b58"},
-		"relayed":    {appendPong(nil, 2, netip.AddrPort{}), "02" + "0000000000000002" + zeros(18)},
-		"rekey":      {rekeyOffer{ephemeral: e1, index: 0xa1b2c3d4}.append(nil), "05" + "01" + zeros(31) + "a1b2c3d4"},
-		"answer":     {rekeyAnswer{offered: e1, ephemeral: e2, index: 5}.append(nil), "06" + "01" + zeros(31) + zeros(31) + "02" + "00000005"},
-		"candidates": {list.append(nil, flagReply), "07" + "01" + "02" + "01" +
+		"probe":      {newProbe(0x0102030405060708, 0), "01" + "0102030405060708" + zeros(18)},
+		"full probe": {newProbe(1, 40), "01" + "0000000000000001" + zeros(31)},
+		"pong":       {newPong(2, v4), "02" + "0000000000000002" + "00000000000000000000ffffc0000201" + "1b58"},
+		"relayed":    {newPong(2, netip.AddrPort{}), "02" + "0000000000000002" + zeros(18)},
+		"rekey":      {rekeyOffer{ephemeral: e1, index: 0xa1b2c3d4}.bytes(), "05" + "01" + zeros(31) + "a1b2c3d4"},
+		"answer":     {rekeyAnswer{offered: e1, ephemeral: e2, index: 5}.bytes(), "06" + "01" + zeros(31) + zeros(31) + "02" + "00000005"},
+		"candidates": {list.bytes(flagReply), "07" + "01" + "02" + "01" +
 			"01" + "00000000000000000000ffffc0000201" + "1b58" + "00" + "20010db8000000000000000000000001" + "1b59" + "ee" + zeros(31)},
 		"forward": {appendEnvelope(nil, msgForward, memberHash{1, 2, 3, 4, 5, 6, 7, 8}), "10" + "0102030405060708"},
 	} {
@@ -37,14 +37,14 @@ func TestControlMessagesAreTheBytesOfTheDrawing(t *testing.T) {
 			t.Errorf("%s: %s instead of\n%s", name, got, c.want)
 		}
 	}
-	if len(appendPong(nil, 2, v4)) > len(appendProbe(nil, 1, 0)) {
+	if len(newPong(2, v4)) > len(newProbe(1, 0)) {
 		t.Error("a pong is larger than its probe")
 	}
-	back, flags, err := parseCandidates(list.append(nil, flagReply))
+	back, flags, err := parseCandidates(list.bytes(flagReply))
 	if err != nil || flags != flagReply || !reflect.DeepEqual(back, list) {
 		t.Errorf("%+v, %v, %v", back, flags, err)
 	}
-	for _, msg := range [][]byte{appendProbe(nil, 1, 0), rekeyOffer{}.append(nil), list.append(nil, 0), {msgKeepalive}, {msgClose, 1}} {
+	for _, msg := range [][]byte{newProbe(1, 0), rekeyOffer{}.bytes(), list.bytes(0), {msgKeepalive}, {msgClose, 1}} {
 		if isPacket(msg) {
 			t.Errorf("%x looks like an IP packet", msg[0])
 		}
@@ -54,10 +54,10 @@ func TestControlMessagesAreTheBytesOfTheDrawing(t *testing.T) {
 func TestControlMessagesOfWrongSizeAreMalformed(t *testing.T) {
 	list := candidateList{endpoints: make([]endpointCandidate, maxOffered), relays: make([]group.MemberID, maxRelays)}
 	good := map[string][]byte{
-		"pong":         appendPong(nil, 1, netip.AddrPort{}),
-		"rekey":        rekeyOffer{}.append(nil),
-		"rekey answer": rekeyAnswer{}.append(nil),
-		"candidates":   list.append(nil, 0),
+		"pong":         newPong(1, netip.AddrPort{}),
+		"rekey":        rekeyOffer{}.bytes(),
+		"rekey answer": rekeyAnswer{}.bytes(),
+		"candidates":   list.bytes(0),
 		"refused":      make([]byte, refusedSize),
 	}
 	parse := func(name string, b []byte) (err error) {
@@ -89,7 +89,7 @@ func TestControlMessagesOfWrongSizeAreMalformed(t *testing.T) {
 		}
 	}
 	tooMany := candidateList{endpoints: make([]endpointCandidate, maxOffered+1)}
-	if parse("candidates", tooMany.append(nil, 0)) == nil {
+	if parse("candidates", tooMany.bytes(0)) == nil {
 		t.Error("too many candidates are taken")
 	}
 }

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -72,13 +73,12 @@ func (d *demux) open(b []byte, from netip.AddrPort, via *peer) {
 		return
 	}
 	plaintext, err := in.open(b, counter)
-	switch err {
-	case nil:
-	case errReplayed:
-		p.tunnel.counts.add(Replayed, 1)
-		return
-	default:
-		p.tunnel.counts.add(Forged, 1)
+	if err != nil {
+		reason := Forged
+		if errors.Is(err, errReplayed) {
+			reason = Replayed
+		}
+		p.tunnel.counts.add(reason, 1)
 		return
 	}
 	if !in.confirmed.Load() {

@@ -38,9 +38,9 @@ func FuzzSealed(f *testing.F) {
 	list := candidateList{endpoints: []endpointCandidate{{addr: netip.MustParseAddrPort("192.0.2.1:7"), host: true}}, relays: []group.MemberID{{1}}}
 	inner := unhex(f, goldenAES)
 	for _, seed := range [][]byte{
-		goldenPacket(), appendProbe(nil, 1, 0), appendProbe(nil, 1, DefaultMTU), appendPong(nil, 1, netip.AddrPort{}),
-		{msgKeepalive}, {msgClose, closeLeaving}, {msgClose, closeIdle}, rekeyOffer{ephemeral: [32]byte{9}, index: 1}.append(nil),
-		rekeyAnswer{ephemeral: [32]byte{9}}.append(nil), list.append(nil, flagReply), list.append(nil, 0),
+		goldenPacket(), newProbe(1, 0), newProbe(1, DefaultMTU), newPong(1, netip.AddrPort{}),
+		{msgKeepalive}, {msgClose, closeLeaving}, {msgClose, closeIdle}, rekeyOffer{ephemeral: [32]byte{9}, index: 1}.bytes(),
+		rekeyAnswer{ephemeral: [32]byte{9}}.bytes(), list.bytes(flagReply), list.bytes(0),
 		append(appendEnvelope(nil, msgForward, memberHash{}), inner...),
 		append(appendEnvelope(nil, msgForwarded, memberHash{}), inner...),
 		append([]byte{msgRefused}, make([]byte, hashSize)...), {0x60}, {0xff, 1},
@@ -114,8 +114,8 @@ func FuzzOffer(f *testing.F) {
 
 // FuzzCandidates checks the one list that is parsed.
 func FuzzCandidates(f *testing.F) {
-	f.Add(candidateList{}.append(nil, 0))
-	f.Add(candidateList{endpoints: make([]endpointCandidate, maxOffered), relays: make([]group.MemberID, maxRelays)}.append(nil, 1))
+	f.Add(candidateList{}.bytes(0))
+	f.Add(candidateList{endpoints: make([]endpointCandidate, maxOffered), relays: make([]group.MemberID, maxRelays)}.bytes(1))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		list, flags, err := parseCandidates(b)
 		if err != nil {
@@ -124,7 +124,7 @@ func FuzzCandidates(f *testing.F) {
 		if len(list.endpoints) > maxOffered || len(list.relays) > maxRelays {
 			t.Errorf("%d endpoints, %d relays", len(list.endpoints), len(list.relays))
 		}
-		again, flags2, err := parseCandidates(list.append(nil, flags))
+		again, flags2, err := parseCandidates(list.bytes(flags))
 		if err != nil || flags2 != flags || len(again.endpoints) != len(list.endpoints) {
 			t.Errorf("not the same again: %v", err)
 		}

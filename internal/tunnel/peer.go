@@ -134,7 +134,7 @@ func (p *peer) perform(action any) {
 	case probePath:
 		p.sendProbe(a)
 	case usePath:
-		p.tunnel.log.Debug("path chosen", "member", p.id, "path", a.kind.String(), "addr", a.path.addr, "via", a.path.via.Short())
+		p.debugPath(a)
 		p.publish()
 		p.tunnel.relaysMoved(p)
 	case tellCandidates:
@@ -191,6 +191,16 @@ func (p *peer) forgettable(now time.Duration) bool {
 	l := &p.life
 	return !l.up && !l.keep && !l.calling && len(p.queue) == 0 &&
 		now-max(p.born, p.ended, l.wanted, l.called) > forgetPeer
+}
+
+func (p *peer) debugPath(a usePath) {
+	log := p.tunnel.log.With("member", p.id, "path", a.kind.String())
+	switch {
+	case a.path.relayed():
+		log.Debug("path chosen", "via", a.path.via)
+	default:
+		log.Debug("path chosen", "addr", a.path.addr)
+	}
 }
 
 // info logs what a peer's doing led to, within bounds.

@@ -57,7 +57,7 @@ func (p *peer) sendProbe(a probePath) {
 	if a.full {
 		size = p.tunnel.mtu
 	}
-	p.sendControl(a.to, appendProbe(nil, a.id, size))
+	p.sendControl(a.to, newProbe(a.id, size))
 }
 
 // control handles a control message, which arrived from an address or through a
@@ -100,7 +100,7 @@ func (p *peer) onProbe(msg []byte, path pathID) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.sendControl(path, appendPong(nil, id, path.addr))
+	p.sendControl(path, newPong(id, path.addr))
 	return nil
 }
 
@@ -209,7 +209,7 @@ func (p *peer) sendRekey() {
 		offer := rekeyOffer{index: index, ephemeral: [ephemeralSize]byte(private.PublicKey().Bytes())}
 		p.rekey = &pendingRekey{session: p.current, private: private, offer: offer}
 	}
-	p.sendControl(p.paths.chosen, p.rekey.offer.append(nil))
+	p.sendControl(p.paths.chosen, p.rekey.offer.bytes())
 }
 
 func (p *peer) abandonRekey() {
@@ -244,7 +244,7 @@ func (p *peer) onRekey(s *session, msg []byte, path pathID) error {
 		return nil
 	}
 	reply := rekeyAnswer{offered: offer.ephemeral, index: index, ephemeral: [ephemeralSize]byte(private.PublicKey().Bytes())}
-	answer := reply.append(nil)
+	answer := reply.bytes()
 	next, err := p.rekeyed(s, private, offer.ephemeral[:], msg, answer, false, index, offer.index)
 	if err != nil {
 		p.tunnel.demux.table.release(index)
@@ -270,7 +270,7 @@ func (p *peer) onRekeyAnswer(s *session, msg []byte) error {
 	if r == nil || r.session != s || s != p.current || r.offer.ephemeral != answer.offered {
 		return nil
 	}
-	next, err := p.rekeyed(s, r.private, answer.ephemeral[:], r.offer.append(nil), msg, true, r.offer.index, answer.index)
+	next, err := p.rekeyed(s, r.private, answer.ephemeral[:], r.offer.bytes(), msg, true, r.offer.index, answer.index)
 	if err != nil {
 		return errMalformed
 	}

@@ -62,7 +62,7 @@ func (p *peer) transmit(r *route, pkts [][]byte) bool {
 			t.under.write(b)
 			slot = b.slot(len(pkt) + overhead)
 		}
-		n := 0
+		var n int
 		if hop == r {
 			n = r.out.seal(slot, counter+uint64(i), pkt)
 		} else {

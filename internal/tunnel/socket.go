@@ -88,7 +88,7 @@ func newSocket(conn *net.UDPConn, is4 bool, log *slog.Logger) (*Socket, error) {
 // (CAP_NET_ADMIN), else as large as it allows.
 func (s *Socket) sizeBuffers() {
 	var in, out int
-	s.raw.Control(func(fd uintptr) {
+	err := s.raw.Control(func(fd uintptr) {
 		size := func(force, plain int) int {
 			if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, force, socketBuffer) != nil {
 				_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, plain, socketBuffer)
@@ -99,7 +99,7 @@ func (s *Socket) sizeBuffers() {
 		in = size(unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
 		out = size(unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
 	})
-	if in < socketBuffer || out < socketBuffer {
+	if err == nil && (in < socketBuffer || out < socketBuffer) {
 		s.log.Info("the kernel grants small UDP buffers; bursts may be lost (net.core.rmem_max, wmem_max)",
 			"receive_bytes", in, "send_bytes", out, "wanted_bytes", socketBuffer)
 	}
@@ -232,10 +232,11 @@ func (s *Socket) write(b *batch) {
 func (s *Socket) awaitSpace(b *batch) {
 	s.full.Lock()
 	defer s.full.Unlock()
-	s.conn.SetWriteDeadline(time.Now().Add(sendPatience))
-	err := s.raw.Write(b.sys.sendOrWait)
-	s.conn.SetWriteDeadline(time.Time{})
-	if err != nil {
+	err := s.conn.SetWriteDeadline(time.Now().Add(sendPatience))
+	if err == nil {
+		err = s.raw.Write(b.sys.sendOrWait)
+	}
+	if err = errors.Join(err, s.conn.SetWriteDeadline(time.Time{})); err != nil {
 		s.dmx.counts.add(SendFull, b.n-b.sys.sent)
 		b.sys.sent = b.n
 	}

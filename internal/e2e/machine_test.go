@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -189,6 +190,16 @@ func (m *machine) status() api.Status {
 		m.t.Fatal(err)
 	}
 	return status
+}
+
+// address returns the machine's own virtual address (interface mode), once it has one.
+func (m *machine) address() (addr netip.Addr) {
+	m.t.Helper()
+	m.wait("an address of its own", func() (bool, error) {
+		addr = m.status().Attachment.Address
+		return addr.IsValid(), nil
+	})
+	return addr
 }
 
 // leases returns the leases that the machine serves.

@@ -72,8 +72,8 @@ func TestALANPortIsGivenBackOnSIGTERMAndUsableAfterSIGKILL(t *testing.T) {
 	}
 	a.start()
 	fresh := newClient(t, a.wire, "h3").lease(netlab.Udhcpc)
-	reaches(t, fresh.Host, s.d.status().Attachment.Address)
-	reaches(t, h1.Host, s.d.status().Attachment.Address)
+	reaches(t, fresh.Host, s.d.address())
+	reaches(t, h1.Host, s.d.address())
 
 	a.end(syscall.SIGTERM)
 	if got := a.lanPort(); got != port {

@@ -105,8 +105,19 @@ func reaches(t *testing.T, from *netlab.Host, addr netip.Addr) time.Duration {
 	t.Helper()
 	began := time.Now()
 	waitFor(t, from.Name+" reaches "+addr.String(), func() (bool, error) {
-		_, err := from.Run(t.Context(), "ping", "-c1", "-W1", addr.String())
+		_, err := from.Run(t.Context(), "ping", "-q", "-c1", "-i0.05", "-w2", addr.String()) // until the first reply
 		return err == nil, err
 	})
 	return time.Since(began)
+}
+
+// serves reports whether the site's appliance serves the lease of addr.
+func (n *site) serves(addr netip.Addr) bool {
+	n.t.Helper()
+	for _, l := range n.leases() {
+		if l.Address == addr {
+			return true
+		}
+	}
+	return false
 }

@@ -49,7 +49,7 @@ func (s *twoSites) arp(t *testing.T) {
 	free := s.free(t)
 	want := map[netip.Addr][]string{ // all others: silence
 		s.b1.addr:                            {gateway},
-		s.d.status().Attachment.Address:      {gateway},
+		s.d.address():                        {gateway},
 		netip.MustParseAddr(service):         {gateway},
 		s.a2.addr:                            {own.String()},
 		free:                                 nil,
@@ -117,7 +117,7 @@ func (s *twoSites) names(t *testing.T) {
 		{"b1." + zone + " A", "NOERROR", s.b1.addr.String()},
 		{"B1." + strings.ToUpper(zone) + " A", "NOERROR", s.b1.addr.String()},
 		{"a2." + zone + " A", "NOERROR", s.a2.addr.String()},
-		{"d." + zone + " A", "NOERROR", s.d.status().Attachment.Address.String()},
+		{"d." + zone + " A", "NOERROR", s.d.address().String()},
 		{static(s.b1.addr) + "." + zone + " A", "NOERROR", s.b1.addr.String()},
 		{static(s.b1.addr) + " A", "NOERROR", s.b1.addr.String()},
 		{"C005032155 A", "REFUSED", ""},

@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync/atomic"
@@ -17,7 +18,6 @@ type pipe struct {
 	addr netip.AddrPort
 	dmx  *demux
 	ends map[netip.AddrPort]*pipe
-	cut  bool
 	bufs [batchSize][]byte
 	dgs  []datagram
 }
@@ -40,7 +40,7 @@ func (p *pipe) newBatch() *batch { return newBatch() }
 func (p *pipe) write(b *batch) {
 	for i := 0; i < b.n; {
 		end := p.ends[b.msgs[i].addr]
-		if end == nil || p.cut {
+		if end == nil {
 			i++
 			continue
 		}
@@ -78,20 +78,17 @@ func sealedPair(t testing.TB, c Cipher) (a, b *session) {
 	return a, b
 }
 
-// wired is two tunnels over pipes, with a session and a direct path, whose
-// machines have been stopped: only the frame path runs.
-func wired(t testing.TB, deliver func(group.MemberID, [][]byte)) (a, b *Tunnel) {
+// wire makes n tunnels over pipes, each with a session and a direct path to each
+// other, whose machines have been stopped: only the frame path runs.
+func wire(t testing.TB, n int, deliver func(group.MemberID, [][]byte)) []*Tunnel {
 	ends := make(map[netip.AddrPort]*pipe)
-	tunnels := make(map[group.MemberID]*Tunnel)
 	var list []*Tunnel
-	for i := range 2 {
-		member := newFakeMember(group.ID{1}, uint64(i))
+	for i := range n {
 		p := newPipe(byte(i+1), ends)
-		p.cut = true
 		tun, err := open(Config{
-			Membership: member, Deliver: deliver,
-			Signal: callFunc(func(_ context.Context, to group.MemberID, req []byte) ([]byte, error) {
-				return tunnels[to].HandleSignal(context.Background(), member.id, req)
+			Membership: newFakeMember(group.ID{1}, uint64(i)), Deliver: deliver,
+			Signal: callFunc(func(context.Context, group.MemberID, []byte) ([]byte, error) {
+				return nil, errors.New("no signal")
 			}),
 			Interfaces: func() []netip.Addr { return []netip.Addr{p.addr.Addr()} },
 		}, p)
@@ -100,25 +97,49 @@ func wired(t testing.TB, deliver func(group.MemberID, [][]byte)) (a, b *Tunnel) 
 		}
 		tun.cancel() // the machines don't run
 		tun.work.Wait()
-		tunnels[member.id] = tun
 		list = append(list, tun)
 	}
-	a, b = list[0], list[1]
-	sa, sb := sealedPair(t, AES256GCM)
-	for i, s := range []*session{sa, sb} {
-		tun, other := list[i], list[1-i]
-		p := tun.peer(other.self)
-		s.in.peer = p
-		s.in.confirmed.Store(true)
-		tun.demux.table.put(s.in)
-		p.current = s
-		addr := other.under.(*pipe).addr
-		p.route.Store(&route{out: s.out, kind: PathDirect, path: pathID{addr: addr}, addr: addr})
+	index := uint32(0)
+	for i, a := range list {
+		for _, b := range list[:i] {
+			sa, sb := sealedPair(t, AES256GCM)
+			index += 2
+			sa.in.index, sb.out.index = index, index
+			sb.in.index, sa.out.index = index+1, index+1
+			plug(a, b, sa)
+			plug(b, a, sb)
+		}
 	}
-	for _, p := range ends {
-		p.cut = false
+	return list
+}
+
+// plug gives a tunnel a session with another.
+func plug(t, other *Tunnel, s *session) {
+	p := t.peer(other.self)
+	s.in.peer = p
+	s.in.confirmed.Store(true)
+	t.demux.table.put(s.in)
+	p.current = s
+	addr := other.under.(*pipe).addr
+	p.route.Store(&route{out: s.out, kind: PathDirect, path: pathID{addr: addr}, addr: addr})
+}
+
+// detour sends a tunnel's packets for another through a third.
+func detour(a, b, relay *Tunnel) {
+	for _, ends := range [][2]*Tunnel{{a, b}, {b, a}} {
+		p := ends[0].peer(ends[1].self)
+		via := ends[0].peer(relay.self)
+		p.route.Store(&route{out: p.current.out, kind: PathRelay, path: pathID{via: relay.self}, via: via})
 	}
-	return a, b
+}
+
+func packets(n, size int) [][]byte {
+	pkts := make([][]byte, n)
+	for i := range pkts {
+		pkts[i] = make([]byte, size)
+		pkts[i][0] = 0x45
+	}
+	return pkts
 }
 
 func TestSealAndOpenAllocateNothing(t *testing.T) {
@@ -138,20 +159,26 @@ func TestSealAndOpenAllocateNothing(t *testing.T) {
 }
 
 func TestTheFramePathAllocatesNothing(t *testing.T) {
-	var got int
-	a, b := wired(t, func(_ group.MemberID, pkts [][]byte) { got += len(pkts) })
-	pkts := make([][]byte, 48)
-	for i := range pkts {
-		pkts[i] = make([]byte, DefaultMTU)
-		pkts[i][0] = 0x45
-	}
-	run := func() { a.Send(b.self, pkts) }
-	run()
-	if n := testing.AllocsPerRun(500, run); n != 0 {
-		t.Errorf("%v allocations for %d packets", n, len(pkts))
-	}
-	if want := 502 * len(pkts); got != want {
-		t.Errorf("%d of %d packets came", got, want)
+	for _, relayed := range []bool{false, true} {
+		got := 0
+		list := wire(t, 3, func(_ group.MemberID, pkts [][]byte) { got += len(pkts) })
+		a, b, relay := list[0], list[1], list[2]
+		if relayed {
+			detour(a, b, relay)
+			relay.relayed.rate, relay.peer(a.self).relayed.rate = 1e12, 1e12
+		}
+		pkts := packets(48, DefaultMTU)
+		run := func() { a.Send(b.self, pkts) }
+		run()
+		if n := testing.AllocsPerRun(500, run); n != 0 {
+			t.Errorf("relayed %v: %v allocations for %d packets", relayed, n, len(pkts))
+		}
+		if want := 502 * len(pkts); got != want {
+			t.Errorf("relayed %v: %d of %d packets came", relayed, got, want)
+		}
+		if relayed != (relay.Counters()["forwarded"] == uint64(got)) {
+			t.Errorf("relayed %v: %v", relayed, relay.Counters())
+		}
 	}
 }
 
@@ -206,19 +233,21 @@ func BenchmarkSealRelayed(b *testing.B) {
 // BenchmarkFramePath is Send to Deliver without a kernel between.
 func BenchmarkFramePath(b *testing.B) {
 	for _, size := range []int{64, DefaultMTU} {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			x, y := wired(b, func(group.MemberID, [][]byte) {})
-			pkts := make([][]byte, 32)
-			for i := range pkts {
-				pkts[i] = make([]byte, size)
-				pkts[i][0] = 0x45
-			}
-			b.SetBytes(int64(size * len(pkts)))
-			b.ReportAllocs()
-			for b.Loop() {
-				x.Send(y.self, pkts)
-			}
-		})
+		for _, relayed := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%d/relayed=%v", size, relayed), func(b *testing.B) {
+				list := wire(b, 3, func(group.MemberID, [][]byte) {})
+				if relayed {
+					detour(list[0], list[1], list[2])
+					list[2].relayed.rate, list[2].peer(list[0].self).relayed.rate = 1e12, 1e12
+				}
+				pkts := packets(32, size)
+				b.SetBytes(int64(size * len(pkts)))
+				b.ReportAllocs()
+				for b.Loop() {
+					list[0].Send(list[1].self, pkts)
+				}
+			})
+		}
 	}
 }
 
@@ -231,11 +260,7 @@ func BenchmarkLoopback(b *testing.B) {
 			x, y := loopbackPair(b, "[::]:0", netip.MustParseAddr("127.0.0.1"),
 				func(group.MemberID, [][]byte) {},
 				func(_ group.MemberID, pkts [][]byte) { got.Add(int64(len(pkts))) })
-			pkts := make([][]byte, 32)
-			for i := range pkts {
-				pkts[i] = make([]byte, size)
-				pkts[i][0] = 0x45
-			}
+			pkts := packets(32, size)
 			x.Send(y.id, pkts)
 			await(b, 5*time.Second, "connected", func() bool { return x.Peers()[0].State == StateConnected && got.Load() > 0 })
 			got.Store(0)

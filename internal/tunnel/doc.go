@@ -114,9 +114,11 @@
 // is one, and later too where nothing else works; then better is tried again after
 // 5 s, 10 s, and so on up to 5 min, by both ends together (candidates message).
 //
-// A path in use is probed when something was sent and nothing came back for 250 ms;
-// after 1.5 s (up to 4 s where the round trip is long) of silence it is given up
-// for the next best. A probe every 15 s keeps NATs open. A datagram from a new
+// A path in use is probed when something was sent and nothing came back for 250 ms.
+// After 1.5 s of silence it is given up for another; if there is no other, after 3 s;
+// after 0.7 s if there is word that the peer has begun anew; where the round trip is
+// long, up to 4 s in each case. A probe every 15 s keeps NATs open. A datagram from a new
 // address leads to a probe there; its answer moves the path. Without any path a new
-// offer goes out, at most a second apart while packets want to be sent.
+// offer goes out, at most a second apart while packets want to be sent; the overlay's
+// word that a peer is there (Reachable) or has restarted (Restarted) hastens it.
 package tunnel

@@ -16,7 +16,7 @@ func FuzzDatagram(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{typeSealed})
 	f.Add(append([]byte{typeSealed, 0, 0, 0, 0, 0, 0, 1}, make([]byte, 60)...))
-	a, _ := wired(f, func(group.MemberID, [][]byte) { f.Fatal("a packet came through") })
+	a := wire(f, 2, func(group.MemberID, [][]byte) { f.Fatal("a packet came through") })[0]
 	from := netip.MustParseAddrPort("203.0.113.5:99")
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > maxDatagram {
@@ -26,7 +26,7 @@ func FuzzDatagram(f *testing.F) {
 		// and with an index that there is
 		if len(b) >= headerSize {
 			b = bytes.Clone(b)
-			putHeader(b, 1, uint64(len(b)))
+			putHeader(b, 2+uint32(len(b)%2), uint64(len(b)))
 			a.demux.receive([]datagram{{addr: from, data: b}})
 		}
 	})
@@ -52,7 +52,8 @@ func FuzzSealed(f *testing.F) {
 			return
 		}
 		packets := 0
-		a, b := wired(t, func(group.MemberID, [][]byte) { packets++ })
+		list := wire(t, 2, func(group.MemberID, [][]byte) { packets++ })
+		a, b := list[0], list[1]
 		p := a.peer(b.self)
 		from := netip.MustParseAddrPort("203.0.113.5:99")
 		buf := make([]byte, len(plaintext)+sealOverhead)

@@ -358,7 +358,7 @@ func (p *peer) arrived(from netip.AddrPort, via *peer, now time.Duration) {
 	if via != nil {
 		other = pathID{via: via.id}
 	}
-	if other == p.lastOther && now-p.lastOtherT < 100*time.Millisecond || !p.others.take(1, now) {
+	if other == p.lastOther && now-p.lastOtherT < 250*time.Millisecond || !p.others.take(1, now) {
 		return
 	}
 	p.lastOther, p.lastOtherT = other, now

@@ -48,6 +48,18 @@ func TestPeersAreRememberedFromRunToRun(t *testing.T) {
 	}
 }
 
+func TestWhatIsLearntIsSavedBeforeLong(t *testing.T) {
+	t.Parallel()
+	db := openStore(t)
+	m := newTestMemory(t, db)
+	m.learn(idOf(1).Peer(), multiaddrs("/ip4/192.0.2.7/tcp/1"), time.Unix(1000, 0))
+	// Without close: the process may be killed.
+	eventually(t, "saved", func() bool { return len(newTestMemory(t, db).recent(9)) == 1 })
+	if err := m.close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRememberedAddressesAreReplacedNotPiledUp(t *testing.T) {
 	t.Parallel()
 	m := newTestMemory(t, nil)

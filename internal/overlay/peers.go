@@ -147,11 +147,8 @@ func (o *Overlay) connected(c network.Conn) {
 
 // identified learns from what a peer said of itself and of us.
 func (o *Overlay) identified(e event.EvtPeerIdentificationCompleted) {
-	if isCircuit(e.Conn.RemoteMultiaddr()) {
-		return // what it sees is our relay
-	}
 	if e.ObservedAddr != nil {
-		o.own.observe(e.Peer, e.ObservedAddr)
+		o.own.observe(e.Peer, e.ObservedAddr) // through a circuit that is the relay: ignored
 	}
 	var addrs []ma.Multiaddr
 	if e.Conn.Stat().Direction == network.DirOutbound {

@@ -92,6 +92,22 @@ func TestMemberKnownOnlyByItsIDIsFoundByRouting(t *testing.T) {
 	})
 }
 
+func TestRoutingFindsWhereAMemberIs(t *testing.T) {
+	t.Parallel()
+	middle := start(t, 11, nil)
+	b := start(t, 2, bootstrap(middle))
+	w := newWire(t, 0)
+	w.cut(b.wire) // so that Kademlia's own looking around doesn't connect the two
+	a := startOn(t, 1, w, bootstrap(middle))
+	eventually(t, "all in the DHT", func() bool { return middle.dht.RoutingTable().Size() == 2 && a.dht.RoutingTable().Size() > 0 })
+	a.wire.mend()
+	b.wire.mend()
+	eventually(t, "found", func() bool {
+		a.node.Peerstore().ClearAddrs(b.node.ID())
+		return a.dialRouted(within(t, 5*time.Second), b.node.ID()) == nil && a.directTo(b.Self())
+	})
+}
+
 func TestManyCallersShareOneDial(t *testing.T) {
 	t.Parallel()
 	a := start(t, 1, nil)
@@ -343,7 +359,7 @@ func TestCallersAreServedByThePeersOwnDial(t *testing.T) {
 	begun := time.Now()
 	b := start(t, 1, bootstrap(a))
 	b.Handle(echoProtocol, echo)
-	if err := <-got; err != nil || time.Since(begun) > promptly {
+	if err := <-got; err != nil || time.Since(begun) > 1500*time.Millisecond {
 		t.Fatalf("after %v: %v", time.Since(begun), err)
 	}
 }

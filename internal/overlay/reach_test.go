@@ -356,6 +356,7 @@ func TestCallersAreServedByThePeersOwnDial(t *testing.T) {
 		defer a.dialer.mu.Unlock()
 		return len(a.dialer.active) > 0
 	})
+	<-time.After(2 * dialHedge) // and has begun to ask around, in vain
 	begun := time.Now()
 	b := start(t, 1, bootstrap(a))
 	b.Handle(echoProtocol, echo)

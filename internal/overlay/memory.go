@@ -81,8 +81,8 @@ func (m *memory) give(p peer.ID, addrs ...ma.Multiaddr) {
 	defer m.mu.Unlock()
 	m.fixed[p] = distinct(append(m.fixed[p], addrs...))
 	m.fixed[p] = m.fixed[p][max(0, len(m.fixed[p])-maxLearnt):]
-	if m.peers[p] == nil {
-		m.remember(p, addrs, time.Time{})
+	if old := m.peers[p]; old == nil || old.Seen.IsZero() { // addresses come one by one
+		m.remember(p, m.fixed[p], time.Time{})
 	}
 }
 

@@ -48,6 +48,22 @@ func TestPeersAreRememberedFromRunToRun(t *testing.T) {
 	}
 }
 
+func TestEveryAddressOfAnInvitationIsRemembered(t *testing.T) {
+	t.Parallel()
+	db := openStore(t)
+	m := newTestMemory(t, db)
+	addrs := multiaddrs("/ip4/192.0.2.7/tcp/1", "/ip4/192.0.2.7/udp/1/quic-v1")
+	for _, a := range addrs { // as Add gives them
+		m.give(idOf(1).Peer(), a)
+	}
+	if err := m.close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := newTestMemory(t, db).addrs(idOf(1).Peer()); len(got) != len(addrs) {
+		t.Fatalf("remembers %v", got)
+	}
+}
+
 func TestWhatIsLearntIsSavedBeforeLong(t *testing.T) {
 	t.Parallel()
 	db := openStore(t)

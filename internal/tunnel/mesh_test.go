@@ -252,6 +252,98 @@ func TestARelayForwardsOnlyWhatItMay(t *testing.T) {
 	})
 }
 
+func TestARelayDoesNotForwardToWhomItReachesByARelay(t *testing.T) {
+	got := 0
+	list := wire(t, 4, func(_ group.MemberID, pkts [][]byte) { got += len(pkts) })
+	a, b, c, d := list[0], list[1], list[2], list[3]
+	detour(a, b, c)
+	detour(c, b, d)
+	a.Send(b.self, packets(3, 100))
+	if got != 0 || c.Counters()["relay_no_path"] != 3 || d.Counters()["forwarded"] != 0 {
+		t.Errorf("%d came, %v, %v", got, c.Counters(), d.Counters())
+	}
+}
+
+func TestDatagramsFromManySourcesLeadToFewProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a, b := together(t, m)
+		p := b.tunnel.peer(a.member.id)
+		p.mu.Lock()
+		out := p.current.out
+		p.mu.Unlock()
+		m.mu.Lock()
+		before := a.sent
+		m.mu.Unlock()
+		for i := range 2000 { // b spoofs its source
+			counter, _ := out.reserve(1)
+			buf := make([]byte, 100)
+			n := out.seal(buf, counter, newProbe(1, 0))
+			from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}), 53)
+			a.in <- datagram{addr: from, data: buf[:n]}
+			if i%100 == 0 {
+				time.Sleep(10 * ms)
+			}
+		}
+		time.Sleep(10 * time.Second)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if sent := a.sent - before - 2000; sent > 400 { // 2000 pongs for 2000 probes
+			t.Errorf("%d datagrams to spoofed sources", sent)
+		}
+	})
+}
+
+func TestPacketsToARestartedPeerWaitForItsNewKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a, b := together(t, m)
+		p := a.tunnel.peer(b.member.id)
+		b.crash()
+		b.revive()
+		b.send(a, "I am back") // which makes an offer
+		await(t, time.Second, "the offer is answered", func() bool {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return p.next != nil
+		})
+		had := b.count(a)
+		for _, text := range texts(0, 20) {
+			a.send(b, text)
+		}
+		await(t, time.Second, "all packets arrive", func() bool { return b.count(a) == had+20 })
+	})
+}
+
+func TestARekeyWhoseConfirmationIsLostComesThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a, b := together(t, m)
+		lost := 0
+		m.mu.Lock()
+		m.drop = func(_, _ netip.AddrPort, size int) bool {
+			if size == sealOverhead+1 && lost < 4 { // keepalives
+				lost++
+				return true
+			}
+			return false
+		}
+		m.mu.Unlock()
+		same := func() bool {
+			pa, pb := a.tunnel.peer(b.member.id), b.tunnel.peer(a.member.id)
+			pa.mu.Lock()
+			ours := pa.current.in.index
+			pa.mu.Unlock()
+			pb.mu.Lock()
+			defer pb.mu.Unlock()
+			return pb.current.out.index == ours && pb.next == nil && pb.rekeys > 0
+		}
+		await(t, 3*time.Minute, "keepalives are lost", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return lost > 0 })
+		took := await(t, 3*time.Second, "both ends use the new keys", same)
+		t.Logf("after %v and %d lost", took, lost)
+	})
+}
+
 func TestARelayThatIsOffIsntUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(t)

@@ -347,6 +347,18 @@ func TestPathMachine(t *testing.T) {
 			{700 * ms, "so far", "probe direct, tell"},
 			{2 * time.Minute, offers("direct", "relay1"), "probe direct"}, // the peer tries again
 		},
+		"what silenced one address puts the others in doubt": {
+			{0, keysUp{}, ""},
+			{0, offers("direct", "other"), "probe direct, probe other"},
+			{10 * ms, "pong direct", "probe full direct"},
+			{0, "pong other", "probe full other"},
+			{10 * ms, "pong direct", "use direct"},
+			{0, "pong other", ""},
+			{time.Second, "sent", ""},
+			{1700 * ms, "so far", "probe direct, probe direct, probe direct, probe direct, probe direct, use none, probe direct, probe other"},
+			{10 * ms, "pong other", "probe full other"},
+			{10 * ms, "pong other", "use other"},
+		},
 		"without keys there is no path": {
 			{0, keysUp{}, ""},
 			{0, offers("direct"), "probe direct"},

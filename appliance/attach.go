@@ -48,9 +48,7 @@ func (n *network) attach(ctx context.Context) error {
 	n.trackHosts(a)
 	n.background(func() {
 		if err := a.router.Run(ctx); err != nil {
-			n.log.Error("forwarding has ended", "err", err)
-			n.node.health.report(api.HealthLevelError, "router", "device",
-				fmt.Sprintf("Nothing is forwarded any more: %v. Restart the appliance.", err), time.Now())
+			n.node.fail(fmt.Errorf("group %s: nothing can be forwarded any more: %w", n.membership.Descriptor().Name, err))
 		}
 	})
 	if n.node.cfg.Mode == ModeInterface {
@@ -104,7 +102,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 	if a.bridge != nil {
 		cfg.LinkMTU = a.bridge.MTU()
 		cfg.DHCP = dhcp.NewServer(dhcp.Config{
-			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), LeaseTime: d.LeaseTime, MTU: d.MTU,
+			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), LeaseTime: d.LeaseTime, MTU: min(d.MTU, a.bridge.MTU()),
 			Zone: d.Zone, Search: []string{d.Zone},
 			Leaser: &leaser{registry: n.registry, hosts: a.hosts}, Prober: a.prober, Log: n.log,
 		})

@@ -36,7 +36,7 @@ func (n *node) CreateGroup(_ context.Context, req api.GroupCreate) (api.Group, e
 		return api.Group{}, err
 	}
 	if err := n.startNetwork(m); err != nil {
-		return api.Group{}, errors.Join(err, n.dropNetwork(m.Group()))
+		return api.Group{}, errors.Join(err, group.Forget(n.state.db, m.Group()))
 	}
 	return describeGroup(m, true), nil
 }
@@ -63,17 +63,9 @@ func (n *node) Join(ctx context.Context, req api.JoinRequest) (api.Group, error)
 		return api.Group{}, err
 	}
 	if err := n.startNetwork(m); err != nil {
-		return api.Group{}, errors.Join(err, n.dropNetwork(m.Group()))
+		return api.Group{}, errors.Join(err, group.Forget(n.state.db, m.Group()))
 	}
 	return describeGroup(m, false), nil
-}
-
-// dropNetwork forgets a group that couldn't be taken up, so that nothing has changed.
-func (n *node) dropNetwork(id group.ID) error {
-	n.mu.Lock()
-	delete(n.networks, id)
-	n.mu.Unlock()
-	return group.Forget(n.state.db, id)
 }
 
 // joinTimeout bounds the way to a group's authority and back.

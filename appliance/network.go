@@ -30,8 +30,9 @@ type network struct {
 	closers           []func() error // of the rooms, last first, once the work has ended
 	running           sync.WaitGroup
 
-	mu   sync.Mutex
-	runs map[group.MemberID]uint64 // of the members, as they said hello last
+	mu      sync.Mutex
+	stopped bool
+	runs    map[group.MemberID]uint64 // of the members, as they said hello last
 }
 
 // newNetwork opens a group's rooms; nothing runs and no device is touched before start.
@@ -122,11 +123,25 @@ func (n *network) meet(ctx context.Context, m group.MemberID) {
 // onStop has cancel called first when the network stops, so that nothing begins any more.
 func (n *network) onStop(cancel func()) { n.cancels = append(n.cancels, cancel) }
 
-// background runs work on a goroutine that stop waits for.
-func (n *network) background(work func()) { n.running.Go(work) }
+// background runs work on a goroutine that stop waits for. Once stop has begun it does
+// nothing.
+func (n *network) background(work func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.stopped {
+		n.running.Go(work)
+	}
+}
 
 // stop ends the group on this appliance and undoes what start did to the system.
 func (n *network) stop() error {
+	n.mu.Lock()
+	again := n.stopped
+	n.stopped = true
+	n.mu.Unlock()
+	if again {
+		return nil
+	}
 	for _, cancel := range n.cancels {
 		cancel()
 	}

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,8 +32,9 @@ type node struct {
 	gate    *gate
 	health  health
 	started time.Time
-	run     uint64          // tells this run of the daemon from others
-	base    context.Context // of everything that runs in the background
+	run     uint64                  // tells this run of the daemon from others
+	base    context.Context         // of everything that runs in the background
+	fail    context.CancelCauseFunc // ends the run with an error
 
 	joining sync.Mutex // one group is created or joined at a time
 
@@ -56,16 +59,19 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		return err
 	}
 
+	// -------- Above, only validation; below, the system is changed. --------
+
 	if err := iface.Recover(state.owner(), log, keptPorts(cfg)...); err != nil {
 		return fmt.Errorf("put right what a killed run left: %w", err)
 	}
-
-	// -------- Above, only validation; below, the system is changed. --------
-
+	asked := ctx
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	n, err := start(ctx, cfg, state, log)
 	if err != nil {
 		return err
 	}
+	n.fail = fail
 	state.keep()
 	defer func() { err = errors.Join(err, n.stop()) }()
 	for _, m := range memberships {
@@ -78,7 +84,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		return err
 	}
 	log.Info("landbridge runs", "member", state.self(), "mode", string(cfg.Mode), "groups", len(memberships))
-	return console.Serve(ctx, listener, n, log)
+	err = console.Serve(ctx, listener, n, log)
+	if asked.Err() == nil && err == nil { // nobody asked to end: fail was called
+		err = context.Cause(ctx)
+	}
+	return err
 }
 
 // preflight finds out, changing nothing, whether the appliance can be attached as the
@@ -156,9 +166,11 @@ func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*no
 
 // stop ends the groups, then what they share.
 func (n *node) stop() error {
+	n.joining.Lock() // a group that is being taken up stands, or has failed
+	defer n.joining.Unlock()
 	// Without mu: what stops asks which networks run.
 	var errs []error
-	for _, nw := range n.running() {
+	for _, nw := range n.all() {
 		errs = append(errs, nw.stop())
 	}
 	return errors.Join(append(errs, n.overlay.Close(), n.socket.Close())...)
@@ -173,7 +185,13 @@ func (n *node) startNetwork(m *group.Membership) error {
 	n.mu.Lock()
 	n.networks[nw.id] = nw
 	n.mu.Unlock()
-	return nw.start(n.base)
+	if err := nw.start(n.base); err != nil {
+		n.mu.Lock()
+		delete(n.networks, nw.id)
+		n.mu.Unlock()
+		return err
+	}
+	return nil
 }
 
 func (n *node) network(id group.ID) (*network, bool) {
@@ -203,15 +221,24 @@ func (n *node) updateMembers() {
 	n.overlay.SetMembers(members)
 }
 
-// running returns the groups that this appliance takes part in.
+// running returns the groups that this appliance takes part in, as far as all their
+// rooms stand.
 func (n *node) running() []*network {
+	return slices.DeleteFunc(n.all(), func(nw *network) bool {
+		select {
+		case <-nw.ready:
+			return false
+		default:
+			return true
+		}
+	})
+}
+
+// all returns the groups, those too that are being taken up.
+func (n *node) all() []*network {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	all := make([]*network, 0, len(n.networks))
-	for _, nw := range n.networks {
-		all = append(all, nw)
-	}
-	return all
+	return slices.Collect(maps.Values(n.networks))
 }
 
 // announced turns what Config.Validate accepted into multiaddresses.

@@ -97,7 +97,7 @@ func nodeKey(db *store.DB) (ed25519.PrivateKey, error) {
 		}
 		if ok {
 			if len(record.Seed) != ed25519.SeedSize {
-				return fmt.Errorf("the node key has %d bytes, want %d: restore the state from a backup", len(record.Seed), ed25519.SeedSize)
+				return fmt.Errorf("the node key has %d bytes, want %d: move the state away to start anew, and join again", len(record.Seed), ed25519.SeedSize)
 			}
 			key = ed25519.NewKeyFromSeed(record.Seed)
 			return nil

@@ -68,7 +68,7 @@ hosts find DHCP and DNS, at each site.`,
 				if err := writeGroup(p.out, g); err != nil {
 					return err
 				}
-				p.remark("\nGroup %s is created; its CA key is in %s: keep a backup of it.", g.Name, p.state)
+				p.remark("\nGroup %s is created; its CA key is in %s and nowhere else.", g.Name, p.state)
 				p.nextSteps(running, "Invite the other sites, one at a time: landbridge group invite --address HOST:PORT")
 				return nil
 			})

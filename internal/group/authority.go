@@ -103,7 +103,7 @@ func OpenAuthority(db *store.DB, id ID) (*Authority, error) {
 		case !ok:
 			return ErrNotAuthority
 		case len(record.Seed) != ed25519.SeedSize:
-			return errors.New("the CA key in the state file is damaged: restore a backup")
+			return errors.New("the CA key in the state file is damaged: nobody can be admitted any more; create a new group")
 		}
 		a.key = ed25519.NewKeyFromSeed(record.Seed)
 		_, err = a.load(tx)

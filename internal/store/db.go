@@ -28,9 +28,9 @@ var (
 	// ErrInUse: another process, or another DB of this one, has the file open.
 	ErrInUse = errors.New("already in use by another landbridge process: stop that one first, or choose another state directory with --state")
 	// ErrSchema: a newer program wrote the file.
-	ErrSchema = errors.New("written by a newer landbridge: update this program, or restore a backup made by this version")
+	ErrSchema = errors.New("written by a newer landbridge: update this program")
 	// ErrDamaged: the file is no state file, or is cut off or overwritten.
-	ErrDamaged = errors.New("not a landbridge state file, or damaged: restore a backup, or move the file away to start anew")
+	ErrDamaged = errors.New("not a landbridge state file, or damaged: move the file away to start anew, and join again")
 	// ErrClosed: the DB was closed.
 	ErrClosed = errors.New("the state file is closed")
 	// ErrReadOnly: Put, Delete or Clear inside View.

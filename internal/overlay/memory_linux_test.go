@@ -30,6 +30,7 @@ func TestIdleMemory(t *testing.T) {
 	if testing.Short() || raceEnabled {
 		t.Skip("needs its own processes, without the race detector")
 	}
+	t.Parallel()
 	var first string
 	var pids []int
 	for n := range idleNodes {

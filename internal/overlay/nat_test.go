@@ -77,8 +77,10 @@ func callBothWays(t *testing.T, a, b *testNode, limit time.Duration) {
 }
 
 func TestMembersBehindNATsCallEachOther(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []netlab.NAT{netlab.PortRestricted, netlab.Symmetric} {
 		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
 			l := startBehindNATs(t, kind)
 			callBothWays(t, l.nodeA, l.nodeB, promptly)
 			eventually(t, "A knows how others see it", func() bool {
@@ -90,6 +92,7 @@ func TestMembersBehindNATsCallEachOther(t *testing.T) {
 }
 
 func TestNewcomerReachesAMemberBehindANATByItsInvitation(t *testing.T) {
+	t.Parallel()
 	l := startBehindNATs(t, netlab.PortRestricted)
 	// The invitation has the addresses that the member announces, circuits included.
 	eventually(t, "A announces a circuit", func() bool {
@@ -117,6 +120,7 @@ func TestNewcomerReachesAMemberBehindANATByItsInvitation(t *testing.T) {
 }
 
 func TestMembersBehindNATsFindEachOtherAgainAfterRestarts(t *testing.T) {
+	t.Parallel()
 	l := startBehindNATs(t, netlab.PortRestricted)
 	callBothWays(t, l.nodeA, l.nodeB, promptly)
 

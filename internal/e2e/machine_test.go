@@ -212,7 +212,7 @@ func (m *machine) leases() []api.Lease {
 	return list.Items
 }
 
-// counter returns one of the daemon's counters.
+// counter returns one of the daemon's counters; those that never moved are not listed.
 func (m *machine) counter(component, name string) uint64 {
 	m.t.Helper()
 	var list api.CounterList
@@ -224,7 +224,6 @@ func (m *machine) counter(component, name string) uint64 {
 			return c.Value
 		}
 	}
-	m.t.Fatalf("%s has no counter %s of %s", m.Name, name, component)
 	return 0
 }
 

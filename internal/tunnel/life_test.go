@@ -165,6 +165,15 @@ func TestLifeMachine(t *testing.T) {
 			{2 * time.Minute, installed{initiator: false}, ""},
 			{time.Second, "so far", ""},
 		},
+		"keys that can't be renewed lead to an offer while packets flow": {
+			{0, keepOpen{true}, "offer"},
+			{0, installed{initiator: true}, ""},
+			{0, offerDone{}, ""},
+			{0, pathAlive{true}, ""},
+			{598 * time.Second, "data", ""},
+			{0, "forget", ""},
+			{2 * time.Second, "so far", "rekey, offer, rekey"},
+		},
 		"a session that was refused isn't asked for at once": {
 			{0, keepOpen{true}, "offer"},
 			{0, installed{initiator: false}, ""},
@@ -184,6 +193,8 @@ func TestLifeMachine(t *testing.T) {
 					switch do {
 					case "so far":
 						got, c.sofar = c.sofar, nil
+					case "forget":
+						c.sofar = nil
 					case "data":
 						c.m.data = c.m.now
 					case "messages":

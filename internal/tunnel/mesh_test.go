@@ -319,11 +319,11 @@ func TestARekeyWhoseConfirmationIsLostComesThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(t)
 		a, b := together(t, m)
-		lost := 0
+		lost, rekeyed := 0, false
 		m.mu.Lock()
 		m.drop = func(_, _ netip.AddrPort, size int) bool {
-			if size == sealOverhead+1 && lost < 4 { // keepalives
-				lost++
+			if rekeyed = rekeyed || size == sealOverhead+rekeyAnswerSize; rekeyed && lost < 4 && size < sealOverhead+rekeySize {
+				lost++ // keepalives and probes
 				return true
 			}
 			return false

@@ -151,8 +151,11 @@ func (o *Overlay) identified(e event.EvtPeerIdentificationCompleted) {
 		o.own.observe(e.Peer, e.ObservedAddr) // through a circuit that is the relay: ignored
 	}
 	var addrs []ma.Multiaddr
-	if e.Conn.Stat().Direction == network.DirOutbound {
-		addrs = append(addrs, e.Conn.RemoteMultiaddr()) // has worked
+	// A peer listens at the port from which its QUIC comes: behind a NAT that is the
+	// one place where it can be reached, as long as the mapping lives.
+	remote := e.Conn.RemoteMultiaddr()
+	if _, transport := addrPortOf(remote); e.Conn.Stat().Direction == network.DirOutbound || transport == ma.P_QUIC_V1 {
+		addrs = append(addrs, remote)
 	}
 	for _, a := range e.ListenAddrs {
 		if o.own.gate.usable(a) {

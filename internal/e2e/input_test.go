@@ -130,6 +130,7 @@ func TestUnusableStatesAndMissingPrivilegesAreRefused(t *testing.T) {
 	t.Run("second daemon", func(t *testing.T) {
 		m := m.within(t)
 		m.start()
+		m.address()
 		before := m.status()
 		m.refuses(failed, []string{"in use by another landbridge", m.state(), "--state"}, "run")
 		m.refuses(failed, []string{"in use by another landbridge", m.state(), "--state"}, "run", "--listen", ":4999")
@@ -186,6 +187,7 @@ func TestBadInvitationsAreRefused(t *testing.T) {
 	third.refuses(failed, []string{"in the group elsewhere already", "--state"}, "group", "create", "--name", "more", "--prefix", "10.89.0.0/16")
 	other.refuses(failed, []string{"CA key", "run the command there"}, "group", "invite")
 	third.start()
+	third.address()
 	third.refuses(failed, []string{"in the group elsewhere already", "--state"}, "join", good)
 	third.refuses(failed, []string{"torn"}, "join", good[:len(good)-7])
 	third.refuses(failed, []string{"expired"}, "join", expired.Token)

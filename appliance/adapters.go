@@ -118,6 +118,7 @@ func (n names) ReverseName(ctx context.Context, addr netip.Addr) (string, error)
 func refused(err error) error {
 	err = translate(err, registry.ErrTaken, dhcp.ErrTaken)
 	err = translate(err, registry.ErrNotOurs, dhcp.ErrNotOurs)
+	err = translate(err, registry.ErrUnsure, dhcp.ErrUnsure)
 	return translate(err, registry.ErrNoAddress, dhcp.ErrNoAddress)
 }
 

@@ -29,14 +29,17 @@
 // group's prefix on its segment:
 //
 //	state                     address                          answer
-//	SELECTING, us chosen      the Leaser refuses it            NAK
+//	SELECTING, us chosen      the Leaser refuses it, or is     NAK: the client starts again
+//	                          unsure
 //	INIT-REBOOT               outside the prefix, or refused   NAK: the client came from another network
 //	RENEWING, REBINDING       outside the prefix               silence: another server's client
 //	RENEWING, REBINDING       refused                          NAK
-//	any                       the Leaser can't tell now        silence: the client asks again, or another server
+//	INIT-REBOOT               the Leaser is unsure             silence: the client has no record here; it
+//	                                                           asks again, and then starts at DISCOVER
+//	RENEWING, REBINDING       the Leaser is unsure             silence: the client keeps its address
+//	any                       another fault of the Leaser      silence: the client asks again, or another server
 //
-// Refused means [ErrTaken], [ErrNotOurs] or [ErrNoAddress]; any other error of the
-// Leaser is "can't tell now".
+// Refused means [ErrTaken], [ErrNotOurs] or [ErrNoAddress]; unsure, [ErrUnsure].
 //
 // A client is who it says by option 61, else htype and MAC, which is what option 61
 // says for most clients: so a machine that boots with and without it stays one.

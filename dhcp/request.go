@@ -48,6 +48,8 @@ func (s *Server) request(ctx context.Context, x *exchange) error {
 		x.grant(dhcpv4.MessageTypeAck, lease, s.config.LeaseTime)
 	case err == nil, errors.Is(err, ErrTaken), errors.Is(err, ErrNotOurs), errors.Is(err, ErrNoAddress):
 		x.refuse("address is not leased to this client")
+	case chosen && errors.Is(err, ErrUnsure): // we offered it, so it is for us to say that it is gone
+		x.refuse("address can't be leased now")
 	default:
 		return fmt.Errorf("request: %w", err)
 	}

@@ -21,6 +21,10 @@ var (
 	ErrNoAddress = errors.New("dhcp: no free address; the group needs a larger prefix, or a block from members that are away")
 )
 
+// ErrUnsure: the Leaser can't find out now whether the address is the client's. Only
+// a client that takes up our own OFFER gets a NAK; another may well be right.
+var ErrUnsure = errors.New("dhcp: can't tell now whether the address is the client's")
+
 // Why Handle gave no reply where the sender might have expected one; for counting.
 var (
 	// ErrMalformed: no DHCP message, or one that contradicts itself.
@@ -63,7 +67,8 @@ type Leaser interface {
 	// gets the same address. want is what the client would like, or the zero Addr.
 	Offer(ctx context.Context, c Client, want netip.Addr) (Lease, error)
 	// Commit leases addr to the client, or renews its lease. The lease is on disk
-	// when it returns. It refuses with ErrTaken, ErrNotOurs or ErrNoAddress.
+	// when it returns. It refuses with ErrTaken, ErrNotOurs or ErrNoAddress, and says
+	// ErrUnsure where it can't ask who knows.
 	Commit(ctx context.Context, c Client, addr netip.Addr) (Lease, error)
 	// Release ends the client's lease; a lease of another client stays.
 	Release(ctx context.Context, c Client, addr netip.Addr) error

@@ -14,7 +14,7 @@ import (
 // the block is fenced. An address in another member's block is taken over from it
 // when this client is its lessee there: the client moved.
 //
-// ErrNotOurs and ErrTaken mean NAK.
+// ErrNotOurs and ErrTaken mean NAK; ErrUnsure, that the holder could not be asked.
 func (r *Registry) Commit(ctx context.Context, c Client, addr netip.Addr) (Lease, error) {
 	if err := c.check(); err != nil {
 		return Lease{}, err

@@ -11,7 +11,9 @@ import (
 )
 
 // takeOver asks the holder of addr's block to sign the address over to this
-// segment, because its lessee is here now. The caller has the stripe.
+// segment, because its lessee is here now. It refuses only on the word of the holder,
+// or on a record that names another lessee; else it is unsure. The caller has the
+// stripe.
 func (r *Registry) takeOver(ctx context.Context, c Client, addr netip.Addr, what moveKind) (Lease, error) {
 	t, err := r.terms()
 	if err != nil {
@@ -22,22 +24,28 @@ func (r *Registry) takeOver(ctx context.Context, c Client, addr netip.Addr, what
 	defer cancel()
 	rec := r.consult(ctx, b)
 	if rec == nil || rec.Holder == r.id {
-		return Lease{}, fmt.Errorf("%v: no member that holds its block was found: %w", addr, ErrNotOurs)
+		return Lease{}, fmt.Errorf("%v: no member that holds its block was found: %w", addr, ErrUnsure)
 	}
 	started := r.clock.Instant()
-	q := request{Kind: kindMove, Block: b, Move: &moveRequest{
-		Kind: what, Offset: uint16(off), Client: hashClient(r.group, c.ID), Segment: r.segment, Name: cleanName(c.Name),
-	}}
-	a, err := r.call(ctx, t, rec.Holder, q)
+	hash := hashClient(r.group, c.ID)
+	a, err := r.call(ctx, t, rec.Holder, request{Kind: kindMove, Block: b, Move: &moveRequest{
+		Kind: what, Offset: uint16(off), Client: hash, Segment: r.segment, Name: cleanName(c.Name),
+	}})
+	unsure := ErrUnsure
+	if e, ok := rec.entry(off); ok && e.Client != hash {
+		unsure = ErrNotOurs
+	}
 	switch {
 	case err != nil:
-		return Lease{}, fmt.Errorf("%v: ask member %s: %v: %w", addr, rec.Holder.Short(), err, ErrNotOurs)
-	case a.Status != statusOK:
+		return Lease{}, fmt.Errorf("%v: ask member %s: %v: %w", addr, rec.Holder.Short(), err, unsure)
+	case a.Status == statusRefused:
 		return Lease{}, fmt.Errorf("%v: refused by member %s: %w", addr, rec.Holder.Short(), ErrNotOurs)
+	case a.Status != statusOK:
+		return Lease{}, fmt.Errorf("%v: member %s can't tell: %w", addr, rec.Holder.Short(), unsure)
 	}
 	agreed, err := r.absorb(a.Record, true)
 	if err != nil {
-		return Lease{}, fmt.Errorf("%v: %v: %w", addr, err, ErrNotOurs)
+		return Lease{}, fmt.Errorf("%v: %v: %w", addr, err, unsure)
 	}
 	if m, _ := agreed.at(off); m != r.id || !agreed.leased(off) {
 		return Lease{}, fmt.Errorf("%v: member %s signed it over to another: %w", addr, rec.Holder.Short(), ErrNotOurs)

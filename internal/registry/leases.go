@@ -36,6 +36,9 @@ type Lease struct {
 var (
 	// ErrNotOurs: this member can't lease that address to that client. Answer NAK.
 	ErrNotOurs = errors.New("this member can't lease that address")
+	// ErrUnsure comes from Commit: whether the address is the client's only a member
+	// knows who can't be reached now, or nobody. A NAK would be a guess.
+	ErrUnsure = errors.New("whether that address is the client's can't be told now")
 	// ErrTaken comes from Commit too: the address is another client's. Answer NAK.
 
 	// ErrNoAddress: no block with room, and none could be claimed.

@@ -1,6 +1,10 @@
 package registry
 
-import "landbridge/internal/group"
+import (
+	"time"
+
+	"landbridge/internal/group"
+)
 
 // acceptorState is what a replica keeps of one register. It is durable before
 // any answer that depends on it leaves the replica.
@@ -9,6 +13,16 @@ type acceptorState struct {
 	Promised Ballot `cbor:"2,keyasint"`
 	Accepted Ballot `cbor:"3,keyasint"`
 	Value    Grant  `cbor:"4,keyasint"`
+	// Boot and Since say, on this replica's monotonic clock, since when the holder has
+	// been silent: see lapseTimer.
+	Boot  string        `cbor:"5,keyasint,omitempty"`
+	Since time.Duration `cbor:"6,keyasint,omitempty"`
+}
+
+// dated is the state with the time since when its holder has been silent.
+func (s acceptorState) dated(boot string, since time.Duration) acceptorState {
+	s.Boot, s.Since = boot, since
+	return s
 }
 
 // prepareRequest asks for a promise (phase 1).

@@ -85,7 +85,8 @@ func (r *Registry) load() error {
 		return err
 	}
 	now := r.clock.Instant()
-	return r.store.View(func(tx *store.Tx) error {
+	redated := make(map[BlockID]acceptorState)
+	err = r.store.View(func(tx *store.Tx) error {
 		var failed error
 		for key, h := range r.tables.holds.Scan(tx, nil, &failed) {
 			if b := rowBlock(key); t.valid(b) {
@@ -105,7 +106,9 @@ func (r *Registry) load() error {
 			return failed
 		}
 		for key, s := range r.tables.acceptors.Scan(tx, nil, &failed) {
-			r.replica.restart(rowBlock(key), s.Value, now)
+			if s, fresh := r.replica.recall(rowBlock(key), s, now); fresh && !s.Value.free() {
+				redated[rowBlock(key)] = s
+			}
 		}
 		if failed != nil {
 			return failed
@@ -116,6 +119,17 @@ func (r *Registry) load() error {
 		for a := range r.book.foreign {
 			b, _, _ := t.split(a)
 			r.refreshView(b)
+		}
+		return nil
+	})
+	if err != nil || len(redated) == 0 {
+		return err
+	}
+	return r.store.Update(func(tx *store.Tx) error { // so that the time counts over restarts in this boot
+		for b, s := range redated {
+			if err := r.tables.acceptors.Put(tx, rowKey(b), s); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

@@ -101,8 +101,9 @@ func lapseAfter(holdTime, leaseTime time.Duration) time.Duration {
 }
 
 // lapseTimer is a replica's memory, on its monotonic clock, of when it last
-// accepted from the holder of one grant. It is volatile: after a restart the
-// whole time starts again, which is safe.
+// accepted from the holder of one grant. It is on disk with the register, so that
+// restarts of the daemon don't prolong the wait for a dead holder; after a reboot
+// the whole time starts again, which is safe.
 type lapseTimer struct {
 	grant Grant
 	since time.Duration

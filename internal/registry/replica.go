@@ -30,10 +30,27 @@ func (p *replica) lapsed(b BlockID, value Grant, now Instant, t *terms) bool {
 	return !value.free() && timer.lapsed(value, now.Mono, t.lapse())
 }
 
-func (p *replica) observe(b BlockID, from group.MemberID, value Grant, now Instant) {
+// observe notes that the replica now holds value, accepted from member from, and
+// returns since when its holder has been silent.
+func (p *replica) observe(b BlockID, from group.MemberID, value Grant, now Instant) (since time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.timers[b] = p.timers[b].observe(from, value, now.Mono)
+	timer := p.timers[b].observe(from, value, now.Mono)
+	p.timers[b] = timer
+	return timer.since
+}
+
+// recall goes on with the time of a register from disk where this is still the same
+// boot. Else it begins a whole new one, and the state returned must be written: fresh.
+func (p *replica) recall(b BlockID, s acceptorState, now Instant) (dated acceptorState, fresh bool) {
+	if s.Boot == "" || s.Boot != now.Boot || s.Since > now.Mono {
+		p.restart(b, s.Value, now)
+		return s.dated(now.Boot, now.Mono), true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.timers[b] = lapseTimer{grant: s.Value, since: s.Since}
+	return s, false
 }
 
 // restart begins a whole new time: the register came from elsewhere, and what this
@@ -101,7 +118,7 @@ func (r *Registry) step(t *terms, from group.MemberID, q request) verdict {
 			if v.status == statusOK {
 				// Now, not after the commit: the next message of this batch must see
 				// it. Should the commit fail, the timer only runs longer.
-				r.replica.observe(q.Block, from, v.value, now)
+				next = next.dated(now.Boot, r.replica.observe(q.Block, from, v.value, now))
 			}
 		}
 		if next == s {
@@ -287,7 +304,14 @@ func (r *Registry) adopt(t *terms, open map[BlockID]*transfer) error {
 			if err != nil {
 				return err
 			}
-			if err := r.tables.acceptors.Put(tx, rowKey(b), s.adopt(m.target, m.found, m.value)); err != nil {
+			if s.Conf >= m.target {
+				continue // in charge meanwhile, and maybe further on
+			}
+			// Before the commit: nobody may see the register with a time that was
+			// counted in an earlier stay among its keepers.
+			r.replica.restart(b, m.value, now)
+			s = s.adopt(m.target, m.found, m.value).dated(now.Boot, now.Mono)
+			if err := r.tables.acceptors.Put(tx, rowKey(b), s); err != nil {
 				return err
 			}
 		}
@@ -295,11 +319,6 @@ func (r *Registry) adopt(t *terms, open map[BlockID]*transfer) error {
 	})
 	if err != nil {
 		return err
-	}
-	for b, m := range open {
-		if m.done {
-			r.replica.restart(b, m.value, now)
-		}
 	}
 	if unfinished > 0 {
 		return fmt.Errorf("fetch %d registers from their former keepers: %w", unfinished, ErrNoQuorum)

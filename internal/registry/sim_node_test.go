@@ -52,7 +52,7 @@ func (n *simNode) live() {
 func (n *simNode) recover() {
 	now := n.instant()
 	for b, a := range n.disk.acceptors {
-		n.timers.restart(b, a.Value, now)
+		n.disk.acceptors[b], _ = n.timers.recall(b, a, now)
 		if n.s.defect == timersForgiven {
 			n.timers.timers[b] = lapseTimer{grant: a.Value, since: now.Mono - time.Hour}
 		}
@@ -268,7 +268,10 @@ func (n *simNode) serve(from group.MemberID, q request) verdict {
 	} else {
 		next, v = a.accept(from, acceptRequest{q.Ballot, q.BaseBallot, q.Base, q.Value}, n.lapsed(q.Block, q.Base, now))
 		if v.status == statusOK {
-			n.timers.observe(q.Block, from, v.value, now)
+			since := n.timers.observe(q.Block, from, v.value, now)
+			if s.defect != renewalUndated || next.Value != a.Value {
+				next = next.dated(now.Boot, since)
+			}
 		}
 	}
 	n.disk.acceptors[q.Block] = next
@@ -311,9 +314,17 @@ func (n *simNode) transfer(b BlockID) {
 		if n.seal(version) != statusOK {
 			return
 		}
-		a := n.disk.acceptors[b].adopt(m.target, m.found, m.value)
+		a := n.disk.acceptors[b]
+		if a.Conf >= m.target {
+			return
+		}
+		now := n.instant()
+		n.timers.restart(b, m.value, now)
+		a = a.adopt(m.target, m.found, m.value).dated(now.Boot, now.Mono)
+		if s.defect == adoptionUndated {
+			a, _ = n.timers.recall(b, a.dated(now.Boot, 0), now)
+		}
 		n.disk.acceptors[b] = a
-		n.timers.restart(b, a.Value, n.instant())
 	}
 	if m.done {
 		adopt()

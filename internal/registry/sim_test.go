@@ -69,12 +69,14 @@ const (
 	wallClockHold          // a hold is measured by the wall clock alone
 	releaseTooLate         // a holder goes on leasing until its release is acknowledged
 	leaseUnsynced          // a lease is acknowledged before it is on disk
+	renewalUndated         // a replica doesn't write down when it accepted a renewal
+	adoptionUndated        // a new replica counts a holder's silence from before it was one
 	defectCount
 )
 
 func (d defect) String() string {
 	return [...]string{"sound", "smallQuorum", "noSeal", "noFsync", "noTransfer", "transferFromOne",
-		"inheritAtOnce", "timersForgiven", "wallClockHold", "releaseTooLate", "leaseUnsynced"}[d]
+		"inheritAtOnce", "timersForgiven", "wallClockHold", "releaseTooLate", "leaseUnsynced", "renewalUndated", "adoptionUndated"}[d]
 }
 
 type simEpoch struct {

@@ -196,6 +196,29 @@ func TestARemovedMemberIsCutOff(t *testing.T) {
 	})
 }
 
+func TestNothingUnderTheKeysOfARemovedMemberIsOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a, b := together(t, m)
+		b.tunnel.peer(a.member.id).mu.Lock() // one of the past, too
+		b.tunnel.peer(a.member.id).dispatch(sessionOver{why: "anew", tell: closeIdle})
+		b.tunnel.peer(a.member.id).mu.Unlock()
+		b.send(a, "again")
+		await(t, 5*time.Second, "a new session", func() bool { return a.has(b, "again")() && a.indexes() > 1 })
+		m.mu.Lock()
+		m.drop = func(from, _ netip.AddrPort, _ int) bool { return from.Addr() == a.addr.Addr() } // b hears nothing of it
+		m.mu.Unlock()
+		a.member.revoke(b.member.id)
+		a.tunnel.surveyNow()
+		await(t, time.Second, "no key opens anything", func() bool { return a.indexes() == 0 })
+		b.send(a, "still here")
+		time.Sleep(time.Second)
+		if a.has(b, "still here")() {
+			t.Error("a packet of the removed member arrived")
+		}
+	})
+}
+
 func TestAnMTUBlackHoleIsNotedAndTheRelayPreferred(t *testing.T) {
 	hole := func(a, b *memNode) func(from, to netip.AddrPort, size int) bool {
 		return func(from, to netip.AddrPort, size int) bool {

@@ -176,14 +176,19 @@ func (p *peer) shut() {
 	p.route.Store(nil)
 	p.abandonRekey()
 	p.abandonOffer()
+	p.releaseKeys()
+	p.dropQueue()
+	p.deadline.Store(int64(never))
+}
+
+// releaseKeys makes all keys useless at once, those of the past included. p.mu is held.
+func (p *peer) releaseKeys() {
 	for _, s := range append(p.old, p.current, p.next) {
 		if s != nil {
 			p.tunnel.demux.table.release(s.in.index)
 		}
 	}
 	p.current, p.next, p.old = nil, nil, nil
-	p.dropQueue()
-	p.deadline.Store(int64(never))
 }
 
 // forgettable reports whether nobody has had to do with the peer for long.

@@ -372,10 +372,11 @@ func (t *Tunnel) checkPeers(now time.Duration) {
 	var gone []*peer
 	for _, p := range t.peers.Load().byID {
 		p.mu.Lock()
-		if p.life.up {
+		if p.current != nil || p.next != nil || len(p.old) > 0 {
 			if err := t.cfg.Membership.Authorized(p.id, time.Now()); err != nil {
 				t.counts.add(Unauthorized, 1)
 				p.dispatch(sessionOver{why: err.Error(), tell: closeRevoked, wait: surveyGap})
+				p.releaseKeys()
 			}
 		}
 		if p.forgettable(now) {
@@ -404,10 +405,6 @@ func (t *Tunnel) surveyNow() {
 	t.mu.Unlock()
 	t.kick(0)
 }
-
-// NetworkChanged says that this node's addresses or routes are not what they were.
-// The tunnel notices by itself too, within seconds.
-func (t *Tunnel) NetworkChanged() { t.surveyNow() }
 
 // Restarted says that a member runs anew and has forgotten its keys: what is sent to
 // it by the present session is lost. A session that is wanted is made again at once.

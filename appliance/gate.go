@@ -28,6 +28,7 @@ const (
 	replyOK       = 0 // what follows is the reply
 	replyStranger = 1 // say hello first: your certificate isn't known here
 	replyRefused  = 2 // what follows is the reason
+	replyRemoved  = 3 // the caller was removed; what follows is the signed descriptor that says so
 )
 
 var (
@@ -75,7 +76,7 @@ func (g *gate) handle(protocol string, serve func(ctx context.Context, n *networ
 		}
 		if err := n.membership.Authorized(from, time.Now()); err != nil {
 			if errors.Is(err, group.ErrRemoved) {
-				return refusal(err), nil
+				return n.dismissal(), nil
 			}
 			return []byte{replyStranger}, nil // a hello can bring the certificate, and the roster that names it
 		}
@@ -88,8 +89,12 @@ func (g *gate) handle(protocol string, serve func(ctx context.Context, n *networ
 }
 
 // call asks a member of the group. Where that member doesn't know this one yet,
-// it says hello first.
+// it says hello first. It fails with group.ErrRemoved, without asking, once this node
+// knows that it was removed.
 func (g *gate) call(ctx context.Context, n *network, to group.MemberID, protocol string, req []byte) ([]byte, error) {
+	if err := n.standing(); err != nil {
+		return nil, err
+	}
 	who := acquaintance{n.id, to}
 	g.mu.Lock()
 	met := g.met[who]
@@ -114,12 +119,25 @@ func (g *gate) ask(ctx context.Context, n *network, to group.MemberID, protocol 
 	if err != nil {
 		return nil, err
 	}
+	if len(reply) > 0 && reply[0] == replyRemoved {
+		return nil, n.dismissed(to, reply[1:])
+	}
 	return unwrap(reply)
+}
+
+// tell sends this node's descriptor to a node that may not be a member any more, which
+// introduce would refuse to meet.
+func (g *gate) tell(ctx context.Context, n *network, to group.MemberID) error {
+	_, err := g.exchange(ctx, n, to, n.hello(new(uint64)))
+	return err
 }
 
 // introduce shows this node's certificate to a member and learns the member's,
 // and brings the older of the two descriptors up to date.
 func (g *gate) introduce(ctx context.Context, n *network, to group.MemberID) error {
+	if err := n.standing(); err != nil {
+		return err
+	}
 	mine := n.hello(nil)
 	for range 2 { // once more where the member's descriptor was the older one
 		theirs, err := g.exchange(ctx, n, to, mine)
@@ -167,7 +185,11 @@ func (g *gate) serveHello(ctx context.Context, from group.MemberID, req []byte) 
 	}
 	// Where the roster here is too old to have the caller in it, the reply's
 	// version tells it so, and it says hello again with the newer descriptor.
-	if err := n.greet(from, theirs); err != nil && !errors.Is(err, group.ErrBehind) {
+	err = n.greet(from, theirs)
+	if errors.Is(err, group.ErrRemoved) {
+		return n.dismissal(), nil
+	}
+	if err != nil && !errors.Is(err, group.ErrBehind) {
 		return refusal(err), nil
 	}
 	reply, err := cbor.Marshal(n.hello(&theirs.Version))

@@ -133,6 +133,36 @@ func invite(a *group.Authority, m *group.Membership, req api.InvitationCreate, k
 	}, nil
 }
 
+// remove ends the membership of whom ref names.
+func remove(a *group.Authority, m *group.Membership, ref string) (api.Removal, error) {
+	if a == nil {
+		return api.Removal{}, console.Conflict(group.ErrNotAuthority)
+	}
+	g := describeGroup(m, true)
+	member, err := api.FindMember(g, ref)
+	if err != nil {
+		return api.Removal{}, console.NotFound(err)
+	}
+	id, err := group.ParseMemberID(member.MemberID)
+	if err != nil {
+		return api.Removal{}, err
+	}
+	signed, err := a.Remove(id)
+	if errors.Is(err, group.ErrLastAuthority) {
+		return api.Removal{}, console.Conflict(group.ErrLastAuthority)
+	}
+	if err != nil {
+		return api.Removal{}, err
+	}
+	d, err := group.ParseDescriptor(signed)
+	if err != nil {
+		return api.Removal{}, err
+	}
+	return api.Removal{
+		Group: g.ID, GroupName: g.Name, MemberID: member.MemberID, Name: member.Name, DescriptorVersion: d.Version,
+	}, nil
+}
+
 // invitationAddrs returns what a newcomer is told to dial: what the person named, or
 // what the appliance knows of itself.
 func invitationAddrs(self group.MemberID, named, known []string) ([]string, error) {

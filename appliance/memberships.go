@@ -54,10 +54,27 @@ func (n *node) Invite(_ context.Context, name string, req api.InvitationCreate) 
 	return invite(nw.authority, nw.membership, req, n.overlay.Addrs())
 }
 
+// Remove ends a membership. The network's subscription takes the new descriptor to
+// this appliance's own Membership before Remove returns, and then to the others.
+func (n *node) Remove(_ context.Context, name, member string) (api.Removal, error) {
+	m, err := n.state.findGroup(name)
+	if err != nil {
+		return api.Removal{}, err
+	}
+	nw, ok := n.network(m.Group())
+	if !ok {
+		return api.Removal{}, console.Unavailable(fmt.Errorf("the group %s isn't running here: see the appliance's log", m.Descriptor().Name))
+	}
+	return remove(nw.authority, nw.membership, member)
+}
+
 // Join makes this appliance a member by an invitation, and takes the group up.
 func (n *node) Join(ctx context.Context, req api.JoinRequest) (api.Group, error) {
 	n.joining.Lock()
 	defer n.joining.Unlock()
+	if err := n.makeRoom(req.Token); err != nil {
+		return api.Group{}, err
+	}
 	m, err := join(ctx, n.state, n.overlay, cmp.Or(req.MemberName, n.cfg.Name), req.Token)
 	if err != nil {
 		return api.Group{}, err
@@ -66,6 +83,26 @@ func (n *node) Join(ctx context.Context, req api.JoinRequest) (api.Group, error)
 		return api.Group{}, errors.Join(err, group.Forget(n.state.db, m.Group()))
 	}
 	return describeGroup(m, false), nil
+}
+
+// makeRoom ends the work of the invitation's group where this appliance was removed
+// from it: its devices would be in the way of their successors.
+func (n *node) makeRoom(token string) error {
+	inv, err := group.ParseInvitation(token)
+	if err != nil {
+		return nil // join says what is wrong with it
+	}
+	nw, ok := n.network(inv.Group)
+	if !ok {
+		return nil
+	}
+	if nw.standing() == nil {
+		return console.Conflict(fmt.Errorf("this appliance is a member of the group %s already", nw.membership.Descriptor().Name))
+	}
+	n.mu.Lock()
+	delete(n.networks, nw.id)
+	n.mu.Unlock()
+	return nw.stop()
 }
 
 // joinTimeout bounds the way to a group's authority and back.
@@ -198,6 +235,19 @@ func (o *Offline) Invite(_ context.Context, name string, req api.InvitationCreat
 		return api.Invitation{}, err
 	}
 	return invite(a, m, req, known)
+}
+
+// Remove ends a membership; the others hear of it in the next run.
+func (o *Offline) Remove(_ context.Context, name, member string) (api.Removal, error) {
+	m, err := o.state.findGroup(name)
+	if err != nil {
+		return api.Removal{}, err
+	}
+	a, err := authorityOf(o.state.db, m.Group())
+	if err != nil {
+		return api.Removal{}, err
+	}
+	return remove(a, m, member)
 }
 
 // addresses returns where the daemon will listen: what is announced, then each

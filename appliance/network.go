@@ -26,6 +26,7 @@ type network struct {
 
 	ready             chan struct{} // closed once all the rooms stand
 	descriptorChanged chan struct{}
+	renewalWarning    reminder       // of keepRoster's goroutine
 	cancels           []func()       // what ends the work
 	closers           []func() error // of the rooms, last first, once the work has ended
 	running           sync.WaitGroup

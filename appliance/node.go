@@ -216,6 +216,9 @@ func (n *node) excluded(addr netip.Addr) bool {
 func (n *node) updateMembers() {
 	var members []group.MemberID
 	for _, nw := range n.running() {
+		if nw.standing() != nil {
+			continue // removed: they answer no more
+		}
 		members = append(members, nw.membership.Descriptor().Current()...)
 	}
 	n.overlay.SetMembers(members)

@@ -69,6 +69,8 @@ func (n *network) keepRoster(ctx context.Context) {
 	defer renewal.Stop()
 	refresh := time.NewTicker(refreshInterval)
 	defer refresh.Stop()
+	told := n.membership.Descriptor().Version // the version that spread has seen to
+	n.reportStanding()
 	n.node.updateMembers()
 	n.publishDescriptor(ctx)
 	n.fetchDescriptor(ctx)
@@ -77,34 +79,44 @@ func (n *network) keepRoster(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-renewal.C:
-			n.renewCertificate(ctx)
+			n.renewCertificate(ctx, time.Now())
 		case <-refresh.C:
 			n.publishDescriptor(ctx)
 			n.fetchDescriptor(ctx)
 		case <-n.descriptorChanged:
+			n.reportStanding()
 			n.node.updateMembers()
+			told = n.spread(ctx, told)
 			n.publishDescriptor(ctx)
-			n.spread(ctx)
 		}
 	}
 }
 
 // spread says hello to every member that is connected, so that it has the new
-// descriptor at once and not when it happens to ask.
-func (n *network) spread(ctx context.Context) {
+// descriptor at once and not when it happens to ask. Who was removed since the version
+// told is told once. It returns the version that it has seen to.
+func (n *network) spread(ctx context.Context, told uint64) uint64 {
 	d := n.membership.Descriptor()
 	for _, p := range n.node.overlay.Peers() {
-		if !p.Connected || d.Check(p.Member) != nil {
+		if !p.Connected {
 			continue
+		}
+		tell := n.node.gate.introduce
+		if d.Check(p.Member) != nil {
+			if e, _ := d.Entry(p.Member); e.Removed <= told {
+				continue
+			}
+			tell = n.node.gate.tell
 		}
 		n.background(func() {
 			ctx, cancel := context.WithTimeout(ctx, introduceTimeout)
 			defer cancel()
-			if err := n.node.gate.introduce(ctx, n, p.Member); err != nil {
-				n.log.Debug("member not told of the new descriptor", "member", p.Member, "err", err)
+			if err := tell(ctx, n, p.Member); err != nil {
+				n.log.Debug("not told of the new descriptor", "member", p.Member, "err", err)
 			}
 		})
 	}
+	return d.Version
 }
 
 func (n *network) publishDescriptor(ctx context.Context) {
@@ -133,16 +145,26 @@ func (n *network) fetchDescriptor(ctx context.Context) {
 
 // renewCertificate asks the authority for a new certificate once two thirds of this
 // one's life are over.
-func (n *network) renewCertificate(ctx context.Context) {
-	now := time.Now()
-	if !n.membership.RenewalDue(now) {
+func (n *network) renewCertificate(ctx context.Context, now time.Time) {
+	if !n.membership.RenewalDue(now) || n.standing() != nil {
 		n.node.health.clear("group", "renewal")
+		n.renewalWarning = reminder{}
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*introduceTimeout)
 	defer cancel()
-	if err := n.renew(ctx, now); err != nil {
-		n.log.Warn("certificate not renewed", "expires", n.membership.Expires(), "err", err)
+	err := n.renew(ctx, now)
+	if n.standing() != nil {
+		return // that is what the authority had to say; reportStanding tells
+	}
+	if err != nil {
+		kind := "no answer" // its text can differ each time
+		if refusesNewcomer(err) {
+			kind = err.Error()
+		}
+		if n.renewalWarning.due(kind, now) {
+			n.log.Warn("certificate not renewed; the appliance goes on trying each minute", "expires", n.membership.Expires(), "err", err)
+		}
 		n.node.health.report(api.HealthLevelWarning, "group", "renewal",
 			fmt.Sprintf("The certificate ends on %s and couldn't be renewed: %v. The appliance goes on trying; see that the group's authority is running and can be reached.",
 				n.membership.Expires().Format(time.RFC1123), err), now)
@@ -158,7 +180,11 @@ func (n *network) renew(ctx context.Context, now time.Time) error {
 		}
 		reply = group.JoinReply{Descriptor: n.membership.Signed(), Certificate: der}
 	} else {
-		answer, err := askAuthority(ctx, n.node.overlay, n.membership.Descriptor().Authority, group.NewRenewRequest(n.id))
+		authority := n.membership.Descriptor().Authority
+		answer, err := askAuthority(ctx, n.node.overlay, authority, group.NewRenewRequest(n.id))
+		if errors.Is(err, group.ErrRemoved) { // a hello brings the descriptor that proves it
+			err = errors.Join(err, n.node.gate.introduce(ctx, n, authority))
+		}
 		if err != nil {
 			return err
 		}

@@ -35,6 +35,9 @@ type Memberships interface {
 	CreateGroup(ctx context.Context, req api.GroupCreate) (api.Group, error)
 	// Invite returns a one-use token. group is a group ID or an unambiguous name.
 	Invite(ctx context.Context, group string, req api.InvitationCreate) (api.Invitation, error)
+	// Remove ends a membership, which only the appliance with the CA key can. group is as
+	// for Invite, member a member ID or a name.
+	Remove(ctx context.Context, group, member string) (api.Removal, error)
 	// Join asks the group's authority for membership; it may take until ctx is done.
 	Join(ctx context.Context, req api.JoinRequest) (api.Group, error)
 }

@@ -34,6 +34,7 @@ type fake struct {
 	created []api.GroupCreate
 	invited []api.InvitationCreate
 	joined  []api.JoinRequest
+	removed []string
 }
 
 func (f *fake) answer() error {
@@ -72,6 +73,13 @@ func (f *fake) Invite(_ context.Context, group string, req api.InvitationCreate)
 	defer f.mu.Unlock()
 	f.invited = append(f.invited, req)
 	return api.Invitation{Token: "lb1", Group: group}, f.answer()
+}
+
+func (f *fake) Remove(_ context.Context, group, member string) (api.Removal, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.removed = append(f.removed, group+"/"+member)
+	return api.Removal{Group: group, Name: member, DescriptorVersion: 3}, f.answer()
 }
 
 func (f *fake) Join(ctx context.Context, req api.JoinRequest) (api.Group, error) {

@@ -194,6 +194,21 @@ func (h *handlers) CreateInvitation(ctx context.Context, req api.CreateInvitatio
 	return api.CreateInvitation201JSONResponse(inv), nil
 }
 
+// RemoveMember ends a membership.
+func (h *handlers) RemoveMember(ctx context.Context, req api.RemoveMemberRequestObject) (api.RemoveMemberResponseObject, error) {
+	var c checker
+	c.length("group", req.Group, 1, 128)
+	c.length("member", req.Member, 1, 128)
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	r, err := h.appliance.Remove(ctx, req.Group, req.Member)
+	if err != nil {
+		return nil, err
+	}
+	return api.RemoveMember200JSONResponse(r), nil
+}
+
 // JoinGroup joins a group by a token.
 func (h *handlers) JoinGroup(ctx context.Context, req api.JoinGroupRequestObject) (api.JoinGroupResponseObject, error) {
 	var c checker

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,10 @@ func TestOrdersReachTheAppliance(t *testing.T) {
 	j, err := client.JoinGroupWithResponse(t.Context(), join)
 	if err != nil || j.JSON201 == nil {
 		t.Fatalf("join: %v, %s", err, j.Body)
+	}
+	r, err := client.RemoveMemberWithResponse(t.Context(), "office", "site-b")
+	if err != nil || r.JSON200 == nil || r.JSON200.Name != "site-b" || !slices.Equal(f.removed, []string{"office/site-b"}) {
+		t.Fatalf("remove: %v, %s, asked %v", err, r.Body, f.removed)
 	}
 	want := &fake{created: []api.GroupCreate{create}, invited: []api.InvitationCreate{invite}, joined: []api.JoinRequest{join}}
 	if !reflect.DeepEqual(f.created, want.created) || !reflect.DeepEqual(f.invited, want.invited) || !reflect.DeepEqual(f.joined, want.joined) {

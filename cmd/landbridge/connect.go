@@ -23,6 +23,7 @@ type memberships interface {
 	Groups(ctx context.Context) ([]api.Group, error)
 	CreateGroup(ctx context.Context, req api.GroupCreate) (api.Group, error)
 	Invite(ctx context.Context, group string, req api.InvitationCreate) (api.Invitation, error)
+	Remove(ctx context.Context, group, member string) (api.Removal, error)
 	Join(ctx context.Context, req api.JoinRequest) (api.Group, error)
 }
 
@@ -100,6 +101,15 @@ func (r remote) Invite(ctx context.Context, group string, req api.InvitationCrea
 		return api.Invitation{}, transportError(err)
 	}
 	return answer(res.JSON201, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+}
+
+// Remove has the daemon remove a member.
+func (r remote) Remove(ctx context.Context, group, member string) (api.Removal, error) {
+	res, err := r.client.RemoveMemberWithResponse(ctx, group, member)
+	if err != nil {
+		return api.Removal{}, transportError(err)
+	}
+	return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
 }
 
 // Join has the daemon join a group.

@@ -24,13 +24,13 @@ const (
 func (p *program) groupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "group",
-		Short:   "Create groups, invite others, show groups",
+		Short:   "Create groups, invite and remove others, show groups",
 		GroupID: "network",
 		Long:    "A group is one private network: a prefix of addresses, a DNS zone, and the appliances that are its members.",
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.groupCreateCommand(), p.groupInviteCommand(), p.groupShowCommand())
+	cmd.AddCommand(p.groupCreateCommand(), p.groupInviteCommand(), p.groupShowCommand(), p.groupRemoveCommand())
 	return cmd
 }
 

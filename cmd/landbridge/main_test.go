@@ -76,6 +76,7 @@ type fakeState struct {
 	created api.GroupCreate
 	invited api.InvitationCreate
 	joined  api.JoinRequest
+	removed string
 	closed  int
 }
 
@@ -91,6 +92,10 @@ func (f *fakeState) Invite(_ context.Context, _ string, req api.InvitationCreate
 func (f *fakeState) Join(_ context.Context, req api.JoinRequest) (api.Group, error) {
 	f.joined = req
 	return office(), f.err
+}
+func (f *fakeState) Remove(_ context.Context, group, member string) (api.Removal, error) {
+	f.removed = group + "/" + member
+	return api.Removal{Group: group, GroupName: "office", MemberID: member, Name: "site-b", DescriptorVersion: 3}, f.err
 }
 func (f *fakeState) Close() error { f.closed++; return nil }
 
@@ -163,6 +168,42 @@ func TestGroupCommandsAskTheDaemonThatRuns(t *testing.T) {
 	}
 }
 
+func TestAMemberIsRemovedByNameOrID(t *testing.T) {
+	f := &fakeState{groups: []api.Group{office()}}
+	state := "--state=" + t.TempDir()
+	want := office().ID + "/12D3KooWsiteb"
+	for _, args := range [][]string{{"Site-B"}, {"12D3KooWsiteb", "office"}} {
+		f.removed = ""
+		r := command(t, f.engine(), "", append([]string{state, "group", "remove"}, args...)...)
+		if r.code != 0 || f.removed != want {
+			t.Errorf("remove %v: %+v asked %q, want %q", args, r, f.removed, want)
+		}
+		for _, part := range []string{"site-b (12D3KooWsiteb) is removed from group office by version 3", "once this appliance runs", "leases", "certificate is worthless", "group invite"} {
+			if !strings.Contains(r.out+r.err, part) {
+				t.Errorf("remove %v doesn't say %q: %+v", args, part, r)
+			}
+		}
+	}
+	f.removed = ""
+	r := command(t, f.engine(), "", state, "group", "remove", "site-c")
+	if r.code != 1 || f.removed != "" || !strings.Contains(r.err, `has no member "site-c"`) {
+		t.Errorf("who isn't a member: %+v", r)
+	}
+
+	running := daemon(t, map[string]any{
+		"GET /api/v1/groups": api.GroupList{Items: []api.Group{office()}},
+		"DELETE /api/v1/groups/" + office().ID + "/members/12D3KooWsiteb": api.Removal{GroupName: "office", MemberID: "12D3KooWsiteb", Name: "site-b", DescriptorVersion: 3},
+	})
+	if r := command(t, engine{}, "", "--state", running, "group", "remove", "site-b"); r.code != 0 || !strings.Contains(r.err, "sessions are cut, here now") {
+		t.Errorf("with the daemon: %+v", r)
+	}
+	r = command(t, engine{}, "", "--state", running, "group", "remove", "site-b", "--json")
+	var got api.Removal
+	if err := json.Unmarshal([]byte(r.out), &got); err != nil || got.Name != "site-b" || r.err != "" {
+		t.Errorf("--json: %+v, %v", r, err)
+	}
+}
+
 func TestBadCommandLinesGetOneSentenceAndChangeNothing(t *testing.T) {
 	never := engine{
 		run:     func(context.Context, appliance.Config, *slog.Logger) error { panic("run") },
@@ -183,6 +224,8 @@ func TestBadCommandLinesGetOneSentenceAndChangeNothing(t *testing.T) {
 		{"join -", 2, "the token is empty"},
 		{"group create --lease-time 0s", 2, "--lease-time 0s: want whole seconds"},
 		{"group create --hold-time 1.5d", 2, "want a number of days"},
+		{"group remove", 2, "want one MEMBER"},
+		{"group remove a b c", 2, `"c" is another`},
 		{"group invite --ttl soon", 2, "want a duration"},
 		{"run --bogus", 2, "unknown flag: --bogus"},
 		{"run --mode router", 2, "--mode: router mode needs lan-port"},

@@ -139,6 +139,15 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/groups/{group}/invitations (the `CreateInvitation` operationId).
 	CreateInvitation(ctx context.Context, group string, body CreateInvitationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RemoveMember Remove a member from a group
+	//
+	// Only on the appliance that keeps the group's CA key. From the moment the others hear of it, the
+	// member's certificate is worthless to them: its sessions are cut, and neither its leases nor its
+	// blocks are renewed. It can come back with a new invitation.
+	//
+	// Corresponds with DELETE /api/v1/groups/{group}/members/{member} (the `RemoveMember` operationId).
+	RemoveMember(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// JoinGroupWithBody Join a group by an invitation
 	//
 	// Asks the group's authority for a certificate, which can take some seconds.
@@ -291,6 +300,25 @@ func (c *Client) CreateInvitationWithBody(ctx context.Context, group string, con
 // Corresponds with POST /api/v1/groups/{group}/invitations (the `CreateInvitation` operationId).
 func (c *Client) CreateInvitation(ctx context.Context, group string, body CreateInvitationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateInvitationRequest(c.Server, group, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveMember Remove a member from a group
+//
+// Only on the appliance that keeps the group's CA key. From the moment the others hear of it, the
+// member's certificate is worthless to them: its sessions are cut, and neither its leases nor its
+// blocks are renewed. It can come back with a new invitation.
+//
+// Corresponds with DELETE /api/v1/groups/{group}/members/{member} (the `RemoveMember` operationId).
+func (c *Client) RemoveMember(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveMemberRequest(c.Server, group, member)
 	if err != nil {
 		return nil, err
 	}
@@ -567,6 +595,47 @@ func NewCreateInvitationRequestWithBody(server string, group string, contentType
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRemoveMemberRequest constructs an http.Request for the RemoveMember method
+func NewRemoveMemberRequest(server string, group string, member string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "group", group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "member", member, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/groups/%s/members/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -869,6 +938,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/groups/{group}/invitations (the `CreateInvitation` operationId).
 	CreateInvitationWithResponse(ctx context.Context, group string, body CreateInvitationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateInvitationResponse, error)
 
+	// RemoveMemberWithResponse Remove a member from a group
+	//
+	// Only on the appliance that keeps the group's CA key. From the moment the others hear of it, the
+	// member's certificate is worthless to them: its sessions are cut, and neither its leases nor its
+	// blocks are renewed. It can come back with a new invitation.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/groups/{group}/members/{member} (the `RemoveMember` operationId).
+	RemoveMemberWithResponse(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*RemoveMemberResponse, error)
+
 	// JoinGroupWithBodyWithResponse Join a group by an invitation
 	//
 	// Asks the group's authority for a certificate, which can take some seconds.
@@ -1154,6 +1234,54 @@ func (r CreateInvitationResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateInvitationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RemoveMemberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Removal
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RemoveMemberResponse) GetJSON200() *Removal {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RemoveMemberResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveMemberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveMemberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveMemberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveMemberResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -1490,6 +1618,23 @@ func (c *ClientWithResponses) CreateInvitationWithResponse(ctx context.Context, 
 	return ParseCreateInvitationResponse(rsp)
 }
 
+// RemoveMemberWithResponse Remove a member from a group
+//
+// Only on the appliance that keeps the group's CA key. From the moment the others hear of it, the
+// member's certificate is worthless to them: its sessions are cut, and neither its leases nor its
+// blocks are renewed. It can come back with a new invitation.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/groups/{group}/members/{member} (the `RemoveMember` operationId).
+func (c *ClientWithResponses) RemoveMemberWithResponse(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*RemoveMemberResponse, error) {
+	rsp, err := c.RemoveMember(ctx, group, member, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveMemberResponse(rsp)
+}
+
 // JoinGroupWithBodyWithResponse Join a group by an invitation
 //
 // Asks the group's authority for a certificate, which can take some seconds.
@@ -1728,6 +1873,39 @@ func ParseCreateInvitationResponse(rsp *http.Response) (*CreateInvitationRespons
 			return nil, err
 		}
 		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRemoveMemberResponse parses an HTTP response from a RemoveMemberWithResponse call
+func ParseRemoveMemberResponse(rsp *http.Response) (*RemoveMemberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveMemberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Removal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem

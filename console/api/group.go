@@ -30,6 +30,16 @@ func FindGroup(groups []Group, ref string) (Group, error) {
 	return Group{}, fmt.Errorf("%q names %d groups: use the ID: %s", ref, len(found), groupNames(found))
 }
 
+// FindMember returns the member of g that ref names: by its ID or by its name.
+func FindMember(g Group, ref string) (GroupMember, error) {
+	for _, m := range g.Members {
+		if m.MemberID == ref || strings.EqualFold(m.Name, ref) {
+			return m, nil
+		}
+	}
+	return GroupMember{}, fmt.Errorf("group %s has no member %q: landbridge group show lists its members", g.Name, ref)
+}
+
 // groupNames lists groups as "office (1a2b3c4d), lab (5e6f7a8b)".
 func groupNames(groups []Group) string {
 	var b strings.Builder

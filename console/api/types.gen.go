@@ -462,6 +462,22 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// Removal defines model for Removal.
+type Removal struct {
+	// DescriptorVersion The version of the group descriptor that removed it.
+	DescriptorVersion uint64 `json:"descriptorVersion"`
+
+	// Group The group ID.
+	Group     string `json:"group"`
+	GroupName string `json:"groupName"`
+
+	// MemberID The member that was removed.
+	MemberID string `json:"memberId"`
+
+	// Name Its name in the group.
+	Name string `json:"name"`
+}
+
 // SessionState defines model for SessionState.
 type SessionState string
 

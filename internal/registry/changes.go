@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -151,11 +152,14 @@ type counters struct {
 	malformed, unauthorized, badRecords       atomic.Uint64
 }
 
-// Stats is a reading of the registry's counters, all since Open but the last two.
+// Stats is a reading of the registry's counters, all since Open but the last three.
 type Stats struct {
 	Claims, Fenced, Commits, Moves, Published uint64
 	Malformed, Unauthorized, BadRecords       uint64
 	BlocksHeld, BlocksKnown                   int // held here; of others, with a record in memory
+
+	// Removed: the newest descriptor known here has this member removed. It leases nothing.
+	Removed bool
 }
 
 // Stats returns the counters.
@@ -168,5 +172,6 @@ func (r *Registry) Stats() Stats {
 		Claims: c.claims.Load(), Fenced: c.fenced.Load(), Commits: c.commits.Load(), Moves: c.moves.Load(),
 		Published: c.published.Load(), Malformed: c.malformed.Load(), Unauthorized: c.unauthorized.Load(),
 		BadRecords: c.badRecords.Load(), BlocksHeld: held, BlocksKnown: known,
+		Removed: errors.Is(r.inGroup(), group.ErrRemoved),
 	}
 }

@@ -15,8 +15,12 @@ import (
 // when this client is its lessee there: the client moved.
 //
 // ErrNotOurs and ErrTaken mean NAK; ErrUnsure, that the holder could not be asked.
+// group.ErrRemoved: this member was removed, and renews nothing either.
 func (r *Registry) Commit(ctx context.Context, c Client, addr netip.Addr) (Lease, error) {
 	if err := c.check(); err != nil {
+		return Lease{}, err
+	}
+	if err := r.inGroup(); err != nil {
 		return Lease{}, err
 	}
 	b, off, ok := r.geo.split(addr)

@@ -13,8 +13,8 @@ import (
 // prefix's address plus n times the block size.
 type BlockID uint32
 
-// SegmentID names one layer-2 LAN. The appliance that serves the segment makes
-// it up at random when it first attaches to it.
+// SegmentID names one layer-2 LAN. The appliance that serves the segment derives it
+// from its member ID.
 type SegmentID [16]byte
 
 // String returns the ID as 32 hexadecimal digits.

@@ -47,6 +47,16 @@ var (
 	ErrBadClient = fmt.Errorf("client without an ID, or with one over %d bytes", maxClientID)
 )
 
+// inGroup refuses with group.ErrRemoved where this member knows that it was removed:
+// the group will lease its blocks to others.
+func (r *Registry) inGroup() error {
+	t, err := r.terms()
+	if err == nil && !t.has(r.id) {
+		err = fmt.Errorf("no leases are made or renewed here: %w", group.ErrRemoved)
+	}
+	return err
+}
+
 func (c Client) check() error {
 	if len(c.ID) == 0 || len(c.ID) > maxClientID {
 		return ErrBadClient
@@ -58,9 +68,12 @@ func (c Client) check() error {
 // asks nobody while a block with room is held. The same client gets the same
 // address: its lease, else what it was offered, else what it had, else want, else
 // one that its ID chooses. A client that has a lease at another site, and names it
-// in want, is offered that.
+// in want, is offered that. group.ErrRemoved: this member was removed.
 func (r *Registry) Offer(ctx context.Context, c Client, want netip.Addr) (Lease, error) {
 	if err := c.check(); err != nil {
+		return Lease{}, err
+	}
+	if err := r.inGroup(); err != nil {
 		return Lease{}, err
 	}
 	if err := r.awaitReady(ctx); err != nil {

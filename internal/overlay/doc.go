@@ -62,6 +62,9 @@
 //	/landbridge/where/1  request: a member ID, 32 bytes
 //	                     reply: CBOR map {1: whether it relays for that member, 2: [multiaddr, …]}
 //
+// Of the places for calls that run at once, peers that are in none of our groups share
+// a few (rpc.go); beyond them the reply is 2.
+//
 // # Descriptors
 //
 // A group's descriptor is a DHT value under the key "/landbridge/" and the 32 bytes of

@@ -26,7 +26,8 @@ type roster struct {
 }
 
 // SetMembers tells the overlay who the members of this node's groups are. It keeps
-// connections to them, and relays for them only. Until the first call it keeps
+// connections to them, relays for them only, and leaves few of the places for calls to
+// others. Until the first call it keeps
 // connections to those in Config.Bootstrap and those remembered, and relays for
 // everybody.
 func (o *Overlay) SetMembers(members []group.MemberID) {
@@ -42,6 +43,12 @@ func (o *Overlay) SetMembers(members []group.MemberID) {
 	r.sorted = slices.Compact(r.sorted)
 	o.members.Store(r)
 	o.rewant()
+}
+
+// stranger reports whether p is in none of our groups.
+func (o *Overlay) stranger(p peer.ID) bool {
+	r := o.members.Load()
+	return r != nil && !r.in[p]
 }
 
 // rewant tells the keeper whom to keep connections to.

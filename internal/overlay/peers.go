@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -68,21 +69,29 @@ func (o *Overlay) latency(c network.Conn) time.Duration {
 type subscribers struct {
 	mu   sync.Mutex
 	next int
-	subs map[int]func(group.MemberID, bool)
+	subs map[int]*subscriber
+}
+
+type subscriber struct {
+	mu sync.Mutex                 // held during a call
+	f  func(group.MemberID, bool) // nil after cancel
 }
 
 // OnConnect calls f when a peer gets its first connection, and when it loses its
 // last. Calls come one after the other, in order, from one goroutine, which f must
-// not hold up; a peer that comes and goes within moments may be left out. After
-// cancel returns no call begins.
+// not hold up; a peer that comes and goes within moments may be left out. cancel waits
+// for a call that runs, so f must not call it; after it has returned there are no more.
 func (o *Overlay) OnConnect(f func(member group.MemberID, connected bool)) (cancel func()) {
 	s := &o.subscribers
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id := s.next
+	id, sub := s.next, &subscriber{f: f}
 	s.next++
-	s.subs[id] = f
+	s.subs[id] = sub
 	return func() {
+		sub.mu.Lock()
+		sub.f = nil
+		sub.mu.Unlock()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.subs, id)
@@ -91,19 +100,18 @@ func (o *Overlay) OnConnect(f func(member group.MemberID, connected bool)) (canc
 
 func (s *subscribers) publish(m group.MemberID, connected bool) {
 	s.mu.Lock()
-	var order []int
-	for id := range s.subs {
-		order = append(order, id)
-	}
+	subs := maps.Clone(s.subs)
 	s.mu.Unlock()
-	slices.Sort(order)
-	for _, id := range order {
-		s.mu.Lock()
-		f := s.subs[id]
-		s.mu.Unlock()
-		if f != nil {
-			f(m, connected)
-		}
+	for _, id := range slices.Sorted(maps.Keys(subs)) {
+		subs[id].call(m, connected)
+	}
+}
+
+func (s *subscriber) call(m group.MemberID, connected bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.f != nil {
+		s.f(m, connected)
 	}
 }
 

@@ -28,9 +28,13 @@ const (
 	prefix         = "/landbridge/" // of every protocol that Handle takes
 	maxCalls       = 512            // handlers that run at once
 	maxCallsByPeer = 64             // of them for one peer
-	maxHandling    = 30 * time.Second
-	maxRepeats     = 3                // of a call whose connection turns out to be dead
-	transferTime   = 10 * time.Second // for a request to come in, and a reply to go out
+	// Peers that aren't members share a few places: IDs cost nothing, so that a bound
+	// for each alone would let them take all.
+	maxCallsByStrangers = 64
+	maxCallsByStranger  = 8
+	maxHandling         = 30 * time.Second
+	maxRepeats          = 3                // of a call whose connection turns out to be dead
+	transferTime        = 10 * time.Second // for a request to come in, and a reply to go out
 	// A call may come before its handler is registered, in the first moments after Open.
 	handlerWait = 2 * time.Second
 )
@@ -42,7 +46,8 @@ type server struct {
 	added    chan struct{} // closed and renewed by each Handle
 	opened   time.Time
 	running  map[peer.ID]int
-	total    int
+	total    int // all that run, strangers' included
+	ofOthers int // those of strangers
 }
 
 // Handle registers h for calls of protocol, which begins with "/landbridge/".
@@ -81,22 +86,32 @@ func (s *server) handler(ctx context.Context, protocol string) Handler {
 	}
 }
 
-// begin takes a place for a call of p; done gives it back.
-func (s *server) begin(p peer.ID) bool {
+// begin takes a place for a call of p, before its body is read; done gives it back.
+func (s *server) begin(p peer.ID, stranger bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.total >= maxCalls || s.running[p] >= maxCallsByPeer {
 		return false
+	}
+	if stranger {
+		if s.ofOthers >= maxCallsByStrangers || s.running[p] >= maxCallsByStranger {
+			return false
+		}
+		s.ofOthers++
 	}
 	s.total++
 	s.running[p]++
 	return true
 }
 
-func (s *server) done(p peer.ID) {
+// done takes what begin was given: a peer may become a member in between.
+func (s *server) done(p peer.ID, stranger bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.total--
+	if stranger {
+		s.ofOthers--
+	}
 	if s.running[p]--; s.running[p] == 0 {
 		delete(s.running, p)
 	}
@@ -138,12 +153,16 @@ func (o *Overlay) answer(s network.Stream) bool {
 	if err != nil {
 		return false
 	}
-	if !o.server.begin(remote) {
+	stranger, priority := o.stranger(remote), network.ReservationPriorityHigh
+	if stranger {
+		priority = network.ReservationPriorityLow
+	}
+	if !o.server.begin(remote, stranger) {
 		return o.reply(s, statusBusy, nil)
 	}
-	defer o.server.done(remote)
+	defer o.server.done(remote, stranger)
 	// The resource manager bounds the bytes of all requests together.
-	if err := s.Scope().ReserveMemory(n, network.ReservationPriorityHigh); err != nil {
+	if err := s.Scope().ReserveMemory(n, priority); err != nil {
 		return o.reply(s, statusBusy, nil)
 	}
 	defer s.Scope().ReleaseMemory(n)

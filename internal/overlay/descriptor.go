@@ -30,9 +30,13 @@ const (
 	// what is left are nodes that don't answer.
 	searchQuiet = 500 * time.Millisecond
 
-	maxRecord  = 256 << 10 // bytes
-	maxRecords = 1024      // that we keep for others
+	maxRecord      = group.MaxDescriptorSize // bytes; Kademlia's own limit is 4 MiB
+	maxRecords     = 1024                    // that we keep
+	maxRecordBytes = 64 << 20                // of them together
 )
+
+// ErrDescriptorSize: the descriptor is too large to be published.
+var ErrDescriptorSize = fmt.Errorf("the descriptor is larger than the %d bytes that may be published", maxRecord)
 
 // ErrNotFound: no reachable node has a descriptor of the group.
 var ErrNotFound = errors.New("no descriptor of this group found")
@@ -54,7 +58,7 @@ func (v validator) version(key string, value []byte) (uint64, error) {
 	}
 	copy(id[:], raw)
 	if len(value) > maxRecord {
-		return 0, fmt.Errorf("descriptor of %d bytes: more than %d", len(value), maxRecord)
+		return 0, ErrDescriptorSize
 	}
 	return v(id, value)
 }
@@ -93,8 +97,16 @@ func newDHT(n *node, check validator, kept *records) (*dht.IpfsDHT, error) {
 
 // PutDescriptor publishes a group's descriptor, and keeps it published until Close or
 // a newer one. A node that is alone keeps it for those who come. ErrOutdated where a
-// newer one is known already.
+// newer one is known already; ErrDescriptorSize, which the log tells too, but once: an
+// operator must know, and callers come again.
 func (o *Overlay) PutDescriptor(ctx context.Context, id group.ID, value []byte) error {
+	if len(value) > maxRecord {
+		o.published.oversize.Do(func() {
+			o.log.Warn("the group's descriptor is too large to be published: nodes get it from members alone",
+				"group", id.Short(), "bytes", len(value), "most", maxRecord)
+		})
+		return fmt.Errorf("publish descriptor of group %s: %w", id.Short(), ErrDescriptorSize)
+	}
 	version, err := o.validator(id, value)
 	if err != nil {
 		return fmt.Errorf("publish descriptor of group %s: %w", id.Short(), err)
@@ -116,6 +128,7 @@ func (o *Overlay) PutDescriptor(ctx context.Context, id group.ID, value []byte) 
 }
 
 func (o *Overlay) publish(ctx context.Context, id group.ID, value []byte) error {
+	ctx = context.WithValue(ctx, ownRecord{}, true)
 	err := o.dht.PutValue(ctx, recordKey(id), value)
 	switch {
 	case err == nil || errors.Is(err, kbucket.ErrLookupFailure): // nobody else is there
@@ -133,6 +146,8 @@ type published struct {
 	mu     sync.Mutex
 	values map[group.ID]publishedValue
 	grown  chan struct{} // of capacity 1: a peer has come
+
+	oversize sync.Once // has been logged
 }
 
 type publishedValue struct {
@@ -217,13 +232,18 @@ func (o *Overlay) GetDescriptor(ctx context.Context, id group.ID) ([]byte, error
 	}
 }
 
-// records keeps the DHT's values in memory, up to a number. The rest of the DHT keeps
+// records keeps the DHT's values in memory, up to a number and a size. The rest of the DHT keeps
 // copies, and those that we publish ourselves come from the store. It implements
 // go-datastore's Batching.
 type records struct {
 	mu     sync.RWMutex
 	values map[ds.Key][]byte
+	bytes  int // of all values
 }
+
+// ownRecord marks the context of storing a descriptor that we publish ourselves, for
+// which there is always room.
+type ownRecord struct{}
 
 var errRecordsFull = errors.New("no room for more records")
 
@@ -250,19 +270,23 @@ func (r *records) GetSize(ctx context.Context, key ds.Key) (int, error) {
 	return len(value), nil
 }
 
-func (r *records) Put(_ context.Context, key ds.Key, value []byte) error {
+func (r *records) Put(ctx context.Context, key ds.Key, value []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, ok := r.values[key]; !ok && len(r.values) >= maxRecords {
+	old, known := r.values[key]
+	size := r.bytes - len(old) + len(value)
+	full := !known && len(r.values) >= maxRecords || len(value) > len(old) && size > maxRecordBytes
+	if full && ctx.Value(ownRecord{}) == nil {
 		return errRecordsFull
 	}
-	r.values[key] = value
+	r.values[key], r.bytes = value, size
 	return nil
 }
 
 func (r *records) Delete(_ context.Context, key ds.Key) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.bytes -= len(r.values[key])
 	delete(r.values, key)
 	return nil
 }

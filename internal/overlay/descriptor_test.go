@@ -2,13 +2,18 @@ package overlay
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	ds "github.com/ipfs/go-datastore"
+	dht "github.com/libp2p/go-libp2p-kad-dht"
 
 	"landbridge/internal/group"
 )
@@ -148,6 +153,83 @@ func TestRecordsOfOthersAreBoundedInNumber(t *testing.T) {
 	if err := r.Put(t.Context(), ds.NewKey("A"), []byte("newer")); err != nil {
 		t.Fatalf("a newer value of a known key: %v", err)
 	}
+	if err := r.Put(context.WithValue(t.Context(), ownRecord{}, true), ds.NewKey("our own"), nil); err != nil {
+		t.Fatalf("our own: %v", err)
+	}
+}
+
+func TestRecordsOfOthersAreBoundedInSize(t *testing.T) {
+	t.Parallel()
+	r := &records{values: make(map[ds.Key][]byte)}
+	large := make([]byte, maxRecord)
+	fill := func() (n int, err error) {
+		for err == nil {
+			n++
+			err = r.Put(t.Context(), ds.NewKey(strconv.Itoa(n)), large)
+		}
+		return n - 1, err
+	}
+	most, err := fill()
+	if most != maxRecordBytes/maxRecord || !errors.Is(err, errRecordsFull) {
+		t.Fatalf("%d records: %v", most, err)
+	}
+	for n := range most {
+		if err := r.Delete(t.Context(), ds.NewKey(strconv.Itoa(n+1))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if again, _ := fill(); again != most {
+		t.Fatalf("%d after all were deleted, want %d", again, most)
+	}
+}
+
+func TestTheLargestDescriptorIsPublishedAndALargerOneIsToldOnce(t *testing.T) {
+	t.Parallel()
+	var told atomic.Int32
+	large := func(cfg *Config) {
+		cfg.Validator = func(id group.ID, value []byte) (uint64, error) {
+			return checkTestDescriptor(id, value[:min(len(value), 40)])
+		}
+	}
+	a := start(t, 0, large)
+	b := start(t, 1, func(cfg *Config) {
+		large(cfg)
+		bootstrap(a)(cfg)
+		cfg.Log = slog.New(slog.NewTextHandler(countTooLarge{&told}, nil))
+	})
+	eventually(t, "in the DHT", func() bool { return b.dht.RoutingTable().Size() > 0 && a.dht.RoutingTable().Size() > 0 })
+	id, ctx := groupID(), within(t, 20*time.Second)
+	most := append(testDescriptor(id, 1), make([]byte, group.MaxDescriptorSize-40)...)
+	if err := b.PutDescriptor(ctx, id, most); err != nil {
+		t.Fatal(err)
+	}
+	held, err := a.dht.GetValue(ctx, recordKey(id), dht.Quorum(1)) // its own copy
+	if err != nil || !bytes.Equal(held, most) {
+		t.Fatalf("got %d bytes, %v", len(held), err)
+	}
+	c := start(t, 2, func(cfg *Config) { large(cfg); bootstrap(a)(cfg) })
+	eventually(t, "in the DHT", func() bool { return c.dht.RoutingTable().Size() > 0 })
+	if got, err := c.GetDescriptor(ctx, id); err != nil || !bytes.Equal(got, most) {
+		t.Fatalf("got %d bytes, %v", len(got), err)
+	}
+	for range 3 {
+		if err := b.PutDescriptor(ctx, id, append(most, 0)); !errors.Is(err, ErrDescriptorSize) {
+			t.Fatalf("too large: %v", err)
+		}
+	}
+	if n := told.Load(); n != 1 {
+		t.Errorf("the log told it %d times", n)
+	}
+}
+
+// countTooLarge is a log of which only the warnings of large descriptors count.
+type countTooLarge struct{ n *atomic.Int32 }
+
+func (c countTooLarge) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("level=WARN")) && bytes.Contains(line, []byte("too large")) {
+		c.n.Add(1)
+	}
+	return len(line), nil
 }
 
 func TestValidatorPrefersTheHighestValidVersion(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 
 	"github.com/libp2p/go-libp2p/core/connmgr"
@@ -199,13 +200,23 @@ func (n *node) listen(tcpAddr netip.AddrPort) error {
 			if i > 0 { // no IPv6 here, or the port that the kernel chose is taken there
 				return nil
 			}
-			return fmt.Errorf("listen for TCP at %v: %w", addr, err)
+			return fmt.Errorf("listen for TCP at %v: %w", addr, kernelsWord(addr, err))
 		}
 		if i == 0 && len(addrs) > 1 && addr.Port() == 0 {
 			addrs[1] = netip.AddrPortFrom(addrs[1].Addr(), n.tcpPort())
 		}
 	}
 	return nil
+}
+
+// kernelsWord returns why the kernel doesn't let us listen at addr, a *net.OpError: the
+// swarm's err has but the text of it.
+func kernelsWord(addr netip.AddrPort, err error) error {
+	l, again := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(addr))
+	if again != nil {
+		return again
+	}
+	return errors.Join(err, l.Close())
 }
 
 // tcpPort returns the port that we listen on with TCP; 0 for none.

@@ -1,6 +1,9 @@
 package overlay
 
 import (
+	"errors"
+	"net"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
@@ -45,15 +48,34 @@ func (o *Overlay) discover() error {
 				return
 			}
 			stop()
-			service = mdns.NewMdnsService(o.node, lanService, lanFinder{o})
-			if err := service.Start(); err != nil {
+			var err error
+			if service, err = o.startLAN(net.Interfaces); err != nil {
 				o.log.Debug("LAN discovery can't start", "err", err)
-				service = nil
 				timer.Reset(lanRetry)
 			}
 		}
 	})
 	return nil
+}
+
+var errNoMulticast = errors.New("no interface that is up has multicast")
+
+// startLAN starts one run of the service. Where no interface would do it isn't tried:
+// the library writes to standard error then, each time.
+func (o *Overlay) startLAN(interfaces func() ([]net.Interface, error)) (mdns.Service, error) {
+	list, err := interfaces()
+	if err != nil {
+		return nil, err
+	}
+	const wanted = net.FlagUp | net.FlagMulticast
+	if !slices.ContainsFunc(list, func(i net.Interface) bool { return i.Flags&wanted == wanted }) {
+		return nil, errNoMulticast
+	}
+	service := mdns.NewMdnsService(o.node, lanService, lanFinder{o})
+	if err := service.Start(); err != nil {
+		return nil, errors.Join(err, service.Close())
+	}
+	return service, nil
 }
 
 // lanFinder takes what mDNS finds.

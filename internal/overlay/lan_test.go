@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"errors"
 	"net"
 	"testing"
 )
@@ -30,6 +31,22 @@ func TestNodesOnOneLANFindEachOther(t *testing.T) {
 		}
 		return false
 	})
+}
+
+func TestLANDiscoveryDoesNotStartWhereNoInterfaceHasMulticast(t *testing.T) {
+	t.Parallel()
+	o := start(t, 1, nil)
+	list := []net.Interface{
+		{Name: "lo", Flags: net.FlagUp | net.FlagLoopback},
+		{Name: "unplugged", Flags: net.FlagMulticast},
+	}
+	service, err := o.startLAN(func() ([]net.Interface, error) { return list, nil })
+	if !errors.Is(err, errNoMulticast) {
+		t.Errorf("got %v", err)
+	}
+	if service != nil {
+		_ = service.Close()
+	}
 }
 
 func multicast(t *testing.T) bool {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/vishvananda/netlink"
@@ -12,12 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DefaultBridgeName is what appliances call their bridge.
-const DefaultBridgeName = "lbbr0"
+// DefaultBridgeName has the bridge get the first free name of lbbr0, lbbr1, …
+const DefaultBridgeName = "lbbr%d"
+
+// maxBridges bounds the search for a free name.
+const maxBridges = 64
 
 // BridgeConfig says which devices to join.
 type BridgeConfig struct {
-	Name       string           // "" for DefaultBridgeName
+	Name       string           // with a %d for the first free number; "" for DefaultBridgeName
 	LANPort    string           // the device that leads to the LAN; see CheckPort
 	TAP        *TAP             // gets the LAN port's MTU
 	GatewayMAC net.HardwareAddr // the MAC with which the router speaks through the TAP; not the TAP's own
@@ -27,7 +32,7 @@ type BridgeConfig struct {
 
 // Bridge joins a LAN port and a TAP until it is closed.
 type Bridge struct {
-	name string
+	name string // as asked for, until the bridge stands
 	mtu  int
 	ours bool // there is something to undo
 	h    *netlink.Handle
@@ -94,14 +99,15 @@ func (b *Bridge) build(cfg BridgeConfig, port netlink.Link) error {
 	return explain("set the bridge "+b.name+" up", b.h.LinkSetUp(bridge))
 }
 
-// leaveOtherBridge undoes what a killed run left around the port under another name.
+// leaveOtherBridge undoes what a killed run left around the port where another name is
+// asked for.
 func (b *Bridge) leaveOtherBridge(port netlink.Link) (netlink.Link, error) {
 	a := port.Attrs()
 	if a.MasterIndex == 0 {
 		return port, nil
 	}
 	master, err := b.h.LinkByIndex(a.MasterIndex)
-	if err == nil && master.Attrs().Name == b.name {
+	if err == nil && (b.anyName() || master.Attrs().Name == b.name) {
 		return port, nil
 	}
 	if err == nil {
@@ -113,20 +119,24 @@ func (b *Bridge) leaveOtherBridge(port netlink.Link) (netlink.Link, error) {
 	return b.h.LinkByIndex(a.Index)
 }
 
+// anyName reports whether the bridge is to get the first free name.
+func (b *Bridge) anyName() bool { return strings.Contains(b.name, "%d") }
+
 // findOrMake returns the bridge with its marker set: the one that a killed run left
-// around the port, or a new one.
+// around the port, whatever its name, or a new one.
 func (b *Bridge) findOrMake(cfg BridgeConfig, port netlink.Link) (netlink.Link, marker, error) {
 	m := marker{owner: cfg.Owner, port: cfg.LANPort, wasDown: port.Attrs().Flags&net.FlagUp == 0}
-	bridge, err := b.h.LinkByName(b.name)
-	if err == nil {
-		if old, marked := parseMarker(bridge.Attrs().Alias); marked && port.Attrs().MasterIndex == bridge.Attrs().Index {
-			b.ours = true
-			return bridge, old, nil // checkPort has seen that it is a dead run's
+	if index := port.Attrs().MasterIndex; index != 0 { // checkPort has seen that it is a dead run's
+		bridge, err := b.h.LinkByIndex(index)
+		if err != nil {
+			return nil, m, fmt.Errorf("the bridge that a former run left around %s: %w", cfg.LANPort, err)
 		}
-		if !b.isHalfMade(bridge) {
-			return nil, m, fmt.Errorf("%w: %s; choose another bridge name or remove it (ip link del %s)", ErrNameTaken, b.name, b.name)
-		}
-	} else if bridge, err = b.add(port); err != nil {
+		m, _ = parseMarker(bridge.Attrs().Alias)
+		b.name, b.ours = bridge.Attrs().Name, true
+		return bridge, m, nil
+	}
+	bridge, err := b.add(port)
+	if err != nil {
 		return nil, m, err
 	}
 	b.ours = true
@@ -136,17 +146,42 @@ func (b *Bridge) findOrMake(cfg BridgeConfig, port netlink.Link) (netlink.Link, 
 	return bridge, m, nil
 }
 
+// add makes the bridge, under the first free name where any will do.
 func (b *Bridge) add(port netlink.Link) (netlink.Link, error) {
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = b.name
-	attrs.HardwareAddr = port.Attrs().HardwareAddr
-	if err := b.h.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
-		return nil, explain("make the bridge "+b.name, err)
+	if !b.anyName() {
+		return b.addAs(b.name, port)
 	}
-	bridge, err := b.h.LinkByName(b.name)
+	for n := range maxBridges {
+		bridge, err := b.addAs(strings.Replace(b.name, "%d", strconv.Itoa(n), 1), port)
+		if !errors.Is(err, ErrNameTaken) {
+			return bridge, err
+		}
+	}
+	return nil, fmt.Errorf("%w, as are the %d after it: %s; remove those that nothing uses (ip link del NAME)",
+		ErrNameTaken, maxBridges-1, strings.Replace(b.name, "%d", "0", 1))
+}
+
+// addAs makes the bridge, or takes one that is half made, with the name that it is to have.
+func (b *Bridge) addAs(name string, port netlink.Link) (netlink.Link, error) {
+	bridge, err := b.h.LinkByName(name)
+	if err == nil && (b.anyName() || !b.isHalfMade(bridge)) { // half made: another appliance may be at it now
+		return nil, fmt.Errorf("%w: %s", ErrNameTaken, name)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("bridge %s: %w", b.name, err)
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.HardwareAddr = name, port.Attrs().HardwareAddr
+		err = b.h.LinkAdd(&netlink.Bridge{LinkAttrs: attrs})
+		if errors.Is(err, unix.EEXIST) { // another appliance was faster
+			return nil, fmt.Errorf("%w: %s", ErrNameTaken, name)
+		}
+		if err != nil {
+			return nil, explain("make the bridge "+name, err)
+		}
+		if bridge, err = b.h.LinkByName(name); err != nil {
+			return nil, fmt.Errorf("bridge %s: %w", name, err)
+		}
 	}
+	b.name = name
 	return bridge, nil
 }
 

@@ -59,9 +59,11 @@ func TestBridgeJoinsThePortAndCloseRestoresIt(t *testing.T) {
 	}
 }
 
-func assertReleased(t *testing.T, port string, up bool) {
+// assertReleased checks that the port is as it was, and that the bridge, lbbr0 unless
+// another is named, has gone.
+func assertReleased(t *testing.T, port string, up bool, bridge ...string) {
 	t.Helper()
-	if exists("lbbr0") {
+	if exists(append(bridge, "lbbr0")[0]) {
 		t.Error("the bridge is still there")
 	}
 	a := linkNamed(t, port).Attrs()
@@ -196,10 +198,23 @@ func TestABridgeOfThatNameIsLeftAlone(t *testing.T) {
 	foreign.Name = "lbbr0"
 	must(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: foreign}))
 	must(t, netlink.LinkSetAlias(linkNamed(t, "lbbr0"), "somebody's"))
-	if _, err := CreateBridge(bridgeConfig(openTAP(t), "lan0")); !errors.Is(err, ErrNameTaken) {
+	cfg := bridgeConfig(openTAP(t), "lan0")
+	cfg.Name = "lbbr0"
+	if _, err := CreateBridge(cfg); !errors.Is(err, ErrNameTaken) {
 		t.Errorf("got %v", err)
 	}
 	if !exists("lbbr0") || linkNamed(t, "lan0").Attrs().MasterIndex != 0 {
 		t.Error("something was changed")
+	}
+	cfg.Name = "" // any will do
+	b, err := CreateBridge(cfg)
+	must(t, err)
+	if b.Name() != "lbbr1" || linkNamed(t, "lan0").Attrs().MasterIndex != linkNamed(t, "lbbr1").Attrs().Index {
+		t.Errorf("the bridge is %s, want lbbr1 with the port", b.Name())
+	}
+	must(t, b.Close())
+	assertReleased(t, "lan0", true, "lbbr1")
+	if !exists("lbbr0") {
+		t.Error("the other's bridge was removed")
 	}
 }

@@ -45,7 +45,8 @@
 //
 // <owner> names the state directory. [Recover] finds the bridges of its owner and
 // undoes them; [CreateBridge] takes over one that already fits, so that a restart
-// after kill -9 doesn't touch the LAN port.
+// after kill -9 doesn't touch the LAN port. Names tell nothing: a device gets the first
+// that is free, lb0 and lbbr0 or the next, so several appliances live on one machine.
 //
 // # Namespaces and threads
 //

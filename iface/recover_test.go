@@ -9,17 +9,35 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-func killed(t *testing.T, port string) {
+// killed leaves what a killed run leaves: its bridge, lbbr0 unless another is named,
+// around the port.
+func killed(t *testing.T, port string, bridge ...string) {
 	t.Helper()
+	before := links(t)
 	child := startChild(t, port)
 	must(t, child.Process.Kill())
 	_ = child.Wait()
-	if exists("lb0") {
-		t.Fatal("the TAP outlived its process")
+	for name, kind := range links(t) {
+		if _, there := before[name]; !there && kind == "tuntap" {
+			t.Fatal("the TAP outlived its process")
+		}
 	}
-	if linkNamed(t, port).Attrs().MasterIndex != linkNamed(t, "lbbr0").Attrs().Index {
+	name := append(bridge, "lbbr0")[0]
+	if linkNamed(t, port).Attrs().MasterIndex != linkNamed(t, name).Attrs().Index {
 		t.Fatal("the killed child left no bridge with the port: nothing to recover from")
 	}
+}
+
+// links lists the devices and their kinds.
+func links(t *testing.T) map[string]string {
+	t.Helper()
+	all, err := netlink.LinkList()
+	must(t, err)
+	kinds := make(map[string]string)
+	for _, l := range all {
+		kinds[l.Attrs().Name] = l.Type()
+	}
+	return kinds
 }
 
 func TestRecoverAfterKillRestoresThePort(t *testing.T) {
@@ -112,13 +130,39 @@ func TestTwoLiveBridgesLeaveEachOtherAlone(t *testing.T) {
 	assertReleased(t, "lan1", true)
 }
 
+// Two appliances of their own states on one machine, both in router mode; one is killed
+// and finds its own bridge again by the marker, not by the name.
+func TestASecondApplianceGetsABridgeOfItsOwn(t *testing.T) {
+	inNamespace(t)
+	addLAN(t, "lan0")
+	addLAN(t, "lan1")
+	cfg := bridgeConfig(openTAP(t), "lan0")
+	cfg.Owner = "first"
+	first, err := CreateBridge(cfg)
+	must(t, err)
+	killed(t, "lan1", "lbbr1")
+	left := linkNamed(t, "lbbr1").Attrs().Index
+	must(t, first.Close())
+	assertReleased(t, "lan0", true)
+
+	second, err := CreateBridge(bridgeConfig(openTAP(t), "lan1")) // though lbbr0 is free now
+	must(t, err)
+	if second.Name() != "lbbr1" || linkNamed(t, "lbbr1").Attrs().Index != left {
+		t.Errorf("the bridge is %s, want the one that the killed run left", second.Name())
+	}
+	must(t, second.Close())
+	assertReleased(t, "lan1", true, "lbbr1")
+}
+
 func TestABridgeKilledBeforeItsMarkerIsTakenOver(t *testing.T) {
 	inNamespace(t)
 	addLAN(t, "lan0")
 	half := netlink.NewLinkAttrs()
 	half.Name = "lbbr0"
 	must(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: half}))
-	b, err := CreateBridge(bridgeConfig(openTAP(t), "lan0"))
+	cfg := bridgeConfig(openTAP(t), "lan0")
+	cfg.Name = "lbbr0"
+	b, err := CreateBridge(cfg)
 	must(t, err)
 	must(t, b.Close())
 	assertReleased(t, "lan0", true)

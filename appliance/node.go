@@ -135,7 +135,7 @@ func checkPrefix(prefix netip.Prefix) error {
 func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*node, error) {
 	socket, err := tunnel.OpenSocket(cfg.Listen, log)
 	if err != nil {
-		return nil, fmt.Errorf("listen on udp %v: %w; another program may use the port: choose another with --listen", cfg.Listen, err)
+		return nil, explainListen(err, "udp", cfg.Listen, "listen")
 	}
 	n := &node{cfg: cfg, log: log, state: state, socket: socket, started: time.Now(), run: rand.Uint64(), base: ctx,
 		networks: make(map[group.ID]*network)}
@@ -151,7 +151,7 @@ func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*no
 		Log:       log,
 	})
 	if err != nil {
-		return nil, errors.Join(err, socket.Close())
+		return nil, errors.Join(explainListen(err, "tcp", cfg.TCPListen(), "tcp"), socket.Close())
 	}
 	n.gate = newGate(n.overlay, n.network, log)
 	n.overlay.Handle(group.Protocol, n.serveJoin)

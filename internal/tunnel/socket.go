@@ -58,9 +58,6 @@ func OpenSocket(addr netip.AddrPort, log *slog.Logger) (*Socket, error) {
 		network = "udp4"
 		conn, err = net.ListenUDP(network, &net.UDPAddr{Port: int(addr.Port())})
 	}
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("UDP port %d is in use: another landbridge may be running here; stop it or choose another port: %w", addr.Port(), err)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("open UDP %v: %w", addr, err)
 	}

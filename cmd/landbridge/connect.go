@@ -10,12 +10,15 @@ import (
 	"time"
 
 	"landbridge/console/api"
+	"landbridge/internal/store"
 )
 
 // How long commands wait for the appliance. Joining asks another site.
 const (
 	askTimeout  = 20 * time.Second
 	joinTimeout = 75 * time.Second
+	socketWait  = 3 * time.Second // for a daemon that has the state and no socket yet
+	socketRetry = 50 * time.Millisecond
 )
 
 // memberships is what a command can do with groups, with a daemon or without one.
@@ -49,25 +52,37 @@ func (p *program) withDaemon(ctx context.Context, f func(context.Context, *api.L
 }
 
 // withMemberships calls f with the groups of the daemon on the state, or of the state
-// itself where no daemon runs; running says which.
-func (p *program) withMemberships(ctx context.Context, timeout time.Duration, f func(ctx context.Context, m memberships, running bool) error) (err error) {
+// itself where no daemon runs; running says which. A daemon that is just starting has
+// the state before it opens its socket: it is waited for.
+func (p *program) withMemberships(ctx context.Context, timeout time.Duration, f func(ctx context.Context, m memberships, running bool) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	client, err := api.Dial(ctx, p.socket())
-	switch {
-	case err == nil:
-		defer client.Close()
-		return f(ctx, remote{client}, true)
-	case !errors.Is(err, api.ErrNoDaemon):
-		return err
-	}
 	log := slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: slog.LevelError}))
-	state, err := p.offline(p.state, log)
-	if err != nil {
-		return err
+	for deadline := time.Now().Add(socketWait); ; {
+		client, err := api.Dial(ctx, p.socket())
+		if err == nil {
+			defer client.Close()
+			return f(ctx, remote{client}, true)
+		}
+		if !errors.Is(err, api.ErrNoDaemon) {
+			return err
+		}
+		state, err := p.offline(p.state, log)
+		if err == nil {
+			return errors.Join(f(ctx, state, false), state.Close())
+		}
+		if !errors.Is(err, store.ErrInUse) {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("another landbridge has the state in %s and hasn't answered for %v: it is starting or stopping, or it is a command that is at work. Look at its log, and try again", p.state, socketWait)
+		}
+		select {
+		case <-ctx.Done():
+			return transportError(ctx.Err())
+		case <-time.After(socketRetry):
+		}
 	}
-	defer func() { err = errors.Join(err, state.Close()) }()
-	return f(ctx, state, false)
 }
 
 func (p *program) socket() string { return filepath.Join(p.state, api.SocketName) }

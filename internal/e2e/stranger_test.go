@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,12 +57,14 @@ func newStranger(t *testing.T, h *netlab.Host, of *machine) *stranger {
 	must(err)
 	t.Cleanup(func() { _ = socket.Close() })
 	o, err := overlay.Open(t.Context(), overlay.Config{
-		Key: key, Socket: socket, Bootstrap: status.Addresses, Log: slog.New(slog.DiscardHandler),
+		Key: key, Socket: socket, Log: slog.New(slog.DiscardHandler),
 		Validator: func(group.ID, []byte) (uint64, error) { return 1 << 20, nil },
 	})
 	must(err)
 	t.Cleanup(func() { _ = o.Close() })
-	d, err := overlay.ParseAddr(status.Addresses[0])
+	o.Add(status.Addresses)
+	at := status.Addresses[0]
+	d, err := group.ParseMemberID(at[strings.LastIndex(at, "/")+1:])
 	must(err)
 	return &stranger{t: t, overlay: o, membership: membership, target: target, d: d}
 }

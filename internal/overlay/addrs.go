@@ -86,17 +86,8 @@ func quicMultiaddr(at netip.AddrPort) ma.Multiaddr {
 	return ma.StringCast(fmt.Sprintf("%s/udp/%d/quic-v1", ipMultiaddr(at.Addr()), at.Port()))
 }
 
-// ParseAddr checks the address of a member as people and invitations write it: a
-// multiaddr that ends in the member's ID, such as
-// /ip4/192.0.2.7/udp/4242/quic-v1/p2p/12D3KooW….
-func ParseAddr(s string) (group.MemberID, error) {
-	info, err := parseAddr(s)
-	if err != nil {
-		return group.MemberID{}, err
-	}
-	return group.MemberOfPeer(info.ID)
-}
-
+// parseAddr reads the address of a member as people and invitations write it: a
+// multiaddr that ends in the member's ID.
 func parseAddr(s string) (*peer.AddrInfo, error) {
 	a, err := ma.NewMultiaddr(s)
 	if err != nil {

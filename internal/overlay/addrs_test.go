@@ -135,16 +135,16 @@ func TestOnlyNamesFromTheOperatorAreLookedUp(t *testing.T) {
 	}
 }
 
-func TestParseAddrWantsAnAddressAndAnID(t *testing.T) {
+func TestAddressesOfMembersWantAnAddressAndAnID(t *testing.T) {
 	id := idOf(1)
-	if got, err := ParseAddr("/ip4/192.0.2.7/udp/4242/quic-v1/p2p/" + id.String()); err != nil || got != id {
+	if got, err := parseAddr("/ip4/192.0.2.7/udp/4242/quic-v1/p2p/" + id.String()); err != nil || got.ID != id.Peer() {
 		t.Errorf("got %v, %v", got, err)
 	}
 	for _, s := range []string{
 		"", "nonsense", "192.0.2.7:4242", "/ip4/192.0.2.7/udp/4242/quic-v1", "/p2p/" + id.String(),
 		"/ip4/192.0.2.7/tcp/1/p2p/QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N", // not an Ed25519 key
 	} {
-		if got, err := ParseAddr(s); err == nil {
+		if got, err := parseAddr(s); err == nil {
 			t.Errorf("%q: %v", s, got)
 		}
 	}

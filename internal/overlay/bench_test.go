@@ -10,10 +10,11 @@ import (
 // BenchmarkCall is one call on a connection that is there, over loopback.
 func BenchmarkCall(b *testing.B) {
 	open := func(n int, peers ...string) *Overlay {
-		o, err := Open(b.Context(), Config{Key: keyOf(n), Socket: newWire(b, 0), Bootstrap: peers})
+		o, err := Open(b.Context(), Config{Key: keyOf(n), Socket: newWire(b, 0)})
 		if err != nil {
 			b.Fatal(err)
 		}
+		o.Add(peers)
 		b.Cleanup(func() { _ = o.Close() })
 		return o
 	}

@@ -30,8 +30,8 @@ func checkTestDescriptor(id group.ID, value []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(value[32:]), nil
 }
 
-func withDescriptors(peers ...*testNode) func(*Config) {
-	return func(cfg *Config) {
+func withDescriptors(peers ...*testNode) func(*setup) {
+	return func(cfg *setup) {
 		bootstrap(peers...)(cfg)
 		cfg.Validator = checkTestDescriptor
 	}
@@ -75,7 +75,7 @@ func TestForgedDescriptorIsNeitherPublishedNorStored(t *testing.T) {
 	if err := a.PutDescriptor(t.Context(), id, testDescriptor(other, 9)); err == nil {
 		t.Fatal("published")
 	}
-	forger := start(t, 1, func(cfg *Config) {
+	forger := start(t, 1, func(cfg *setup) {
 		bootstrap(a)(cfg)
 		cfg.Validator = func(group.ID, []byte) (uint64, error) { return 9, nil }
 	})
@@ -186,13 +186,13 @@ func TestRecordsOfOthersAreBoundedInSize(t *testing.T) {
 func TestTheLargestDescriptorIsPublishedAndALargerOneIsToldOnce(t *testing.T) {
 	t.Parallel()
 	var told atomic.Int32
-	large := func(cfg *Config) {
+	large := func(cfg *setup) {
 		cfg.Validator = func(id group.ID, value []byte) (uint64, error) {
 			return checkTestDescriptor(id, value[:min(len(value), 40)])
 		}
 	}
 	a := start(t, 0, large)
-	b := start(t, 1, func(cfg *Config) {
+	b := start(t, 1, func(cfg *setup) {
 		large(cfg)
 		bootstrap(a)(cfg)
 		cfg.Log = slog.New(slog.NewTextHandler(countTooLarge{&told}, nil))
@@ -207,7 +207,7 @@ func TestTheLargestDescriptorIsPublishedAndALargerOneIsToldOnce(t *testing.T) {
 	if err != nil || !bytes.Equal(held, most) {
 		t.Fatalf("got %d bytes, %v", len(held), err)
 	}
-	c := start(t, 2, func(cfg *Config) { large(cfg); bootstrap(a)(cfg) })
+	c := start(t, 2, func(cfg *setup) { large(cfg); bootstrap(a)(cfg) })
 	eventually(t, "in the DHT", func() bool { return c.dht.RoutingTable().Size() > 0 })
 	if got, err := c.GetDescriptor(ctx, id); err != nil || !bytes.Equal(got, most) {
 		t.Fatalf("got %d bytes, %v", len(got), err)

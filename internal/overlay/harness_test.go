@@ -97,22 +97,29 @@ func (n *testNode) addr() string {
 	return fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1/p2p/%s", n.wire.port(), n.Self())
 }
 
+// setup is how a test wants a node.
+type setup struct {
+	Config
+	peers []string // that it is told of once it runs
+}
+
 // start opens overlay number n over a new wire. adjust may change its configuration.
-func start(t *testing.T, n int, adjust func(*Config)) *testNode {
+func start(t *testing.T, n int, adjust func(*setup)) *testNode {
 	t.Helper()
 	return startOn(t, n, newWire(t, 0), adjust)
 }
 
-func startOn(t *testing.T, n int, w *wire, adjust func(*Config)) *testNode {
+func startOn(t *testing.T, n int, w *wire, adjust func(*setup)) *testNode {
 	t.Helper()
-	cfg := Config{Key: keyOf(n), Socket: w}
+	cfg := setup{Config: Config{Key: keyOf(n), Socket: w}}
 	if adjust != nil {
 		adjust(&cfg)
 	}
-	o, err := Open(t.Context(), cfg)
+	o, err := Open(t.Context(), cfg.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.Add(cfg.peers)
 	t.Cleanup(func() {
 		if err := o.Close(); err != nil {
 			t.Errorf("close node %d: %v", n, err)
@@ -121,10 +128,10 @@ func startOn(t *testing.T, n int, w *wire, adjust func(*Config)) *testNode {
 	return &testNode{Overlay: o, wire: w}
 }
 
-func bootstrap(peers ...*testNode) func(*Config) {
-	return func(cfg *Config) {
+func bootstrap(peers ...*testNode) func(*setup) {
+	return func(cfg *setup) {
 		for _, p := range peers {
-			cfg.Bootstrap = append(cfg.Bootstrap, p.addr())
+			cfg.peers = append(cfg.peers, p.addr())
 		}
 	}
 }

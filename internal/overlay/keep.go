@@ -28,7 +28,7 @@ type roster struct {
 // SetMembers tells the overlay who the members of this node's groups are. It keeps
 // connections to them, relays for them only, and leaves few of the places for calls to
 // others. Until the first call it keeps
-// connections to those in Config.Bootstrap and those remembered, and relays for
+// connections to those that Add has told of and those remembered, and relays for
 // everybody.
 func (o *Overlay) SetMembers(members []group.MemberID) {
 	r := &roster{in: make(map[peer.ID]bool, len(members))}

@@ -79,9 +79,9 @@ func runNode(t *testing.T, variable string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := start(t, n, func(cfg *Config) {
+	node := start(t, n, func(cfg *setup) {
 		if first != "" {
-			cfg.Bootstrap = []string{first}
+			cfg.peers = []string{first}
 		}
 	})
 	var members []group.MemberID

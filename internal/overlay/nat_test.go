@@ -14,7 +14,7 @@ import (
 const labPort = 4242
 
 // onHost opens overlay number n with its data socket on a host of a lab.
-func onHost(t *testing.T, h *netlab.Host, n int, adjust func(*Config)) *testNode {
+func onHost(t *testing.T, h *netlab.Host, n int, adjust func(*setup)) *testNode {
 	t.Helper()
 	at := netip.AddrPortFrom(h.Port("eth0").Addr(), labPort)
 	conn, err := h.ListenPacket("udp4", at.String())
@@ -37,7 +37,7 @@ func labAddr(h *netlab.Host, n int) string {
 type behindNATs struct {
 	public, a, b *netlab.Host
 	siteA        *netlab.Site
-	bootstrap    func(*Config)
+	bootstrap    func(*setup)
 	nodeP        *testNode
 	nodeA, nodeB *testNode
 	members      []group.MemberID
@@ -55,7 +55,7 @@ func startBehindNATs(t *testing.T, kind netlab.NAT) *behindNATs {
 		t.Fatal(err)
 	}
 	l.members = []group.MemberID{idOf(0), idOf(1), idOf(2)}
-	l.bootstrap = func(cfg *Config) { cfg.Bootstrap = []string{labAddr(l.public, 0)} }
+	l.bootstrap = func(cfg *setup) { cfg.peers = []string{labAddr(l.public, 0)} }
 	l.nodeP = onHost(t, l.public, 0, nil)
 	l.nodeA = onHost(t, l.a, 1, l.bootstrap)
 	l.nodeB = onHost(t, l.b, 2, l.bootstrap)
@@ -113,7 +113,7 @@ func TestNewcomerReachesAMemberBehindANATByItsInvitation(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = l.nodeB.wire.Close()
-	newcomer := onHost(t, l.b, 3, func(cfg *Config) { cfg.Bootstrap = circuits })
+	newcomer := onHost(t, l.b, 3, func(cfg *setup) { cfg.peers = circuits })
 	if _, err := newcomer.Call(within(t, promptly), l.nodeA.Self(), echoProtocol, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -39,8 +39,6 @@ type Config struct {
 	// Announce lists further addresses where others reach us, as multiaddrs without our
 	// ID: a forwarded port, a host name.
 	Announce []string
-	// Bootstrap lists members to start from, as multiaddrs that end in /p2p/ID.
-	Bootstrap []string
 	// LAN looks for others on the local network, and announces us there.
 	LAN bool
 	// Exclude tells which addresses are inside the groups' own prefixes; they are
@@ -123,7 +121,7 @@ func Open(ctx context.Context, cfg Config) (*Overlay, error) {
 // all of them.
 func (o *Overlay) start(cfg Config) error {
 	routeLibraryLogs(o.log)
-	announce, bootstrap, err := parseConfigAddrs(cfg)
+	announce, err := parseAnnounced(cfg.Announce)
 	if err != nil {
 		return err
 	}
@@ -146,10 +144,6 @@ func (o *Overlay) start(cfg Config) error {
 	}
 	if o.memory, err = openMemory(cfg.Store, o.node.Peerstore(), o.log); err != nil {
 		return err
-	}
-	for _, info := range bootstrap {
-		o.names.allow(info.Addrs...)
-		o.memory.give(info.ID, info.Addrs...)
 	}
 	o.Handle(pingProtocol, func(context.Context, group.MemberID, []byte) ([]byte, error) { return nil, nil })
 	o.Handle(whereProtocol, o.answerWhere)
@@ -177,9 +171,10 @@ func (o *Overlay) start(cfg Config) error {
 	return nil
 }
 
-func parseConfigAddrs(cfg Config) (announce []ma.Multiaddr, bootstrap []*peer.AddrInfo, err error) {
+func parseAnnounced(addrs []string) ([]ma.Multiaddr, error) {
+	var announce []ma.Multiaddr
 	var faults []error
-	for _, s := range cfg.Announce {
+	for _, s := range addrs {
 		a, err := ma.NewMultiaddr(s)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("address to announce %q: %w; write it like /ip4/192.0.2.7/udp/4242/quic-v1", s, err))
@@ -187,15 +182,7 @@ func parseConfigAddrs(cfg Config) (announce []ma.Multiaddr, bootstrap []*peer.Ad
 		}
 		announce = append(announce, a)
 	}
-	for _, s := range cfg.Bootstrap {
-		info, err := parseAddr(s)
-		if err != nil {
-			faults = append(faults, err)
-			continue
-		}
-		bootstrap = append(bootstrap, info)
-	}
-	return announce, bootstrap, errors.Join(faults...)
+	return announce, errors.Join(faults...)
 }
 
 // Close ends all connections, waits for handlers and everything else that runs, and
@@ -249,8 +236,8 @@ func (o *Overlay) enter() bool {
 func (o *Overlay) Self() group.MemberID { return o.self }
 
 // Add tells where members are, as multiaddrs that end in /p2p/ID: those of an
-// invitation. The overlay connects to them and keeps connected. What doesn't parse is
-// left out (see ParseAddr).
+// invitation, such as /ip4/192.0.2.7/udp/4242/quic-v1/p2p/12D3KooW…. The overlay connects
+// to them and keeps connected. What doesn't parse is left out.
 func (o *Overlay) Add(addrs []string) {
 	if !o.enter() {
 		return

@@ -160,8 +160,8 @@ func TestRestartedMemberIsBackAtOnce(t *testing.T) {
 	known := start(t, 0, nil)
 	known.Handle(echoProtocol, echo)
 	db := openStore(t)
-	remembering := func(cfg *Config) { cfg.Store = db }
-	first := start(t, 1, func(cfg *Config) { remembering(cfg); bootstrap(known)(cfg) })
+	remembering := func(cfg *setup) { cfg.Store = db }
+	first := start(t, 1, func(cfg *setup) { remembering(cfg); bootstrap(known)(cfg) })
 	first.Handle(echoProtocol, echo)
 	eventually(t, "remembered", func() bool {
 		return len(first.memory.recent(9)) > 0 && first.connectedTo(known.Self()) && known.connectedTo(first.Self())
@@ -272,7 +272,7 @@ func TestExcludedAddressesAreNeitherUsedNorAnnounced(t *testing.T) {
 	t.Parallel()
 	excluded := func(ip netip.Addr) bool { return ip.IsLoopback() }
 	a := start(t, 0, nil)
-	b := start(t, 1, func(cfg *Config) { bootstrap(a)(cfg); cfg.Exclude = excluded })
+	b := start(t, 1, func(cfg *setup) { bootstrap(a)(cfg); cfg.Exclude = excluded })
 	if _, err := b.Call(within(t, time.Second), a.Self(), echoProtocol, nil); err == nil {
 		t.Error("called over an excluded address")
 	}
@@ -287,7 +287,7 @@ func TestExcludedAddressesAreNeitherUsedNorAnnounced(t *testing.T) {
 
 func TestWhatIsAnnouncedCanBeDialled(t *testing.T) {
 	t.Parallel()
-	a := start(t, 0, func(cfg *Config) {
+	a := start(t, 0, func(cfg *setup) {
 		cfg.ListenTCP = netip.MustParseAddrPort("127.0.0.1:0")
 		cfg.Announce = []string{"/dns4/gate.example/udp/4242/quic-v1"}
 	})
@@ -297,13 +297,13 @@ func TestWhatIsAnnouncedCanBeDialled(t *testing.T) {
 		t.Fatalf("announces %v", addrs)
 	}
 	for i, addr := range addrs {
-		if id, err := ParseAddr(addr); err != nil || id != a.Self() {
-			t.Errorf("%s: %v %v", addr, id, err)
+		if info, err := parseAddr(addr); err != nil || info.ID != a.node.ID() {
+			t.Errorf("%s: %v %v", addr, info, err)
 		}
 		if addr == "/dns4/gate.example/udp/4242/quic-v1/p2p/"+a.Self().String() {
 			continue
 		}
-		b := start(t, 10+i, func(cfg *Config) { cfg.Bootstrap = []string{addr} })
+		b := start(t, 10+i, func(cfg *setup) { cfg.peers = []string{addr} })
 		if _, err := b.Call(within(t, 5*time.Second), a.Self(), echoProtocol, nil); err != nil {
 			t.Errorf("%s: %v", addr, err)
 		}
@@ -312,13 +312,14 @@ func TestWhatIsAnnouncedCanBeDialled(t *testing.T) {
 
 func TestOverlayWithoutDataSocketWorksOverTCP(t *testing.T) {
 	t.Parallel()
-	a := start(t, 0, func(cfg *Config) { cfg.ListenTCP = netip.MustParseAddrPort("127.0.0.1:0") })
+	a := start(t, 0, func(cfg *setup) { cfg.ListenTCP = netip.MustParseAddrPort("127.0.0.1:0") })
 	a.Handle(echoProtocol, echo)
-	b, err := Open(t.Context(), Config{Key: keyOf(1), Bootstrap: a.Addrs()})
+	b, err := Open(t.Context(), Config{Key: keyOf(1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
+	b.Add(a.Addrs())
 	if _, err := b.Call(within(t, 5*time.Second), a.Self(), echoProtocol, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -326,15 +327,11 @@ func TestOverlayWithoutDataSocketWorksOverTCP(t *testing.T) {
 
 func TestOpenSaysAllThatIsWrongWithAddresses(t *testing.T) {
 	t.Parallel()
-	_, err := Open(t.Context(), Config{
-		Key:       keyOf(1),
-		Announce:  []string{"192.0.2.1:4242"},
-		Bootstrap: []string{"/ip4/192.0.2.7/udp/4242/quic-v1", "nonsense"},
-	})
+	_, err := Open(t.Context(), Config{Key: keyOf(1), Announce: []string{"192.0.2.1:4242", "nonsense"}})
 	if err == nil {
 		t.Fatal("opened")
 	}
-	for _, part := range []string{"192.0.2.1:4242", "/ip4/192.0.2.7/udp/4242/quic-v1", "nonsense", "write it like"} {
+	for _, part := range []string{"192.0.2.1:4242", "nonsense", "write it like"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q doesn't mention %q", err, part)
 		}

@@ -178,14 +178,12 @@ func TestOverlayRunsOnADualStackSocket(t *testing.T) {
 		if i == 1 {
 			network, local = "udp6", "[::1]:0"
 		}
-		peer, err := Open(t.Context(), Config{
-			Key: keyOf(1 + i), Socket: listenUDP(t, network, local),
-			Bootstrap: []string{fmt.Sprintf("%s/udp/%d/quic-v1/p2p/%s", at, port, o.Self())},
-		})
+		peer, err := Open(t.Context(), Config{Key: keyOf(1 + i), Socket: listenUDP(t, network, local)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer peer.Close()
+		peer.Add([]string{fmt.Sprintf("%s/udp/%d/quic-v1/p2p/%s", at, port, o.Self())})
 		if _, err := peer.Call(within(t, 5*time.Second), o.Self(), echoProtocol, nil); err != nil {
 			t.Errorf("%s: %v", at, err)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/netip"
 
-	"landbridge/arp"
 	"landbridge/dhcp"
 	"landbridge/dns"
 	"landbridge/internal/frame"
@@ -40,23 +39,6 @@ func (d directory) Resolve(ctx context.Context, addr netip.Addr) (router.Route, 
 		return router.Route{}, translate(err, registry.ErrAbsent, router.ErrAbsent)
 	}
 	return router.Route{Member: at.Member, Local: at.Local}, nil
-}
-
-// neighbours is the directory as arp sees it.
-type neighbours directory
-
-// Lookup says whether addr is to be answered for.
-func (d neighbours) Lookup(addr netip.Addr) arp.Result {
-	switch route, status := directory(d).Lookup(addr); {
-	case status == router.Absent:
-		return arp.Absent
-	case status == router.Unknown:
-		return arp.Unknown
-	case route.Local:
-		return arp.Local
-	default:
-		return arp.Remote
-	}
 }
 
 // leaser is the registry as dhcp sees it; it tells the segment's host table of each

@@ -90,7 +90,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 		Device: a.tap, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, MTU: d.MTU,
 		Directory: directory, Sender: (*sender)(n), Hosts: a.hosts, Log: n.log,
 		ARP: arp.NewResponder(arp.Config{
-			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, Directory: neighbours(directory),
+			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, Directory: router.ARPDirectory(directory),
 		}),
 		DNS: dns.NewHandler(dns.Config{
 			Zone: d.Zone, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), Directory: names{n.registry},

@@ -32,5 +32,8 @@
 // A reply is never longer than 1,232 bytes over UDP, and ANY gets one small record
 // (RFC 8482), so that little can be amplified.
 //
+// Hosts are answered over UDP only for now: the router takes no TCP for the service
+// address, though the handler could answer it.
+//
 // Not here: forwarding, caching, aliases, TXT and SRV, IPv6 addresses, DNSSEC.
 package dns

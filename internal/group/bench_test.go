@@ -6,21 +6,6 @@ import (
 	"time"
 )
 
-func BenchmarkReplicas(b *testing.B) {
-	for _, n := range []int{5, 100, MaxMembers} {
-		b.Run(fmt.Sprintf("members=%d", n), func(b *testing.B) {
-			d := roster(n)
-			d.derive(nil)
-			b.ReportAllocs()
-			var key [32]byte
-			for b.Loop() {
-				key[0]++
-				d.Replicas(d.Version, key, 5)
-			}
-		})
-	}
-}
-
 func BenchmarkParseDescriptor(b *testing.B) {
 	for _, n := range []int{5, 100, MaxMembers} {
 		b.Run(fmt.Sprintf("members=%d", n), func(b *testing.B) {

@@ -1,8 +1,6 @@
 package group
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -47,23 +45,17 @@ func (e Entry) In(version uint64) bool {
 type derived struct {
 	ca     *x509.Certificate
 	newest map[MemberID]int // index of each node's last entry
-	places [][sha256.Size]byte
 }
 
 func (d *Descriptor) derive(ca *x509.Certificate) {
 	d.derived = derived{
 		ca:     ca,
 		newest: make(map[MemberID]int, len(d.Members)),
-		places: make([][sha256.Size]byte, len(d.Members)),
 	}
 	for i, e := range d.Members {
 		d.newest[e.ID] = i
-		d.places[i] = place(e.ID)
 	}
 }
-
-// place is where a member stands among the keys.
-func place(m MemberID) [sha256.Size]byte { return sha256.Sum256(m[:]) }
 
 // Entry returns the node's last entry, and whether it ever had one.
 func (d *Descriptor) Entry(m MemberID) (Entry, bool) {
@@ -111,50 +103,4 @@ func (d *Descriptor) MembersAt(version uint64) []MemberID {
 	}
 	slices.SortFunc(members, MemberID.Compare)
 	return members
-}
-
-// Replicas returns the r members of version whose SHA-256(ID) is closest to key by
-// XOR, closest first; all of them where there are fewer; nil for a version that this
-// descriptor doesn't reach, or 0. Every node with that version gets the same answer.
-func (d *Descriptor) Replicas(version uint64, key [32]byte, r int) []MemberID {
-	if version > d.Version || r <= 0 {
-		return nil
-	}
-	type candidate struct {
-		distance [sha256.Size]byte
-		id       MemberID
-	}
-	best := make([]candidate, 0, min(r, len(d.Members))+1)
-	for i, e := range d.Members {
-		if !e.In(version) {
-			continue
-		}
-		c := candidate{distance: d.distance(i, key), id: e.ID}
-		if len(best) == r && bytes.Compare(c.distance[:], best[r-1].distance[:]) >= 0 {
-			continue
-		}
-		at, _ := slices.BinarySearchFunc(best, c, func(a, b candidate) int {
-			return bytes.Compare(a.distance[:], b.distance[:])
-		})
-		best = slices.Insert(best, at, c)
-		best = best[:min(len(best), r)]
-	}
-	replicas := make([]MemberID, len(best))
-	for i, c := range best {
-		replicas[i] = c.id
-	}
-	return replicas
-}
-
-func (d *Descriptor) distance(entry int, key [32]byte) [sha256.Size]byte {
-	var at [sha256.Size]byte
-	if d.places != nil {
-		at = d.places[entry]
-	} else {
-		at = place(d.Members[entry].ID)
-	}
-	for i := range at {
-		at[i] ^= key[i]
-	}
-	return at
 }

@@ -133,7 +133,7 @@ func TestOnlyTheCertifiedAreAuthorized(t *testing.T) {
 	if err := errors.Join(m.Authorized(l.founder.Self(), l.now), m.Authorized(m.Self(), l.now)); err != nil {
 		t.Error(err)
 	}
-	if der, ok := m.CertificateOf(l.founder.Self()); !ok || !bytes.Equal(der, l.founder.Certificate()) {
+	if c, ok := m.certificateOf(l.founder.Self()); !ok || !bytes.Equal(c.der, l.founder.Certificate()) {
 		t.Error("its certificate isn't remembered")
 	}
 	err := m.CheckCertificate(two.Self(), two.Certificate(), l.now)
@@ -170,7 +170,7 @@ func TestOnlyTheCertifiedAreAuthorized(t *testing.T) {
 	}
 	// A check that was under way when the removal came remembers nothing.
 	m.learn(two.Self(), *two.own.Load())
-	if _, ok := m.CertificateOf(two.Self()); ok {
+	if _, ok := m.certificateOf(two.Self()); ok {
 		t.Error("the certificate of a removed member is remembered")
 	}
 }
@@ -195,7 +195,7 @@ func TestReadersDoNotNoticeUpdates(t *testing.T) {
 				}
 				err := errors.Join(m.Authorized(l.founder.Self(), l.now), m.CheckCertificate(l.founder.Self(), l.founder.Certificate(), l.now))
 				d := m.Descriptor()
-				if err != nil || len(d.Replicas(d.Version, [32]byte{}, 2)) != 2 {
+				if err != nil || len(d.Current()) < 2 {
 					t.Error(err)
 				}
 			}

@@ -48,13 +48,6 @@ func (m *Membership) Authorized(from MemberID, now time.Time) error {
 	}
 }
 
-// CertificateOf returns the certificate that from has shown last, DER, to be shown
-// along with what from signed. Don't change it.
-func (m *Membership) CertificateOf(from MemberID) (der []byte, ok bool) {
-	c, ok := m.certificateOf(from)
-	return c.der, ok
-}
-
 func (m *Membership) certificateOf(from MemberID) (certificate, bool) {
 	if from == m.self {
 		return *m.own.Load(), true

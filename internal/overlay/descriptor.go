@@ -103,7 +103,7 @@ func (o *Overlay) PutDescriptor(ctx context.Context, id group.ID, value []byte) 
 	if len(value) > maxRecord {
 		o.published.oversize.Do(func() {
 			o.log.Warn("the group's descriptor is too large to be published: nodes get it from members alone",
-				"group", id.Short(), "bytes", len(value), "most", maxRecord)
+				"group", id.Short(), "err", ErrDescriptorSize)
 		})
 		return fmt.Errorf("publish descriptor of group %s: %w", id.Short(), ErrDescriptorSize)
 	}

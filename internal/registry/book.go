@@ -13,7 +13,8 @@ import (
 const quarantine = 10 * time.Minute
 
 // lease is an address in memory. until is when, on the monotonic clock, its state
-// ends (with the grace): a live one is kept then, a declined or moved one free.
+// ends (with the grace): a live one is kept then, for the hold time, a declined,
+// moved or kept one free.
 type lease struct {
 	leaseRow
 	addr  netip.Addr
@@ -36,7 +37,8 @@ func (l *lease) awaited(now time.Duration) bool {
 // slot is one offset of a block that we hold.
 type slot struct {
 	lease    *lease
-	reserved string // client ID of an offer that stands until
+	reserved string  // client ID of an offer that stands until
+	mac      [6]byte // of that client
 	until    time.Duration
 }
 
@@ -65,12 +67,16 @@ type book struct {
 	offers  map[string]netip.Addr     // client ID -> its reservation
 	taken   map[BlockID]time.Duration // refused to us: not to be tried before
 	found   map[string]netip.Addr     // client ID -> live lease elsewhere, as a hint said and its record confirmed
+	orphans map[BlockID]time.Duration // perhaps ours by the register, though not held: not to be tried before
+
+	newcomers newcomers
 }
 
 func newBook() book {
 	return book{
 		held: make(map[BlockID]*block), foreign: make(map[netip.Addr]*lease), clients: make(map[string]netip.Addr),
 		offers: make(map[string]netip.Addr), found: make(map[string]netip.Addr), taken: make(map[BlockID]time.Duration),
+		orphans: make(map[BlockID]time.Duration), newcomers: newNewcomers(),
 	}
 }
 

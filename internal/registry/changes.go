@@ -150,13 +150,15 @@ func sortBlocks(bs []*block) {
 type counters struct {
 	claims, fenced, commits, moves, published atomic.Uint64
 	malformed, unauthorized, badRecords       atomic.Uint64
+	turnedAway                                atomic.Uint64
 }
 
 // Stats is a reading of the registry's counters, all since Open but the last three.
 type Stats struct {
 	Claims, Fenced, Commits, Moves, Published uint64
 	Malformed, Unauthorized, BadRecords       uint64
-	BlocksHeld, BlocksKnown                   int // held here; of others, with a record in memory
+	TurnedAway                                uint64 // new clients refused with ErrTooManyNew
+	BlocksHeld, BlocksKnown                   int    // held here; of others, with a record in memory
 
 	// Removed: the newest descriptor known here has this member removed. It leases nothing.
 	Removed bool
@@ -172,6 +174,6 @@ func (r *Registry) Stats() Stats {
 		Claims: c.claims.Load(), Fenced: c.fenced.Load(), Commits: c.commits.Load(), Moves: c.moves.Load(),
 		Published: c.published.Load(), Malformed: c.malformed.Load(), Unauthorized: c.unauthorized.Load(),
 		BadRecords: c.badRecords.Load(), BlocksHeld: held, BlocksKnown: known,
-		Removed: errors.Is(r.inGroup(), group.ErrRemoved),
+		TurnedAway: c.turnedAway.Load(), Removed: errors.Is(r.inGroup(), group.ErrRemoved),
 	}
 }

@@ -148,7 +148,7 @@ func (r *Registry) phase(ctx context.Context, t *terms, p *proposal, q request, 
 //
 // One at a time for each block: a second claim of one's own raises the epoch, and
 // would fence what the first has just begun to lease.
-func (r *Registry) obtain(ctx context.Context, b BlockID, o op) (*block, error) {
+func (r *Registry) obtain(ctx context.Context, b BlockID, o op) (won *block, err error) {
 	if err := r.obtaining.lock(ctx, b); err != nil {
 		return nil, err
 	}
@@ -161,8 +161,16 @@ func (r *Registry) obtain(ctx context.Context, b BlockID, o op) (*block, error) 
 	}
 	g, started, err := r.change(ctx, b, o, 0)
 	if err != nil {
+		if !settled(err) { // it may have been won, or be yet
+			r.orphaned(b)
+		}
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			r.orphaned(b)
+		}
+	}()
 	r.counts.claims.Add(1)
 	var inherited *Record
 	if g.Epoch > 1 {

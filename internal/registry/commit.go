@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"landbridge/internal/group"
+	"landbridge/internal/store"
 )
 
 // Commit leases addr to the client, or renews its lease: on disk before it
@@ -78,13 +79,17 @@ func (r *Registry) commitOwn(blk *block, off int, c Client, addr netip.Addr) (Le
 	now := r.clock.Instant()
 	r.mu.Lock()
 	old, fresh, err := r.mayCommit(blk, off, c, now, t)
+	if known := blk.slots[off].reserved == string(c.ID) || old != nil && old.Hash == hashClient(r.group, c.ID); err == nil && fresh && !known {
+		err = r.admit(c, now)
+	}
 	if err != nil {
 		r.mu.Unlock()
 		return Lease{}, err
 	}
 	// The reservation keeps others away while the row is written.
 	s := &blk.slots[off]
-	s.reserved, s.until = string(c.ID), now.Mono+r.pace.reserve
+	s.reserved, s.until, s.mac = string(c.ID), now.Mono+r.pace.reserve, [6]byte{}
+	copy(s.mac[:], c.MAC)
 	l := r.newLease(c, addr, now, t)
 	l.Epoch = blk.Epoch
 	if old != nil && old.Hash == l.Hash && old.State != leaseKept {
@@ -214,15 +219,47 @@ func (r *Registry) Release(ctx context.Context, c Client, addr netip.Addr) error
 	return r.end(l)
 }
 
-// end turns a live lease of ours into a remembered one. The caller has the stripe.
+// end turns a live lease of ours into one that is remembered for the hold time. The
+// caller has the stripe.
 func (r *Registry) end(l *lease) error {
+	t, err := r.terms()
+	if err != nil {
+		return err
+	}
+	now := r.clock.Instant()
 	kept := *l
 	kept.State = leaseKept
+	kept.Boot, kept.Mono, kept.Life, kept.until = now.Boot, now.Mono, t.holdTime, now.Mono+t.holdTime
 	if len(kept.Client) == 0 { // nobody to wait for
 		kept.Life, kept.until = 0, 0
 	}
 	kept.To, kept.Segment = group.MemberID{}, SegmentID{}
 	return r.replace(l, &kept)
+}
+
+// dropKept forgets a client that has been away for so long. The caller has the stripe.
+func (r *Registry) dropKept(l *lease) error {
+	err := r.store.Batch(func(tx *store.Tx) error {
+		row, ok, err := r.tables.leases.Get(tx, addrKey(l.addr))
+		if err != nil || !ok || row.State != leaseKept || !row.Holder.IsZero() {
+			return err
+		}
+		return r.tables.leases.Delete(tx, addrKey(l.addr))
+	})
+	if err != nil {
+		return fmt.Errorf("lease %v: %w", l.addr, err)
+	}
+	b, off, _ := r.geo.split(l.addr)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if blk := r.book.held[b]; blk != nil && blk.slots[off].lease == l {
+		blk.slots[off].lease = nil
+		if r.book.clients[string(l.Client)] == l.addr {
+			delete(r.book.clients, string(l.Client))
+		}
+		r.refreshView(b)
+	}
+	return nil
 }
 
 // replace swaps a lease of ours for its successor, on disk and then in memory. The

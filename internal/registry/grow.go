@@ -1,9 +1,11 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -21,6 +23,9 @@ func (r *Registry) needSpare(now Instant) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.book.held) >= t.share() {
+		return false
+	}
 	free, total := 0, 0
 	for _, blk := range r.book.held {
 		if blk.valid(now, t.holdTime) {
@@ -51,7 +56,10 @@ func (r *Registry) hasRoom(now Instant) bool {
 	return false
 }
 
-// grow claims one more block. Many callers cause one claim.
+// errShare: this member holds its share.
+var errShare = errors.New("this member holds as many blocks as one member may")
+
+// grow claims one more block, up to this member's share. Many callers cause one claim.
 func (r *Registry) grow(ctx context.Context) error {
 	before := r.counts.claims.Load()
 	if err := r.proposing.lock(ctx, growKey); err != nil {
@@ -64,6 +72,12 @@ func (r *Registry) grow(ctx context.Context) error {
 	t, err := r.terms()
 	if err != nil {
 		return err
+	}
+	r.mu.Lock()
+	held := len(r.book.held)
+	r.mu.Unlock()
+	if held >= t.share() {
+		return errShare
 	}
 	ctx, cancel := context.WithTimeout(ctx, 8*r.pace.phase)
 	defer cancel()
@@ -119,43 +133,68 @@ func (r *Registry) noteTaken(b BlockID, t *terms) {
 	r.book.taken[b] = r.clock.Mono() + min(t.holdTime/4, 10*time.Minute)
 }
 
-// releaseSurplus gives back one block that nobody has, or is remembered in, while
-// there is room for as many again as are served without it, and two blocks more.
-func (r *Registry) releaseSurplus(now Instant) {
+// releaseSurplus gives back blocks that nobody has, or is remembered in, while there
+// is room for as many again as are served without them, and two blocks more. A member
+// that holds more than half of its share gives up memories for it, the oldest first.
+func (r *Registry) releaseSurplus(t *terms, now Instant) {
+	type idle struct {
+		block BlockID
+		last  time.Duration // until when its last client is remembered
+	}
 	r.mu.Lock()
-	free, total := 0, 0
-	spare := -1
+	free, total, held := 0, 0, len(r.book.held)
+	var all []idle
 	for _, blk := range r.blocksHeld() {
 		_, _, f := r.count(blk, now)
 		free += f
 		total += len(blk.slots)
-		if blk.unused(now.Mono) {
-			spare = int(blk.Block)
+		if last, ok := blk.idle(now.Mono); ok {
+			all = append(all, idle{blk.Block, last})
 		}
 	}
 	r.mu.Unlock()
+	slices.SortStableFunc(all, func(a, b idle) int { return cmp.Compare(a.last, b.last) })
 	size := r.geo.size()
-	if spare < 0 || free-size < 2*size || 2*(free-size) < total-size {
+	var surplus []BlockID
+	for _, one := range all {
+		free, total = free-size, total-size
+		if len(surplus) == maxSurplus || free < 2*size || 2*free < total || one.last > 0 && 2*held <= t.share() {
+			break
+		}
+		held--
+		surplus = append(surplus, one.block)
+	}
+	if len(surplus) == 0 {
 		return
 	}
 	r.spawn(func() {
-		ctx, cancel := context.WithTimeout(r.ctx, 4*r.pace.phase)
-		defer cancel()
-		if err := r.release(ctx, BlockID(spare)); err != nil {
-			r.log.Debug("surplus block not given back", "block", spare, "err", err)
+		for _, b := range surplus {
+			ctx, cancel := context.WithTimeout(r.ctx, 4*r.pace.phase)
+			if err := r.release(ctx, b); err != nil {
+				r.log.Debug("surplus block not given back", "block", b, "err", err)
+			}
+			cancel()
 		}
 	})
 }
 
-// unused reports a block without leases, offers and clients to remember.
-func (b *block) unused(now time.Duration) bool {
+// maxSurplus bounds the blocks given back at a time.
+const maxSurplus = 8
+
+// idle reports a block without leases and offers, and until when the last of its
+// clients is to be remembered: 0 without any.
+func (b *block) idle(now time.Duration) (last time.Duration, ok bool) {
 	for i := range b.slots {
 		s := &b.slots[i]
-		if l := s.lease; now < s.until || l != nil && (l.taken(now) || l.awaited(now) || len(l.Client) > 0) {
-			return false
+		l := s.lease
+		switch {
+		case now < s.until, l != nil && (l.taken(now) || l.awaited(now)):
+			return 0, false
+		case l != nil && len(l.Client) > 0:
+			last = max(last, l.until, 1)
 		}
 	}
-	return true
+	return last, true
 }
 
 // release gives a block back: it must have no lease. No address of it may be used
@@ -182,5 +221,8 @@ func (r *Registry) release(ctx context.Context, b BlockID) error {
 	}
 	r.notify(Change{Kind: BlockLost, Block: b})
 	_, _, err := r.change(ctx, b, opRelease, epoch)
+	if err != nil && !settled(err) {
+		r.orphaned(b)
+	}
 	return err
 }

@@ -93,6 +93,8 @@ type keeper struct {
 	republish time.Duration
 	inherit   time.Duration
 	grow      time.Duration
+	surplus   time.Duration
+	orphans   time.Duration // when the members are asked about them next
 	backoff   time.Duration
 	renewing  map[BlockID]time.Duration // not to be tried again before
 }
@@ -136,8 +138,16 @@ func (r *Registry) turn(k *keeper) {
 	if now.Mono >= k.inherit {
 		k.inherit = now.Mono + max(r.pace.tick, t.holdTime/50)
 		r.inheritSilent(t, now)
-		r.releaseSurplus(now)
 	}
+	if now.Mono >= k.surplus {
+		k.surplus = now.Mono + min(time.Minute, max(r.pace.tick, t.holdTime/50))
+		r.releaseSurplus(t, now)
+	}
+	if now.Mono >= k.orphans {
+		k.orphans = now.Mono + max(r.pace.tick, min(t.holdTime/10, time.Hour))
+		r.spawn(func() { r.findOrphans(t) })
+	}
+	r.tendOrphans(t, now)
 	r.renewWatches(t, now)
 	if now.Mono >= k.republish {
 		k.republish = now.Mono + r.pace.republish
@@ -249,10 +259,14 @@ func (r *Registry) hintsOf(hs []hint, l *lease) []hint {
 	return hs
 }
 
+// maxForgotten bounds the remembered clients that one turn forgets: nothing waits for
+// it, and each is a write.
+const maxForgotten = 32
+
 // expire ends what is over.
 func (r *Registry) expire(now Instant) {
 	r.mu.Lock()
-	var ended, lost []*lease
+	var ended, lost, forgotten []*lease
 	for _, blk := range r.book.held {
 		for i := range blk.slots {
 			s := &blk.slots[i]
@@ -262,8 +276,12 @@ func (r *Registry) expire(now Instant) {
 				}
 				s.reserved = ""
 			}
-			if l := s.lease; l != nil && l.State != leaseKept && now.Mono >= l.until {
+			switch l := s.lease; {
+			case l == nil || now.Mono < l.until:
+			case l.State != leaseKept:
 				ended = append(ended, l)
+			case len(forgotten) < maxForgotten:
+				forgotten = append(forgotten, l)
 			}
 		}
 	}
@@ -275,6 +293,9 @@ func (r *Registry) expire(now Instant) {
 	r.mu.Unlock()
 	for _, l := range ended {
 		r.finish(l, func(cur *lease) error { return r.end(cur) })
+	}
+	for _, l := range forgotten {
+		r.finish(l, r.dropKept)
 	}
 	for _, l := range lost {
 		r.finish(l, func(cur *lease) error { return r.dropForeign(cur, true) })

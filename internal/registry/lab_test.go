@@ -29,6 +29,7 @@ type lab struct {
 	lease  time.Duration
 	hold   time.Duration
 	pace   pace
+	burst  int // new clients at once: without bound, but in tests of the bound
 	dir    string
 
 	mu      sync.Mutex
@@ -102,7 +103,7 @@ func newLab(t testing.TB, prefix string, bits int) *lab {
 	p := defaultPace()
 	p.phase, p.tick = 200*time.Millisecond, 25*time.Millisecond
 	return &lab{
-		t: t, prefix: netip.MustParsePrefix(prefix), bits: bits, lease: time.Hour, hold: 24 * time.Hour, pace: p,
+		t: t, prefix: netip.MustParsePrefix(prefix), bits: bits, lease: time.Hour, hold: 24 * time.Hour, pace: p, burst: 1 << 20,
 		dir: t.TempDir(), history: make(map[uint64]*terms), nodes: make(map[group.MemberID]*node),
 		cut: make(map[[2]group.MemberID]bool),
 	}
@@ -190,6 +191,9 @@ func (n *node) tryStart() error {
 	if err != nil {
 		return err
 	}
+	reg.mu.Lock()
+	reg.book.newcomers.burst = n.lab.burst
+	reg.mu.Unlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.db, n.reg = db, reg

@@ -80,7 +80,13 @@ func (r *Registry) Offer(ctx context.Context, c Client, want netip.Addr) (Lease,
 		return Lease{}, err
 	}
 	r.mu.Lock()
-	l, ok := r.offerHeld(c, want)
+	l, ok := r.offerKnown(c)
+	var refused error
+	if !ok {
+		if refused = r.admit(c, r.clock.Instant()); refused == nil {
+			l, ok = r.offerNew(c, want)
+		}
+	}
 	elsewhere := r.book.found[string(c.ID)]
 	r.mu.Unlock()
 	if !elsewhere.IsValid() && want.IsValid() && (!ok || l.Addr != want) && !r.holds(want) {
@@ -92,19 +98,26 @@ func (r *Registry) Offer(ctx context.Context, c Client, want netip.Addr) (Lease,
 	if ok {
 		return l, nil
 	}
+	if refused != nil {
+		return Lease{}, refused
+	}
 	if err := r.grow(ctx); err != nil {
 		return Lease{}, fmt.Errorf("%w: %w", ErrNoAddress, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if l, ok := r.offerHeld(c, want); ok {
+	if l, ok := r.offerKnown(c); ok {
+		return l, nil
+	}
+	if l, ok := r.offerNew(c, want); ok {
 		return l, nil
 	}
 	return Lease{}, ErrNoAddress
 }
 
-// offerHeld is Offer out of the blocks held. Called with mu held.
-func (r *Registry) offerHeld(c Client, want netip.Addr) (Lease, bool) {
+// offerKnown is Offer to a client that has, was offered or had an address here.
+// Called with mu held.
+func (r *Registry) offerKnown(c Client) (Lease, bool) {
 	now := r.clock.Instant()
 	id := string(c.ID)
 	if a, ok := r.book.clients[id]; ok {
@@ -116,12 +129,21 @@ func (r *Registry) offerHeld(c Client, want netip.Addr) (Lease, bool) {
 	if away {
 		return r.describe(c, home), true
 	}
-	for _, a := range []netip.Addr{r.book.offers[id], r.book.clients[id], home, want} {
-		if a.IsValid() && r.reserve(a, id, now) {
+	for _, a := range []netip.Addr{r.book.offers[id], r.book.clients[id], home} {
+		if a.IsValid() && r.reserve(a, c, now) {
 			return r.describe(c, a), true
 		}
 	}
-	if a, ok := r.pick(c, now); ok && r.reserve(a, id, now) {
+	return Lease{}, false
+}
+
+// offerNew is Offer to any other client, out of the blocks held. Called with mu held.
+func (r *Registry) offerNew(c Client, want netip.Addr) (Lease, bool) {
+	now := r.clock.Instant()
+	if want.IsValid() && r.reserve(want, c, now) {
+		return r.describe(c, want), true
+	}
+	if a, ok := r.pick(c, now); ok && r.reserve(a, c, now) {
 		r.lookForClient(c)
 		return r.describe(c, a), true
 	}
@@ -149,7 +171,8 @@ func (r *Registry) leftBehind(c Client, now Instant) (a netip.Addr, away bool) {
 }
 
 // reserve keeps an address for a client, if it is free for it. Called with mu held.
-func (r *Registry) reserve(a netip.Addr, client string, now Instant) bool {
+func (r *Registry) reserve(a netip.Addr, c Client, now Instant) bool {
+	client := string(c.ID)
 	t, err := r.terms()
 	if err != nil {
 		return false
@@ -169,7 +192,8 @@ func (r *Registry) reserve(a netip.Addr, client string, now Instant) bool {
 	if old, ok := r.book.offers[client]; ok && old != a {
 		r.unreserve(old, client)
 	}
-	s.reserved, s.until = client, now.Mono+r.pace.reserve
+	s.reserved, s.until, s.mac = client, now.Mono+r.pace.reserve, [6]byte{}
+	copy(s.mac[:], c.MAC)
 	r.book.offers[client] = a
 	return true
 }
@@ -183,8 +207,8 @@ func (r *Registry) unreserve(a netip.Addr, client string) {
 	delete(r.book.offers, client)
 }
 
-// pick chooses a free address by the client's ID: never used before used. Called
-// with mu held.
+// pick chooses a free address by the client's ID: never used before used, and of the
+// used the one whose client has been away the longest. Called with mu held.
 func (r *Registry) pick(c Client, now Instant) (netip.Addr, bool) {
 	t, err := r.terms()
 	if err != nil {
@@ -207,7 +231,7 @@ func choose(g geometry, blocks []*block, client []byte, now time.Duration) (neti
 	_, _ = h.Write(client)
 	start := h.Sum64()
 	total := uint64(len(blocks) * g.size())
-	var used netip.Addr
+	var used *lease
 	for i := range total {
 		n := (start + i) % total
 		blk, off := blocks[n>>g.blockBits], int(n&uint64(g.size()-1))
@@ -218,11 +242,23 @@ func choose(g geometry, blocks []*block, client []byte, now time.Duration) (neti
 		if s.lease == nil {
 			return g.addr(blk.Block, off), true
 		}
-		if !used.IsValid() && !s.lease.awaited(now) {
-			used = g.addr(blk.Block, off)
+		if l := s.lease; !l.awaited(now) && (used == nil || l.older(used)) {
+			used = l
 		}
 	}
-	return used, used.IsValid()
+	if used == nil {
+		return netip.Addr{}, false
+	}
+	return used.addr, true
+}
+
+// older reports whether l's client has been away for longer: of leases that aren't
+// taken, those that are kept ended before those that have just run out.
+func (l *lease) older(o *lease) bool {
+	if (l.State == leaseKept) != (o.State == leaseKept) {
+		return l.State == leaseKept
+	}
+	return l.until < o.until
 }
 
 // leaseAt returns what this node knows of an address that it serves or holds.

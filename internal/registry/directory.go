@@ -47,6 +47,7 @@ type remote struct {
 	raw    []byte
 	heard  time.Duration // when its holder itself last said so; <0: never
 	watch  time.Duration // until when the holder pushes to us
+	next   chan struct{} // closed when a newer record comes
 	asking bool
 }
 
@@ -57,15 +58,17 @@ type directory struct {
 
 	remotes map[BlockID]*remote // guarded by Registry.mu
 
-	mu      sync.Mutex
-	flights map[netip.Addr]*flight
-	names   map[string]nameAnswer
+	flights flights[netip.Addr, Location]
+	asked   flights[string, nameAnswer]
+
+	mu    sync.Mutex // guards names
+	names map[string]nameAnswer
 }
 
 func newDirectory(blocks int) directory {
 	return directory{
 		views: make([]atomic.Pointer[view], blocks), negs: make([]atomic.Pointer[negatives], blocks),
-		remotes: make(map[BlockID]*remote), flights: make(map[netip.Addr]*flight), names: make(map[string]nameAnswer),
+		remotes: make(map[BlockID]*remote), names: make(map[string]nameAnswer),
 	}
 }
 
@@ -177,8 +180,11 @@ func (r *Registry) recordOf(blk *block) *Record {
 	return rec
 }
 
-// deny remembers that an address is absent; every address of its block with off < 0.
-func (r *Registry) deny(b BlockID, off int) {
+// deny remembers for a while that an address is absent; every address of its block
+// with off < 0.
+func (r *Registry) deny(b BlockID, off int) { r.denyUntil(b, off, r.clock.Mono()+r.pace.negative) }
+
+func (r *Registry) denyUntil(b BlockID, off int, end time.Duration) {
 	n := r.directory.negs[b].Load()
 	if n == nil {
 		n = &negatives{each: make([]atomic.Int64, r.geo.size())}
@@ -186,7 +192,7 @@ func (r *Registry) deny(b BlockID, off int) {
 			n = r.directory.negs[b].Load()
 		}
 	}
-	until := int64(r.clock.Mono() + r.pace.negative)
+	until := int64(end)
 	if off < 0 {
 		n.all.Store(until)
 		return
@@ -229,9 +235,10 @@ func (r *Registry) absorb(raw []byte, asked bool) (*Record, error) {
 		}
 		return rec, nil
 	}
+	var newer chan struct{}
 	rem = r.directory.remotes[rec.Block]
 	if rem == nil {
-		rem = &remote{heard: -time.Hour}
+		rem = &remote{heard: -time.Hour, next: make(chan struct{})}
 		r.directory.remotes[rec.Block] = rem
 	}
 	if rec.newer(rem.rec) {
@@ -239,6 +246,8 @@ func (r *Registry) absorb(raw []byte, asked bool) (*Record, error) {
 			rem.watch, rem.heard = 0, -time.Hour
 		}
 		rem.rec, rem.raw = rec, raw
+		newer = rem.next
+		rem.next = make(chan struct{})
 	}
 	if asked {
 		rem.heard = now.Mono
@@ -247,6 +256,9 @@ func (r *Registry) absorb(raw []byte, asked bool) (*Record, error) {
 	r.refreshView(rec.Block)
 	r.mu.Unlock()
 	r.undeny(rec.Block)
+	if newer != nil {
+		close(newer)
+	}
 	for _, l := range lost {
 		r.spawn(func() { r.giveUp(l) })
 	}

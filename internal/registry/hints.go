@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -111,11 +112,12 @@ func (r *Registry) sendHints() {
 }
 
 // candidates asks the replicas of a key which addresses they know for it. It
-// returns when a majority has answered and somebody knew one, or all have.
-func (r *Registry) candidates(ctx context.Context, key [32]byte) []netip.Addr {
+// returns when a majority has answered and somebody knew one, or all have. Without
+// answers of a majority what it returns may lack some, and the error is ErrNoQuorum.
+func (r *Registry) candidates(ctx context.Context, key [32]byte) ([]netip.Addr, error) {
 	t, err := r.terms()
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.pace.phase)
 	defer cancel()
@@ -124,7 +126,7 @@ func (r *Registry) candidates(ctx context.Context, key [32]byte) []netip.Addr {
 	n := 0
 	answers := r.ask(t, members, r.pace.phase, request{Kind: kindAsk, Key: key[:]})
 	_ = collect(ctx, len(members), answers, func(a answer) bool { // what came in time counts
-		if a.err != nil {
+		if a.err != nil || a.reply.Status != statusOK {
 			return true
 		}
 		n++
@@ -135,7 +137,10 @@ func (r *Registry) candidates(ctx context.Context, key [32]byte) []netip.Addr {
 		}
 		return len(addrs) == 0 || n <= len(members)/2
 	})
-	return addrs
+	if n <= len(members)/2 {
+		return addrs, fmt.Errorf("%d of %d keepers of hints answered: %w", n, len(members), ErrNoQuorum)
+	}
+	return addrs, nil
 }
 
 // lookForClient finds out, behind the client's back, whether a client that is new
@@ -143,7 +148,8 @@ func (r *Registry) candidates(ctx context.Context, key [32]byte) []netip.Addr {
 func (r *Registry) lookForClient(c Client) {
 	key := clientKey(r.group, hashClient(r.group, c.ID))
 	r.spawn(func() {
-		for _, addr := range r.candidates(r.ctx, key) {
+		addrs, _ := r.candidates(r.ctx, key) // some are better than none
+		for _, addr := range addrs {
 			if !r.holds(addr) && r.lesseeOf(r.ctx, c, addr) {
 				r.remember(c, addr)
 				return
@@ -167,18 +173,25 @@ func (r *Registry) lesseeOf(ctx context.Context, c Client, addr netip.Addr) bool
 	return ok && e.Client == hashClient(r.group, c.ID)
 }
 
-// nameAnswer is a remembered answer to LookupName.
+// nameAnswer is an answer to LookupName.
 type nameAnswer struct {
-	addr  netip.Addr // invalid: nobody
+	addr  netip.Addr
+	err   error // ErrAbsent: nobody; ErrNoQuorum: too few members answered to tell
 	until time.Duration
 }
 
-// maxNames bounds the answers remembered.
-const maxNames = 4096
+const (
+	// maxNames bounds the answers remembered.
+	maxNames = 4096
+	// maxConsults bounds the blocks that are asked about at once for one name.
+	maxConsults = 8
+)
 
 // LookupName returns the address of the host that calls itself name (one label).
 // Where several do, the one whose lease is oldest has the name; the others are
-// found by address only, until it is free.
+// found by address only, until it is free. However many ask, each name is looked up
+// once at a time. A refusal is remembered for a second or two: ErrAbsent, or
+// ErrNoQuorum where too few members answered to tell.
 func (r *Registry) LookupName(ctx context.Context, name string) (netip.Addr, error) {
 	if name = cleanName(name); name == "" {
 		return netip.Addr{}, ErrAbsent
@@ -187,49 +200,90 @@ func (r *Registry) LookupName(ctx context.Context, name string) (netip.Addr, err
 	d.mu.Lock()
 	a, ok := d.names[name]
 	d.mu.Unlock()
-	if !ok || r.clock.Mono() >= a.until {
-		a = nameAnswer{addr: r.findName(ctx, name), until: r.clock.Mono() + r.pace.negative}
-		if ctx.Err() != nil && !a.addr.IsValid() {
-			return netip.Addr{}, ctx.Err()
-		}
+	if ok && r.clock.Mono() < a.until {
+		return a.addr, a.err
+	}
+	a, err := d.asked.do(ctx, r, name, func() (nameAnswer, error) {
+		var a nameAnswer
+		a.addr, a.err = r.findName(r.ctx, name)
+		a.until = r.clock.Mono() + r.pace.negative
 		d.mu.Lock()
+		defer d.mu.Unlock()
 		if len(d.names) >= maxNames {
 			clear(d.names)
 		}
 		d.names[name] = a
-		d.mu.Unlock()
+		return a, nil
+	})
+	if err != nil {
+		return netip.Addr{}, err
 	}
-	if !a.addr.IsValid() {
-		return netip.Addr{}, ErrAbsent
-	}
-	return a.addr, nil
+	return a.addr, a.err
 }
 
-func (r *Registry) findName(ctx context.Context, name string) netip.Addr {
-	var best netip.Addr
-	var since int64
-	better := func(a netip.Addr, at int64) {
-		if !best.IsValid() || at < since || at == since && a.Less(best) {
-			best, since = a, at
-		}
-	}
+// nameClaim is a host that calls itself by the name looked up.
+type nameClaim struct {
+	addr  netip.Addr
+	since int64 // Unix seconds
+}
+
+// older reports whether c has the better right to the name.
+func (c nameClaim) older(o nameClaim) bool {
+	return !o.addr.IsValid() || c.since < o.since || c.since == o.since && c.addr.Less(o.addr)
+}
+
+func (r *Registry) findName(ctx context.Context, name string) (netip.Addr, error) {
+	var best nameClaim
 	for l := range r.Leases() {
-		if l.Name == name {
-			better(l.Addr, l.Start.Unix())
+		if c := (nameClaim{l.Addr, l.Start.Unix()}); l.Name == name && c.older(best) {
+			best = c
 		}
 	}
-	for _, a := range r.candidates(ctx, nameKey(r.group, name)) {
-		b, off, ok := r.geo.split(a)
-		if !ok {
-			continue
+	addrs, unsure := r.candidates(ctx, nameKey(r.group, name))
+	byBlock := make(map[BlockID][]netip.Addr)
+	for _, a := range addrs {
+		if b, _, ok := r.geo.split(a); ok {
+			byBlock[b] = append(byBlock[b], a)
 		}
-		if rec := r.consult(ctx, b); rec != nil {
-			if e, ok := rec.entry(off); ok && e.Name == name {
-				better(a, e.Since)
+	}
+	var mu sync.Mutex // guards best and unsure
+	var asking sync.WaitGroup
+	slots := make(chan struct{}, maxConsults)
+	for b, addrs := range byBlock {
+		slots <- struct{}{}
+		asking.Go(func() {
+			defer func() { <-slots }()
+			rec, certain := r.consultFor(ctx, b, -1)
+			mu.Lock()
+			defer mu.Unlock()
+			if !certain {
+				unsure = fmt.Errorf("block %d: %w", b, ErrNoQuorum)
 			}
-		}
+			for _, a := range addrs {
+				if c, ok := r.claimTo(name, rec, a); ok && c.older(best) {
+					best = c
+				}
+			}
+		})
 	}
-	return best
+	asking.Wait()
+	switch {
+	case best.addr.IsValid():
+		return best.addr, nil
+	case unsure != nil:
+		return netip.Addr{}, fmt.Errorf("look up %q: %w", name, unsure)
+	}
+	return netip.Addr{}, ErrAbsent
+}
+
+// claimTo returns what a block's record, nil for none, says of a host's right to a name.
+func (r *Registry) claimTo(name string, rec *Record, a netip.Addr) (nameClaim, bool) {
+	if rec == nil {
+		return nameClaim{}, false
+	}
+	_, off, _ := r.geo.split(a)
+	e, ok := rec.entry(off)
+	return nameClaim{a, e.Since}, ok && e.Name == name
 }
 
 // ReverseName returns the name of the host at an address; empty for a host

@@ -44,7 +44,9 @@ type pace struct {
 	republish time.Duration // of records and hints
 	reserve   time.Duration // an offer stands this long
 	negative  time.Duration // a refusal is remembered this long
-	fresh     time.Duration // a holder's own word on an absent address counts this long
+	fresh     time.Duration // a holder's record needs no second question this long
+	trust     time.Duration // while a holder pushes to us, its word on what is absent counts this long
+	push      time.Duration // its changes are here by then, unless they are lost
 
 	audit func(ballotAudit) // hears of every ballot, for tests that judge histories
 }
@@ -54,6 +56,7 @@ func defaultPace() pace {
 		phase: 300 * time.Millisecond, move: time.Second, coalesce: 30 * time.Millisecond,
 		tick: 250 * time.Millisecond, watch: 90 * time.Second, republish: 10 * time.Minute,
 		reserve: time.Minute, negative: 1500 * time.Millisecond, fresh: 20 * time.Millisecond,
+		trust: time.Second, push: 150 * time.Millisecond,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"landbridge/internal/group"
 	"landbridge/internal/store"
@@ -12,13 +13,6 @@ import (
 
 // ErrAbsent: nobody has that address or name now.
 var ErrAbsent = errors.New("nobody has that address or name")
-
-// flight is one resolution in progress that many wait for.
-type flight struct {
-	done chan struct{}
-	loc  Location
-	err  error
-}
 
 // Resolve finds who serves an address, asking members where memory doesn't say.
 // However many ask, each address is resolved once at a time. A dead member costs at
@@ -28,23 +22,7 @@ func (r *Registry) Resolve(ctx context.Context, addr netip.Addr) (Location, erro
 	if loc, s := r.Lookup(addr); s != Unknown {
 		return found(loc, s)
 	}
-	d := &r.directory
-	d.mu.Lock()
-	f, ok := d.flights[addr]
-	if !ok {
-		f = &flight{done: make(chan struct{})}
-		d.flights[addr] = f
-	}
-	d.mu.Unlock()
-	if !ok && !r.spawn(func() { r.fly(addr, f) }) {
-		r.land(addr, f, Location{}, ErrClosed)
-	}
-	select {
-	case <-f.done:
-		return f.loc, f.err
-	case <-ctx.Done():
-		return Location{}, ctx.Err()
-	}
+	return r.directory.flights.do(ctx, r, addr, func() (Location, error) { return r.find(addr) })
 }
 
 func found(loc Location, s Status) (Location, error) {
@@ -54,33 +32,62 @@ func found(loc Location, s Status) (Location, error) {
 	return loc, nil
 }
 
-func (r *Registry) fly(addr netip.Addr, f *flight) {
+// find asks the members about an address that memory doesn't know.
+func (r *Registry) find(addr netip.Addr) (Location, error) {
+	if until := r.awaitPush(addr); r.clock.Mono() < until {
+		if loc, s := r.Lookup(addr); s == Known {
+			return loc, nil
+		}
+		b, off, _ := r.geo.split(addr)
+		r.denyUntil(b, off, until)
+		return Location{}, ErrAbsent
+	}
 	b, off, _ := r.geo.split(addr)
 	rec, certain := r.consultFor(r.ctx, b, off)
-	loc, s := r.Lookup(addr)
-	if s == Known {
-		r.land(addr, f, loc, nil)
-		return
+	if loc, s := r.Lookup(addr); s == Known {
+		return loc, nil
 	}
 	switch {
 	case !certain:
 		r.deny(b, off)
-		r.land(addr, f, Location{}, fmt.Errorf("resolve %v: %w", addr, ErrNoQuorum))
-		return
+		return Location{}, fmt.Errorf("resolve %v: %w", addr, ErrNoQuorum)
 	case rec == nil:
 		r.deny(b, -1)
 	default:
 		r.deny(b, off)
 	}
-	r.land(addr, f, Location{}, ErrAbsent)
+	return Location{}, ErrAbsent
 }
 
-func (r *Registry) land(addr netip.Addr, f *flight, loc Location, err error) {
-	f.loc, f.err = loc, err
-	r.directory.mu.Lock()
-	delete(r.directory.flights, addr)
-	r.directory.mu.Unlock()
-	close(f.done)
+// awaitPush gives the holder of a block that we watch the time to tell of a lease
+// made just now: its changes are on their way before anybody can ask about them. It
+// returns until when what is not leased then is absent without a question, which
+// bounds what a lost push can do; zero where the holder isn't known to push to us.
+func (r *Registry) awaitPush(addr netip.Addr) (until time.Duration) {
+	b, off, _ := r.geo.split(addr)
+	enough := time.NewTimer(r.pace.push)
+	defer enough.Stop()
+	for {
+		r.mu.Lock()
+		rem := r.directory.remotes[b]
+		now := r.clock.Mono()
+		if rem == nil || now >= rem.watch || now >= rem.heard+r.pace.trust {
+			r.mu.Unlock()
+			return 0
+		}
+		until, next, leased := rem.heard+r.pace.trust, rem.next, rem.rec.leased(off)
+		r.mu.Unlock()
+		if leased {
+			return until
+		}
+		select {
+		case <-next:
+		case <-enough.C:
+			return until
+		case <-r.ctx.Done():
+			return 0
+		}
+	}
 }
 
 // consult returns the newest record of a block, from its holder where it can be

@@ -233,6 +233,7 @@ func (s *twoSites) clamp(t *testing.T, mtu int) {
 		conn, err := l.Accept()
 		if err == nil {
 			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(patience))
 			if mss := segmentSize(t, conn); mss > mtu-40 {
 				t.Errorf("b1 may send segments of %d bytes", mss)
 			}
@@ -248,7 +249,7 @@ func (s *twoSites) clamp(t *testing.T, mtu int) {
 	if mss := segmentSize(t, conn); mss > mtu-40 {
 		t.Errorf("a1 may send segments of %d bytes", mss)
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	got, buf := 0, make([]byte, 1<<16)

@@ -57,7 +57,7 @@ func TestWhatCannotBeListenedAtIsExplainedOnce(t *testing.T) {
 			t.Errorf("advice twice or besides the point: %q", text)
 		}
 	}
-	if other := errors.New("other"); explainListen(other, "tcp", netip.AddrPort{}, "tcp") != other { //nolint:errorlint // itself
+	if other := errors.New("other"); explainListen(other, "tcp", netip.AddrPort{}, "tcp") != other {
 		t.Error("another error was changed")
 	}
 }

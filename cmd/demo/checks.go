@@ -98,7 +98,7 @@ func (d *demo) direct(ctx context.Context, note noteFunc) error {
 				return p.Path == api.PathKindDirect, fmt.Errorf("the path is %s: %s", p.Path, p.Why)
 			}
 		}
-		return false, errors.New("B isn't among the peers of A")
+		return false, errors.New("it isn't among the peers")
 	})
 }
 

@@ -270,11 +270,11 @@ func TestAFailureSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	lab := ForTest(t)
 	h := lab.LAN("lan").Host("h")
-	var missing MissingProgram
+	var missing MissingProgramError
 	if _, err := h.Run(t.Context(), "no-such-program"); !errors.As(err, &missing) || missing.Program != "no-such-program" {
 		t.Errorf("a missing program: %v", err)
 	}
-	if err := (MissingProgram{"dhclient", packages()["dhclient"]}).Error(); !strings.Contains(err, "apt-get install isc-dhcp-client") {
+	if err := (MissingProgramError{"dhclient", packages()["dhclient"]}).Error(); !strings.Contains(err, "apt-get install isc-dhcp-client") {
 		t.Error(err)
 	}
 	if _, err := h.StartDHCP(t.Context(), "pump", "eth0"); err == nil || !strings.Contains(err.Error(), "there are dhclient, udhcpc") {

@@ -136,7 +136,7 @@ func (b *natBox) filter(nft *nftables.Conn, blockUDP bool) {
 // symmetric makes each flow's outer port a random one.
 func (b *natBox) symmetric(nft *nftables.Conn) {
 	post := b.chain(nft, "postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
-	b.rule(nft, post, out("wan0"), one(&expr.Masq{FullyRandom: true}))
+	b.rule(nft, post, outside(), one(&expr.Masq{FullyRandom: true}))
 }
 
 // cone makes mappings that don't depend on the destination.
@@ -149,13 +149,13 @@ func (b *natBox) cone(nft *nftables.Conn) error {
 	for _, proto := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
 		inner := join(ipAddr(ipSource, regKey), port(0, regKey+1), loadProtocol(regKey+2))
 		outer := join(inner, lookup(b.out, regKey, regValue))
-		b.rule(nft, post, out("wan0"), protocol(proto), outer, one(&expr.Verdict{Kind: expr.VerdictGoto, Chain: mapped.Name}))
+		b.rule(nft, post, outside(), protocol(proto), outer, one(&expr.Verdict{Kind: expr.VerdictGoto, Chain: mapped.Name}))
 		// A new mapping. The port is kept in regValue, the sets' keys are built around it.
-		b.rule(nft, post, out("wan0"), protocol(proto), newPort(regValue),
+		b.rule(nft, post, outside(), protocol(proto), newPort(regValue),
 			inner, add(b.out, regKey, regValue),
 			move(regValue, regKey), loadProtocol(regKey+1),
 			ipAddr(ipSource, regValue), port(0, regValue+1), add(b.in, regKey, regValue))
-		b.rule(nft, post, out("wan0"), protocol(proto), outer, one(&expr.Verdict{Kind: expr.VerdictGoto, Chain: mapped.Name}))
+		b.rule(nft, post, outside(), protocol(proto), outer, one(&expr.Verdict{Kind: expr.VerdictGoto, Chain: mapped.Name}))
 		if b.kind == Restricted {
 			b.rule(nft, mapped, protocol(proto), outer,
 				ipAddr(ipDestination, regKey), move(regValue, regKey+1), loadProtocol(regKey+2), add(b.allowed, regKey, 0))
@@ -164,7 +164,7 @@ func (b *natBox) cone(nft *nftables.Conn) error {
 			one(&expr.Immediate{Register: regAddr, Data: b.addr.AsSlice()}),
 			one(&expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: regAddr, RegProtoMin: regValue, Specified: true}))
 	}
-	b.rule(nft, post, out("wan0"), one(&expr.Masq{}))
+	b.rule(nft, post, outside(), one(&expr.Masq{}))
 	if b.kind != PortRestricted {
 		b.letIn(nft)
 	}

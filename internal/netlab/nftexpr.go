@@ -35,9 +35,9 @@ func one(e expr.Any) []expr.Any { return []expr.Any{e} }
 
 func verdict(kind expr.VerdictKind) []expr.Any { return one(&expr.Verdict{Kind: kind}) }
 
-// in is "iifname NAME", out is "oifname NAME".
-func in(device string) []expr.Any  { return device16(expr.MetaKeyIIFNAME, device) }
-func out(device string) []expr.Any { return device16(expr.MetaKeyOIFNAME, device) }
+// in is "iifname NAME", outside "oifname wan0".
+func in(device string) []expr.Any { return device16(expr.MetaKeyIIFNAME, device) }
+func outside() []expr.Any         { return device16(expr.MetaKeyOIFNAME, "wan0") }
 
 func device16(key expr.MetaKey, device string) []expr.Any {
 	name := make([]byte, unix.IFNAMSIZ)

@@ -29,13 +29,13 @@ func packages() map[string]string {
 	}
 }
 
-// MissingProgram says that a program is not installed, and which package has it.
-type MissingProgram struct {
+// MissingProgramError says that a program is not installed, and which package has it.
+type MissingProgramError struct {
 	Program string
 	Package string // Debian's; empty if unknown
 }
 
-func (e MissingProgram) Error() string {
+func (e MissingProgramError) Error() string {
 	if e.Package == "" {
 		return fmt.Sprintf("the program %q is not installed", e.Program)
 	}
@@ -86,5 +86,5 @@ func lookPath(program string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", MissingProgram{Program: program, Package: packages()[program]}
+	return "", MissingProgramError{Program: program, Package: packages()[program]}
 }

@@ -105,7 +105,7 @@ func (l *Lab) site(name string, o config, attach func(*Host) *Port) *Site {
 	return s
 }
 
-// LAN makes a wire of the site without addresses (the cluster's), beside its own network.
+// Wire makes a wire of the site without addresses (the cluster's), beside its own network.
 func (s *Site) Wire(name string) *LAN { return s.lab.LAN(s.Name + "-" + name) }
 
 // Router returns the site's NAT router. Its ports are wan0 and lan0.

@@ -107,7 +107,7 @@ func (s *spawner) spawn(name string) (cmd *exec.Cmd, err error) {
 		return nil, err
 	}
 	if out, err := io.ReadAll(ready); string(out) != "ready\n" {
-		cmd.Process.Kill()
+		_ = cmd.Process.Kill()
 		werr := cmd.Wait()
 		return nil, fmt.Errorf("furnish the namespaces: %s (%w)",
 			strings.TrimSpace(complaint.String()), errors.Join(err, werr))

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"time"
 
 	"landbridge/internal/group"
@@ -105,9 +106,9 @@ func (s acceptorState) accept(from group.MemberID, r acceptRequest, lapsed bool)
 	if r.ballot.Member != from || r.baseBallot == s.Accepted && r.base != s.Value {
 		return s, verdict{status: statusRefused}
 	}
-	switch permitted(from, r.base, r.value, lapsed) {
-	case nil:
-	case ErrHeld:
+	switch err := permitted(from, r.base, r.value, lapsed); {
+	case err == nil:
+	case errors.Is(err, ErrHeld):
 		return s, verdict{status: statusHeld, promised: s.Promised, accepted: s.Accepted, value: s.Value}
 	default:
 		return s, verdict{status: statusRefused}

@@ -64,7 +64,7 @@ func (r *Registry) notify(c Change) {
 
 // announce lets everybody know of a lease that changed: the record, the hints, the
 // subscribers.
-func (r *Registry) announce(b BlockID, l *lease, k ChangeKind) {
+func (r *Registry) announce(b BlockID, l *lease) {
 	if l.Holder.IsZero() {
 		r.publisher.mark(b)
 	}
@@ -76,7 +76,7 @@ func (r *Registry) announce(b BlockID, l *lease, k ChangeKind) {
 		}
 		r.publisher.suggest(hs...)
 	}
-	r.notify(Change{Kind: k, Block: b, Addr: l.addr})
+	r.notify(Change{Kind: LeaseChanged, Block: b, Addr: l.addr})
 }
 
 // BlockStatus is one block that this member holds.

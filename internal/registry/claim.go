@@ -63,6 +63,8 @@ type TakenError struct{ Grant Grant }
 func (e *TakenError) Error() string {
 	return fmt.Sprintf("the block is held by member %s at epoch %d", e.Grant.Holder.Short(), e.Grant.Epoch)
 }
+
+// Is makes errors.Is(err, ErrTaken) true.
 func (e *TakenError) Is(target error) bool { return target == ErrTaken }
 
 // apply computes the change that member self asks for. epoch matters to renew

@@ -115,7 +115,7 @@ func (r *Registry) commitOwn(blk *block, off int, c Client, addr netip.Addr) (Le
 	if before != nil && before.State == leaseAway && !before.To.IsZero() && before.To != r.id {
 		r.publisher.alsoTo(blk.Block, before.To) // it must stop serving the client
 	}
-	r.announce(blk.Block, l, LeaseChanged)
+	r.announce(blk.Block, l)
 	r.counts.commits.Add(1)
 	return r.public(l), nil
 }
@@ -276,7 +276,7 @@ func (r *Registry) replace(old, next *lease) error {
 		r.refreshView(b)
 	}
 	r.mu.Unlock()
-	r.announce(b, next, LeaseChanged)
+	r.announce(b, next)
 	return nil
 }
 
@@ -325,6 +325,6 @@ func (r *Registry) Decline(ctx context.Context, addr netip.Addr) error {
 	blk.slots[off].lease = l
 	r.refreshView(b)
 	r.mu.Unlock()
-	r.announce(b, l, LeaseChanged)
+	r.announce(b, l)
 	return nil
 }

@@ -77,7 +77,7 @@ func (r *Registry) serveForeign(c Client, addr netip.Addr, holder group.MemberID
 	r.book.clients[string(c.ID)] = addr
 	r.refreshView(b)
 	r.mu.Unlock()
-	r.announce(b, l, LeaseChanged)
+	r.announce(b, l)
 	r.counts.commits.Add(1)
 	return r.public(l), nil
 }
@@ -91,7 +91,7 @@ func (r *Registry) renewForeign(ctx context.Context, l *lease, c Client) (Lease,
 		return Lease{}, err
 	}
 	now := r.clock.Instant()
-	if _, most, known := now.since(l.confirmed); !known || most >= t.holdTime || now.Boot != l.confirmed.Boot {
+	if most, known := now.since(l.confirmed); !known || most >= t.holdTime || now.Boot != l.confirmed.Boot {
 		return r.takeOver(ctx, c, l.addr, moveKeep)
 	}
 	renewed, err := r.serveForeign(c, l.addr, l.Holder, l.confirmed, t)

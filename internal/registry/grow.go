@@ -81,7 +81,7 @@ func (r *Registry) grow(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 8*r.pace.phase)
 	defer cancel()
-	last := error(ErrTaken)
+	last := ErrTaken
 	tried := 0
 	for i := 0; i < t.blocks() && tried < maxAttempts; i++ {
 		b := r.preference(t, i)

@@ -17,17 +17,15 @@ type Instant struct {
 	Wall time.Time
 }
 
-// since returns the least and the most time that may have passed since
-// then. Within one boot the monotonic clock says exactly; the wall clock can only
+// since returns the most time that may have passed since then. Within one boot the monotonic clock says exactly; the wall clock can only
 // raise the most. Over a reboot there is only the wall clock, which may have been
 // set back: known is false where it shows that it was.
-func (now Instant) since(then Instant) (least, most time.Duration, known bool) {
+func (now Instant) since(then Instant) (most time.Duration, known bool) {
 	wall := now.Wall.Sub(then.Wall)
 	if now.Boot == then.Boot && now.Mono >= then.Mono {
-		mono := now.Mono - then.Mono
-		return mono, max(mono, wall), true
+		return max(now.Mono-then.Mono, wall), true
 	}
-	return 0, wall, wall >= 0
+	return wall, wall >= 0
 }
 
 // hold is this node's side of a grant: it holds the block at Epoch for the hold
@@ -52,13 +50,13 @@ func (h *hold) setRenewed(at Instant) {
 // valid reports whether new addresses may be leased out of the block. It errs on
 // the side of no.
 func (h hold) valid(now Instant, holdTime time.Duration) bool {
-	_, most, known := now.since(h.renewed())
+	most, known := now.since(h.renewed())
 	return known && most < holdTime
 }
 
 // due reports whether the hold should be renewed: at a third of its time.
 func (h hold) due(now Instant, holdTime time.Duration) bool {
-	_, most, known := now.since(h.renewed())
+	most, known := now.since(h.renewed())
 	return !known || most >= holdTime/3
 }
 

@@ -119,8 +119,7 @@ func (r *Registry) Offer(ctx context.Context, c Client, want netip.Addr) (Lease,
 // Called with mu held.
 func (r *Registry) offerKnown(c Client) (Lease, bool) {
 	now := r.clock.Instant()
-	id := string(c.ID)
-	if a, ok := r.book.clients[id]; ok {
+	if a, ok := r.book.clients[string(c.ID)]; ok {
 		if l := r.leaseAt(a); l != nil && l.live(now.Mono) {
 			return r.describe(c, a), true
 		}
@@ -129,7 +128,7 @@ func (r *Registry) offerKnown(c Client) (Lease, bool) {
 	if away {
 		return r.describe(c, home), true
 	}
-	for _, a := range []netip.Addr{r.book.offers[id], r.book.clients[id], home} {
+	for _, a := range []netip.Addr{r.book.offers[string(c.ID)], r.book.clients[string(c.ID)], home} {
 		if a.IsValid() && r.reserve(a, c, now) {
 			return r.describe(c, a), true
 		}

@@ -108,7 +108,7 @@ func (r *Registry) step(t *terms, from group.MemberID, q request) verdict {
 			return nil
 		}
 		s.Conf = conf.first
-		next := s
+		var next acceptorState
 		if q.Kind == kindPrepare {
 			next, v = s.prepare(prepareRequest{ballot: q.Ballot})
 			v.lapsed = r.replica.lapsed(q.Block, v.value, now, t)

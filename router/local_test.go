@@ -240,7 +240,7 @@ func TestDHCPReachesTheServiceAddressByUnicast(t *testing.T) {
 	}, func(c *Config) { c.DHCP = d })
 }
 
-type dnsFake struct{ block chan struct{} }
+type dnsFake struct{}
 
 func (d *dnsFake) Handle(ctx context.Context, query []byte, udp bool) []byte {
 	if string(query) == "wait" {

@@ -56,7 +56,7 @@ func (s *segment) ReadBatch(bufs [][]byte, sizes []int) (int, error) {
 	s.mu.Lock()
 	interrupted := s.interrupted
 	s.mu.Unlock()
-	n := 0
+	var n int
 	select {
 	case f, ok := <-s.in:
 		if !ok {

@@ -148,7 +148,7 @@ func (r *Registry) turn(k *keeper) {
 		r.spawn(func() { r.findOrphans(t) })
 	}
 	r.tendOrphans(t, now)
-	r.renewWatches(t, now)
+	r.renewWatches(now)
 	if now.Mono >= k.republish {
 		k.republish = now.Mono + r.pace.republish
 		r.republishAll()
@@ -423,7 +423,7 @@ func (r *Registry) inheritSilent(t *terms, now Instant) {
 
 // renewWatches keeps hearing from the holders of blocks in use, and forgets the
 // blocks that nobody asked about since the last time.
-func (r *Registry) renewWatches(t *terms, now Instant) {
+func (r *Registry) renewWatches(now Instant) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for b, rem := range r.directory.remotes {

@@ -115,7 +115,7 @@ func TestWhatANewConfigurationChoosesOutranksWhatWasCarriedOver(t *testing.T) {
 		t.Fatal("no quorum of promises")
 	}
 	_, v4 = s4.accept(member(4), *p.accepts, false)
-	_, v5 = s5.accept(member(4), *p.accepts, false)
+	s5, v5 = s5.accept(member(4), *p.accepts, false)
 	if p.onAccepted(member(4), v4); p.onAccepted(member(5), v5) != finished {
 		t.Fatal("not chosen")
 	}

@@ -186,7 +186,7 @@ func (r *Registry) transfer(ctx context.Context, t *terms, blocks []BlockID) err
 			open[b] = newTransfer(chain)
 		}
 	}
-	if err := r.dropCharged(t, open); err != nil {
+	if err := r.dropCharged(open); err != nil {
 		return err
 	}
 	tried := make(map[group.MemberID]bool)
@@ -223,7 +223,7 @@ func (r *Registry) inCharge(t *terms, b BlockID) bool {
 }
 
 // dropCharged removes the blocks that this node is in charge of already.
-func (r *Registry) dropCharged(t *terms, open map[BlockID]*transfer) error {
+func (r *Registry) dropCharged(open map[BlockID]*transfer) error {
 	return r.store.View(func(tx *store.Tx) error {
 		for b, m := range open {
 			s, _, err := r.tables.acceptors.Get(tx, rowKey(b))

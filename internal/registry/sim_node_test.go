@@ -261,7 +261,7 @@ func (n *simNode) serve(from group.MemberID, q request) verdict {
 	a.Conf = set.first
 	now := n.instant()
 	var v verdict
-	next := a
+	var next acceptorState
 	if q.Kind == kindPrepare {
 		next, v = a.prepare(prepareRequest{q.Ballot})
 		v.lapsed = n.lapsed(q.Block, v.value, now)

@@ -83,6 +83,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
+	if len(memberships) == 0 {
+		log.Warn("this appliance is in no group yet and serves nobody: create one with landbridge group create, or join one with landbridge join TOKEN")
+	}
 	log.Info("landbridge runs", "member", state.self(), "mode", string(cfg.Mode), "groups", len(memberships))
 	err = console.Serve(ctx, listener, n, log)
 	if asked.Err() == nil && err == nil { // nobody asked to end: fail was called

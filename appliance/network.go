@@ -85,6 +85,7 @@ func (n *network) start(ctx context.Context) error {
 			}
 		}))
 	}
+	told := n.membership.Descriptor().Version // read before the subscription, so that no change is missed
 	n.onStop(n.membership.Subscribe(func(*group.Descriptor) {
 		select {
 		case n.descriptorChanged <- struct{}{}:
@@ -106,7 +107,7 @@ func (n *network) start(ctx context.Context) error {
 			greet(p.Member, true) // it was there before we listened
 		}
 	}
-	n.background(func() { n.keepRoster(ctx) })
+	n.background(func() { n.keepRoster(ctx, told) })
 	return nil
 }
 

@@ -63,13 +63,13 @@ func (n *network) sessionsLost(m group.MemberID) {
 }
 
 // keepRoster does, until ctx ends, what the group's membership needs: it renews the
-// certificate in good time, and looks for newer descriptors.
-func (n *network) keepRoster(ctx context.Context) {
+// certificate in good time, looks for newer descriptors, and spreads those that came after
+// the version told.
+func (n *network) keepRoster(ctx context.Context, told uint64) {
 	renewal := time.NewTicker(renewalCheck)
 	defer renewal.Stop()
 	refresh := time.NewTicker(refreshInterval)
 	defer refresh.Stop()
-	told := n.membership.Descriptor().Version // the version that spread has seen to
 	n.reportStanding()
 	n.node.updateMembers()
 	n.publishDescriptor(ctx)

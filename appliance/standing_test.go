@@ -18,6 +18,7 @@ import (
 func (m *member) keep(t *testing.T) {
 	t.Helper()
 	m.descriptorChanged = make(chan struct{}, 1)
+	told := m.membership.Descriptor().Version
 	cancelSubscription := m.membership.Subscribe(func(*group.Descriptor) {
 		select {
 		case m.descriptorChanged <- struct{}{}:
@@ -25,7 +26,7 @@ func (m *member) keep(t *testing.T) {
 		}
 	})
 	ctx, cancel := context.WithCancel(t.Context())
-	m.background(func() { m.keepRoster(ctx) })
+	m.background(func() { m.keepRoster(ctx, told) })
 	t.Cleanup(func() { cancelSubscription(); cancel(); m.running.Wait() })
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"landbridge/internal/group"
 )
@@ -85,9 +86,10 @@ type BlockStatus struct {
 	First    netip.Addr
 	Size     int
 	Epoch    uint64
-	Valid    bool // new leases are made in it
-	Leased   int  // live, moved ones included
-	Moved    int  // served by other members
+	Valid    bool      // new leases are made in it
+	Until    time.Time // until when that is so unless the hold is renewed, by this machine's wall clock; zero where not
+	Leased   int       // live, moved ones included
+	Moved    int       // served by other members
 	Free     int
 	Replicas []group.MemberID
 }
@@ -105,7 +107,7 @@ func (r *Registry) Blocks() []BlockStatus {
 	for _, blk := range r.blocksHeld() {
 		s := BlockStatus{
 			Block: blk.Block, First: r.geo.addr(blk.Block, 0), Size: r.geo.size(), Epoch: blk.Epoch,
-			Valid: blk.valid(now, t.holdTime), Replicas: slices.Clone(t.current(blk.Block).members),
+			Valid: blk.valid(now, t.holdTime), Until: blk.end(now, t.holdTime), Replicas: slices.Clone(t.current(blk.Block).members),
 		}
 		s.Leased, s.Moved, s.Free = r.count(blk, now)
 		out = append(out, s)

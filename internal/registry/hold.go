@@ -54,6 +54,16 @@ func (h hold) valid(now Instant, holdTime time.Duration) bool {
 	return known && most < holdTime
 }
 
+// end is until when the hold is valid unless it is renewed, by the wall clock of now; zero
+// where it has run out.
+func (h hold) end(now Instant, holdTime time.Duration) time.Time {
+	if !h.valid(now, holdTime) {
+		return time.Time{}
+	}
+	most, _ := now.since(h.renewed())
+	return now.Wall.Add(holdTime - most)
+}
+
 // due reports whether the hold should be renewed: at a third of its time.
 func (h hold) due(now Instant, holdTime time.Duration) bool {
 	most, known := now.since(h.renewed())

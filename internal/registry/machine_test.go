@@ -196,6 +196,9 @@ func TestAHoldErrsOnTheSideOfNo(t *testing.T) {
 		if got := h.valid(c.now, life); got != c.want {
 			t.Errorf("%s: valid %v", c.what, got)
 		}
+		if end := h.end(c.now, life); end.After(c.now.Wall) != c.want || end.IsZero() == c.want {
+			t.Errorf("%s: valid until %v", c.what, end)
+		}
 		rebased := h
 		rebased.rebase(c.now)
 		if got := rebased.valid(c.now, life); got != c.want {

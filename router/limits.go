@@ -27,10 +27,12 @@ const (
 	waitKeys    = 512       // addresses asked about at a time
 	refusalSlot = 1024 * 16 // refusals remembered, at most
 
-	resolveTimeout  = 2 * time.Second
-	refuseAbsent    = 3 * time.Second // negative cache of an address without a lease
-	refuseFailed    = 1 * time.Second // … when the registry could not say, and of a foreign source
-	refuseNeighbour = 2 * time.Second // … when a leased host doesn't answer ARP
+	resolveTimeout = 2 * time.Second
+	// The registry remembers refusals itself, and forgets them when it hears something
+	// new: what is remembered here only keeps a burst from asking at once.
+	refuseAbsent    = 250 * time.Millisecond // negative cache of an address without a lease
+	refuseFailed    = 250 * time.Millisecond // … when the registry could not say, and of a foreign source
+	refuseNeighbour = 2 * time.Second        // … when a leased host doesn't answer ARP
 
 	neighbourTries = 3
 	neighbourWait  = 400 * time.Millisecond // between ARP requests

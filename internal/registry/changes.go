@@ -73,7 +73,9 @@ func (r *Registry) announce(b BlockID, l *lease) {
 		addr := l.addr.As4()
 		hs := []hint{{Key: clientKey(r.group, l.Hash), Addr: addr}}
 		if l.Name != "" {
-			hs = append(hs, hint{Key: nameKey(r.group, l.Name), Addr: addr})
+			key := nameKey(r.group, l.Name)
+			hs = append(hs, hint{Key: key, Addr: addr})
+			r.directory.heardOf(key)
 		}
 		r.publisher.suggest(hs...)
 	}

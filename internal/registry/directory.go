@@ -58,17 +58,18 @@ type directory struct {
 
 	remotes map[BlockID]*remote // guarded by Registry.mu
 
-	flights flights[netip.Addr, Location]
-	asked   flights[string, nameAnswer]
+	flights   flights[netip.Addr, Location]
+	lingering atomic.Int32 // consultations that nobody waits for any more
+	asked     flights[string, nameAnswer]
 
 	mu    sync.Mutex // guards names
-	names map[string]nameAnswer
+	names map[[32]byte]nameAnswer
 }
 
 func newDirectory(blocks int) directory {
 	return directory{
 		views: make([]atomic.Pointer[view], blocks), negs: make([]atomic.Pointer[negatives], blocks),
-		remotes: make(map[BlockID]*remote), names: make(map[string]nameAnswer),
+		remotes: make(map[BlockID]*remote), names: make(map[[32]byte]nameAnswer),
 	}
 }
 
@@ -181,8 +182,18 @@ func (r *Registry) recordOf(blk *block) *Record {
 }
 
 // deny remembers for a while that an address is absent; every address of its block
-// with off < 0.
-func (r *Registry) deny(b BlockID, off int) { r.denyUntil(b, off, r.clock.Mono()+r.pace.negative) }
+// with off < 0. Where the holder hasn't said so the while is short.
+func (r *Registry) deny(b BlockID, off int, said word) {
+	r.denyUntil(b, off, r.clock.Mono()+r.refusalLife(said))
+}
+
+// refusalLife is how long a refusal is remembered.
+func (r *Registry) refusalLife(said word) time.Duration {
+	if said == holdersWord {
+		return r.pace.negative
+	}
+	return r.pace.unsure
+}
 
 func (r *Registry) denyUntil(b BlockID, off int, end time.Duration) {
 	n := r.directory.negs[b].Load()
@@ -258,12 +269,24 @@ func (r *Registry) absorb(raw []byte, asked bool) (*Record, error) {
 	r.undeny(rec.Block)
 	if newer != nil {
 		close(newer)
+		r.heardRecord(rec)
 	}
 	for _, l := range lost {
 		r.spawn(func() { r.giveUp(l) })
 	}
 	r.notify(Change{Kind: BlockSeen, Block: rec.Block})
 	return rec, nil
+}
+
+// heardRecord forgets that nobody had the names in a record.
+func (r *Registry) heardRecord(rec *Record) {
+	var keys [][32]byte
+	for _, e := range rec.Entries {
+		if e.Name != "" {
+			keys = append(keys, nameKey(r.group, e.Name))
+		}
+	}
+	r.directory.heardOf(keys...)
 }
 
 // contradicted returns the leases served here that the holder's record gives to

@@ -75,10 +75,14 @@
 // The holder publishes its record, the first change at once and those that follow
 // every 30 ms, to the replicas and to whoever watches. Lookup reads immutable views by
 // one atomic load. Resolve asks replicas and holder at once; only the holder's own
-// word makes an address absent while the holder can be reached. Whoever was asked so
-// pushes its changes for a while: for a second after its word, what it hasn't said
-// to be leased is absent without another question. Names are found by hints, which
-// are never believed, and the records of the blocks that they point to.
+// word makes an address absent while the holder can be reached (consult.go). Whoever
+// was asked so pushes its changes for a while: for a second after its word, what it
+// hasn't said to be leased is absent without another question. Names are found by
+// hints, which are never believed, and the records of the blocks that they point to.
+//
+// A refusal may be older than a lease: it is forgotten as soon as anything is heard of
+// the block or the name, and before a host asks again in any case. An answer that comes
+// after the asker gave up is learnt all the same.
 //
 // # Wire
 //

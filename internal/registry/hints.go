@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -104,7 +105,7 @@ func (r *Registry) sendHints() {
 		}
 	}
 	for m, list := range to {
-		r.ask(t, []group.MemberID{m}, r.pace.phase, request{Kind: kindHint, Hints: list})
+		r.ask(t, []group.MemberID{m}, r.pace.late, request{Kind: kindHint, Hints: list})
 	}
 	if more {
 		p.kick()
@@ -119,12 +120,12 @@ func (r *Registry) candidates(ctx context.Context, key [32]byte) ([]netip.Addr, 
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.pace.phase)
+	ctx, cancel := context.WithTimeout(ctx, r.pace.silence)
 	defer cancel()
 	members := t.nearest(key)
 	var addrs []netip.Addr
 	n := 0
-	answers := r.ask(t, members, r.pace.phase, request{Kind: kindAsk, Key: key[:]})
+	answers := r.ask(t, members, r.pace.silence, request{Kind: kindAsk, Key: key[:]})
 	_ = collect(ctx, len(members), answers, func(a answer) bool { // what came in time counts
 		if a.err != nil || a.reply.Status != statusOK {
 			return true
@@ -173,6 +174,9 @@ func (r *Registry) lesseeOf(ctx context.Context, c Client, addr netip.Addr) bool
 	return ok && e.Client == hashClient(r.group, c.ID)
 }
 
+// errAsking stands in the memory of names for an answer that is being looked for.
+var errAsking = errors.New("being looked up")
+
 // nameAnswer is an answer to LookupName.
 type nameAnswer struct {
 	addr  netip.Addr
@@ -190,35 +194,56 @@ const (
 // LookupName returns the address of the host that calls itself name (one label).
 // Where several do, the one whose lease is oldest has the name; the others are
 // found by address only, until it is free. However many ask, each name is looked up
-// once at a time. A refusal is remembered for a second or two: ErrAbsent, or
-// ErrNoQuorum where too few members answered to tell.
+// once at a time. A refusal is remembered for less than a second, and only until
+// something is heard of the name: ErrAbsent, or ErrNoQuorum where too few members
+// answered to tell.
 func (r *Registry) LookupName(ctx context.Context, name string) (netip.Addr, error) {
 	if name = cleanName(name); name == "" {
 		return netip.Addr{}, ErrAbsent
 	}
 	d := &r.directory
+	key := nameKey(r.group, name)
 	d.mu.Lock()
-	a, ok := d.names[name]
+	a, ok := d.names[key]
 	d.mu.Unlock()
 	if ok && r.clock.Mono() < a.until {
 		return a.addr, a.err
 	}
 	a, err := d.asked.do(ctx, r, name, func() (nameAnswer, error) {
-		var a nameAnswer
-		a.addr, a.err = r.findName(r.ctx, name)
-		a.until = r.clock.Mono() + r.pace.negative
 		d.mu.Lock()
-		defer d.mu.Unlock()
 		if len(d.names) >= maxNames {
 			clear(d.names)
 		}
-		d.names[name] = a
+		d.names[key] = nameAnswer{err: errAsking}
+		d.mu.Unlock()
+		var a nameAnswer
+		a.addr, a.err = r.findName(r.ctx, name, key)
+		a.until = r.clock.Mono() + r.pace.negative
+		if errors.Is(a.err, ErrNoQuorum) {
+			a.until = r.clock.Mono() + r.pace.unsure
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if _, ok := d.names[key]; ok || a.err == nil { // else something was heard of it meanwhile
+			d.names[key] = a
+		}
 		return a, nil
 	})
 	if err != nil {
 		return netip.Addr{}, err
 	}
 	return a.addr, a.err
+}
+
+// heardOf forgets that nobody had the names of these keys.
+func (d *directory) heardOf(keys ...[32]byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, key := range keys {
+		if a, ok := d.names[key]; ok && a.err != nil {
+			delete(d.names, key)
+		}
+	}
 }
 
 // nameClaim is a host that calls itself by the name looked up.
@@ -232,14 +257,14 @@ func (c nameClaim) older(o nameClaim) bool {
 	return !o.addr.IsValid() || c.since < o.since || c.since == o.since && c.addr.Less(o.addr)
 }
 
-func (r *Registry) findName(ctx context.Context, name string) (netip.Addr, error) {
+func (r *Registry) findName(ctx context.Context, name string, key [32]byte) (netip.Addr, error) {
 	var best nameClaim
 	for l := range r.Leases() {
 		if c := (nameClaim{l.Addr, l.Start.Unix()}); l.Name == name && c.older(best) {
 			best = c
 		}
 	}
-	addrs, unsure := r.candidates(ctx, nameKey(r.group, name))
+	addrs, unsure := r.candidates(ctx, key)
 	byBlock := make(map[BlockID][]netip.Addr)
 	for _, a := range addrs {
 		if b, _, ok := r.geo.split(a); ok {
@@ -253,10 +278,10 @@ func (r *Registry) findName(ctx context.Context, name string) (netip.Addr, error
 		slots <- struct{}{}
 		asking.Go(func() {
 			defer func() { <-slots }()
-			rec, certain := r.consultFor(ctx, b, -1)
+			rec, said := r.consultFor(ctx, b, -1, r.pace.silence)
 			mu.Lock()
 			defer mu.Unlock()
-			if !certain {
+			if said == noWord {
 				unsure = fmt.Errorf("block %d: %w", b, ErrNoQuorum)
 			}
 			for _, a := range addrs {

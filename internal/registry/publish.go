@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -175,8 +174,8 @@ func (r *Registry) publishBlock(b BlockID) {
 		}
 	}
 	watchers = slices.DeleteFunc(watchers, func(m group.MemberID) bool { return m == r.id || !t.has(m) })
-	r.ask(t, watchers, r.pace.phase, request{Kind: kindPush, Block: b, Record: raw})
-	stored := r.ask(t, set.members, r.pace.phase, request{Kind: kindStore, Block: b, Record: raw})
+	r.ask(t, watchers, r.pace.late, request{Kind: kindPush, Block: b, Record: raw})
+	stored := r.ask(t, set.members, r.pace.late, request{Kind: kindStore, Block: b, Record: raw})
 	r.spawn(func() { r.countStored(b, epoch, set, stored) })
 	r.counts.published.Add(1)
 }
@@ -231,6 +230,11 @@ func (r *Registry) keepRecord(ctx context.Context, t *terms, raw []byte) reply {
 		r.counts.badRecords.Add(1)
 		return reply{Status: statusRefused}
 	}
+	if rec.Holder != r.id { // before the disk: somebody here may be waiting for it
+		if _, err := r.absorb(raw, false); err != nil {
+			r.log.Debug("record not used", "block", rec.Block, "err", err)
+		}
+	}
 	_, g, err := r.storedRecord(rec.Block)
 	if err == nil && (g.Epoch < rec.Epoch || g.Epoch == rec.Epoch && g.Holder != rec.Holder) {
 		ctx, cancel := context.WithTimeout(ctx, r.pace.phase)
@@ -258,11 +262,6 @@ func (r *Registry) keepRecord(ctx context.Context, t *terms, raw []byte) reply {
 	if err != nil {
 		r.log.Error("record not kept", "block", rec.Block, "err", err)
 		return reply{Status: statusNotReady}
-	}
-	if rec.Holder != r.id {
-		if _, err := r.absorb(raw, false); err != nil {
-			r.log.Debug("record kept but not used", "block", rec.Block, "err", fmt.Sprint(err))
-		}
 	}
 	return reply{}
 }

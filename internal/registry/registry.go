@@ -43,7 +43,10 @@ type pace struct {
 	watch     time.Duration // a watch lasts this long
 	republish time.Duration // of records and hints
 	reserve   time.Duration // an offer stands this long
-	negative  time.Duration // a refusal is remembered this long
+	silence   time.Duration // a holder that hasn't answered by then doesn't: its block's keepers' word counts
+	late      time.Duration // answers that come later than this are lost
+	negative  time.Duration // a refusal is remembered this long: less than the second after which hosts ask again
+	unsure    time.Duration // …, where it isn't the holder's own word
 	fresh     time.Duration // a holder's record needs no second question this long
 	trust     time.Duration // while a holder pushes to us, its word on what is absent counts this long
 	push      time.Duration // its changes are here by then, unless they are lost
@@ -55,8 +58,9 @@ func defaultPace() pace {
 	return pace{
 		phase: 300 * time.Millisecond, move: time.Second, coalesce: 30 * time.Millisecond,
 		tick: 250 * time.Millisecond, watch: 90 * time.Second, republish: 10 * time.Minute,
-		reserve: time.Minute, negative: 1500 * time.Millisecond, fresh: 20 * time.Millisecond,
-		trust: time.Second, push: 150 * time.Millisecond,
+		reserve: time.Minute, silence: 600 * time.Millisecond, late: 2400 * time.Millisecond,
+		negative: 750 * time.Millisecond, unsure: 250 * time.Millisecond, fresh: 20 * time.Millisecond,
+		trust: time.Second, push: 300 * time.Millisecond,
 	}
 }
 

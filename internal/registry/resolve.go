@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"time"
 
-	"landbridge/internal/group"
 	"landbridge/internal/store"
 )
 
@@ -16,8 +15,11 @@ var ErrAbsent = errors.New("nobody has that address or name")
 
 // Resolve finds who serves an address, asking members where memory doesn't say.
 // However many ask, each address is resolved once at a time. A dead member costs at
-// most 300 ms. A refusal is remembered for a second or two: ErrAbsent, or ErrNoQuorum
-// where too few members answered to tell.
+// most 300 ms where the address is leased, and twice that where it isn't: what its
+// block's keepers don't know of yet, the holder may have leased a moment ago. A
+// refusal is remembered for less than the second after which hosts ask again, and
+// only until something new is heard of the block: ErrAbsent, or ErrNoQuorum where too
+// few members answered to tell.
 func (r *Registry) Resolve(ctx context.Context, addr netip.Addr) (Location, error) {
 	if loc, s := r.Lookup(addr); s != Unknown {
 		return found(loc, s)
@@ -34,27 +36,26 @@ func found(loc Location, s Status) (Location, error) {
 
 // find asks the members about an address that memory doesn't know.
 func (r *Registry) find(addr netip.Addr) (Location, error) {
+	b, off, _ := r.geo.split(addr)
 	if until := r.awaitPush(addr); r.clock.Mono() < until {
 		if loc, s := r.Lookup(addr); s == Known {
 			return loc, nil
 		}
-		b, off, _ := r.geo.split(addr)
 		r.denyUntil(b, off, until)
 		return Location{}, ErrAbsent
 	}
-	b, off, _ := r.geo.split(addr)
-	rec, certain := r.consultFor(r.ctx, b, off)
+	rec, said := r.consultFor(r.ctx, b, off, r.pace.silence)
 	if loc, s := r.Lookup(addr); s == Known {
 		return loc, nil
 	}
 	switch {
-	case !certain:
-		r.deny(b, off)
-		return Location{}, fmt.Errorf("resolve %v: %w", addr, ErrNoQuorum)
-	case rec == nil:
-		r.deny(b, -1)
+	case said == holdersWord && rec == nil:
+		r.deny(b, -1, said)
 	default:
-		r.deny(b, off)
+		r.deny(b, off, said)
+	}
+	if said == noWord {
+		return Location{}, fmt.Errorf("resolve %v: %w", addr, ErrNoQuorum)
 	}
 	return Location{}, ErrAbsent
 }
@@ -87,139 +88,6 @@ func (r *Registry) awaitPush(addr netip.Addr) (until time.Duration) {
 		case <-r.ctx.Done():
 			return 0
 		}
-	}
-}
-
-// consult returns the newest record of a block, from its holder where it can be
-// reached, nil where nobody holds it.
-func (r *Registry) consult(ctx context.Context, b BlockID) *Record {
-	rec, _ := r.consultFor(ctx, b, -1)
-	return rec
-}
-
-// consultFor is consult that is content with any record in which the offset is
-// leased: then the holder is asked behind the caller's back. certain is false where
-// too few answered to tell.
-func (r *Registry) consultFor(ctx context.Context, b BlockID, off int) (rec *Record, certain bool) {
-	t, err := r.terms()
-	if err != nil {
-		return nil, false
-	}
-	r.mu.Lock()
-	if blk := r.book.held[b]; blk != nil {
-		rec := r.recordOf(blk)
-		r.mu.Unlock()
-		return rec, true
-	}
-	rem := r.directory.remotes[b]
-	var known *Record
-	if rem != nil {
-		known = rem.rec
-		if r.clock.Mono()-rem.heard < r.pace.fresh {
-			r.mu.Unlock()
-			return known, true
-		}
-	}
-	r.mu.Unlock()
-	c := consultation{r: r, t: t, block: b, off: off, asked: make(map[group.MemberID]bool)}
-	rec = c.run(ctx, known)
-	return rec, c.certain
-}
-
-// consultation asks replicas and holder at once.
-type consultation struct {
-	r       *Registry
-	t       *terms
-	block   BlockID
-	off     int
-	asked   map[group.MemberID]bool // as holders
-	certain bool
-}
-
-func (c *consultation) run(ctx context.Context, best *Record) *Record {
-	r := c.r
-	ctx, cancel := context.WithTimeout(ctx, r.pace.phase)
-	defer cancel()
-	var asHolder []<-chan answer
-	next := func(h group.MemberID) {
-		if !h.IsZero() && h != r.id && !c.asked[h] {
-			c.asked[h] = true
-			asHolder = append(asHolder, r.ask(c.t, []group.MemberID{h}, r.pace.phase, request{Kind: kindWatch, Block: c.block}))
-		}
-	}
-	if best != nil {
-		next(best.Holder)
-	}
-	set := c.t.current(c.block)
-	replicas := r.ask(c.t, set.members, r.pace.phase, request{Kind: kindLookup, Block: c.block})
-	votes := 0
-	for left := len(set.members); left > 0 || len(asHolder) > 0; {
-		var holder <-chan answer
-		if len(asHolder) > 0 {
-			holder = asHolder[0]
-		}
-		if left == 0 {
-			replicas = nil
-		}
-		select {
-		case a := <-holder:
-			asHolder = asHolder[1:]
-			if rec := c.take(a, true); rec != nil && rec.Holder == a.from {
-				r.watched(c.block)
-				c.certain = true
-				return rec
-			}
-		case a := <-replicas:
-			left--
-			if a.err != nil {
-				continue
-			}
-			if a.reply.Status == statusOK {
-				votes += set.votesOf(a.from)
-			}
-			if rec := c.take(a, false); rec != nil {
-				if rec.newer(best) {
-					best = rec
-				}
-				next(rec.Holder)
-				if c.off >= 0 && rec.leased(c.off) {
-					return rec // the holder's answer comes later, as absorb
-				}
-			}
-			next(a.reply.Value.Holder)
-			c.certain = votes >= set.need
-			if votes >= set.need && best == nil && len(c.asked) == 0 {
-				return nil // a quorum knows of no holder
-			}
-			if votes >= set.need && len(asHolder) == 0 && len(c.asked) > 0 {
-				return best // the holder doesn't answer for it
-			}
-		case <-ctx.Done():
-			return best
-		}
-	}
-	return best
-}
-
-// take absorbs an answer's record.
-func (c *consultation) take(a answer, asked bool) *Record {
-	if a.err != nil || len(a.reply.Record) == 0 {
-		return nil
-	}
-	rec, err := c.r.absorb(a.reply.Record, asked)
-	if err != nil || rec.Block != c.block {
-		c.r.counts.badRecords.Add(1)
-		return nil
-	}
-	return rec
-}
-
-// watched notes that the holder of a block will push to us.
-func (r *Registry) watched(b BlockID) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if rem := r.directory.remotes[b]; rem != nil {
-		rem.watch = r.clock.Mono() + r.pace.watch
 	}
 }
 

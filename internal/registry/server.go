@@ -99,9 +99,12 @@ func (r *Registry) dispatch(ctx context.Context, t *terms, from group.MemberID, 
 		return r.move(t, from, q)
 	case kindHint:
 		until := r.clock.Mono() + 2*t.leaseTime
-		for _, h := range q.Hints {
+		keys := make([][32]byte, len(q.Hints))
+		for i, h := range q.Hints {
 			r.hints.put(h, until)
+			keys[i] = h.Key
 		}
+		r.directory.heardOf(keys...)
 		return reply{}
 	case kindAsk:
 		return reply{Addrs: r.hints.get([32]byte(q.Key), r.clock.Mono())}

@@ -13,6 +13,9 @@ FUZZTIME ?= 2m
 # What the tests and the demo use besides Go, as Debian package=program pairs.
 PACKAGES := isc-dhcp-client=dhclient udhcpc=udhcpc dhcpcd-base=dhcpcd iproute2=ip iputils-ping=ping \
             nftables=nft util-linux=nsenter dnsutils=dig netcat-openbsd=nc
+# What the benchmark uses besides, and where it keeps what it builds.
+RIVALS   := iperf3=iperf3 ethtool=ethtool openvpn=openvpn tinc=tincd n2n=edge
+PEERS    := .cache/bench
 
 export GOFLAGS ?= -mod=readonly
 
@@ -46,7 +49,12 @@ fuzz: go-version ## every fuzz target for FUZZTIME each (2m)
 	./scripts/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: deps build ## ping, lease and memory figures of the issue's table
+bench: bench-deps build ## Landbridge beside other tunnels, an hour (BENCH=-quick: minutes; BENCH=-help)
+	$(GO) build -trimpath -o $(BIN)/bench ./bench
+	$(BIN)/bench -landbridge $(BIN)/landbridge -cache $(PEERS) -docs docs $(BENCH)
+
+.PHONY: measure
+measure: deps build ## times of leases and starts, round trips and memory, each against its target
 	$(GO) build -trimpath -o $(BIN)/demo ./cmd/demo
 	$(BIN)/demo -landbridge $(BIN)/landbridge -once -measure
 
@@ -56,7 +64,7 @@ generate: go-version ## generated code from its sources (the API's types)
 
 .PHONY: clean
 clean: ## remove what the build made
-	rm -rf $(BIN) out
+	rm -rf $(BIN) out $(PEERS)
 
 .PHONY: go-version
 go-version:
@@ -65,3 +73,8 @@ go-version:
 .PHONY: deps
 deps: go-version
 	@./scripts/deps $(PACKAGES)
+
+.PHONY: bench-deps
+bench-deps: deps
+	@./scripts/deps $(RIVALS)
+	@GO='$(GO)' ./scripts/bench-peers $(PEERS)

@@ -11,7 +11,9 @@ import (
 // import those on lower floors only; packages on one floor don't know each other.
 func floors() [][]string {
 	return [][]string{
-		{"cmd/landbridge", "cmd/demo", "internal/e2e"},
+		{"cmd/landbridge", "cmd/demo", "bench", "internal/e2e"},
+		{"bench/peers", "bench/measure", "bench/report"},
+		{"bench/underlay", "bench/load"},
 		{"appliance"},
 		{"router"},
 		{"iface"},

@@ -179,6 +179,10 @@ func (p *Port) settle() error {
 	return nil
 }
 
+// Far returns the device at the cable's far end and the machine that has it, say, to
+// change what the wire does with large frames.
+func (p *Port) Far() (at *Host, device string) { return p.at, p.farName }
+
 // Addr returns the static address of the port; it is invalid where there is none.
 func (p *Port) Addr() netip.Addr { return p.addr.Addr() }
 

@@ -25,6 +25,7 @@ func packages() map[string]string {
 		"dhcpcd":   "dhcpcd-base",
 		"nsenter":  "util-linux",
 		"iperf3":   "iperf3",
+		"ethtool":  "ethtool",
 		"tcpdump":  "tcpdump",
 	}
 }

@@ -1,0 +1,136 @@
+package load
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	largestDatagram = 2048     // bytes
+	sinkBuffer      = 16 << 20 // bytes of the socket's queue: what is lost is lost on the way
+	askBytes        = 8
+	countBytes      = 24
+)
+
+// count is what a sink knows of a trial.
+type count struct {
+	datagrams   int64
+	first, last int64 // Unix nanoseconds
+}
+
+// Sink counts datagrams that come to a local address. Its fields are written by receive
+// and read by answer.
+type Sink struct {
+	fd                            int
+	trial, datagrams, first, last atomic.Int64
+	over                          atomic.Bool
+}
+
+// OpenSink opens a sink; what comes waits for Count.
+func OpenSink(addr netip.AddrPort) (*Sink, error) {
+	fd, err := bound(unix.SOCK_DGRAM, addr)
+	if err != nil {
+		return nil, err
+	}
+	err = os.NewSyscallError("setsockopt SO_RCVBUFFORCE", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, sinkBuffer))
+	if err = errors.Join(err, setReadTimeout(fd, 100*time.Millisecond)); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return &Sink{fd: fd}, nil
+}
+
+// Count counts, and answers questions about the newest trial on control, until that
+// ends. It closes the sink, and takes the calling thread.
+func (s *Sink) Count(control io.ReadWriter) error {
+	runtime.LockOSThread()
+	defer unix.Close(s.fd)
+	ended := make(chan error, 1)
+	go func() { ended <- s.answer(control) }()
+	err := s.receive(s.fd)
+	if err != nil {
+		return err // the one that answers ends with its stream
+	}
+	return <-ended
+}
+
+func (s *Sink) receive(fd int) error {
+	b := newBatch(largestDatagram)
+	for !s.over.Load() {
+		n, err := b.receive(fd)
+		switch {
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return err
+		}
+		now := time.Now().UnixNano()
+		for _, d := range b.data[:n] {
+			s.note(int64(binary.LittleEndian.Uint64(d)), now)
+		}
+		s.last.Store(now)
+	}
+	return nil
+}
+
+// note counts one datagram.
+func (s *Sink) note(trial, now int64) {
+	switch current := s.trial.Load(); {
+	case trial < current:
+		return
+	case trial > current:
+		s.datagrams.Store(0)
+		s.first.Store(now)
+		s.trial.Store(trial)
+	}
+	s.datagrams.Add(1)
+}
+
+// answer tells counts until the sender has gone.
+func (s *Sink) answer(control io.ReadWriter) error {
+	defer s.over.Store(true)
+	var ask [askBytes]byte
+	for {
+		if _, err := io.ReadFull(control, ask[:]); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("read the sender's question: %w", err)
+		}
+		var told [countBytes]byte
+		if int64(binary.LittleEndian.Uint64(ask[:])) == s.trial.Load() {
+			binary.LittleEndian.PutUint64(told[0:], uint64(s.datagrams.Load()))
+			binary.LittleEndian.PutUint64(told[8:], uint64(s.first.Load()))
+			binary.LittleEndian.PutUint64(told[16:], uint64(s.last.Load()))
+		}
+		if _, err := control.Write(told[:]); err != nil {
+			return fmt.Errorf("tell the sender: %w", err)
+		}
+	}
+}
+
+// ask asks a sink for what it knows of a trial.
+func ask(control io.ReadWriter, trial int64) (count, error) {
+	var question [askBytes]byte
+	binary.LittleEndian.PutUint64(question[:], uint64(trial))
+	var told [countBytes]byte
+	if _, err := control.Write(question[:]); err != nil {
+		return count{}, fmt.Errorf("ask the sink: %w", err)
+	}
+	if _, err := io.ReadFull(control, told[:]); err != nil {
+		return count{}, fmt.Errorf("hear the sink: %w", err)
+	}
+	return count{
+		datagrams: int64(binary.LittleEndian.Uint64(told[0:])),
+		first:     int64(binary.LittleEndian.Uint64(told[8:])),
+		last:      int64(binary.LittleEndian.Uint64(told[16:])),
+	}, nil
+}

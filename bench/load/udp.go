@@ -1,0 +1,143 @@
+package load
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	unpaced    = 0.0     // the rate of a flood
+	sendBuffer = 4 << 20 // bytes of the socket's queue
+	// settled is how long nothing may arrive before a trial counts as over.
+	settled = 60 * time.Millisecond
+	// pause is what a paced sender sleeps while nothing is due.
+	pause = 50 * time.Microsecond
+)
+
+// Search finds the rate at which datagrams get from here to a sink's address, on whose
+// control stream it asks what has arrived. It takes the calling thread.
+func Search(dst netip.AddrPort, control io.ReadWriter, plan Plan) (Rates, error) {
+	runtime.LockOSThread()
+	if plan.Size < askBytes || plan.Size > largestDatagram {
+		return Rates{}, fmt.Errorf("datagrams of %d bytes: want %d to %d", plan.Size, askBytes, largestDatagram)
+	}
+	fd, err := socket(unix.SOCK_DGRAM)
+	if err != nil {
+		return Rates{}, err
+	}
+	defer unix.Close(fd)
+	err = errors.Join(
+		os.NewSyscallError("setsockopt SO_SNDBUFFORCE", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer)),
+		os.NewSyscallError("connect", unix.Connect(fd, inet4(dst))),
+		// Else a sleep of 50 µs takes 100.
+		os.NewSyscallError("prctl PR_SET_TIMERSLACK", unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)))
+	if err != nil {
+		return Rates{}, err
+	}
+	s := &sender{fd: fd, control: control, batch: newBatch(plan.Size)}
+	// Neighbours are resolved, sessions and caches warm.
+	if _, err := s.try(20_000, 100*time.Millisecond); err != nil {
+		return Rates{}, err
+	}
+	return search(plan.Trials, func(rate float64) (Trial, error) {
+		if rate == unpaced {
+			return s.try(rate, plan.Flood)
+		}
+		return s.try(rate, plan.Trial)
+	})
+}
+
+type sender struct {
+	fd      int
+	control io.ReadWriter
+	batch   *batch
+}
+
+// try sends at a rate for a time and asks what has arrived.
+func (s *sender) try(rate float64, length time.Duration) (Trial, error) {
+	trial := time.Now().UnixNano()
+	for _, d := range s.batch.data {
+		binary.LittleEndian.PutUint64(d, uint64(trial))
+	}
+	offered, took, err := s.offer(rate, length)
+	if err != nil {
+		return Trial{}, err
+	}
+	got, err := s.arrived(trial)
+	if err != nil {
+		return Trial{}, err
+	}
+	return judge(offered, took, got), nil
+}
+
+// offer sends, and returns how many datagrams it tried to send in what time.
+func (s *sender) offer(rate float64, length time.Duration) (offered int64, took time.Duration, err error) {
+	began := time.Now()
+	for took < length {
+		due := int64(batchSize)
+		if rate != unpaced {
+			due = int64(rate*took.Seconds()) - offered
+		}
+		if due <= 0 {
+			ts := unix.NsecToTimespec(int64(pause))
+			_ = unix.Nanosleep(&ts, nil)
+		} else {
+			n := min(due, batchSize)
+			if err := s.send(int(n)); err != nil {
+				return 0, 0, err
+			}
+			offered += n
+		}
+		took = time.Since(began)
+	}
+	return offered, took, nil
+}
+
+// send sends n datagrams. What the kernel refuses for want of room is lost, as what is
+// dropped later.
+func (s *sender) send(n int) error {
+	_, err := s.batch.send(s.fd, n)
+	for _, passing := range []error{unix.ENOBUFS, unix.EAGAIN, unix.ECONNREFUSED, unix.EINTR} {
+		if errors.Is(err, passing) {
+			return nil
+		}
+	}
+	return err
+}
+
+// arrived asks until no more datagrams arrive, for a second at most.
+func (s *sender) arrived(trial int64) (got count, err error) {
+	tick := time.NewTicker(settled)
+	defer tick.Stop()
+	before := int64(-1)
+	for range 20 {
+		<-tick.C
+		if got, err = ask(s.control, trial); err != nil || got.datagrams == before {
+			break
+		}
+		before = got.datagrams
+	}
+	return got, err
+}
+
+// judge makes a trial's rates of counts. The received rate is that over the receiver's
+// own window, which queues on the way may make longer than the sender's, never shorter.
+func judge(offered int64, took time.Duration, got count) Trial {
+	t := Trial{Offered: float64(offered) / took.Seconds()}
+	if offered > 0 {
+		t.Loss = 1 - float64(got.datagrams)/float64(offered)
+	}
+	window := max(time.Duration(got.last-got.first), took)
+	if got.datagrams > 0 {
+		t.Received = float64(got.datagrams) / window.Seconds()
+	}
+	return t
+}

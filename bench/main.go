@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"landbridge/bench/peers"
+	"landbridge/bench/underlay"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == "load" {
+		if err := loadCommand(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench load:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	o, err := parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil {
+		err = run(ctx, o)
+	}
+	switch {
+	case ctx.Err() != nil:
+		fmt.Fprintf(os.Stderr, "bench: interrupted; what ran has been removed, the samples so far are in %s\n", o.samples())
+		os.Exit(130)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// options is what the command line says.
+type options struct {
+	kinds    []peers.Kind
+	profiles []underlay.Profile
+	measures []string
+	reps     int
+	quick    bool
+	programs peers.Programs
+	out      string // directory of samples and report
+	docs     string // directory of performance.md; empty: don't touch it
+	from     string // samples to report of, instead of measuring
+}
+
+func (o options) samples() string { return filepath.Join(o.out, "samples.jsonl") }
+
+// The groups of measures that -measures names. Startup and memory come with each peer.
+const (
+	groupPing = "ping"
+	groupTCP  = "tcp" // and CPU a gigabyte
+	groupUDP  = "udp"
+	groupRR   = "rr"
+	groupWAN  = "wan"
+	groupMany = "many"
+)
+
+func groups() []string {
+	return []string{groupPing, groupTCP, groupUDP, groupRR, groupWAN, groupMany}
+}
+
+func parse(args []string) (o options, err error) {
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	names := f.String("peers", "", "comma-separated `names`; all by default")
+	profiles := f.String("profile", "nic,veth", "comma-separated profiles of the wire: nic cuts super-frames, veth doesn't")
+	measures := f.String("measures", "ping,tcp,udp,rr,wan", "comma-separated: "+strings.Join(groups(), ", "))
+	many := f.Bool("many", false, "also measure 1, 10 and 100 members with traffic to all")
+	f.IntVar(&o.reps, "reps", 3, "repetitions")
+	f.BoolVar(&o.quick, "quick", false, "short measurements, once unless -reps says otherwise, nic alone unless -profile does")
+	f.StringVar(&o.programs.Landbridge, "landbridge", "bin/landbridge", "the `program` under test")
+	f.StringVar(&o.programs.Cache, "cache", ".cache/bench", "`directory` of the peers' programs (scripts/bench-peers)")
+	f.StringVar(&o.out, "out", "out/bench", "`directory` for samples, which are added to, and the report")
+	f.StringVar(&o.docs, "docs", "", "`directory` of performance.md, to write the report into")
+	f.StringVar(&o.from, "from", "", "report of the samples in this `file`, and measure nothing")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("what is %q? See bench -help", f.Arg(0))
+	}
+	given := make(map[string]bool)
+	f.Visit(func(x *flag.Flag) { given[x.Name] = true })
+	if o.quick && !given["reps"] {
+		o.reps = 1
+	}
+	if o.quick && !given["profile"] {
+		*profiles = string(underlay.NIC)
+	}
+	o.measures = split(*measures)
+	if *many {
+		o.measures = append(o.measures, groupMany)
+	}
+	for _, m := range o.measures {
+		if !slices.Contains(groups(), m) {
+			return o, fmt.Errorf("no measures %q: there are %s", m, strings.Join(groups(), ", "))
+		}
+	}
+	for _, name := range split(*profiles) {
+		p, err := underlay.ParseProfile(name)
+		if err != nil {
+			return o, err
+		}
+		o.profiles = append(o.profiles, p)
+	}
+	o.kinds, err = peers.Choose(split(*names))
+	return o, errors.Join(err, o.absolute())
+}
+
+// absolute makes the programs' paths good on every host.
+func (o *options) absolute() (err error) {
+	for _, path := range []*string{&o.programs.Landbridge, &o.programs.Cache} {
+		var aerr error
+		*path, aerr = filepath.Abs(*path)
+		err = errors.Join(err, aerr)
+	}
+	return err
+}
+
+func (o options) wants(group string) bool { return slices.Contains(o.measures, group) }
+
+func split(list string) []string {
+	return slices.DeleteFunc(strings.Split(list, ","), func(s string) bool { return s == "" })
+}

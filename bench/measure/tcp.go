@@ -1,0 +1,94 @@
+package measure
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"landbridge/internal/netlab"
+)
+
+// TCP is what a bulk transfer has moved.
+type TCP struct {
+	BitsPerSecond float64 // at the receiver
+	Bytes         float64 // likewise
+	Retransmits   int
+}
+
+// Bulk says what is transferred.
+type Bulk struct {
+	Length  time.Duration
+	Streams int
+	Reverse bool // from To to From
+}
+
+const iperfPort = 5201
+
+// ServeTCP starts the server for Transfer on a host and returns when it listens. It
+// ends with ctx, or with the lab.
+func ServeTCP(ctx context.Context, h *netlab.Host) error {
+	if err := h.Command(ctx, "iperf3", "-s", "-p", fmt.Sprint(iperfPort)).Start(); err != nil {
+		return err
+	}
+	wait, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return netlab.WaitFor(wait, "iperf3 to listen", func() (bool, error) {
+		out, err := h.Run(wait, "cat", "/proc/net/tcp", "/proc/net/tcp6")
+		return strings.Contains(out, fmt.Sprintf(":%04X 0", iperfPort)), err
+	})
+}
+
+// Transfer moves bytes along a path whose far end ServeTCP serves.
+func (p Path) Transfer(ctx context.Context, b Bulk) (TCP, error) {
+	const slack = 12 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, b.Length+slack)
+	defer cancel()
+	args := []string{
+		"-J", "-C", "cubic", "-c", p.Addr.String(), "-p", fmt.Sprint(iperfPort),
+		"-t", fmt.Sprint(b.Length.Seconds()), "-P", fmt.Sprint(b.Streams),
+	}
+	if b.Reverse {
+		args = append(args, "-R")
+	}
+	out, err := p.From.Command(ctx, "iperf3", args...).Output()
+	if timedOut(ctx, err) {
+		return TCP{}, fmt.Errorf("iperf3 to %v didn't end within %v", p.Addr, b.Length+slack)
+	}
+	got, perr := parseIperf(out)
+	if perr != nil {
+		return TCP{}, fmt.Errorf("iperf3 to %v: %w (%w)", p.Addr, perr, err)
+	}
+	return got, nil
+}
+
+// parseIperf reads what iperf3 -J says.
+func parseIperf(text []byte) (TCP, error) {
+	var said struct {
+		Error string
+		End   struct {
+			Sent struct {
+				Retransmits int
+			} `json:"sum_sent"`
+			Received struct {
+				Bytes         float64
+				BitsPerSecond float64 `json:"bits_per_second"`
+			} `json:"sum_received"`
+		}
+	}
+	if err := json.Unmarshal(text, &said); err != nil {
+		return TCP{}, fmt.Errorf("%w: it said %q", err, text)
+	}
+	if said.Error != "" {
+		return TCP{}, fmt.Errorf("%w: %s", ErrNothing, said.Error)
+	}
+	if said.End.Received.Bytes == 0 {
+		return TCP{}, ErrNothing
+	}
+	return TCP{
+		BitsPerSecond: said.End.Received.BitsPerSecond,
+		Bytes:         said.End.Received.Bytes,
+		Retransmits:   said.End.Sent.Retransmits,
+	}, nil
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"time"
+
+	"landbridge/bench/load"
+)
+
+// plan says how long things are measured.
+type plan struct {
+	rounds, echoes int           // of ping
+	bulk           time.Duration // of a TCP transfer
+	bareBulk       time.Duration // of one on the underlay
+	udp, bareUDP   load.Plan     // without the size
+	requests       time.Duration
+	bareRequests   time.Duration
+	wan            time.Duration // of a transfer on a WAN
+	settle         int           // echoes before anything is measured, 50 ms apart
+	limit          time.Duration // for one repetition of one peer
+}
+
+func full() plan {
+	return plan{
+		rounds: 4, echoes: 50,
+		bulk: 10 * time.Second, bareBulk: 3 * time.Second,
+		udp:      load.Plan{Flood: time.Second, Trial: 600 * time.Millisecond, Trials: 7},
+		bareUDP:  load.Plan{Flood: 700 * time.Millisecond, Trial: 400 * time.Millisecond, Trials: 3},
+		requests: 2500 * time.Millisecond, bareRequests: 1500 * time.Millisecond,
+		wan:    15 * time.Second,
+		settle: 30,
+		limit:  5 * time.Minute,
+	}
+}
+
+func quick() plan {
+	return plan{
+		rounds: 2, echoes: 50,
+		bulk: 2 * time.Second, bareBulk: time.Second,
+		udp:      load.Plan{Flood: 500 * time.Millisecond, Trial: 300 * time.Millisecond, Trials: 5},
+		bareUDP:  load.Plan{Flood: 400 * time.Millisecond, Trial: 300 * time.Millisecond, Trials: 2},
+		requests: time.Second, bareRequests: 500 * time.Millisecond,
+		wan:    5 * time.Second,
+		settle: 10,
+		limit:  2 * time.Minute,
+	}
+}
+
+// sized is a plan for datagrams of that size.
+func sized(p load.Plan, bytes int) load.Plan {
+	p.Size = bytes
+	return p
+}

@@ -1,0 +1,75 @@
+package report
+
+// Measure describes one kind of figure.
+type Measure struct {
+	ID    string
+	Title string // of a column
+	Unit  string
+	Lower bool // is better
+}
+
+// The measures' names in samples.
+const (
+	Startup    = "startup_ms"
+	RSSIdle    = "rss_idle_mb"
+	RSSLoad    = "rss_load_mb"
+	RSSPeak    = "rss_peak_mb"
+	MTU        = "mtu"
+	PingP50    = "ping_p50_us"
+	PingP99    = "ping_p99_us"
+	TCP1       = "tcp1_mbps"
+	TCP1Back   = "tcp1_back_mbps"
+	TCP4       = "tcp4_mbps"
+	CPU        = "cpu_s_per_gb"
+	UDP64      = "udp64_pps"
+	UDP64Max   = "udp64_max_pps"
+	UDP1200    = "udp1200_mbps"
+	UDP1200Max = "udp1200_max_mbps"
+	RR         = "rr_per_s"
+	RRP99      = "rr_p99_us"
+	CRR        = "crr_per_s"
+	CRRP99     = "crr_p99_us"
+	WANTCP     = "wan_tcp_mbps"
+	WANPing    = "wan_ping_ms"
+	WANLoaded  = "wan_loaded_ping_p99_ms"
+	ManyUDP64  = "many_udp64_pps"
+)
+
+// Measures returns all kinds.
+func Measures() []Measure {
+	return []Measure{
+		{ID: TCP1, Title: "TCP, 1 stream", Unit: "Mbit/s"},
+		{ID: TCP1Back, Title: "back", Unit: "Mbit/s"},
+		{ID: TCP4, Title: "4 streams", Unit: "Mbit/s"},
+		{ID: CPU, Title: "CPU", Unit: "s/GB", Lower: true},
+		{ID: UDP64, Title: "UDP 64 B", Unit: "1/s"},
+		{ID: UDP64Max, Title: "UDP 64 B, at any loss", Unit: "1/s"},
+		{ID: UDP1200, Title: "UDP 1200 B", Unit: "Mbit/s"},
+		{ID: UDP1200Max, Title: "UDP 1200 B, at any loss", Unit: "Mbit/s"},
+		{ID: PingP50, Title: "ping p50", Unit: "µs", Lower: true},
+		{ID: PingP99, Title: "ping p99", Unit: "µs", Lower: true},
+		{ID: RR, Title: "requests", Unit: "1/s"},
+		{ID: RRP99, Title: "request p99", Unit: "µs", Lower: true},
+		{ID: CRR, Title: "connections", Unit: "1/s"},
+		{ID: CRRP99, Title: "connection p99", Unit: "µs", Lower: true},
+		{ID: Startup, Title: "start", Unit: "ms", Lower: true},
+		{ID: RSSIdle, Title: "RSS idle", Unit: "MB", Lower: true},
+		{ID: RSSLoad, Title: "RSS after load", Unit: "MB", Lower: true},
+		{ID: RSSPeak, Title: "RSS peak", Unit: "MB", Lower: true},
+		{ID: MTU, Title: "MTU", Unit: "B"},
+		{ID: WANTCP, Title: "TCP", Unit: "Mbit/s"},
+		{ID: WANPing, Title: "ping p50", Unit: "ms", Lower: true},
+		{ID: WANLoaded, Title: "ping p99 under load", Unit: "ms", Lower: true},
+		{ID: ManyUDP64, Title: "UDP 64 B", Unit: "1/s"},
+	}
+}
+
+// Describe returns a measure by its name.
+func Describe(id string) (Measure, bool) {
+	for _, m := range Measures() {
+		if m.ID == id {
+			return m, true
+		}
+	}
+	return Measure{}, false
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"landbridge/bench/measure"
+	"landbridge/bench/peers"
+	"landbridge/bench/report"
+	"landbridge/bench/underlay"
+	"landbridge/internal/netlab"
+)
+
+// bench is a run.
+type bench struct {
+	options
+	plan    plan
+	tools   measure.Tools
+	samples report.Writer
+	view    io.Writer
+}
+
+func run(ctx context.Context, o options) error {
+	if o.from != "" {
+		return publish(o.from, o)
+	}
+	if missing := netlab.Missing("ip", "ping", "iperf3", "ethtool"); len(missing) > 0 {
+		return errors.Join(missing...)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(o.samples(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	samples, err := report.NewWriter(file, machine(ctx, o.quick))
+	if err != nil {
+		return err
+	}
+	b := &bench{options: o, plan: full(), tools: measure.Tools{Self: self}, samples: samples, view: os.Stdout}
+	if o.quick {
+		b.plan = quick()
+	}
+	if err := b.all(ctx); err != nil {
+		return err
+	}
+	return publish(o.samples(), o)
+}
+
+// all runs every repetition of every peer, and then the scenes.
+func (b *bench) all(ctx context.Context) error {
+	began := time.Now()
+	total, n := len(b.profiles)*b.reps*len(b.kinds), 0
+	for rep := range b.reps {
+		for _, profile := range b.profiles {
+			for _, kind := range b.kinds {
+				n++
+				b.say("[%d of %d] %s, profile %s, repetition %d", n, total, kind.Name, profile, rep+1)
+				if err := b.repetition(ctx, kind, profile, rep+1); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	b.say("%v in all", time.Since(began).Round(time.Second))
+	return nil
+}
+
+func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.view, format+"\n", args...) }
+
+// repetition measures one peer on a pair of its own. Only what ends the whole run is
+// an error; what fails of the peer is said, and noted as a sample.
+func (b *bench) repetition(ctx context.Context, kind peers.Kind, profile underlay.Profile, number int) error {
+	step, cancel := context.WithTimeout(ctx, b.plan.limit)
+	defer cancel()
+	pair, err := underlay.Open(step, profile)
+	if err != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	defer pair.Close()
+	r := &repetition{
+		bench: b, pair: pair, peer: kind.New(b.programs),
+		sample: report.Sample{Peer: kind.Name, Profile: string(profile), Repetition: number},
+	}
+	err = r.measure(step)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		r.fail(report.Startup, err)
+		b.say("    %s", strings.ReplaceAll(strings.TrimSpace(pair.A.Log()+pair.B.Log()+pair.W.Log()), "\n", "\n    "))
+	}
+	return r.werr
+}

@@ -1,0 +1,86 @@
+package underlay
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"landbridge/internal/netlab"
+)
+
+func open(t *testing.T, profile Profile) (context.Context, *Pair) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("namespaces need root")
+	}
+	for _, err := range netlab.Missing("ip", "ping", "ethtool") {
+		t.Skip(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	p, err := Open(ctx, profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return ctx, p
+}
+
+func TestTheWireOfANICCutsSuperFramesAndThatOfAVethDoesNot(t *testing.T) {
+	for profile, want := range map[Profile]string{Veth: "tcp-segmentation-offload: on", NIC: "tcp-segmentation-offload: off"} {
+		ctx, p := open(t, profile)
+		far, device := p.A.Port("eth0").Far()
+		if out, err := far.Run(ctx, "ethtool", "-k", device); err != nil || !strings.Contains(out, want) {
+			t.Errorf("%s: the wire's side: %v\n%s", profile, err, out)
+		}
+		// The sender leaves the cutting to the wire in both.
+		if out, err := p.A.Run(ctx, "ethtool", "-k", "eth0"); err != nil || !strings.Contains(out, "tcp-segmentation-offload: on") {
+			t.Errorf("%s: the sender's side: %v\n%s", profile, err, out)
+		}
+	}
+}
+
+func TestWhatAPeerLeavesBehindIsAccountedAndWhatServesItIsNot(t *testing.T) {
+	ctx, p := open(t, Veth)
+	// A program that goes to the background, as some do whatever they are told.
+	if _, err := p.A.Spawn(ctx, "sh", "-c", "setsid sleep 1000 & echo it runs"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.W.Spawn(ctx, "sleep", "1000"); err != nil {
+		t.Fatal(err)
+	}
+	err := netlab.WaitFor(ctx, "the program to detach itself", func() (bool, error) {
+		u, err := Used()
+		return u.Processes == 1 && u.RSS > 0 && u.Peak >= u.RSS, err
+	})
+	if err != nil {
+		u, uerr := Used()
+		t.Errorf("%v: %+v (%v)", err, u, uerr)
+	}
+	if log := p.A.Log(); !strings.Contains(log, "it runs") {
+		t.Errorf("the log says %q", log)
+	}
+	p.Close()
+	if u, err := Used(); err != nil || u.Processes != 0 {
+		t.Errorf("after the pair: %+v (%v)", u, err)
+	}
+}
+
+func TestASideThatIsToldToEndEnds(t *testing.T) {
+	ctx, p := open(t, Veth)
+	c, err := p.B.Spawn(ctx, "sleep", "1000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Terminate(c); err != nil {
+		t.Error(err)
+	}
+	if u, err := Used(); err != nil || u.Processes != 0 {
+		t.Errorf("after its end: %+v (%v)", u, err)
+	}
+	if p.Other(p.A) != p.B || p.Other(p.B) != p.A {
+		t.Error("the other side of a side is wrong")
+	}
+}

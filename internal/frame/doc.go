@@ -1,5 +1,5 @@
 // Package frame reads and writes the bytes of Ethernet, ARP, IPv4, IPv6, UDP,
-// TCP and ICMPv4.
+// TCP and ICMPv4, and what Linux leaves to be done on them (struct virtio_net_hdr).
 //
 // A view ([Ethernet], [ARP], [IPv4], …) is a byte slice with a type. It is made by
 // a Parse function that checks every bound its methods rely on, so that after a
@@ -26,7 +26,46 @@
 //	UDP        0 source port 2 | 2 destination port 2 | 4 length 2 | 6 checksum 2 | 8 payload
 //	TCP        0 source port 2 | 2 destination port 2 | 4 sequence 4 | 8 acknowledgement 4 |
 //	           12 data offset 1 | 13 flags 1 | 14 window 2 | 16 checksum 2 | 18 urgent 2 | 20 options
+//	virtio     0 flags 1 | 1 GSO type 1 | 2 header length 2 | 4 GSO size 2 |
+//	           6 checksum start 2 | 8 checksum offset 2 | 10 Ethernet (as the host orders bytes)
 //	ICMPv4     0 type 1 | 1 code 1 | 2 checksum 2 | 4 rest of header 4 | 8 payload
+//
+// # Offload
+//
+// A [Packet] is an IP packet with room around it and what the kernel has left to be
+// done on it ([Offload]): up to 64 KiB that become segments later (GSO), a checksum
+// of which only the pseudo header is summed. On its way from one member's kernel to
+// another's nobody does that work:
+//
+//	device -> ParseVirtio -> Packet -> Cut -> bodies -> sealed, sent, opened
+//	                                                         |
+//	device <- PutVirtio   <- Packet <- Packets  <- Take <- Room
+//
+// [Cut] and [Cuts.Body] make bodies, one for each segment, without copying payload;
+// a [Joiner] makes packets of them. [Finish] and [Packet.Complete] do the work where
+// the device at the end doesn't take it.
+//
+// A body, the plaintext of one datagram, is told by its last byte, the trailer: two
+// bits of kind, six bits of the headers' length in units of four bytes.
+//
+//	kind 0  control message | 0x00
+//	kind 1  IP packet | 0x40
+//	kind 2  payload | IP header 20 to 60 | TCP header 20 to 60 or UDP header 8 | 0x80 + length/4
+//	kind 3  likewise                                                           | 0xc0 + length/4
+//
+// Kinds 2 and 3 are whole TCP or UDP packets: no fragments, no IPv6 extension
+// headers, UDP as long as its IP packet says. The payload comes first, so that the
+// receiver opens each directly behind the one before. A segment's headers are its
+// own (sequence number, ID, flags), so losing one costs that one only. Zero in them,
+// whatever the packet had, and not read by the receiver but set:
+//
+//	IPv4  2 total length 2 | 10 checksum 2      IPv6  4 payload length 2
+//	UDP   4 length 2                            kind 3  TCP 16, UDP 6: checksum 2
+//
+// In kind 2 the transport checksum is as it was, right or wrong, and travels on.
+// In kind 3 the sender's kernel vouched for the bytes and the datagram's seal has
+// kept them: the receiver writes the pseudo header's sum and leaves the rest to its
+// own kernel, which mostly need not do it either. Only kind 3 is joined.
 //
 // What this package is not for: decisions. It does not know which addresses are
 // ours or what is to be forwarded; router, arp and dhcp do.

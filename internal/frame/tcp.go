@@ -16,6 +16,13 @@ const (
 	TCPAck uint8 = 0x10
 )
 
+// The flags that only segmentation looks at.
+const (
+	tcpPsh uint8 = 0x08
+	tcpUrg uint8 = 0x20
+	tcpCwr uint8 = 0x80
+)
+
 const (
 	tcpOptionEnd = 0
 	tcpOptionNop = 1

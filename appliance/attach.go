@@ -46,10 +46,16 @@ func (n *network) attach(ctx context.Context) error {
 		return err
 	}
 	n.trackHosts(a)
-	n.background(func() {
-		if err := a.router.Run(ctx); err != nil {
-			n.node.fail(fmt.Errorf("group %s: nothing can be forwarded any more: %w", n.membership.Descriptor().Name, err))
-		}
+	source, err := n.node.loop.Add(a.tap.FD(), a.router.Poll, func(err error) {
+		n.node.fail(fmt.Errorf("group %s: nothing can be forwarded any more: %w", n.membership.Descriptor().Name, err))
+	})
+	if err != nil {
+		return err
+	}
+	n.closers = append(n.closers, func() error {
+		source.Remove()
+		a.router.Close()
+		return nil
 	})
 	if n.node.cfg.Mode == ModeInterface {
 		n.background(func() { n.keepAddress(ctx) })
@@ -184,14 +190,19 @@ func (n *network) trackHosts(a *attachment) {
 	}
 }
 
-// keepAddress gives this host its address in interface mode, and renews the lease.
-func (n *network) keepAddress(ctx context.Context) {
+// ownClient is this host as the registry sees it, in interface mode.
+func (n *network) ownClient() registry.Client {
 	self := n.membership.Self()
-	client := registry.Client{
+	return registry.Client{
 		ID:   append([]byte{255}, self[:]...), // RFC 2132 section 9.14: type 255 is no hardware address
 		MAC:  hostMAC(self),
 		Name: group.NodeName(n.node.cfg.Name),
 	}
+}
+
+// keepAddress gives this host its address in interface mode, and renews the lease.
+func (n *network) keepAddress(ctx context.Context) {
+	client := n.ownClient()
 	var addr netip.Addr
 	for {
 		wait, err := n.leaseOwn(ctx, client, &addr)

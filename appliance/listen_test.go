@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"landbridge/internal/loop"
 	"landbridge/internal/overlay"
 	"landbridge/internal/tunnel"
 )
@@ -28,9 +29,14 @@ func TestWhatCannotBeListenedAtIsExplainedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	l, err := loop.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
 	listen := map[string]func(netip.AddrPort) error{
 		"udp": func(at netip.AddrPort) error {
-			_, err := tunnel.OpenSocket(at, slog.New(slog.DiscardHandler))
+			_, err := tunnel.OpenSocket(l, at, slog.New(slog.DiscardHandler))
 			return explainListen(err, "udp", at, "listen")
 		},
 		"tcp": func(at netip.AddrPort) error {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"landbridge/console"
 	"landbridge/iface"
 	"landbridge/internal/group"
+	"landbridge/internal/loop"
 	"landbridge/internal/overlay"
 	"landbridge/internal/registry"
 	"landbridge/internal/tunnel"
@@ -27,12 +27,12 @@ type node struct {
 	cfg     Config
 	log     *slog.Logger
 	state   *state
+	loop    *loop.Loop // serves the socket and the groups' TAPs
 	socket  *tunnel.Socket
 	overlay *overlay.Overlay
 	gate    *gate
 	health  health
 	started time.Time
-	run     uint64                  // tells this run of the daemon from others
 	base    context.Context         // of everything that runs in the background
 	fail    context.CancelCauseFunc // ends the run with an error
 
@@ -136,11 +136,15 @@ func checkPrefix(prefix netip.Prefix) error {
 
 // start brings up what the groups share.
 func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*node, error) {
-	socket, err := tunnel.OpenSocket(cfg.Listen, log)
+	l, err := loop.Open()
 	if err != nil {
-		return nil, explainListen(err, "udp", cfg.Listen, "listen")
+		return nil, err
 	}
-	n := &node{cfg: cfg, log: log, state: state, socket: socket, started: time.Now(), run: rand.Uint64(), base: ctx,
+	socket, err := tunnel.OpenSocket(l, cfg.Listen, log)
+	if err != nil {
+		return nil, errors.Join(explainListen(err, "udp", cfg.Listen, "listen"), l.Close())
+	}
+	n := &node{cfg: cfg, log: log, state: state, loop: l, socket: socket, started: time.Now(), base: ctx,
 		networks: make(map[group.ID]*network)}
 	n.overlay, err = overlay.Open(ctx, overlay.Config{
 		Key:       state.key,
@@ -154,7 +158,7 @@ func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*no
 		Log:       log,
 	})
 	if err != nil {
-		return nil, errors.Join(explainListen(err, "tcp", cfg.TCPListen(), "tcp"), socket.Close())
+		return nil, errors.Join(explainListen(err, "tcp", cfg.TCPListen(), "tcp"), socket.Close(), l.Close())
 	}
 	n.gate = newGate(n.overlay, n.network, log)
 	n.overlay.Handle(group.Protocol, n.serveJoin)
@@ -176,7 +180,7 @@ func (n *node) stop() error {
 	for _, nw := range n.all() {
 		errs = append(errs, nw.stop())
 	}
-	return errors.Join(append(errs, n.overlay.Close(), n.socket.Close())...)
+	return errors.Join(append(errs, n.overlay.Close(), n.socket.Close(), n.loop.Close())...)
 }
 
 // startNetwork takes up a group.

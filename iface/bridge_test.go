@@ -105,11 +105,9 @@ func awaitForwarding(t *testing.T, tap *TAP, host netlink.Link) {
 	probe := testFrame(gatewayMAC, 0xee)
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
 		must(t, unix.Send(fd, probe, 0))
-		must(t, tap.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
+		awaitFrames(t, tap, 20*time.Millisecond)
 		n, err := tap.ReadBatch(bufs, sizes)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Fatal(err)
-		}
+		must(t, err)
 		for i := range n {
 			if bytes.Equal(bufs[i][:sizes[i]], probe) {
 				drain(t, tap)
@@ -123,13 +121,9 @@ func awaitForwarding(t *testing.T, tap *TAP, host netlink.Link) {
 func drain(t *testing.T, tap *TAP) {
 	t.Helper()
 	bufs, sizes := buffers(16)
-	for {
-		must(t, tap.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
-		if _, err := tap.ReadBatch(bufs, sizes); errors.Is(err, os.ErrDeadlineExceeded) {
-			return
-		} else if err != nil {
-			t.Fatal(err)
-		}
+	for awaitFrames(t, tap, 50*time.Millisecond) {
+		_, err := tap.ReadBatch(bufs, sizes)
+		must(t, err)
 	}
 }
 

@@ -7,13 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"sync/atomic"
-	"syscall"
-	"time"
 
 	"github.com/songgao/water"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"landbridge/internal/loop"
 )
 
 // DefaultTAPName lets the kernel choose the first free name of lb0, lb1, …
@@ -30,13 +29,10 @@ type TAPOptions struct {
 // TAP is an Ethernet device whose other end this process holds. It exists as long
 // as it is open. All methods are safe for concurrent use.
 type TAP struct {
-	name   string
-	index  int
-	mac    net.HardwareAddr
-	file   *os.File
-	closed atomic.Bool
-	in     batchReader
-	out    batchWriter
+	name  string
+	index int
+	mac   net.HardwareAddr
+	file  *loop.File
 }
 
 // OpenTAP makes a TAP and sets it up; name is its name, "" for [DefaultTAPName].
@@ -75,8 +71,8 @@ func OpenTAP(name string, opts TAPOptions) (*TAP, error) {
 	return t, nil
 }
 
-// newTAP takes over water's device: its descriptor is non-blocking and known to the
-// runtime's poller, so that closing it or a deadline ends a blocked read.
+// newTAP takes water's descriptor out of the hands of the runtime's poller, which would
+// be woken by each frame: whoever reads the TAP waits by a [loop.Loop].
 func newTAP(dev *water.Interface) (*TAP, error) {
 	file, ok := dev.ReadWriteCloser.(*os.File)
 	if !ok {
@@ -86,14 +82,18 @@ func newTAP(dev *water.Interface) (*TAP, error) {
 	if err != nil {
 		return nil, fmt.Errorf("TAP %s: %w", dev.Name(), err)
 	}
+	fd := -1
 	// A child process that inherited the descriptor would keep the device alive.
-	if err := raw.Control(func(fd uintptr) { syscall.CloseOnExec(int(fd)) }); err != nil {
+	if err := raw.Control(func(old uintptr) { fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
 		return nil, fmt.Errorf("TAP %s: %w", dev.Name(), err)
 	}
-	t := &TAP{name: dev.Name(), file: file}
-	t.in.init(raw)
-	t.out.init(raw)
-	return t, nil
+	if err != nil {
+		return nil, fmt.Errorf("TAP %s: %w", dev.Name(), os.NewSyscallError("fcntl", err))
+	}
+	if err := dev.Close(); err != nil {
+		return nil, errors.Join(fmt.Errorf("TAP %s: %w", dev.Name(), err), unix.Close(fd))
+	}
+	return &TAP{name: dev.Name(), file: loop.NewFile(fd)}, nil
 }
 
 func (t *TAP) setUp(opts TAPOptions) error {
@@ -136,18 +136,12 @@ func (t *TAP) Index() int { return t.index }
 // MAC returns the address of the host's side of the device.
 func (t *TAP) MAC() net.HardwareAddr { return t.mac }
 
-// SetReadDeadline makes a blocked or later ReadBatch fail with
-// os.ErrDeadlineExceeded once at has passed; the zero time takes that back.
-func (t *TAP) SetReadDeadline(at time.Time) error { return t.file.SetReadDeadline(at) }
+// FD is the descriptor to wait on; it can be read when there are frames.
+func (t *TAP) FD() int { return t.file.FD() }
 
-// Close ends blocked reads and writes with os.ErrClosed; the kernel then removes
+// Close makes later reads and writes fail with os.ErrClosed; the kernel then removes
 // the device with its addresses and routes. It may be called more than once.
-func (t *TAP) Close() error {
-	if t.closed.Swap(true) {
-		return nil
-	}
-	return t.file.Close()
-}
+func (t *TAP) Close() error { return t.file.Close() }
 
 // checkTun says in words why /dev/net/tun can't be used.
 func checkTun() error {

@@ -12,7 +12,7 @@ import (
 
 // A frame leaving, step by step
 //
-//  1. Run reads a batch of frames from the device into its own buffers. One goroutine
+//  1. Poll reads a batch of frames from the device into its own buffers. One thread
 //     does this; it holds no lock. Whatever is there is taken; it never waits
 //     for a batch to fill.
 //  2. classify looks at the headers of one frame, without state. Frames between other

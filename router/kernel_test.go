@@ -1,7 +1,6 @@
 package router
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -20,6 +19,7 @@ import (
 	"landbridge/arp"
 	"landbridge/iface"
 	"landbridge/internal/group"
+	"landbridge/internal/loop"
 )
 
 // The namespace ring: real TAPs, bridges and TCP stacks, joined by two routers whose
@@ -94,14 +94,18 @@ func (s *kernelSite) run(t *testing.T, cfg Config) {
 	if s.router, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error)
-	go func() { ended <- s.router.Run(ctx) }()
+	l, err := loop.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Add(s.tap.FD(), s.router.Poll, func(err error) { t.Error(err) }); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run: %v", err)
+		if err := l.Close(); err != nil {
+			t.Error(err)
 		}
+		s.router.Close()
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -38,34 +37,22 @@ type host struct {
 	mac frame.MAC
 }
 
-// segment is a Device on channels; what the router writes is kept in wrote.
+// segment is a Device on a channel; what the router writes is kept in wrote.
 type segment struct {
-	in chan []byte
+	in   chan []byte
+	next []byte // the one that site.run has waited for
 
-	mu          sync.Mutex
-	interrupted chan struct{}
-	wrote       [][]byte
-	readErr     error
+	mu      sync.Mutex
+	wrote   [][]byte
+	readErr error
 }
 
-func newSegment() *segment {
-	return &segment{in: make(chan []byte, 4096), interrupted: make(chan struct{})}
-}
+func newSegment() *segment { return &segment{in: make(chan []byte, 4096)} }
 
-func (s *segment) ReadBatch(bufs [][]byte, sizes []int) (int, error) {
-	s.mu.Lock()
-	interrupted := s.interrupted
-	s.mu.Unlock()
-	var n int
-	select {
-	case f, ok := <-s.in:
-		if !ok {
-			return 0, s.readErr
-		}
-		sizes[0] = copy(bufs[0], f)
+func (s *segment) ReadBatch(bufs [][]byte, sizes []int) (n int, err error) {
+	if s.next != nil {
+		sizes[0], s.next = copy(bufs[0], s.next), nil
 		n = 1
-	case <-interrupted:
-		return 0, os.ErrDeadlineExceeded
 	}
 	for n < len(bufs) {
 		select {
@@ -87,17 +74,6 @@ func (s *segment) WriteBatch(frames [][]byte) error {
 	defer s.mu.Unlock()
 	for _, f := range frames {
 		s.wrote = append(s.wrote, bytes.Clone(f))
-	}
-	return nil
-}
-
-func (s *segment) SetReadDeadline(at time.Time) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if at.IsZero() {
-		s.interrupted = make(chan struct{})
-	} else {
-		close(s.interrupted)
 	}
 	return nil
 }
@@ -264,10 +240,25 @@ func newSite(t *testing.T, self group.MemberID, gateway frame.MAC, adjust ...fun
 	return s
 }
 
+// run does what the loop does, until stop or a failure.
 func (s *site) run() {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	s.stop = cancel
-	go func() { s.ended <- s.router.Run(ctx) }()
+	go func() { s.ended <- s.serve(ctx) }()
+}
+
+func (s *site) serve(ctx context.Context) error {
+	defer s.router.Close()
+	for {
+		select {
+		case s.segment.next = <-s.segment.in:
+		case <-ctx.Done():
+			return nil
+		}
+		if _, err := s.router.Poll(); err != nil {
+			return err
+		}
+	}
 }
 
 // inBubble runs body with site A running in a synctest bubble.
@@ -279,7 +270,7 @@ func inBubble(t *testing.T, body func(t *testing.T, a *site), adjust ...func(*Co
 		body(t, a)
 		a.stop()
 		if err := <-a.ended; err != nil {
-			t.Errorf("Run ended with %v", err)
+			t.Errorf("Poll failed: %v", err)
 		}
 	})
 }

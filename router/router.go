@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -17,14 +16,11 @@ import (
 
 // Device is the segment: whole Ethernet frames, no FCS, checksums complete.
 type Device interface {
-	// ReadBatch waits for frames, fills bufs and sizes and returns how many. A frame
-	// longer than its buffer is cut. One caller at a time.
+	// ReadBatch takes the frames that are there: it fills bufs and sizes and returns how
+	// many, without waiting. A frame longer than its buffer is cut. One caller at a time.
 	ReadBatch(bufs [][]byte, sizes []int) (int, error)
 	// WriteBatch sends frames in order; they are the caller's again on return. Safe for concurrent use.
 	WriteBatch(frames [][]byte) error
-	// SetReadDeadline makes a blocked or later ReadBatch fail with
-	// os.ErrDeadlineExceeded once at has passed; the zero time takes that back.
-	SetReadDeadline(at time.Time) error
 }
 
 // Sender carries packets to members.
@@ -138,6 +134,9 @@ type Router struct {
 	jobs     *jobs
 	clients  *serializer
 	batches  chan *batch // idle ones, for Deliver and jobs
+	polled   *batch      // Poll's, with what it reads into
+	bufs     [][]byte
+	sizes    []int
 	warned   atomic.Int64
 }
 
@@ -155,7 +154,7 @@ func New(c Config) (*Router, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Router{
+	r := &Router{
 		device: c.Device, directory: c.Directory, sender: c.Sender, hosts: c.Hosts,
 		arp: c.ARP, probes: c.Probes, dhcp: c.DHCP, dns: c.DNS,
 		log: c.Log, now: c.Now,
@@ -170,42 +169,32 @@ func New(c Config) (*Router, error) {
 		clients:    newSerializer(),
 		errors:     newICMPLimiter(),
 		batches:    make(chan *batch, idleBatches),
-	}, nil
+		bufs:       make([][]byte, batchFrames),
+		sizes:      make([]int, batchFrames),
+	}
+	for i := range r.bufs {
+		r.bufs[i] = make([]byte, r.linkMTU+linkOverhead)
+	}
+	r.polled = r.newBatch()
+	return r, nil
 }
 
-// Run forwards what the segment sends until ctx is done (then it returns nil) or the
-// device fails. It may be called once. When it returns, nothing of the router runs any
-// more and Deliver drops.
-func (r *Router) Run(ctx context.Context) error {
-	defer r.jobs.close()
-	if err := r.device.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("segment: %w", err)
+// Poll forwards what the segment has sent, a batch at most, and returns how many frames
+// there were. It doesn't wait. It fails if the device does. One caller at a time.
+func (r *Router) Poll() (int, error) {
+	n, err := r.device.ReadBatch(r.bufs, r.sizes)
+	if n > 0 {
+		r.forwardBatch(r.polled, r.bufs[:n], r.sizes[:n])
 	}
-	interrupt := context.AfterFunc(ctx, func() {
-		if err := r.device.SetReadDeadline(time.Unix(1, 0)); err != nil {
-			r.log.Debug("the segment can't be interrupted: it is closed", "err", err)
-		}
-	})
-	defer interrupt()
-
-	bufs := make([][]byte, batchFrames)
-	for i := range bufs {
-		bufs[i] = make([]byte, r.linkMTU+linkOverhead)
+	if err != nil {
+		return n, fmt.Errorf("segment: %w", err)
 	}
-	sizes := make([]int, batchFrames)
-	b := r.newBatch()
-	for {
-		n, err := r.device.ReadBatch(bufs, sizes)
-		r.forwardBatch(b, bufs[:n], sizes[:n])
-		switch {
-		case err == nil:
-		case ctx.Err() != nil && (errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, os.ErrClosed)):
-			return nil
-		default:
-			return fmt.Errorf("segment: %w", err)
-		}
-	}
+	return n, nil
 }
+
+// Close waits until nothing of the router runs any more; from then on Deliver drops.
+// Nobody calls Poll during or after it.
+func (r *Router) Close() { r.jobs.close() }
 
 // WriteFrame sends one frame to the segment. It is what an arp.Prober sends by.
 func (r *Router) WriteFrame(f []byte) error { return r.device.WriteBatch([][]byte{f}) }

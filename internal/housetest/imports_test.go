@@ -25,7 +25,7 @@ func floors() [][]string {
 		{"internal/overlay"},
 		{"internal/group"},
 		{"internal/store"},
-		{"internal/frame"},
+		{"internal/loop", "internal/frame"},
 		{"internal/netlab"},
 		{"internal/housetest"},
 	}

@@ -51,10 +51,8 @@ func (s *Socket) QUIC() net.PacketConn {
 		read:   newDeadline(),
 	}
 	s.quic.Store(q)
-	select {
-	case <-s.closed:
+	if s.file.IsClosed() {
 		q.Close()
-	default:
 	}
 	return q
 }
@@ -125,12 +123,15 @@ func (q *quicConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 		return 0, q.opError("write", syscall.EAFNOSUPPORT)
 	}
 	to := udp.AddrPort()
-	n, err := q.socket.conn.WriteToUDPAddrPort(b, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ENOBUFS) {
+	err := q.socket.writeTo(b, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
+	switch {
+	case err == nil:
+		return len(b), nil
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.ENOBUFS):
 		q.socket.dmx.counts.add(SendFull, 1)
 		return len(b), nil
 	}
-	return n, err
+	return 0, q.opError("write", os.NewSyscallError("sendto", err))
 }
 
 // Close ends reading and writing by QUIC; the socket stays open.

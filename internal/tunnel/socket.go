@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"landbridge/internal/loop"
 )
 
 const (
@@ -20,83 +22,73 @@ const (
 	sendPatience = 20 * time.Millisecond
 )
 
-// A Socket is the one UDP socket of a node. Its reader hands tunnel datagrams to
-// the tunnels that are open on it and all others to QUIC. It is safe for
+// A Socket is the one UDP socket of a node. Its handler, run by a loop, gives tunnel
+// datagrams to the tunnels that are open on it and all others to QUIC. It is safe for
 // concurrent use.
 type Socket struct {
-	conn  *net.UDPConn
-	raw   syscall.RawConn
-	is4   bool // an IPv4 socket: the kernel has no IPv6, or an IPv4 address was asked for
-	local netip.AddrPort
-	log   *slog.Logger
-	dmx   *demux
+	file   *loop.File
+	source *loop.Source
+	in     *readBatch // the loop's
+	is4    bool       // an IPv4 socket: the kernel has no IPv6, or an IPv4 address was asked for
+	local  netip.AddrPort
+	log    *slog.Logger
+	dmx    *demux
 
-	quic   atomic.Pointer[quicConn]
-	mu     sync.Mutex // guards the replacement of quic, and full
-	closed chan struct{}
-	reader sync.WaitGroup
-
+	quic atomic.Pointer[quicConn]
+	mu   sync.Mutex // guards the replacement of quic
 	full sync.Mutex // held by whoever waits for the send buffer
 }
 
-// OpenSocket binds the socket. A zero address or :: takes both IPv4 and IPv6, or
-// only IPv4 where the kernel has nothing else; port 0 takes any free port.
-func OpenSocket(addr netip.AddrPort, log *slog.Logger) (*Socket, error) {
+// OpenSocket binds the socket and has the loop serve it. A zero address or :: takes both
+// IPv4 and IPv6, or only IPv4 where the kernel has nothing else; port 0 takes any free port.
+func OpenSocket(l *loop.Loop, addr netip.AddrPort, log *slog.Logger) (*Socket, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	network := "udp"
 	ip := addr.Addr().Unmap()
-	switch {
-	case !ip.IsValid():
-		addr = netip.AddrPortFrom(netip.IPv6Unspecified(), addr.Port())
-	case ip.Is4():
-		network, addr = "udp4", netip.AddrPortFrom(ip, addr.Port())
+	if !ip.IsValid() {
+		ip = netip.IPv6Unspecified()
 	}
-	conn, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(addr))
-	if errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) && addr.Addr().IsUnspecified() {
-		network = "udp4"
-		conn, err = net.ListenUDP(network, &net.UDPAddr{Port: int(addr.Port())})
+	fd, err := bindUDP(ip, addr.Port())
+	if ip == netip.IPv6Unspecified() && (errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)) {
+		ip = netip.IPv4Unspecified()
+		fd, err = bindUDP(ip, addr.Port())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open UDP %v: %w", addr, err)
+		return nil, &net.OpError{Op: "listen", Net: "udp", Addr: net.UDPAddrFromAddrPort(addr), Err: err}
 	}
-	return newSocket(conn, network == "udp4", log)
+	s, err := newSocket(l, fd, ip.Is4(), log)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open UDP %v: %w", addr, err), unix.Close(fd))
+	}
+	return s, nil
 }
 
-func newSocket(conn *net.UDPConn, is4 bool, log *slog.Logger) (*Socket, error) {
-	raw, err := conn.SyscallConn()
+func newSocket(l *loop.Loop, fd int, is4 bool, log *slog.Logger) (*Socket, error) {
+	local, err := boundTo(fd)
 	if err != nil {
-		conn.Close()
 		return nil, err
 	}
-	bound := conn.LocalAddr().(*net.UDPAddr).AddrPort()
-	s := &Socket{
-		conn: conn, raw: raw, is4: is4, log: log, closed: make(chan struct{}),
-		local: netip.AddrPortFrom(bound.Addr().Unmap(), bound.Port()),
-	}
+	s := &Socket{file: loop.NewFile(fd), is4: is4, local: local, log: log}
 	s.dmx = newDemux(s.newBatch(), s.write)
-	s.sizeBuffers()
-	s.reader.Go(s.read)
-	return s, nil
+	s.in = newReadBatch()
+	s.sizeBuffers(fd)
+	s.source, err = l.Add(fd, s.read, func(err error) { log.Error("the UDP socket can't be read any more", "err", err) })
+	return s, err
 }
 
 // sizeBuffers asks for large buffers: past the system's limit where we may
 // (CAP_NET_ADMIN), else as large as it allows.
-func (s *Socket) sizeBuffers() {
-	var in, out int
-	err := s.raw.Control(func(fd uintptr) {
-		size := func(force, plain int) int {
-			if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, force, socketBuffer) != nil {
-				_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, plain, socketBuffer)
-			}
-			n, _ := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, plain)
-			return n / 2 // the kernel doubles what it grants, for its own use
+func (s *Socket) sizeBuffers(fd int) {
+	size := func(force, plain int) int {
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, socketBuffer) != nil {
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, plain, socketBuffer)
 		}
-		in = size(unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
-		out = size(unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
-	})
-	if err == nil && (in < socketBuffer || out < socketBuffer) {
+		n, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, plain)
+		return n / 2 // the kernel doubles what it grants, for its own use
+	}
+	in, out := size(unix.SO_RCVBUFFORCE, unix.SO_RCVBUF), size(unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
+	if in < socketBuffer || out < socketBuffer {
 		s.log.Info("the kernel grants small UDP buffers; bursts may be lost (net.core.rmem_max, wmem_max)",
 			"receive_bytes", in, "send_bytes", out, "wanted_bytes", socketBuffer)
 	}
@@ -108,22 +100,15 @@ func (s *Socket) LocalAddr() netip.AddrPort { return s.local }
 // Counters lists what the socket has counted, without zeros.
 func (s *Socket) Counters() map[string]uint64 { return s.dmx.counts.snapshot() }
 
-// Close closes the socket and waits for its reader. Close the tunnels first.
+// Close closes the socket; nothing is handed on afterwards. Close the tunnels first.
 func (s *Socket) Close() error {
+	s.source.Remove()
 	s.mu.Lock()
-	select {
-	case <-s.closed:
-		s.mu.Unlock()
-		return nil
-	default:
-	}
-	close(s.closed)
+	defer s.mu.Unlock()
+	err := s.file.Close()
 	if q := s.quic.Load(); q != nil {
 		q.Close()
 	}
-	s.mu.Unlock()
-	err := s.conn.Close()
-	s.reader.Wait()
 	return err
 }
 
@@ -136,60 +121,37 @@ func (s *Socket) newBatch() *batch {
 	return b
 }
 
-// read is the one reader: it takes what the kernel has, tells QUIC from tunnel by
+// read is the loop's handler: it takes what the kernel has, tells QUIC from tunnel by
 // the first byte, and works through the batch.
-func (s *Socket) read() {
-	in := newReadBatch(s)
-	arrived := make([]datagram, 0, batchSize)
-	for {
-		n, err := in.fetch()
-		if err != nil {
-			select {
-			case <-s.closed:
-				return
-			default:
-			}
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			// An ICMP error of some earlier datagram, told on the socket: it has
-			// nothing to do with what we read, and has been cleared by reading it.
-			s.dmx.counts.add(SendUnreachable, 1)
-			if !s.pause(10 * time.Millisecond) {
-				return
-			}
-			continue
-		}
-		arrived = arrived[:0]
-		for i := range n {
-			dg, truncated := in.datagram(i)
-			switch {
-			case truncated:
-				s.dmx.counts.add(Truncated, 1)
-			case len(dg.data) == 0:
-				s.dmx.counts.add(BadHeader, 1)
-			case dg.data[0] >= quicBit:
-				s.toQUIC(dg, in.scope(i))
-			default:
-				arrived = append(arrived, dg)
-			}
-		}
-		if len(arrived) > 0 {
-			s.dmx.receive(arrived)
+func (s *Socket) read() (int, error) {
+	n, err := s.in.fetch(s.file.FD())
+	switch {
+	case err == unix.EBADF || err == unix.ENOTSOCK:
+		return 0, err
+	case err != nil:
+		// An ICMP error of some earlier datagram, told on the socket: it has
+		// nothing to do with what we read, and has been cleared by reading it.
+		s.dmx.counts.add(SendUnreachable, 1)
+		return 0, nil
+	}
+	arrived := s.in.arrived[:0]
+	for i := range n {
+		dg, truncated := s.in.datagram(i)
+		switch {
+		case truncated:
+			s.dmx.counts.add(Truncated, 1)
+		case len(dg.data) == 0:
+			s.dmx.counts.add(BadHeader, 1)
+		case dg.data[0] >= quicBit:
+			s.toQUIC(dg, s.in.scope(i))
+		default:
+			arrived = append(arrived, dg)
 		}
 	}
-}
-
-// pause waits, so that an error that stays doesn't make the reader spin.
-func (s *Socket) pause(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-s.closed:
-		return false
+	if len(arrived) > 0 {
+		s.dmx.receive(arrived)
 	}
+	return n, nil
 }
 
 // toQUIC queues a datagram. An answer to a link-local address needs its interface.
@@ -206,37 +168,62 @@ func (s *Socket) toQUIC(dg datagram, scope uint32) {
 // write sends a batch with as few system calls as it can. A datagram that the
 // kernel refuses is counted and skipped; the rest still goes.
 func (s *Socket) write(b *batch) {
+	defer b.reset()
+	fd, ok := s.file.Use()
+	if !ok {
+		return
+	}
+	defer s.file.Done()
 	b.sys.fill(b)
 	for b.sys.sent < b.n {
-		if s.raw.Control(b.sys.send) != nil { // the socket is closed
-			break
-		}
-		switch errno := b.sys.errno; {
-		case errno == 0:
-		case errno == unix.EINTR:
-		case errno == unix.EAGAIN:
-			s.awaitSpace(b)
+		switch errno := b.sys.send(fd); errno {
+		case 0, unix.EINTR:
+		case unix.EAGAIN:
+			s.awaitSpace(fd, b)
 		default:
 			s.refused(b, errno)
 			b.sys.sent++
 		}
 	}
-	b.reset()
 }
 
 // awaitSpace waits for room in the send buffer: the local link is slower than we
 // are. If there is none in time, what is left of the batch is dropped.
-func (s *Socket) awaitSpace(b *batch) {
+func (s *Socket) awaitSpace(fd int, b *batch) {
 	s.full.Lock()
 	defer s.full.Unlock()
-	err := s.conn.SetWriteDeadline(time.Now().Add(sendPatience))
-	if err == nil {
-		err = s.raw.Write(b.sys.sendOrWait)
-	}
-	if err = errors.Join(err, s.conn.SetWriteDeadline(time.Time{})); err != nil {
+	if !loop.AwaitWritable(fd, sendPatience) {
 		s.dmx.counts.add(SendFull, b.n-b.sys.sent)
 		b.sys.sent = b.n
 	}
+}
+
+// writeTo sends one datagram for QUIC.
+func (s *Socket) writeTo(data []byte, to netip.AddrPort) error {
+	fd, ok := s.file.Use()
+	if !ok {
+		return net.ErrClosed
+	}
+	defer s.file.Done()
+	addr := s.sockaddr(to)
+	for {
+		err := unix.Sendto(fd, data, unix.MSG_DONTWAIT, addr)
+		switch {
+		case err == unix.EINTR:
+		case err == unix.EAGAIN && loop.AwaitWritable(fd, sendPatience):
+		default:
+			return err
+		}
+	}
+}
+
+// sockaddr is an address in the form of this socket's family.
+func (s *Socket) sockaddr(a netip.AddrPort) unix.Sockaddr {
+	if s.is4 && a.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
+	}
+	zone, _ := strconv.ParseUint(a.Addr().Zone(), 10, 32) // toQUIC has written it
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: uint32(zone)}
 }
 
 // refused classifies what the kernel says of one datagram (udp_sendmsg and

@@ -1,7 +1,10 @@
 package tunnel
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
+	"os"
 	"syscall"
 	"unsafe"
 
@@ -72,27 +75,17 @@ func littleEndian() bool {
 	return *(*byte)(unsafe.Pointer(&one)) == 1
 }
 
-// sysBatch sends a batch. Its functions are made once, so that passing them
-// allocates nothing.
+// sysBatch sends a batch.
 type sysBatch struct {
 	messages
 	is4  bool
 	n    int
 	sent int
-
-	errno      syscall.Errno
-	send       func(fd uintptr)
-	sendOrWait func(fd uintptr) bool
 }
 
 func newSysBatch(s *Socket) *sysBatch {
 	b := &sysBatch{is4: s.is4}
 	b.link()
-	b.send = b.sendmmsg
-	b.sendOrWait = func(fd uintptr) bool {
-		b.sendmmsg(fd)
-		return b.errno != unix.EAGAIN
-	}
 	return b
 }
 
@@ -105,28 +98,26 @@ func (m *sysBatch) fill(b *batch) {
 	}
 }
 
-// sendmmsg sends what is left. An error is that of the first message left; those
-// before it have gone.
-func (m *sysBatch) sendmmsg(fd uintptr) {
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&m.hdrs[m.sent])),
+// send sends what is left. An error is that of the first message left; those before
+// it have gone.
+func (m *sysBatch) send(fd int) syscall.Errno {
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.hdrs[m.sent])),
 		uintptr(m.n-m.sent), unix.MSG_DONTWAIT, 0, 0)
-	if m.errno = errno; errno == 0 {
+	if errno == 0 {
 		m.sent += int(n)
 	}
+	return errno
 }
 
 // readBatch receives datagrams.
 type readBatch struct {
 	messages
-	socket *Socket
-	bufs   [batchSize][]byte
-	n      int
-	errno  syscall.Errno
-	recv   func(fd uintptr) bool
+	bufs    [batchSize][]byte
+	arrived []datagram
 }
 
-func newReadBatch(s *Socket) *readBatch {
-	r := &readBatch{socket: s}
+func newReadBatch() *readBatch {
+	r := &readBatch{arrived: make([]datagram, 0, batchSize)}
 	arena := make([]byte, batchSize*maxDatagram)
 	for i := range r.bufs {
 		r.bufs[i] = arena[i*maxDatagram : (i+1)*maxDatagram : (i+1)*maxDatagram]
@@ -134,37 +125,27 @@ func newReadBatch(s *Socket) *readBatch {
 		r.iovs[i].SetLen(maxDatagram)
 	}
 	r.link()
-	r.recv = func(fd uintptr) bool {
-		r.recvmmsg(fd)
-		return r.errno != unix.EAGAIN
-	}
 	return r
 }
 
-func (r *readBatch) recvmmsg(fd uintptr) {
+// fetch takes the datagrams that are there, and returns how many.
+func (r *readBatch) fetch(fd int) (int, error) {
 	for i := range r.hdrs {
 		r.hdrs[i].Namelen = unix.SizeofSockaddrInet6
 	}
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.hdrs[0])),
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.hdrs[0])),
 			batchSize, unix.MSG_DONTWAIT, 0, 0)
-		if errno == unix.EINTR {
-			continue
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return 0, nil
+		default:
+			return 0, errno
 		}
-		r.n, r.errno = int(n), errno
-		return
 	}
-}
-
-// fetch waits for datagrams and returns how many there are.
-func (r *readBatch) fetch() (int, error) {
-	if err := r.socket.raw.Read(r.recv); err != nil {
-		return 0, err
-	}
-	if r.errno != 0 {
-		return 0, r.errno
-	}
-	return r.n, nil
 }
 
 // datagram returns one of what fetch got; it is good until the next fetch.
@@ -178,4 +159,41 @@ func (r *readBatch) datagram(i int) (dg datagram, truncated bool) {
 func (r *readBatch) scope(i int) uint32 {
 	_, scope := r.name(i)
 	return scope
+}
+
+// bindUDP opens a non-blocking UDP socket; an IPv6 one takes IPv4 too if it is bound to ::.
+func bindUDP(ip netip.Addr, port uint16) (fd int, err error) {
+	family, addr := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(port), Addr: ip.As16()})
+	if ip.Is4() {
+		family, addr = unix.AF_INET, &unix.SockaddrInet4{Port: int(port), Addr: ip.As4()}
+	}
+	fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	if ip == netip.IPv6Unspecified() {
+		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0))
+	}
+	if err == nil {
+		err = os.NewSyscallError("bind", unix.Bind(fd, addr))
+	}
+	if err != nil {
+		return -1, errors.Join(err, unix.Close(fd))
+	}
+	return fd, nil
+}
+
+// boundTo is the address that a socket is bound to, unmapped.
+func boundTo(fd int) (netip.AddrPort, error) {
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}, os.NewSyscallError("getsockname", err)
+	}
+	switch a := name.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)), nil
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port)), nil
+	}
+	return netip.AddrPort{}, fmt.Errorf("a socket of another family: %T", name)
 }

@@ -20,10 +20,20 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"landbridge/internal/group"
+	"landbridge/internal/loop"
 )
 
+func testLoop(t testing.TB) *loop.Loop {
+	l, err := loop.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
 func openSocket(t testing.TB, addr string) *Socket {
-	s, err := OpenSocket(netip.MustParseAddrPort(addr), testLog())
+	s, err := OpenSocket(testLoop(t), netip.MustParseAddrPort(addr), testLog())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,7 +358,7 @@ func testTLS(t testing.TB) *tls.Config {
 
 func TestASecondSocketOnThePortSaysSo(t *testing.T) {
 	s := openSocket(t, "[::]:0")
-	_, err := OpenSocket(s.LocalAddr(), nil)
+	_, err := OpenSocket(testLoop(t), s.LocalAddr(), nil)
 	if err == nil {
 		t.Fatal("two sockets on one port")
 	}

@@ -1,0 +1,48 @@
+// Package loop is the thread of the data plane: it waits for the descriptors of
+// the TAPs and of the UDP socket, and runs their handlers to completion.
+//
+// It is for descriptors whose handler never waits. It is not for connections,
+// files, or anything that the Go runtime's poller serves as well.
+//
+// # Why not the runtime's poller
+//
+// With a goroutine for each descriptor a lone packet is handed from thread to
+// thread: the runtime's poller wakes a thread, that wakes another in case there is
+// more work, and a reply that a handler has caused itself is seen by yet another.
+// On a machine whose cores are halted each of these wake-ups costs some 50 µs
+// (docs/performance.md). Here one thread, locked to its goroutine, takes a packet
+// from one descriptor to the other without handing anything over. The descriptors
+// must therefore be unknown to the runtime's poller: it would be woken all the same.
+//
+// # Lingering
+//
+// Before the thread sleeps it looks at its descriptors a little longer, lingerTime,
+// because the answer to what it has just sent may be as near as the next rack; each
+// look gives the core to any other thread that wants it (sched_yield). What is spent
+// so in vain is bounded to lingerShare of the time.
+//
+// # Dozing
+//
+// A blocking system call costs the Go scheduler a wake-up of its monitor thread, which
+// then runs for a millisecond beside us. So the first dozeTime of a sleep is slept with
+// the scheduler left in the belief that we run. It can still stop us: its signal ends
+// the wait (EINTR), and like any Go code we see its wish before we wait again. A
+// processor more than there are cores (GOMAXPROCS) keeps the loop from holding up the
+// other goroutines.
+//
+// # How it goes
+//
+//	          +--------------------------------------------+
+//	          v                                            |
+//	handlers in turn, each a batch -- something came ------+
+//	          | nothing came                               |
+//	          v                                            |
+//	linger: yield, look again ----- something came --------+
+//	          | budget or time is used up                  |
+//	          v                                            |
+//	doze, then sleep in epoll_wait - something came -------+
+//
+// Changes of the set (Add, Source.Remove, Close) are made by the thread itself,
+// between two rounds, so that no handler runs once Remove has returned and the
+// frame path needs no lock.
+package loop

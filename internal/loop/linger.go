@@ -1,0 +1,42 @@
+package loop
+
+import "time"
+
+// linger decides how long the thread goes on looking before it sleeps: lingerTime
+// after the last work, as long as what was spent in vain stays under its share.
+type linger struct {
+	idle   time.Time     // since when there is nothing to do; zero while there is
+	spent  time.Time     // until when the budget has been reckoned
+	budget time.Duration // that may be spent in vain
+}
+
+func newLinger(now time.Time) linger { return linger{spent: now} }
+
+// worked notes that there was something to do: the wait for it wasn't in vain.
+func (l *linger) worked() { l.idle = time.Time{} }
+
+// more reports whether to look again. Where it reports false, the time since there
+// was work is charged.
+func (l *linger) more(now time.Time) bool {
+	if l.idle.IsZero() {
+		l.idle = now
+		l.earn(now)
+	}
+	waited := now.Sub(l.idle)
+	if waited < min(lingerTime, l.budget) {
+		return true
+	}
+	l.budget -= waited
+	return false
+}
+
+// woken notes that the thread has slept until now.
+func (l *linger) woken(now time.Time) {
+	l.idle = time.Time{}
+	l.earn(now)
+}
+
+func (l *linger) earn(now time.Time) {
+	l.budget = min(lingerDepth, l.budget+now.Sub(l.spent)/lingerShare)
+	l.spent = now
+}

@@ -1,0 +1,207 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	lingerTime  = 100 * time.Microsecond // a round trip inside a data centre
+	lingerShare = 10                     // at most one part in so many of the time is lingered away
+	lingerDepth = 10 * time.Millisecond  // what may be saved up
+	dozeTime    = 10 * time.Millisecond  // how long the thread sleeps without telling the scheduler
+	waitEvents  = 16                     // descriptors that one epoll_wait tells of; the rest is told by the next
+)
+
+// ErrClosed is returned by Add on a closed loop.
+var ErrClosed = errors.New("loop: closed")
+
+// A Handler deals with what a descriptor has now, a batch at most, and returns how
+// much there was; 0 is nothing. It never waits, and neither adds nor removes sources.
+// An error ends the source.
+type Handler func() (n int, err error)
+
+// A Loop is one thread and the descriptors that it serves. Its methods are safe for
+// concurrent use.
+type Loop struct {
+	epoll, wake int // descriptors; wake is an eventfd
+	thread      sync.WaitGroup
+
+	mu      sync.Mutex // guards changes and closed
+	changes []func()
+	closed  bool
+	pending atomic.Bool // changes isn't empty
+
+	// The thread's own.
+	sources []*Source
+	ended   bool
+	linger  linger
+	events  [waitEvents]unix.EpollEvent
+}
+
+// A Source is a descriptor that a loop serves.
+type Source struct {
+	loop   *Loop
+	fd     int
+	handle Handler
+	failed func(error)
+}
+
+// Open starts a loop without sources.
+func Open() (*Loop, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("loop: %w", os.NewSyscallError("epoll_create1", err))
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("loop: %w", errors.Join(os.NewSyscallError("eventfd", err), unix.Close(epoll)))
+	}
+	l := &Loop{epoll: epoll, wake: wake, linger: newLinger(time.Now())}
+	if err := l.watch(wake); err != nil {
+		return nil, errors.Join(err, unix.Close(epoll), unix.Close(wake))
+	}
+	l.thread.Go(l.run)
+	return l, nil
+}
+
+// Add has the loop's thread call handle whenever fd can be read, and at other times
+// too. The descriptor is non-blocking and stays the caller's, who closes it after
+// Remove. If handle fails, the source is removed and failed is called, on the thread:
+// it must not wait for the loop.
+func (l *Loop) Add(fd int, handle Handler, failed func(error)) (*Source, error) {
+	s := &Source{loop: l, fd: fd, handle: handle, failed: failed}
+	var err error
+	done := l.change(func() {
+		if err = l.watch(fd); err == nil {
+			l.sources = append(l.sources, s)
+		}
+	})
+	if !done {
+		return nil, ErrClosed
+	}
+	return s, err
+}
+
+// Remove ends the source. Once it has returned, its handler doesn't run any more. It
+// may be called more than once, and not by a handler.
+func (s *Source) Remove() {
+	s.loop.change(func() { s.loop.drop(s) })
+}
+
+// Close ends the loop; sources that are left are removed.
+func (l *Loop) Close() error {
+	if !l.change(func() { l.ended = true }) {
+		return nil
+	}
+	l.thread.Wait()
+	return errors.Join(unix.Close(l.epoll), unix.Close(l.wake))
+}
+
+// change has the thread do something between two rounds, and waits until it is done.
+// It reports false if the loop is closed.
+func (l *Loop) change(do func()) bool {
+	done := make(chan struct{})
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return false
+	}
+	l.changes = append(l.changes, func() { do(); close(done) })
+	l.pending.Store(true)
+	_, _ = unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // EAGAIN: the thread is called already
+	l.mu.Unlock()
+	<-done
+	return true
+}
+
+func (l *Loop) watch(fd int) error {
+	err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
+	if err != nil {
+		return fmt.Errorf("loop: watch descriptor %d: %w", fd, err)
+	}
+	return nil
+}
+
+func (l *Loop) drop(s *Source) {
+	if i := slices.Index(l.sources, s); i >= 0 {
+		l.sources = slices.Delete(l.sources, i, i+1)
+		_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, s.fd, nil) // fails if the caller has closed it, which removes it too
+	}
+}
+
+func (l *Loop) run() {
+	runtime.LockOSThread() // never unlocked: the thread ends with its goroutine
+	for !l.ended {
+		if l.pending.Load() {
+			l.makeChanges()
+			continue
+		}
+		switch {
+		case l.round():
+			l.linger.worked()
+		case l.linger.more(time.Now()):
+			_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) // never fails
+		default:
+			l.wait()
+			l.linger.woken(time.Now())
+		}
+	}
+}
+
+// wait sleeps until there is something to do, dozing first.
+func (l *Loop) wait() {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])),
+		waitEvents, uintptr(dozeTime.Milliseconds()), 0, 0)
+	if n == 0 && errno == 0 {
+		_, _ = unix.EpollWait(l.epoll, l.events[:], -1) // EINTR: go round
+	}
+}
+
+// round runs each handler once, and reports whether there was anything to do.
+func (l *Loop) round() (busy bool) {
+	for i := 0; i < len(l.sources); i++ {
+		s := l.sources[i]
+		n, err := s.handle()
+		if err != nil {
+			l.drop(s)
+			i--
+			s.failed(err)
+		}
+		busy = busy || n > 0
+	}
+	return busy
+}
+
+// makeChanges does what was asked for; the last thing that is asked for is the end.
+func (l *Loop) makeChanges() {
+	var count [8]byte
+	_, _ = unix.Read(l.wake, count[:])
+	l.mu.Lock()
+	changes := l.changes
+	l.changes = nil
+	l.pending.Store(false)
+	l.mu.Unlock()
+	for _, do := range changes {
+		do()
+	}
+	if !l.ended {
+		return
+	}
+	l.mu.Lock()
+	l.closed = true
+	changes, l.changes = l.changes, nil
+	l.mu.Unlock()
+	for _, do := range changes { // they came while we were ending
+		do()
+	}
+}

@@ -1,0 +1,236 @@
+package loop
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func open(t *testing.T) *Loop {
+	l, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// pipe is a descriptor to read from and one to write to.
+func pipe(t *testing.T) (r, w int) {
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(p[0]); unix.Close(p[1]) })
+	return p[0], p[1]
+}
+
+// reader counts what comes.
+func reader(fd int, got *atomic.Int64) Handler {
+	buf := make([]byte, 16)
+	return func() (int, error) {
+		n, err := unix.Read(fd, buf)
+		switch {
+		case err == unix.EAGAIN:
+			return 0, nil
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, errors.New("the far end is closed")
+		}
+		got.Add(int64(n))
+		return n, nil
+	}
+}
+
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not within 5 s: ", what)
+		}
+	}
+}
+
+func TestEverySourceIsServed(t *testing.T) {
+	l := open(t)
+	var counts [3]atomic.Int64
+	var ends [3]int
+	for i := range counts {
+		r, w := pipe(t)
+		ends[i] = w
+		s, err := l.Add(r, reader(r, &counts[i]), func(err error) { t.Error(err) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Remove()
+	}
+	for round := range 50 {
+		for i, w := range ends {
+			if _, err := unix.Write(w, make([]byte, i+1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		await(t, "all has been read", func() bool {
+			return counts[0].Load() == int64(round+1) && counts[1].Load() == 2*int64(round+1) && counts[2].Load() == 3*int64(round+1)
+		})
+	}
+}
+
+func TestNoHandlerRunsAfterRemove(t *testing.T) {
+	l := open(t)
+	r, w := pipe(t)
+	var removed, late atomic.Bool
+	var calls atomic.Int64
+	s, err := l.Add(r, func() (int, error) { // always busy
+		late.Store(late.Load() || removed.Load())
+		calls.Add(1)
+		return 1, nil
+	}, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the handler runs", func() bool { return calls.Load() > 100 })
+	s.Remove()
+	removed.Store(true)
+	s.Remove()
+	unix.Write(w, []byte{1})
+	var other atomic.Int64
+	r2, w2 := pipe(t)
+	again, err := l.Add(r2, reader(r2, &other), func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Remove()
+	unix.Write(w2, []byte{1})
+	await(t, "the loop goes on", func() bool { return other.Load() == 1 })
+	if late.Load() {
+		t.Error("the handler ran after Remove")
+	}
+}
+
+func TestAFailedSourceIsRemovedAndTold(t *testing.T) {
+	l := open(t)
+	r, w := pipe(t)
+	told := make(chan error, 10)
+	var got atomic.Int64
+	s, err := l.Add(r, reader(r, &got), func(err error) { told <- err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(w)
+	if err := <-told; err == nil {
+		t.Error("no reason")
+	}
+	s.Remove()
+	if len(told) > 0 {
+		t.Error("told twice")
+	}
+}
+
+func TestAClosedLoopTakesNothing(t *testing.T) {
+	l := open(t)
+	r, _ := pipe(t)
+	var got atomic.Int64
+	s, err := l.Add(r, reader(r, &got), func(error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.Close(), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Add(r, reader(r, &got), func(error) {}); !errors.Is(err, ErrClosed) {
+		t.Errorf("Add: %v", err)
+	}
+	s.Remove()
+}
+
+func TestABadDescriptorIsRefused(t *testing.T) {
+	if s, err := open(t).Add(-1, func() (int, error) { return 0, nil }, func(error) {}); err == nil {
+		s.Remove()
+		t.Error("descriptor -1 is watched")
+	}
+}
+
+func TestAnIdleLoopSleeps(t *testing.T) {
+	l := open(t)
+	r, _ := pipe(t)
+	var calls atomic.Int64
+	s, err := l.Add(r, func() (int, error) { calls.Add(1); return 0, nil }, func(error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Remove()
+	await(t, "the handler rests", func() bool {
+		before := calls.Load()
+		time.Sleep(20 * time.Millisecond)
+		return calls.Load() == before
+	})
+}
+
+func TestLingeringHasABudget(t *testing.T) {
+	start := time.Now()
+	l := newLinger(start)
+	now := start.Add(time.Second)
+	wasted := time.Duration(0)
+	const step = 10 * time.Microsecond
+	for now.Sub(start) < 11*time.Second { // something comes each 200 µs, always after the thread slept
+		began := now
+		for l.more(now) {
+			now = now.Add(step)
+		}
+		wasted += now.Sub(began)
+		now = now.Add(200 * time.Microsecond)
+		l.woken(now)
+		l.worked()
+	}
+	if most := time.Second + time.Second/10; wasted > most || wasted < most/2 {
+		t.Errorf("%v of 10 s were waited in vain, want about %v", wasted, most)
+	}
+}
+
+func TestLingeringThatPaysIsFree(t *testing.T) {
+	start := time.Now()
+	l := newLinger(start)
+	now := start.Add(time.Second)
+	for range 100_000 {
+		if !l.more(now) || !l.more(now.Add(lingerTime/2)) {
+			t.Fatal("it doesn't linger")
+		}
+		now = now.Add(lingerTime / 2)
+		l.worked()
+	}
+}
+
+func TestAFileIsClosedWhenItsLastUserIsDone(t *testing.T) {
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(p[1])
+	f := NewFile(p[0])
+	fd, ok := f.Use()
+	if !ok || fd != p[0] {
+		t.Fatal("it can't be used")
+	}
+	if f.Close() != nil || f.Close() != nil || !f.IsClosed() {
+		t.Error("it can't be closed")
+	}
+	if _, ok := f.Use(); ok {
+		t.Error("a closed file is used")
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+		t.Errorf("closed under its user: %v", err)
+	}
+	f.Done()
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
+		t.Error("not closed")
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"landbridge/console/api"
 	"landbridge/iface"
 	"landbridge/internal/group"
+	"landbridge/internal/loop"
 	"landbridge/internal/overlay"
 	"landbridge/internal/tunnel"
 )

@@ -29,6 +29,7 @@ func (l *lab) slowly(d time.Duration) {
 // Members on a busy machine, or far away, answer after the time of a phase. A host that
 // was leased a moment ago is found all the same, at the first question.
 func TestAHostLeasedAMomentAgoIsFoundThoughItsHolderIsSlowToAnswer(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 6)
 	l.pace.phase, l.pace.silence, l.pace.late = 100*time.Millisecond, 4*time.Second, 8*time.Second
 	ns := l.members(3)
@@ -43,6 +44,7 @@ func TestAHostLeasedAMomentAgoIsFoundThoughItsHolderIsSlowToAnswer(t *testing.T)
 // What is answered after the asker has given up is learnt nevertheless: by one that
 // keeps the block's register, and by one that has to be told first who holds it.
 func TestAnAnswerThatComesLateOverridesTheRefusal(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 6)
 	l.pace.silence, l.pace.late = 50*time.Millisecond, 8*time.Second
 	l.pace.negative, l.pace.unsure = time.Hour, time.Hour
@@ -69,6 +71,7 @@ func TestAnAnswerThatComesLateOverridesTheRefusal(t *testing.T) {
 
 // While the holder says nothing its keepers' word that an address is free may be old.
 func TestARefusalWithoutTheHoldersWordIsShort(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 6)
 	l.pace.negative, l.pace.unsure = time.Hour, 20*time.Millisecond
 	ns := l.members(4)
@@ -89,6 +92,7 @@ func TestARefusalWithoutTheHoldersWordIsShort(t *testing.T) {
 }
 
 func TestANameThatNobodyHadIsFoundAsSoonAsItIsLeased(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 6)
 	l.pace.negative = time.Hour
 	ns := l.members(7) // some keep the name's hints, and some don't
@@ -113,6 +117,7 @@ func TestANameThatNobodyHadIsFoundAsSoonAsItIsLeased(t *testing.T) {
 
 // News that comes while a name is being looked up isn't covered by the refusal.
 func TestARefusedNameIsNotRememberedAgainstNewsThatCameMeanwhile(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 6)
 	l.pace.negative, l.pace.silence = time.Hour, 10*time.Second
 	n := l.members(2)[0]

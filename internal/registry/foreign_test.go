@@ -9,6 +9,7 @@ import (
 // A host that moved while its block's holder is away must not be told that its
 // address is gone: nobody here knows that.
 func TestWhileTheHolderIsAwayAMovedClientIsNotRefused(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 6)
 	ns := l.members(4)
 	c := client(7)
@@ -41,6 +42,7 @@ func TestWhileTheHolderIsAwayAMovedClientIsNotRefused(t *testing.T) {
 // A member that rebooted while it is cut off can't know that the addresses it serves
 // in others' blocks are still its to serve, nor that they aren't.
 func TestAMemberRebootedWhileCutOffDoesNotRefuseTheClientsThatMovedToIt(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 6)
 	ns := l.members(3)
 	c := client(7)

@@ -12,6 +12,7 @@ import (
 // What a pair does while one is away (docs/decisions): the founder goes on alone;
 // the other serves what it holds, spare included, and claims nothing.
 func TestOfTwoMembersTheFounderGoesOnAloneAndTheOtherFromWhatItHolds(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 4)
 	ns := l.members(2)
 	founder, other := ns[0], ns[1]
@@ -112,6 +113,7 @@ func TestAnAbsentAddressIsRefusedWithinABoundWhenItsHolderIsDead(t *testing.T) {
 }
 
 func TestOffersAndCommitsNeedNoNetworkWhileASpareIsThere(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/20", 6)
 	l.pace.phase = time.Second // what one question would cost
 	ns := l.members(4)
@@ -310,6 +312,7 @@ func TestMembersFartherAwayThanThePhaseBoundStillClaim(t *testing.T) {
 }
 
 func TestBlocksThatNobodyNeedsAreGivenBack(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 4)
 	l.hold = 2 * time.Second
 	ns := l.members(3)
@@ -371,6 +374,7 @@ func TestALeaseEndsAndItsAddressIsLeasedAgain(t *testing.T) {
 }
 
 func TestOverAHoldThatRanOutNothingNewIsLeasedButRenewalsGoOn(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 4)
 	l.hold, l.lease = time.Hour, 40*time.Minute
 	ns := l.members(3)

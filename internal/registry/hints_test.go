@@ -10,6 +10,7 @@ import (
 
 // Cut off, a member can't tell that nobody has a name.
 func TestANameIsAbsentOnlyWhereAMajorityAnswered(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 6)
 	ns := l.members(4)
 	lease := get(t, ns[0].reg, client(1))

@@ -18,8 +18,8 @@ import (
 )
 
 // The test of seven members: real registries on real files, a network that fails,
-// members that crash. REGISTRY_SCALE (per cent) makes it smaller; under the race
-// detector, which makes it ten times as slow, it is as short as with -short.
+// members that crash. REGISTRY_SCALE (per cent) makes it smaller; with -short, and under
+// the race detector, which makes it ten times as slow, it is short.
 const (
 	sevenClaims  = 10_000
 	sevenBlocks  = 200
@@ -32,7 +32,10 @@ const (
 
 func scaled(n int) int {
 	percent := 100
-	if testing.Short() || raceEnabled {
+	switch {
+	case raceEnabled:
+		percent = 2
+	case testing.Short():
 		percent = 5
 	}
 	if p, err := strconv.Atoi(os.Getenv("REGISTRY_SCALE")); err == nil {

@@ -6,12 +6,13 @@ import (
 	"testing"
 )
 
-// schedules is how many random schedules a run plays: REGISTRY_SCHEDULES, or few.
+// schedules is how many random schedules a run plays: REGISTRY_SCHEDULES, or few. They run
+// on one goroutine each: the race detector finds nothing in them, and makes them ten times as slow.
 func schedules(t *testing.T, normal int) int {
 	if n, err := strconv.Atoi(os.Getenv("REGISTRY_SCHEDULES")); err == nil {
 		return n
 	}
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		return normal / 10
 	}
 	return normal

@@ -59,6 +59,7 @@ func TestANewLeaseInAWatchedBlockIsFoundAtOnce(t *testing.T) {
 
 // A push may be lost. That hides a new lease for a second, not for longer.
 func TestALostPushHidesANewLeaseForAMomentOnly(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/20", 6)
 	ns := l.members(3)
 	ctx := short(t, 20*time.Second)

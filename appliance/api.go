@@ -185,7 +185,7 @@ func (n *node) Blocks(context.Context) ([]api.Block, error) {
 			}
 			all = append(all, api.Block{
 				Group: nw.id.String(), Prefix: d.BlockPrefix(uint32(b.Block)), State: state,
-				Epoch: b.Epoch, Size: b.Leased + b.Free, Used: b.Leased,
+				Epoch: b.Epoch, Size: b.Leased + b.Free, Used: b.Leased, Until: utc(b.Until),
 			})
 		}
 	}
@@ -215,13 +215,17 @@ func (n *node) Counters(context.Context) ([]api.Counter, error) {
 
 func (n *network) registryCounters(add func(component, name string, value uint64)) {
 	s := n.registry.Stats()
+	removed := uint64(0)
+	if s.Removed {
+		removed = 1
+	}
 	for _, c := range []struct {
 		name  string
 		value uint64
 	}{
 		{"claims", s.Claims}, {"fenced", s.Fenced}, {"commits", s.Commits}, {"moves", s.Moves},
 		{"published", s.Published}, {"malformed", s.Malformed}, {"unauthorized", s.Unauthorized},
-		{"bad_records", s.BadRecords}, {"blocks_held", uint64(s.BlocksHeld)}, {"blocks_known", uint64(s.BlocksKnown)},
+		{"bad_records", s.BadRecords}, {"turned_away", s.TurnedAway}, {"removed", removed}, {"blocks_held", uint64(s.BlocksHeld)}, {"blocks_known", uint64(s.BlocksKnown)},
 	} {
 		add("registry", c.name, c.value)
 	}

@@ -195,7 +195,7 @@ func (p *fileParser) body(n ast.Node) {
 	for _, pair := range pairs {
 		key, ok := pair.Key.(*ast.StringNode)
 		if !ok {
-			p.faultf(lineOf(pair.Key), "", "%s can't be the name of a setting: the settings are %s", kindOf(pair.Key), settingKeys())
+			p.faultf(lineOf(pair.Key), "", "%s can't be the name of a setting: the settings are %s", kindOf(pair.Key), orList(settingKeys()))
 			continue
 		}
 		line := lineOf(key)

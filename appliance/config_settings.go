@@ -59,7 +59,7 @@ func Settings() []Setting {
 		{Key: "tcp", Value: "ADDR:PORT", Usage: "TCP address to listen on where it is not that of listen",
 			Default: func(Config) string { return "" },
 			set:     one(func(c *Config, v string) error { return setListen(&c.TCP, v) })},
-		{Key: "announce", Value: "HOST:PORT", Kind: SettingList, Usage: "address at which others reach this appliance; may be given more than once",
+		{Key: "announce", Value: "HOST[:PORT]", Kind: SettingList, Usage: "address at which others reach this appliance; may be given more than once",
 			Default: func(c Config) string { return strings.Join(c.Announce, " ") },
 			set:     setAnnounce, item: checkAnnounce},
 		{Key: "lan-discovery", Value: "BOOL", Kind: SettingBool, Usage: "look for members on this LAN by multicast",
@@ -198,24 +198,30 @@ func orList[T ~string](values []T) string {
 
 // suggest returns `: did you mean "mode"?` where a setting is at most two edits away.
 func suggest(key string) string {
-	best, distance := "", 3
-	for _, s := range Settings() {
-		if d := edits(key, s.Key, distance); d < distance {
-			best, distance = s.Key, d
-		}
+	if near := Nearest(key, settingKeys()); near != "" {
+		return ": did you mean " + strconv.Quote(near) + "?"
 	}
-	if best == "" {
-		return ": the settings are " + settingKeys()
-	}
-	return ": did you mean " + strconv.Quote(best) + "?"
+	return ": the settings are " + orList(settingKeys())
 }
 
-func settingKeys() string {
+func settingKeys() []string {
 	var keys []string
 	for _, s := range Settings() {
 		keys = append(keys, s.Key)
 	}
-	return orList(keys)
+	return keys
+}
+
+// Nearest returns which of the words somebody may have meant who wrote word: the one that
+// is the fewest edits away, and at most two. It is empty where none is near.
+func Nearest(word string, words []string) string {
+	best, distance := "", 3
+	for _, w := range words {
+		if d := edits(word, w, distance); d < distance {
+			best, distance = w, d
+		}
+	}
+	return best
 }
 
 // edits returns the Levenshtein distance of a and b, or limit where it is no less.

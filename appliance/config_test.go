@@ -127,7 +127,7 @@ mode: bridge
 listen: 4860
 listen: :4861
 announce:
-  - 203.0.113.5
+  - 203.0.113.5:http
   - 7
 lan-discovery: yes please
 log-level: 3
@@ -140,7 +140,7 @@ tcp:
 		`3 mode: "bridge" is not one of interface and router`,
 		`5 listen: want a text: this is a number; put it in quotes: "4860"`,
 		`6 listen is set on line 5 already: keep one of the two`,
-		`8 announce: "203.0.113.5" is not HOST:PORT, as 203.0.113.5:4860`,
+		`8 announce: "203.0.113.5:http": the port must be a number from 1 to 65535`,
 		`9 announce: want a list of texts: this is a number; put it in quotes: "7"`,
 		`10 lan-discovery: want true or false, and this is a text`,
 		`11 log-level: want a text: this is a number; put it in quotes: "3"`,
@@ -256,7 +256,15 @@ func TestMultiaddrsOfWhatOperatorsWrite(t *testing.T) {
 		"[::ffff:192.0.2.1]:1":                 {"/ip4/192.0.2.1/udp/1/quic-v1", "/ip4/192.0.2.1/tcp/1"},
 		"a.example.com.:4860":                  {"/dns/a.example.com/udp/4860/quic-v1", "/dns/a.example.com/tcp/4860"},
 		"/ip4/203.0.113.5/udp/4860/quic-v1":    {"/ip4/203.0.113.5/udp/4860/quic-v1"},
-		"203.0.113.5":                          nil,
+		"203.0.113.5":                          {"/ip4/203.0.113.5/udp/4860/quic-v1", "/ip4/203.0.113.5/tcp/4860"},
+		"2001:db8::5":                          {"/ip6/2001:db8::5/udp/4860/quic-v1", "/ip6/2001:db8::5/tcp/4860"},
+		"[2001:db8::5]":                        {"/ip6/2001:db8::5/udp/4860/quic-v1", "/ip6/2001:db8::5/tcp/4860"},
+		"a.example.com":                        {"/dns/a.example.com/udp/4860/quic-v1", "/dns/a.example.com/tcp/4860"},
+		"":                                     nil,
+		"4860":                                 nil,
+		"0.0.0.0":                              nil,
+		"[a.example.com]":                      nil,
+		"a.example.com:":                       nil,
 		"203.0.113.5:0":                        nil,
 		"203.0.113.5:65536":                    nil,
 		"203.0.113:1":                          nil,

@@ -12,6 +12,7 @@
 //	roster.go                  descriptor and certificate, kept up to date
 //	adapters.go                what one room needs of another, given by small types
 //	memberships.go, groups.go  create, invite, join; with a daemon and without (Offline)
+//	leave.go                   the way out
 //	api.go                     what the console shows
 //	health.go, memory.go       troubles in words; the collector
 //
@@ -31,6 +32,6 @@
 //	0  the reply          1  say hello first          2  refused; the reason as text
 //
 // Hello carries certificate, descriptor version, the signed descriptor where the other
-// side's is older, and a number that is new with each run of the daemon: a member that
+// side's is older, and a number that is new each time the group is taken up: a member that
 // hears another number makes its sessions with that member anew at once.
 package appliance

@@ -12,7 +12,8 @@ import (
 
 // Multiaddrs returns the multiaddresses of an address as operators write it:
 // 203.0.113.5:4860, [2001:db8::5]:4860 or site-a.example.com:4860 stand for QUIC and TCP at
-// that place; what begins with a slash is a multiaddress already.
+// that place, as without a port, which is DefaultPort then; what begins with a slash is a
+// multiaddress already.
 func Multiaddrs(s string) ([]string, error) {
 	if strings.HasPrefix(s, "/") {
 		m, err := multiaddr.NewMultiaddr(s)
@@ -21,7 +22,7 @@ func Multiaddrs(s string) ([]string, error) {
 		}
 		return []string{m.String()}, nil
 	}
-	host, portText, err := net.SplitHostPort(s)
+	host, portText, err := net.SplitHostPort(withPort(s))
 	if err != nil {
 		return nil, fmt.Errorf("%q is not HOST:PORT, as 203.0.113.5:%d", s, DefaultPort)
 	}
@@ -37,6 +38,15 @@ func Multiaddrs(s string) ([]string, error) {
 		fmt.Sprintf("%s/udp/%d/quic-v1", place, port),
 		fmt.Sprintf("%s/tcp/%d", place, port),
 	}, nil
+}
+
+// withPort adds the default port to a host that is alone.
+func withPort(s string) string {
+	host := strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
+	if _, err := netip.ParseAddr(host); err == nil || s != "" && !strings.ContainsAny(s, ":[]") {
+		return net.JoinHostPort(host, strconv.Itoa(DefaultPort))
+	}
+	return s
 }
 
 // place returns the beginning of the multiaddress of a host: an address or a DNS name.

@@ -58,7 +58,7 @@ type hello struct {
 	Certificate []byte `cbor:"1,keyasint"`
 	Version     uint64 `cbor:"2,keyasint"`           // of the descriptor that the sender has
 	Descriptor  []byte `cbor:"3,keyasint,omitempty"` // signed; where the receiver is known to have an older one
-	Run         uint64 `cbor:"4,keyasint"`           // a random number for each start of the daemon: another one means that sessions are lost
+	Run         uint64 `cbor:"4,keyasint"`           // a random number for each time that the group is taken up: another one means that sessions are lost
 }
 
 func newGate(o *overlay.Overlay, find func(group.ID) (*network, bool), log *slog.Logger) *gate {

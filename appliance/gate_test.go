@@ -42,8 +42,8 @@ func newMember(t *testing.T, join func(*store.DB, ed25519.PrivateKey) *group.Mem
 	}
 	t.Cleanup(func() { _ = o.Close() })
 	log := slog.New(slog.DiscardHandler)
-	nd := &node{overlay: o, log: log, run: 1, state: &state{db: db, key: key}}
-	n := &network{node: nd, log: log, ready: make(chan struct{}), runs: make(map[group.MemberID]uint64)}
+	nd := &node{overlay: o, log: log, state: &state{db: db, key: key}}
+	n := &network{node: nd, log: log, run: 1, ready: make(chan struct{}), runs: make(map[group.MemberID]uint64)}
 	n.membership = join(db, key)
 	n.id = n.membership.Group()
 	close(n.ready)
@@ -187,7 +187,7 @@ func TestAnotherRunIsNoticedOnce(t *testing.T) {
 	founder.ready = make(chan struct{}) // no tunnel stands here, so that none is told
 	self := second.membership.Self()
 	for _, run := range []uint64{1, 1, 2} {
-		second.node.run = run
+		second.run = run
 		if err := founder.greet(self, second.hello(nil)); err != nil {
 			t.Fatal(err)
 		}

@@ -32,6 +32,11 @@ func groupParams(req api.GroupCreate) (group.Params, error) {
 	if err := p.Validate(); err != nil {
 		return group.Params{}, console.Invalid(err)
 	}
+	if !p.Private() && !req.AllowPublicPrefix {
+		text := fmt.Sprintf("prefix %v: these are public addresses, so the members could reach nobody on the Internet who has them: take a prefix within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10, "+
+			"or, where the addresses are your organisation's own, give --allow-public-prefix", prefix)
+		return group.Params{}, console.Invalid(errors.New(text), api.FieldError{Field: "prefix", Detail: text})
+	}
 	return p, nil
 }
 
@@ -59,7 +64,9 @@ func (s *state) mustBeFree(joining *group.ID) error {
 		if err != nil {
 			return err
 		}
-		return console.Conflict(fmt.Errorf("this appliance is in the group %s already: give a second appliance its own state directory with --state", m.Descriptor().Name))
+		d := m.Descriptor()
+		return console.Conflict(fmt.Errorf("this appliance is in the group %s (%v) already, and can be in one only: leave that one first (landbridge group leave %s), or give a second appliance its own state directory with --state",
+			d.Name, d.Prefix, d.Name))
 	}
 	return nil
 }
@@ -180,6 +187,16 @@ func invitationAddrs(self group.MemberID, named, known []string) ([]string, erro
 		}
 	}
 	return addrs[:min(len(addrs), group.MaxInvitationAddrs)], nil
+}
+
+// describeJoined tells of a group that was joined by that name, and whether the name was
+// another's.
+func describeJoined(m *group.Membership, asked string) api.Group {
+	g, name := describeGroup(m, false), group.NodeName(asked)
+	if other, err := api.FindMember(g, name); err == nil && !other.Self {
+		g.NameTaken = name
+	}
+	return g
 }
 
 // describeGroup tells of a group as the API does.

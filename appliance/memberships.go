@@ -37,7 +37,8 @@ func (n *node) CreateGroup(_ context.Context, req api.GroupCreate) (api.Group, e
 		return api.Group{}, err
 	}
 	if err := n.startNetwork(m); err != nil {
-		return api.Group{}, errors.Join(err, group.Forget(n.state.db, m.Group()))
+		_, forgotten := n.state.leave(m.Group(), true)
+		return api.Group{}, errors.Join(err, forgotten)
 	}
 	return describeGroup(m, true), nil
 }
@@ -70,35 +71,37 @@ func (n *node) Remove(_ context.Context, name, member string) (api.Removal, erro
 }
 
 // Join makes this appliance a member by an invitation, and takes the group up.
-func (n *node) Join(ctx context.Context, req api.JoinRequest) (api.Group, error) {
+func (n *node) Join(ctx context.Context, req api.JoinRequest) (api.Group, bool, error) {
 	n.joining.Lock()
 	defer n.joining.Unlock()
-	if err := n.makeRoom(req.Token); err != nil {
-		return api.Group{}, err
-	}
-	m, err := join(ctx, n.state, n.overlay, cmp.Or(req.MemberName, n.cfg.Name), req.Token)
+	inv, err := parseInvitation(req.Token)
 	if err != nil {
-		return api.Group{}, err
+		return api.Group{}, false, err
+	}
+	if g, already, err := n.state.alreadyIn(inv.Group); already || err != nil {
+		return g, already, err
+	}
+	if err := n.makeRoom(inv.Group); err != nil {
+		return api.Group{}, false, err
+	}
+	name := cmp.Or(req.MemberName, n.cfg.Name)
+	m, err := join(ctx, n.state, n.overlay, name, inv)
+	if err != nil {
+		return api.Group{}, false, err
 	}
 	if err := n.startNetwork(m); err != nil {
-		return api.Group{}, errors.Join(err, group.Forget(n.state.db, m.Group()))
+		_, forgotten := n.state.leave(m.Group(), false)
+		return api.Group{}, false, errors.Join(err, forgotten)
 	}
-	return describeGroup(m, false), nil
+	return describeJoined(m, name), false, nil
 }
 
-// makeRoom ends the work of the invitation's group where this appliance was removed
-// from it: its devices would be in the way of their successors.
-func (n *node) makeRoom(token string) error {
-	inv, err := group.ParseInvitation(token)
-	if err != nil {
-		return nil // join says what is wrong with it
-	}
-	nw, ok := n.network(inv.Group)
+// makeRoom ends the work of a group of which this appliance is no good member any more:
+// its devices would be in the way of their successors.
+func (n *node) makeRoom(id group.ID) error {
+	nw, ok := n.network(id)
 	if !ok {
 		return nil
-	}
-	if nw.standing() == nil {
-		return console.Conflict(fmt.Errorf("this appliance is a member of the group %s already", nw.membership.Descriptor().Name))
 	}
 	n.mu.Lock()
 	delete(n.networks, nw.id)
@@ -106,16 +109,38 @@ func (n *node) makeRoom(token string) error {
 	return nw.stop()
 }
 
+// parseInvitation reads a token.
+func parseInvitation(token string) (group.Invitation, error) {
+	inv, err := group.ParseInvitation(token)
+	if err != nil {
+		return group.Invitation{}, console.Invalid(err, api.FieldError{Field: "token", Detail: err.Error()})
+	}
+	return inv, nil
+}
+
+// alreadyIn returns the group where this node is a member in good standing: not removed,
+// and with a certificate that is good now.
+func (s *state) alreadyIn(id group.ID) (g api.Group, already bool, err error) {
+	m, err := group.OpenMembership(s.db, s.key, id)
+	if errors.Is(err, group.ErrNoMembership) {
+		return api.Group{}, false, nil
+	}
+	if err != nil {
+		return api.Group{}, false, err
+	}
+	if m.Authorized(m.Self(), time.Now()) != nil {
+		return api.Group{}, false, nil
+	}
+	g, err = s.describe(m)
+	return g, err == nil, err
+}
+
 // joinTimeout bounds the way to a group's authority and back.
 const joinTimeout = 30 * time.Second
 
 // join uses an invitation: it finds the group's authority by the addresses in it and
 // exchanges the secret for a certificate. Nothing is stored unless all is well.
-func join(ctx context.Context, s *state, o *overlay.Overlay, name, token string) (*group.Membership, error) {
-	inv, err := group.ParseInvitation(token)
-	if err != nil {
-		return nil, console.Invalid(err, api.FieldError{Field: "token", Detail: err.Error()})
-	}
+func join(ctx context.Context, s *state, o *overlay.Overlay, name string, inv group.Invitation) (*group.Membership, error) {
 	if err := inv.Check(time.Now()); err != nil {
 		return nil, console.Invalid(err, api.FieldError{Field: "token", Detail: err.Error()})
 	}
@@ -171,13 +196,18 @@ func (s *state) describeGroups() ([]api.Group, error) {
 		return nil, err
 	}
 	for _, m := range ms {
-		a, err := authorityOf(s.db, m.Group())
+		g, err := s.describe(m)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, describeGroup(m, a != nil))
+		all = append(all, g)
 	}
 	return all, nil
+}
+
+func (s *state) describe(m *group.Membership) (api.Group, error) {
+	a, err := authorityOf(s.db, m.Group())
+	return describeGroup(m, a != nil), err
 }
 
 // Offline works on a state directory while no daemon runs on it.
@@ -266,22 +296,46 @@ func (o *Offline) addresses(m *group.Membership) ([]string, error) {
 }
 
 // Join makes this node a member, for the next run to take the group up.
-func (o *Offline) Join(ctx context.Context, req api.JoinRequest) (api.Group, error) {
-	socket, err := tunnel.OpenSocket(netip.AddrPort{}, o.log)
+func (o *Offline) Join(ctx context.Context, req api.JoinRequest) (api.Group, bool, error) {
+	inv, err := parseInvitation(req.Token)
 	if err != nil {
-		return api.Group{}, err
+		return api.Group{}, false, err
 	}
-	defer socket.Close()
-	ov, err := overlay.Open(ctx, overlay.Config{
+	if g, already, err := o.state.alreadyIn(inv.Group); already || err != nil {
+		return g, already, err
+	}
+	ov, done, err := o.overlay(ctx)
+	if err != nil {
+		return api.Group{}, false, err
+	}
+	defer done()
+	name := cmp.Or(req.MemberName, o.cfg.Name)
+	m, err := join(ctx, o.state, ov, name, inv)
+	if err != nil {
+		return api.Group{}, false, err
+	}
+	return describeJoined(m, name), false, nil
+}
+
+// overlay opens an overlay for a question or two; done closes it.
+func (o *Offline) overlay(ctx context.Context) (ov *overlay.Overlay, done func(), err error) {
+	l, err := loop.Open()
+	if err != nil {
+		return nil, nil, err
+	}
+	socket, err := tunnel.OpenSocket(l, netip.AddrPort{}, o.log)
+	if err != nil {
+		return nil, nil, errors.Join(err, l.Close())
+	}
+	ov, err = overlay.Open(ctx, overlay.Config{
 		Key: o.state.key, Socket: socket.QUIC(), LAN: o.cfg.LANDiscovery, Store: o.state.db, Log: o.log,
 	})
 	if err != nil {
-		return api.Group{}, err
+		return nil, nil, errors.Join(err, socket.Close(), l.Close())
 	}
-	defer ov.Close()
-	m, err := join(ctx, o.state, ov, cmp.Or(req.MemberName, o.cfg.Name), req.Token)
-	if err != nil {
-		return api.Group{}, err
-	}
-	return describeGroup(m, false), nil
+	return ov, func() {
+		if err := errors.Join(ov.Close(), socket.Close(), l.Close()); err != nil {
+			o.log.Debug("overlay not closed cleanly", "err", err)
+		}
+	}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -26,9 +27,11 @@ type network struct {
 
 	ready             chan struct{} // closed once all the rooms stand
 	descriptorChanged chan struct{}
+	run               uint64         // tells this time that the group is taken up from others
 	renewalWarning    reminder       // of keepRoster's goroutine
 	cancels           []func()       // what ends the work
 	closers           []func() error // of the rooms, last first, once the work has ended
+	parting           func()         // where the group is left: what stop does once the devices are gone
 	running           sync.WaitGroup
 
 	mu      sync.Mutex
@@ -43,7 +46,7 @@ func newNetwork(n *node, m *group.Membership) (*network, error) {
 		return nil, err
 	}
 	nw := &network{
-		id: m.Group(), node: n, membership: m, authority: authority,
+		id: m.Group(), node: n, membership: m, authority: authority, run: rand.Uint64(),
 		log:               n.log.With("group", m.Descriptor().Name),
 		ready:             make(chan struct{}),
 		descriptorChanged: make(chan struct{}, 1),
@@ -59,7 +62,7 @@ func newNetwork(n *node, m *group.Membership) (*network, error) {
 	if err != nil {
 		return nil, err
 	}
-	nw.closers = append(nw.closers, nw.registry.Close)
+	nw.closers = append(nw.closers, nw.registry.Close, nw.part)
 	return nw, nil
 }
 
@@ -133,6 +136,14 @@ func (n *network) background(work func()) {
 	if !n.stopped {
 		n.running.Go(work)
 	}
+}
+
+// part has a group that is left say goodbye, while its registry still runs.
+func (n *network) part() error {
+	if n.parting != nil {
+		n.parting()
+	}
+	return nil
 }
 
 // stop ends the group on this appliance and undoes what start did to the system.

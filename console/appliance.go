@@ -9,7 +9,7 @@ import (
 )
 
 // Appliance is what the console shows and steers. All methods are safe for concurrent
-// use, return at once or soon (they must not wait for other members, Join apart), and
+// use, return at once or soon (they must not wait for other members, Join and Leave apart), and
 // hand over values that the caller may keep and change.
 //
 // An error that a person caused is marked by Invalid, NotFound, Conflict or Unavailable
@@ -38,8 +38,12 @@ type Memberships interface {
 	// Remove ends a membership, which only the appliance with the CA key can. group is as
 	// for Invite, member a member ID or a name.
 	Remove(ctx context.Context, group, member string) (api.Removal, error)
-	// Join asks the group's authority for membership; it may take until ctx is done.
-	Join(ctx context.Context, req api.JoinRequest) (api.Group, error)
+	// Join asks the group's authority for membership; it may take until ctx is done. For
+	// a good member of the invitation's group it does nothing, and says that it is one already.
+	Join(ctx context.Context, req api.JoinRequest) (g api.Group, already bool, err error)
+	// Leave ends the group here and forgets it. Where that destroys the CA key it is a
+	// Conflict, unless destroyCA is set. It may take some seconds.
+	Leave(ctx context.Context, group string, destroyCA bool) (api.Departure, error)
 }
 
 // Error is an error with its meaning for who asked. Make one with Invalid, NotFound,

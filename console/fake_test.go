@@ -35,6 +35,8 @@ type fake struct {
 	invited []api.InvitationCreate
 	joined  []api.JoinRequest
 	removed []string
+	left    []string
+	already bool // what Join says of the membership
 }
 
 func (f *fake) answer() error {
@@ -82,7 +84,14 @@ func (f *fake) Remove(_ context.Context, group, member string) (api.Removal, err
 	return api.Removal{Group: group, Name: member, DescriptorVersion: 3}, f.answer()
 }
 
-func (f *fake) Join(ctx context.Context, req api.JoinRequest) (api.Group, error) {
+func (f *fake) Leave(_ context.Context, group string, destroyCA bool) (api.Departure, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left = append(f.left, fmt.Sprintf("%s %t", group, destroyCA))
+	return api.Departure{Group: group, Name: "site-b", BlocksReleased: 2, InRoster: true}, f.answer()
+}
+
+func (f *fake) Join(ctx context.Context, req api.JoinRequest) (api.Group, bool, error) {
 	f.mu.Lock()
 	f.joined = append(f.joined, req)
 	f.mu.Unlock()
@@ -91,10 +100,10 @@ func (f *fake) Join(ctx context.Context, req api.JoinRequest) (api.Group, error)
 		select {
 		case <-f.block:
 		case <-ctx.Done():
-			return api.Group{}, ctx.Err()
+			return api.Group{}, false, ctx.Err()
 		}
 	}
-	return api.Group{ID: "aa", Name: "office"}, f.answer()
+	return api.Group{ID: "aa", Name: "office"}, f.already, f.answer()
 }
 
 // serve runs a server of f on a real socket until the test ends, and returns a client.

@@ -176,7 +176,7 @@ func (h *handlers) CreateGroup(ctx context.Context, req api.CreateGroupRequestOb
 func (h *handlers) CreateInvitation(ctx context.Context, req api.CreateInvitationRequestObject) (api.CreateInvitationResponseObject, error) {
 	var c checker
 	c.length("group", req.Group, 1, 128)
-	c.optionalBetween("ttlSeconds", req.Body.TTLSeconds, 60, maxSeconds)
+	c.optionalBetween("ttlSeconds", req.Body.TTLSeconds, 1, maxSeconds)
 	if len(req.Body.Addresses) > 8 {
 		c.add("addresses", "want at most 8")
 	}
@@ -217,12 +217,29 @@ func (h *handlers) JoinGroup(ctx context.Context, req api.JoinGroupRequestObject
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	g, err := h.appliance.Join(ctx, *req.Body)
+	g, already, err := h.appliance.Join(ctx, *req.Body)
 	if err != nil {
 		return nil, err
 	}
 	g.Members = orEmpty(g.Members)
+	if already {
+		return api.JoinGroup200JSONResponse(g), nil
+	}
 	return api.JoinGroup201JSONResponse(g), nil
+}
+
+// LeaveGroup ends a group here.
+func (h *handlers) LeaveGroup(ctx context.Context, req api.LeaveGroupRequestObject) (api.LeaveGroupResponseObject, error) {
+	var c checker
+	c.length("group", req.Group, 1, 128)
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	d, err := h.appliance.Leave(ctx, req.Group, req.Params.DestroyCA)
+	if err != nil {
+		return nil, err
+	}
+	return api.LeaveGroup200JSONResponse(d), nil
 }
 
 func orEmpty[T any](s []T) []T {

@@ -111,7 +111,20 @@ func TestOrdersReachTheAppliance(t *testing.T) {
 	if err != nil || r.JSON200 == nil || r.JSON200.Name != "site-b" || !slices.Equal(f.removed, []string{"office/site-b"}) {
 		t.Fatalf("remove: %v, %s, asked %v", err, r.Body, f.removed)
 	}
-	want := &fake{created: []api.GroupCreate{create}, invited: []api.InvitationCreate{invite}, joined: []api.JoinRequest{join}}
+	f.already = true
+	if j, err = client.JoinGroupWithResponse(t.Context(), join); err != nil || j.JSON201 != nil || j.JSON200 == nil || j.JSON200.Name != "office" {
+		t.Errorf("join, a member already: %v, %d %s", err, j.StatusCode(), j.Body)
+	}
+	for _, destroy := range []bool{false, true} {
+		l, err := client.LeaveGroupWithResponse(t.Context(), "office", &api.LeaveGroupParams{DestroyCA: destroy})
+		if err != nil || l.JSON200 == nil || l.JSON200.BlocksReleased != 2 || !l.JSON200.InRoster {
+			t.Errorf("leave: %v, %s", err, l.Body)
+		}
+	}
+	if want := []string{"office false", "office true"}; !slices.Equal(f.left, want) {
+		t.Errorf("leave asked %q, want %q", f.left, want)
+	}
+	want := &fake{created: []api.GroupCreate{create}, invited: []api.InvitationCreate{invite}, joined: []api.JoinRequest{join, join}}
 	if !reflect.DeepEqual(f.created, want.created) || !reflect.DeepEqual(f.invited, want.invited) || !reflect.DeepEqual(f.joined, want.joined) {
 		t.Errorf("got %+v %+v %+v", f.created, f.invited, f.joined)
 	}
@@ -158,33 +171,34 @@ func TestBadRequestsAreRefusedWithTheirFieldAndChangeNothing(t *testing.T) {
 		status                   int
 		field, detail            string
 	}{
-		"no such path":     {method: "GET", path: "/api/v1/nothing", status: 404, detail: "nothing at this path"},
-		"root":             {method: "GET", path: "/", status: 404, detail: "nothing at this path"},
-		"no such method":   {method: "DELETE", path: "/api/v1/groups", status: 405, detail: "other methods"},
-		"not JSON":         {method: "POST", path: "/api/v1/groups", kind: js, body: "{", status: 400, detail: "the body is not"},
-		"syntax":           {method: "POST", path: "/api/v1/groups", kind: js, body: `{"name" "a"}`, status: 400, detail: "not JSON: "},
-		"a list":           {method: "POST", path: "/api/v1/groups", kind: js, body: "[]", status: 400, detail: "JSON array where an object"},
-		"two objects":      {method: "POST", path: "/api/v1/groups", kind: js, body: `{"name":"a","prefix":"b"}{}`, status: 400, detail: "something follows"},
-		"unknown field":    {method: "POST", path: "/api/v1/groups", kind: js, body: `{"nmae":"a"}`, status: 400, field: "nmae"},
-		"wrong type":       {method: "POST", path: "/api/v1/groups", kind: js, body: `{"name":7}`, status: 400, field: "name", detail: "a string is wanted"},
-		"number too large": {method: "POST", path: "/api/v1/groups", kind: js, body: `{"mtu":99999999999999999999}`, status: 400, field: "mtu"},
-		"wrong media type": {method: "POST", path: "/api/v1/groups", kind: "text/plain", body: "{}", status: 415, detail: "must be JSON"},
-		"no body":          {method: "POST", path: "/api/v1/groups", kind: js, status: 422, field: "name"},
-		"empty name":       {method: "POST", path: "/api/v1/groups", kind: js, body: `{"name":"","prefix":"10.0.0.0/8"}`, status: 422, field: "name", detail: "must be given"},
-		"long name":        {method: "POST", path: "/api/v1/groups", kind: js, body: `{"name":"` + strings.Repeat("a", 64) + `","prefix":"10.0.0.0/8"}`, status: 422, field: "name", detail: "at most 63"},
-		"lease time":       {method: "POST", path: "/api/v1/groups", kind: js, body: `{"name":"a","prefix":"10.0.0.0/8","leaseSeconds":-1}`, status: 422, field: "leaseSeconds"},
-		"MTU":              {method: "POST", path: "/api/v1/groups", kind: js, body: `{"name":"a","prefix":"10.0.0.0/8","mtu":100}`, status: 422, field: "mtu", detail: "576 to 9000"},
-		"TTL":              {method: "POST", path: "/api/v1/groups/a/invitations", kind: js, body: `{"ttlSeconds":1}`, status: 422, field: "ttlSeconds"},
-		"many addresses":   {method: "POST", path: "/api/v1/groups/a/invitations", kind: js, body: `{"addresses":["a"` + strings.Repeat(`,"a"`, 8) + `]}`, status: 422, field: "addresses"},
-		"empty address":    {method: "POST", path: "/api/v1/groups/a/invitations", kind: js, body: `{"addresses":[""]}`, status: 422, field: "addresses[0]"},
-		"no token":         {method: "POST", path: "/api/v1/join", kind: js, body: `{}`, status: 422, field: "token"},
-		"huge body":        {method: "POST", path: "/api/v1/join", kind: js, body: `{"token":"` + strings.Repeat("a", maxBody) + `"}`, status: 413, detail: "64 KiB"},
-		"limit no number":  {method: "GET", path: "/api/v1/leases?limit=many", status: 400, field: "limit"},
-		"limit zero":       {method: "GET", path: "/api/v1/leases?limit=0", status: 422, field: "limit", detail: "1 to 1000"},
-		"limit large":      {method: "GET", path: "/api/v1/leases?limit=1001", status: 422, field: "limit"},
-		"cursor":           {method: "GET", path: "/api/v1/leases?cursor=bm8", status: 422, field: "cursor"},
-		"foreign group":    {method: "GET", path: "/api/v1/leases?group=none", status: 404, detail: "in no group"},
-		"long search":      {method: "GET", path: "/api/v1/leases?search=" + strings.Repeat("a", 129), status: 422, field: "search"},
+		"no such path":      {method: "GET", path: "/api/v1/nothing", status: 404, detail: "nothing at this path"},
+		"root":              {method: "GET", path: "/", status: 404, detail: "nothing at this path"},
+		"no such method":    {method: "DELETE", path: "/api/v1/groups", status: 405, detail: "other methods"},
+		"not JSON":          {method: "POST", path: "/api/v1/groups", kind: js, body: "{", status: 400, detail: "the body is not"},
+		"syntax":            {method: "POST", path: "/api/v1/groups", kind: js, body: `{"name" "a"}`, status: 400, detail: "not JSON: "},
+		"a list":            {method: "POST", path: "/api/v1/groups", kind: js, body: "[]", status: 400, detail: "JSON array where an object"},
+		"two objects":       {method: "POST", path: "/api/v1/groups", kind: js, body: `{"name":"a","prefix":"b"}{}`, status: 400, detail: "something follows"},
+		"unknown field":     {method: "POST", path: "/api/v1/groups", kind: js, body: `{"nmae":"a"}`, status: 400, field: "nmae"},
+		"wrong type":        {method: "POST", path: "/api/v1/groups", kind: js, body: `{"name":7}`, status: 400, field: "name", detail: "a string is wanted"},
+		"number too large":  {method: "POST", path: "/api/v1/groups", kind: js, body: `{"mtu":99999999999999999999}`, status: 400, field: "mtu"},
+		"wrong media type":  {method: "POST", path: "/api/v1/groups", kind: "text/plain", body: "{}", status: 415, detail: "must be JSON"},
+		"no body":           {method: "POST", path: "/api/v1/groups", kind: js, status: 422, field: "name"},
+		"empty name":        {method: "POST", path: "/api/v1/groups", kind: js, body: `{"name":"","prefix":"10.0.0.0/8"}`, status: 422, field: "name", detail: "must be given"},
+		"long name":         {method: "POST", path: "/api/v1/groups", kind: js, body: `{"name":"` + strings.Repeat("a", 64) + `","prefix":"10.0.0.0/8"}`, status: 422, field: "name", detail: "at most 63"},
+		"lease time":        {method: "POST", path: "/api/v1/groups", kind: js, body: `{"name":"a","prefix":"10.0.0.0/8","leaseSeconds":-1}`, status: 422, field: "leaseSeconds"},
+		"MTU":               {method: "POST", path: "/api/v1/groups", kind: js, body: `{"name":"a","prefix":"10.0.0.0/8","mtu":100}`, status: 422, field: "mtu", detail: "576 to 9000"},
+		"TTL":               {method: "POST", path: "/api/v1/groups/a/invitations", kind: js, body: `{"ttlSeconds":-1}`, status: 422, field: "ttlSeconds"},
+		"many addresses":    {method: "POST", path: "/api/v1/groups/a/invitations", kind: js, body: `{"addresses":["a"` + strings.Repeat(`,"a"`, 8) + `]}`, status: 422, field: "addresses"},
+		"empty address":     {method: "POST", path: "/api/v1/groups/a/invitations", kind: js, body: `{"addresses":[""]}`, status: 422, field: "addresses[0]"},
+		"leave, no boolean": {method: "DELETE", path: "/api/v1/groups/a?destroyCA=sure", status: 400, field: "destroyCA"},
+		"no token":          {method: "POST", path: "/api/v1/join", kind: js, body: `{}`, status: 422, field: "token"},
+		"huge body":         {method: "POST", path: "/api/v1/join", kind: js, body: `{"token":"` + strings.Repeat("a", maxBody) + `"}`, status: 413, detail: "64 KiB"},
+		"limit no number":   {method: "GET", path: "/api/v1/leases?limit=many", status: 400, field: "limit"},
+		"limit zero":        {method: "GET", path: "/api/v1/leases?limit=0", status: 422, field: "limit", detail: "1 to 1000"},
+		"limit large":       {method: "GET", path: "/api/v1/leases?limit=1001", status: 422, field: "limit"},
+		"cursor":            {method: "GET", path: "/api/v1/leases?cursor=bm8", status: 422, field: "cursor"},
+		"foreign group":     {method: "GET", path: "/api/v1/leases?group=none", status: 404, detail: "in no group"},
+		"long search":       {method: "GET", path: "/api/v1/leases?search=" + strings.Repeat("a", 129), status: 422, field: "search"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -205,7 +219,7 @@ func TestBadRequestsAreRefusedWithTheirFieldAndChangeNothing(t *testing.T) {
 			if tt.field != "" && (len(p.Errors) == 0 || p.Errors[0].Field != tt.field || p.Errors[0].Detail == "") {
 				t.Errorf("the field %q isn't named: %+v", tt.field, p)
 			}
-			if len(f.created)+len(f.invited)+len(f.joined) > 0 {
+			if len(f.created)+len(f.invited)+len(f.joined)+len(f.left) > 0 {
 				t.Error("the appliance was asked all the same")
 			}
 		})

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"landbridge/console/api"
@@ -27,7 +29,8 @@ type memberships interface {
 	CreateGroup(ctx context.Context, req api.GroupCreate) (api.Group, error)
 	Invite(ctx context.Context, group string, req api.InvitationCreate) (api.Invitation, error)
 	Remove(ctx context.Context, group, member string) (api.Removal, error)
-	Join(ctx context.Context, req api.JoinRequest) (api.Group, error)
+	Join(ctx context.Context, req api.JoinRequest) (g api.Group, already bool, err error)
+	Leave(ctx context.Context, group string, destroyCA bool) (api.Departure, error)
 }
 
 // offline is a state without a daemon.
@@ -128,12 +131,25 @@ func (r remote) Remove(ctx context.Context, group, member string) (api.Removal, 
 }
 
 // Join has the daemon join a group.
-func (r remote) Join(ctx context.Context, req api.JoinRequest) (api.Group, error) {
+func (r remote) Join(ctx context.Context, req api.JoinRequest) (g api.Group, already bool, err error) {
 	res, err := r.client.JoinGroupWithResponse(ctx, req)
 	if err != nil {
-		return api.Group{}, transportError(err)
+		return api.Group{}, false, transportError(err)
 	}
-	return answer(res.JSON201, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+	if res.JSON200 != nil {
+		return *res.JSON200, true, nil
+	}
+	g, err = answer(res.JSON201, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+	return g, false, err
+}
+
+// Leave has the daemon leave a group.
+func (r remote) Leave(ctx context.Context, group string, destroyCA bool) (api.Departure, error) {
+	res, err := r.client.LeaveGroupWithResponse(ctx, group, &api.LeaveGroupParams{DestroyCA: destroyCA})
+	if err != nil {
+		return api.Departure{}, transportError(err)
+	}
+	return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
 }
 
 // answer returns the body of an answer, or its problem as an error.
@@ -143,9 +159,26 @@ func answer[T any](body *T, problem *api.Problem, res *http.Response) (T, error)
 	case body != nil:
 		return *body, nil
 	case problem != nil:
-		return zero, problem
+		return zero, inFlags(problem)
 	}
 	return zero, fmt.Errorf("the appliance answered %s, which this landbridge doesn't understand: let both be of one version", res.Status)
+}
+
+// inFlags names the fields of a problem as the command line does.
+func inFlags(p *api.Problem) error {
+	if len(p.Errors) == 0 || !strings.HasPrefix(p.Detail, p.Errors[0].Field+": ") {
+		return p // a sentence that names no field
+	}
+	flags := map[string]string{
+		"name": "--name", "prefix": "--prefix", "zone": "--zone", "leaseSeconds": "--lease-time", "holdSeconds": "--hold-time",
+		"mtu": "--mtu", "memberName": "this appliance's name", "ttlSeconds": "--ttl", "addresses": "--address", "token": "the invitation",
+	}
+	said := make([]string, len(p.Errors))
+	for i, e := range p.Errors {
+		field, _, _ := strings.Cut(e.Field, "[")
+		said[i] = cmp.Or(flags[field], field) + ": " + e.Detail
+	}
+	return errors.New(strings.Join(said, "; "))
 }
 
 // transportError says what it means that a request got no answer.

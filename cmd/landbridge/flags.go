@@ -1,11 +1,41 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"landbridge/appliance"
 )
+
+// wrongFlag says what is wrong with a flag, and which one may have been meant.
+func wrongFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	var wrong *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown):
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if near := appliance.Nearest(unknown.GetSpecifiedName(), names); near != "" {
+			err = fmt.Errorf("%w: did you mean --%s?", err, near)
+		}
+	case errors.As(err, &wrong):
+		why := errors.Unwrap(wrong)
+		switch wrong.GetFlag().Value.Type() { // whose errors are strconv's
+		case "int":
+			why = errors.New("want a whole number")
+		case "bool":
+			why = errors.New("want true or false")
+		}
+		err = fmt.Errorf("--%s %s: %w", wrong.GetFlag().Name, wrong.GetValue(), why)
+	}
+	return usageError{err}
+}
 
 // text is a flag that takes any text and shows the name of its value in help texts.
 type text struct {

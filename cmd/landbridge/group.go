@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"landbridge/console/api"
+	"landbridge/internal/group"
 )
 
 // Defaults of a new group.
@@ -24,13 +25,13 @@ const (
 func (p *program) groupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "group",
-		Short:   "Create groups, invite and remove others, show groups",
+		Short:   "Create, show and leave groups, invite and remove others",
 		GroupID: "network",
 		Long:    "A group is one private network: a prefix of addresses, a DNS zone, and the appliances that are its members.",
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.groupCreateCommand(), p.groupInviteCommand(), p.groupShowCommand(), p.groupRemoveCommand())
+	cmd.AddCommand(p.groupCreateCommand(), p.groupInviteCommand(), p.groupShowCommand(), p.groupRemoveCommand(), p.groupLeaveCommand())
 	return cmd
 }
 
@@ -45,17 +46,21 @@ func (p *program) groupCreateCommand() *cobra.Command {
 		Long: `Create a group with this appliance as its first member. The group's CA key is made
 and kept here: only this appliance can invite others, so keep its state safe.
 
-Choose a prefix that is in use at none of the sites. Its first address is where
-hosts find DHCP and DNS, at each site.`,
+Choose a prefix that is in use at none of the sites, within 10.0.0.0/8,
+172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10. Its first address is where hosts find
+DHCP and DNS, at each site.`,
 		Example: `  sudo landbridge group create --name office --prefix 10.9.0.0/16
   sudo landbridge group create --name lab --prefix 172.20.0.0/20 --zone lab.example.com --lease-time 12h`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
-			if req.LeaseSeconds, err = seconds("lease-time", lease); err != nil {
+			if req.LeaseSeconds, err = seconds("lease-time", lease, group.MinLeaseTime, group.MaxLeaseTime); err != nil {
 				return err
 			}
-			if req.HoldSeconds, err = seconds("hold-time", hold); err != nil {
+			if req.HoldSeconds, err = seconds("hold-time", hold, group.MinHoldTime, group.MaxHoldTime); err != nil {
 				return err
+			}
+			if req.MTU < group.MinMTU || req.MTU > group.MaxMTU {
+				return usageError{fmt.Errorf("--mtu %d: want %d to %d", req.MTU, group.MinMTU, group.MaxMTU)}
 			}
 			return p.withMemberships(cmd.Context(), askTimeout, func(ctx context.Context, m memberships, running bool) error {
 				g, err := m.CreateGroup(ctx, req)
@@ -79,20 +84,28 @@ hosts find DHCP and DNS, at each site.`,
 	f.Var(textFlag(&req.Name, "NAME", defaultGroupName), "name", "what people call the group: letters, digits and hyphens")
 	f.Var(textFlag(&req.Prefix, "PREFIX", defaultPrefix), "prefix", "the network's IPv4 addresses")
 	f.Var(textFlag(&req.Zone, "ZONE", ""), "zone", "DNS zone of the hosts' names (default NAME.internal)")
-	f.Var((*durationFlag)(&lease), "lease-time", "for how long a host gets its address")
-	f.Var((*durationFlag)(&hold), "hold-time", "for how long a site that is cut off keeps its blocks of addresses")
-	f.IntVar(&req.MTU, "mtu", 1376, "largest packet inside the network, in `BYTES`")
+	f.BoolVar(&req.AllowPublicPrefix, "allow-public-prefix", false, "take a prefix of public addresses: they are your organisation's own")
+	f.Var((*durationFlag)(&lease), "lease-time", "for how long a host gets its address: "+span(group.MinLeaseTime, group.MaxLeaseTime))
+	f.Var((*durationFlag)(&hold), "hold-time", "for how long a site that is cut off keeps its blocks of addresses: "+span(group.MinHoldTime, group.MaxHoldTime)+", and twice the lease time at least")
+	f.IntVar(&req.MTU, "mtu", group.DefaultMTU, fmt.Sprintf("largest packet inside the network, in `BYTES`: %d to %d", group.MinMTU, group.MaxMTU))
 	f.Var(textFlag(&req.MemberName, "NAME", ""), "member-name", "this appliance's name in the group (default: its own or the host's)")
 	return cmd
 }
 
 // seconds returns a flag's duration in whole seconds.
-func seconds(flag string, d time.Duration) (int64, error) {
-	if d < time.Second || d%time.Second != 0 {
-		return 0, usageError{fmt.Errorf("--%s %v: want whole seconds, one or more, as 90s, 30m, 24h or 7d", flag, d)}
+func seconds(flag string, d, least, most time.Duration) (int64, error) {
+	given := age(d)
+	if d < 0 || d%time.Second != 0 {
+		given = d.String()
+	}
+	if d < least || d > most || d%time.Second != 0 {
+		return 0, usageError{fmt.Errorf("--%s %s: want %s in whole seconds, as 90s, 30m, 24h or 7d", flag, given, span(least, most))}
 	}
 	return int64(d / time.Second), nil
 }
+
+// span writes what a duration may be: "10s to 30d".
+func span(least, most time.Duration) string { return age(least) + " to " + age(most) }
 
 // nextSteps says what to do after the membership of this appliance has changed.
 func (p *program) nextSteps(running bool, then string) {
@@ -117,7 +130,8 @@ carries the group's ID, addresses at which this appliance is found, and a secret
 give it to nobody else.
 
 --address names where the newcomer reaches this appliance, where it can't tell by
-itself: the router's public address or name, and the port that it forwards here.
+itself: the router's public address or name, and the port that it forwards here
+(4860 where none is given).
 
 The token alone goes to standard output. Run this on the appliance that created
 the group.`,
@@ -126,7 +140,7 @@ the group.`,
   sudo landbridge group invite | ssh root@site-b landbridge join -`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
-			if req.TTLSeconds, err = seconds("ttl", ttl); err != nil {
+			if req.TTLSeconds, err = seconds("ttl", ttl, group.MinInvitationLife, group.MaxInvitationLife); err != nil {
 				return err
 			}
 			return p.withMemberships(cmd.Context(), askTimeout, func(ctx context.Context, m memberships, _ bool) error {
@@ -147,8 +161,8 @@ the group.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.Var((*durationFlag)(&ttl), "ttl", "for how long the invitation is good")
-	f.StringArrayVar(&req.Addresses, "address", nil, "`HOST:PORT` at which the newcomer reaches this appliance; may be given more than once")
+	f.Var((*durationFlag)(&ttl), "ttl", "for how long the invitation is good: "+span(group.MinInvitationLife, group.MaxInvitationLife))
+	f.StringArrayVar(&req.Addresses, "address", nil, "`HOST[:PORT]` at which the newcomer reaches this appliance; may be given more than once")
 	return cmd
 }
 
@@ -180,17 +194,17 @@ func (p *program) invite(ctx context.Context, m memberships, ref string, req api
 func (p *program) groupShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "show [GROUP]",
+		SuggestFor:        []string{"list", "ls", "lst", "members"},
 		Short:             "Show groups and their members",
 		Args:              oneArgument,
 		ValidArgsFunction: p.completeGroups,
 		Long:              "Show the groups that this appliance is a member of, or the one that GROUP names by its name or ID.",
-		Example: `  landbridge group show
-  landbridge group show office
-  landbridge group show --json | jq -r '.items[].members[].name'`,
+		Example: `  sudo landbridge group show
+  sudo landbridge group show office
+  sudo landbridge group show --json | jq -r '.items[].members[].name'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			// Who looks must not make a state.
-			if _, err := os.Stat(p.state); errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("there is no state in %s: create or join a group first, or name another state with --state", p.state)
+			if err := p.mustHaveState(); err != nil {
+				return err
 			}
 			return p.withMemberships(cmd.Context(), askTimeout, func(ctx context.Context, m memberships, _ bool) error {
 				groups, err := m.Groups(ctx)
@@ -208,6 +222,14 @@ func (p *program) groupShowCommand() *cobra.Command {
 			})
 		},
 	}
+}
+
+// mustHaveState refuses where there is no state: who only looks must not make one.
+func (p *program) mustHaveState() error {
+	if _, err := os.Stat(p.state); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no state in %s: create or join a group first, or name another state with --state", p.state)
+	}
+	return nil
 }
 
 func (p *program) printGroups(groups []api.Group) error {
@@ -263,71 +285,6 @@ func writeGroup(w io.Writer, g api.Group) error {
 		return err
 	}
 	return t.write(w)
-}
-
-// maxTokenInput bounds what join reads from standard input.
-const maxTokenInput = 16 << 10
-
-func (p *program) joinCommand() *cobra.Command {
-	var name string
-	cmd := &cobra.Command{
-		Use:               "join TOKEN",
-		Short:             "Join a group by an invitation",
-		GroupID:           "network",
-		ValidArgsFunction: noFiles,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usageError{errors.New("want one TOKEN: what landbridge group invite printed, or - to read it from standard input")}
-			}
-			return nil
-		},
-		Long: `Join a group by an invitation. The appliance that made it is asked for a certificate,
-so it must be running and reachable now; the token can be used once.
-
-With - the token is read from standard input, which keeps it out of the shell's
-history and the list of processes.`,
-		Example: `  sudo landbridge join lb1...
-  sudo landbridge join - < token.txt`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			token, err := p.token(args[0])
-			if err != nil {
-				return err
-			}
-			return p.withMemberships(cmd.Context(), joinTimeout, func(ctx context.Context, m memberships, running bool) error {
-				g, err := m.Join(ctx, api.JoinRequest{Token: token, MemberName: name})
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(g)
-				}
-				if err := writeGroup(p.out, g); err != nil {
-					return err
-				}
-				p.remark("\nThis appliance is a member of group %s now.", g.Name)
-				p.nextSteps(running, "")
-				return nil
-			})
-		},
-	}
-	cmd.Flags().Var(textFlag(&name, "NAME", ""), "name", "this appliance's name in the group (default: its own or the host's)")
-	return cmd
-}
-
-// token returns the token that an argument gives, without spaces at its ends.
-func (p *program) token(arg string) (string, error) {
-	if arg == "-" {
-		content, err := io.ReadAll(io.LimitReader(p.in, maxTokenInput))
-		if err != nil {
-			return "", fmt.Errorf("read the token from standard input: %w", err)
-		}
-		arg = string(content)
-	}
-	token := strings.TrimSpace(arg)
-	if token == "" {
-		return "", usageError{errors.New("the token is empty: give what landbridge group invite printed")}
-	}
-	return token, nil
 }
 
 // completeGroups offers the names of the running appliance's groups to the shell.

@@ -21,12 +21,16 @@ func (p *program) peersCommand() *cobra.Command {
 		ValidArgsFunction: noFiles,
 		Long: `List the other members and how their datagrams travel now:
 
-  lan      straight, on a LAN that both share
-  direct   straight, over the Internet
-  relay    sealed, through another member; the last column says why
-  -        no session: nothing was sent to it for a while, or it is away`,
-		Example: `  landbridge peers
-  landbridge peers --json | jq '.items[] | select(.path == "relay")'`,
+  lan         straight, on a LAN that both share
+  direct      straight, over the Internet
+  relay       sealed, through another member; the last column says why
+  connecting  keys are being agreed on, or no path has answered yet
+  -           no session: none was needed for a while, or the member is away
+
+OVERLAY says whether the two can call each other, which needs no session: about
+addresses, names and members.`,
+		Example: `  sudo landbridge peers
+  sudo landbridge peers --json | jq '.items[] | select(.path == "relay")'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
 				res, err := c.ListPeersWithResponse(ctx)
@@ -99,10 +103,10 @@ func (p *program) leasesCommand() *cobra.Command {
 		Long: `List the leases that this appliance serves, by address. SEARCH leaves those that have
 this text in their address, host name, hardware address, client identifier or
 member, in capitals or not.`,
-		Example: `  landbridge leases
-  landbridge leases printer
-  landbridge leases 10.9.3. --limit 0
-  landbridge leases --json | jq -r '.items[] | [.address, .mac] | @tsv'`,
+		Example: `  sudo landbridge leases
+  sudo landbridge leases printer
+  sudo landbridge leases 10.9.3. --limit 0
+  sudo landbridge leases --json | jq -r '.items[] | [.address, .mac] | @tsv'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if limit < 0 {
 				return usageError{fmt.Errorf("--limit %d: want 0 (no limit) or more", limit)}
@@ -200,7 +204,7 @@ func (p *program) blocksCommand() *cobra.Command {
   spare    claimed in advance; nothing is leased yet
   lapsed   could not be renewed in time: leases are renewed, none are made
   fenced   another member holds it now`,
-		Example: "  landbridge blocks",
+		Example: "  sudo landbridge blocks",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
 				res, err := c.ListBlocksWithResponse(ctx)
@@ -244,8 +248,8 @@ func (p *program) countersCommand() *cobra.Command {
 		Args:              noArguments,
 		ValidArgsFunction: noFiles,
 		Long:              "List what the appliance has counted since it started: frames, datagrams, and what was dropped for which reason.",
-		Example: `  landbridge counters
-  landbridge counters --zeros`,
+		Example: `  sudo landbridge counters
+  sudo landbridge counters --zeros`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
 				res, err := c.ListCountersWithResponse(ctx)

@@ -35,6 +35,9 @@ func command(t *testing.T, e engine, in string, args ...string) result {
 	return result{code: code, out: out.String(), err: errs.String()}
 }
 
+// answerOK is a canned answer with status 200, to whatever method.
+type answerOK struct{ body any }
+
 // daemon serves canned answers, by "METHOD path", on the socket of a new state, and
 // returns the state.
 func daemon(t *testing.T, answers map[string]any) string {
@@ -52,6 +55,9 @@ func daemon(t *testing.T, answers map[string]any) string {
 		code, kind := http.StatusOK, "application/json"
 		if r.Method == http.MethodPost {
 			code = http.StatusCreated
+		}
+		if ok200, is := v.(answerOK); is {
+			v, code = ok200.body, http.StatusOK
 		}
 		if p, is := v.(api.Problem); is || !ok {
 			if !ok {
@@ -77,6 +83,9 @@ type fakeState struct {
 	invited api.InvitationCreate
 	joined  api.JoinRequest
 	removed string
+	left    string
+	already bool   // what Join says of the membership
+	taken   string // what Join says of the name
 	closed  int
 }
 
@@ -89,9 +98,15 @@ func (f *fakeState) Invite(_ context.Context, _ string, req api.InvitationCreate
 	f.invited = req
 	return api.Invitation{Token: "lb1token", GroupName: "office", Expires: time.Now().Add(time.Hour), Addresses: []string{"/ip4/203.0.113.5/tcp/1"}}, f.err
 }
-func (f *fakeState) Join(_ context.Context, req api.JoinRequest) (api.Group, error) {
+func (f *fakeState) Join(_ context.Context, req api.JoinRequest) (api.Group, bool, error) {
 	f.joined = req
-	return office(), f.err
+	g := office()
+	g.NameTaken = f.taken
+	return g, f.already, f.err
+}
+func (f *fakeState) Leave(_ context.Context, group string, destroyCA bool) (api.Departure, error) {
+	f.left = fmt.Sprintf("%s %t", group, destroyCA)
+	return api.Departure{Group: group, GroupName: "office", Name: "site-a", Authority: destroyCA, InRoster: true, BlocksReleased: 2, BlocksLapsing: 1, LapseSeconds: 7 * 86400}, f.err
 }
 func (f *fakeState) Remove(_ context.Context, group, member string) (api.Removal, error) {
 	f.removed = group + "/" + member
@@ -216,13 +231,28 @@ func TestBadCommandLinesGetOneSentenceAndChangeNothing(t *testing.T) {
 	}{
 		{"bogus", 2, `unknown command "bogus"`},
 		{"stauts", 2, "status"},
-		{"group bogus", 2, `landbridge group has no command "bogus"`},
+		{"group bogus", 2, `landbridge group has no command "bogus": its commands are create, invite, leave, remove, show`},
+		{"group lst", 2, "did you mean show?"},
+		{"group creat", 2, "did you mean create?"},
+		{"run --lan-prot eth1", 2, "unknown flag: --lan-prot: did you mean --lan-port?"},
+		{"leases --limit x", 2, "--limit x: want a whole number\n"},
+		{"status --json=x", 2, "--json x: want true or false\n"},
+		{"group create --mtu 70", 2, "--mtu 70: want 576 to 9000"},
+		{"group invite --ttl 0s", 2, "--ttl 0s: want 1s to 365d in whole seconds"},
+		{"group invite --ttl 400d", 2, "--ttl 400d: want 1s to 365d"},
+		{"join lb1abc def", 2, "the invitation is in 2 pieces, and must be one argument"},
+		{"join LB1abc def gh", 2, "the invitation is in 3 pieces"},
+		{"join two tokens", 2, "want one TOKEN"},
+		{"group leave a b", 2, `"b" is another`},
+		{"group leave --state /nonexistent/landbridge", 1, "there is no state in /nonexistent/landbridge"},
+		{"group invite --ttl 1.5s", 2, "--ttl 1.5s: want 1s to 365d"},
+		{"completion powershell", 2, `no command "powershell"`},
 		{"status now", 2, `landbridge status takes no arguments, and "now" is one`},
 		{"leases a b", 2, `"b" is another`},
 		{"leases --limit -1", 2, "--limit -1: want 0 (no limit) or more"},
 		{"join", 2, "want one TOKEN"},
 		{"join -", 2, "the token is empty"},
-		{"group create --lease-time 0s", 2, "--lease-time 0s: want whole seconds"},
+		{"group create --lease-time 0s", 2, "--lease-time 0s: want 10s to 30d in whole seconds"},
 		{"group create --hold-time 1.5d", 2, "want a number of days"},
 		{"group remove", 2, "want one MEMBER"},
 		{"group remove a b c", 2, `"c" is another`},

@@ -14,6 +14,7 @@ import (
 func (p *program) groupRemoveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "remove MEMBER [GROUP]",
+		SuggestFor:        []string{"rm", "kick", "expel"},
 		Short:             "Remove a member from a group",
 		ValidArgsFunction: p.completeMembers,
 		Args: func(_ *cobra.Command, args []string) error {

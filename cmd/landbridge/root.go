@@ -91,11 +91,14 @@ flat private IP network, with no central server.
 
 One appliance creates a group and invites the others; each joins with its
 invitation and runs. With --mode router, the hosts of its LAN take part by plain
-DHCP, with nothing installed.`,
-		Example: `  At the first site:
+DHCP, with nothing installed.
+
+The state and the running appliance belong to the user who runs it, root as a rule:
+hence the sudo in all examples.`,
+		Example: `  At the first site, whose router forwards port 4860, UDP and TCP, to this machine:
     sudo landbridge group create --name office --prefix 10.9.0.0/16
+    sudo landbridge run --mode router --lan-port eth1 --announce site-a.example.com:4860
     sudo landbridge group invite --address site-a.example.com:4860
-    sudo landbridge run --mode router --lan-port eth1
 
   At the second site:
     sudo landbridge join lb1...
@@ -109,7 +112,10 @@ DHCP, with nothing installed.`,
 	flags := root.PersistentFlags()
 	flags.Var(textFlag(&p.state, "DIR", appliance.DefaultState), "state", "where the node key, the groups and the leases are")
 	flags.BoolVar(&p.json, "json", false, "print the API's objects as JSON")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.Flags().Bool("version", false, "print the program's version")
+	root.Version = programVersion()
+	root.SetVersionTemplate(versionLine() + "\n")
+	root.SetFlagErrorFunc(wrongFlag)
 	root.AddGroup(
 		&cobra.Group{ID: "network", Title: "Make and join a network:"},
 		&cobra.Group{ID: "appliance", Title: "Run an appliance:"},
@@ -122,7 +128,25 @@ DHCP, with nothing installed.`,
 		p.versionCommand(),
 	)
 	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			tidyCompletion(cmd)
+		}
+	}
 	return root
+}
+
+// tidyCompletion makes cobra's command one of ours. Landbridge runs on Linux only, where
+// powershell is nobody's shell.
+func tidyCompletion(cmd *cobra.Command) {
+	cmd.Short = "Print a completion script for a shell"
+	cmd.Args = noArguments
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	for _, shell := range cmd.Commands() {
+		if shell.Name() == "powershell" {
+			cmd.RemoveCommand(shell)
+		}
+	}
 }
 
 // noArguments refuses arguments.
@@ -131,9 +155,22 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	if cmd.HasSubCommands() {
-		return usageError{fmt.Errorf("%s has no command %q", cmd.CommandPath(), args[0])}
+		return usageError{fmt.Errorf("%s has no command %q: %s", cmd.CommandPath(), args[0], meant(cmd, args[0]))}
 	}
 	return usageError{fmt.Errorf("%s takes no arguments, and %q is one", cmd.CommandPath(), args[0])}
+}
+
+// meant says which command of cmd may have been meant, or which there are.
+func meant(cmd *cobra.Command, word string) string {
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		return fmt.Sprintf("did you mean %s?", strings.Join(near, " or "))
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	return "its commands are " + strings.Join(names, ", ")
 }
 
 // oneArgument refuses more than one argument.

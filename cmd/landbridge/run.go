@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,7 +25,8 @@ func (p *program) runCommand() *cobra.Command {
 		Args:              noArguments,
 		ValidArgsFunction: noFiles,
 		Long: `Run the appliance in the foreground until SIGINT or SIGTERM, then put the network
-devices back as they were.
+devices back as they were. A second signal ends it at once; what it then leaves behind
+the next start puts right.
 
 Settings come from flags, then from the file of --config, then from the defaults. The
 file is YAML with the flags' names as keys; all that is wrong with it is listed at
@@ -38,7 +40,9 @@ once, and nothing is started. It needs CAP_NET_ADMIN, as root has it.`,
 				return err
 			}
 			cfg.Version = programVersion()
-			return p.run(cmd.Context(), cfg, newLogger(p.err, cfg))
+			log := newLogger(p.err, cfg)
+			defer tellOfStop(cmd.Context(), log)()
+			return p.run(cmd.Context(), cfg, log)
 		},
 	}
 	f := cmd.Flags()
@@ -62,6 +66,21 @@ once, and nothing is started. It needs CAP_NET_ADMIN, as root has it.`,
 	}
 	_ = cmd.RegisterFlagCompletionFunc("lan-port", completeInterfaces)
 	return cmd
+}
+
+// tellOfStop logs that the appliance stops as soon as ctx ends. What it returns waits for a
+// line that is being written.
+func tellOfStop(ctx context.Context, log *slog.Logger) (end func()) {
+	told := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		defer close(told)
+		log.Info("landbridge stops, and puts the network devices back; a second signal ends it at once, and leaves that to the next start")
+	})
+	return func() {
+		if !cancel() {
+			<-told
+		}
+	}
 }
 
 // addSetting adds the flag of a setting. Its value is parsed with the file's, not here.
@@ -140,8 +159,12 @@ func (p *program) versionCommand() *cobra.Command {
 					"version": programVersion(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
 				})
 			}
-			_, err := fmt.Fprintf(p.out, "landbridge %s (%s, %s/%s)\n", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintln(p.out, versionLine())
 			return err
 		},
 	}
+}
+
+func versionLine() string {
+	return fmt.Sprintf("landbridge %s (%s, %s/%s)", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

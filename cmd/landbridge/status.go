@@ -22,8 +22,8 @@ func (p *program) statusCommand() *cobra.Command {
 		ValidArgsFunction: noFiles,
 		Long: `Show how the appliance is: its name and mode, where it listens and as what others
 see it, its groups, its memory, and what isn't as it should be.`,
-		Example: `  landbridge status
-  landbridge status --json | jq .health`,
+		Example: `  sudo landbridge status
+  sudo landbridge status --json | jq .health`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
 				res, err := c.GetStatusWithResponse(ctx)

@@ -125,6 +125,19 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/groups (the `CreateGroup` operationId).
 	CreateGroup(ctx context.Context, body CreateGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// LeaveGroup Leave a group
+	//
+	// Ends the group on this appliance: its devices are taken down, and its membership, leases and blocks
+	// forgotten. Blocks in which nothing is leased are given back; the others lapse. The group's authority
+	// is asked to take this appliance out of the roster. It can come back with a new invitation.
+	//
+	// On the appliance that keeps the group's CA key, the key is destroyed: nobody can be invited, removed
+	// or given a new certificate any more, and the group ends as its members' certificates do. There it
+	// must be asked for, by `destroyCA`.
+	//
+	// Corresponds with DELETE /api/v1/groups/{group} (the `LeaveGroup` operationId).
+	LeaveGroup(ctx context.Context, group string, params *LeaveGroupParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CreateInvitationWithBody Invite one appliance to a group
 	//
 	// Takes any type of body and a specified content type.
@@ -150,7 +163,9 @@ type ClientInterface interface {
 
 	// JoinGroupWithBody Join a group by an invitation
 	//
-	// Asks the group's authority for a certificate, which can take some seconds.
+	// Asks the group's authority for a certificate, which can take some seconds. Where this appliance is a
+	// member of the invitation's group already, and nothing is wrong with that, nothing is done and
+	// nobody asked: the answer is 200.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -159,7 +174,9 @@ type ClientInterface interface {
 
 	// JoinGroup Join a group by an invitation
 	//
-	// Asks the group's authority for a certificate, which can take some seconds.
+	// Asks the group's authority for a certificate, which can take some seconds. Where this appliance is a
+	// member of the invitation's group already, and nothing is wrong with that, nothing is done and
+	// nobody asked: the answer is 200.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -276,6 +293,29 @@ func (c *Client) CreateGroup(ctx context.Context, body CreateGroupJSONRequestBod
 	return c.Client.Do(req)
 }
 
+// LeaveGroup Leave a group
+//
+// Ends the group on this appliance: its devices are taken down, and its membership, leases and blocks
+// forgotten. Blocks in which nothing is leased are given back; the others lapse. The group's authority
+// is asked to take this appliance out of the roster. It can come back with a new invitation.
+//
+// On the appliance that keeps the group's CA key, the key is destroyed: nobody can be invited, removed
+// or given a new certificate any more, and the group ends as its members' certificates do. There it
+// must be asked for, by `destroyCA`.
+//
+// Corresponds with DELETE /api/v1/groups/{group} (the `LeaveGroup` operationId).
+func (c *Client) LeaveGroup(ctx context.Context, group string, params *LeaveGroupParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLeaveGroupRequest(c.Server, group, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CreateInvitationWithBody Invite one appliance to a group
 //
 // Takes any type of body and a specified content type.
@@ -331,7 +371,9 @@ func (c *Client) RemoveMember(ctx context.Context, group string, member string, 
 
 // JoinGroupWithBody Join a group by an invitation
 //
-// Asks the group's authority for a certificate, which can take some seconds.
+// Asks the group's authority for a certificate, which can take some seconds. Where this appliance is a
+// member of the invitation's group already, and nothing is wrong with that, nothing is done and
+// nobody asked: the answer is 200.
 //
 // Takes any type of body and a specified content type.
 //
@@ -350,7 +392,9 @@ func (c *Client) JoinGroupWithBody(ctx context.Context, contentType string, body
 
 // JoinGroup Join a group by an invitation
 //
-// Asks the group's authority for a certificate, which can take some seconds.
+// Asks the group's authority for a certificate, which can take some seconds. Where this appliance is a
+// member of the invitation's group already, and nothing is wrong with that, nothing is done and
+// nobody asked: the answer is 200.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -548,6 +592,63 @@ func NewCreateGroupRequestWithBody(server string, contentType string, body io.Re
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewLeaveGroupRequest constructs an http.Request for the LeaveGroup method
+func NewLeaveGroupRequest(server string, group string, params *LeaveGroupParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "group", group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/groups/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "destroyCA", params.DestroyCA, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -924,6 +1025,21 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/groups (the `CreateGroup` operationId).
 	CreateGroupWithResponse(ctx context.Context, body CreateGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateGroupResponse, error)
 
+	// LeaveGroupWithResponse Leave a group
+	//
+	// Ends the group on this appliance: its devices are taken down, and its membership, leases and blocks
+	// forgotten. Blocks in which nothing is leased are given back; the others lapse. The group's authority
+	// is asked to take this appliance out of the roster. It can come back with a new invitation.
+	//
+	// On the appliance that keeps the group's CA key, the key is destroyed: nobody can be invited, removed
+	// or given a new certificate any more, and the group ends as its members' certificates do. There it
+	// must be asked for, by `destroyCA`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/groups/{group} (the `LeaveGroup` operationId).
+	LeaveGroupWithResponse(ctx context.Context, group string, params *LeaveGroupParams, reqEditors ...RequestEditorFn) (*LeaveGroupResponse, error)
+
 	// CreateInvitationWithBodyWithResponse Invite one appliance to a group
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -951,7 +1067,9 @@ type ClientWithResponsesInterface interface {
 
 	// JoinGroupWithBodyWithResponse Join a group by an invitation
 	//
-	// Asks the group's authority for a certificate, which can take some seconds.
+	// Asks the group's authority for a certificate, which can take some seconds. Where this appliance is a
+	// member of the invitation's group already, and nothing is wrong with that, nothing is done and
+	// nobody asked: the answer is 200.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -960,7 +1078,9 @@ type ClientWithResponsesInterface interface {
 
 	// JoinGroupWithResponse Join a group by an invitation
 	//
-	// Asks the group's authority for a certificate, which can take some seconds.
+	// Asks the group's authority for a certificate, which can take some seconds. Where this appliance is a
+	// member of the invitation's group already, and nothing is wrong with that, nothing is done and
+	// nobody asked: the answer is 200.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1192,6 +1312,54 @@ func (r CreateGroupResponse) ContentType() string {
 	return ""
 }
 
+type LeaveGroupResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Departure
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LeaveGroupResponse) GetJSON200() *Departure {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LeaveGroupResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LeaveGroupResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LeaveGroupResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LeaveGroupResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LeaveGroupResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type CreateInvitationResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -1291,10 +1459,17 @@ func (r RemoveMemberResponse) ContentType() string {
 type JoinGroupResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Group
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *Group
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r JoinGroupResponse) GetJSON200() *Group {
+	return r.JSON200
 }
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
@@ -1592,6 +1767,27 @@ func (c *ClientWithResponses) CreateGroupWithResponse(ctx context.Context, body 
 	return ParseCreateGroupResponse(rsp)
 }
 
+// LeaveGroupWithResponse Leave a group
+//
+// Ends the group on this appliance: its devices are taken down, and its membership, leases and blocks
+// forgotten. Blocks in which nothing is leased are given back; the others lapse. The group's authority
+// is asked to take this appliance out of the roster. It can come back with a new invitation.
+//
+// On the appliance that keeps the group's CA key, the key is destroyed: nobody can be invited, removed
+// or given a new certificate any more, and the group ends as its members' certificates do. There it
+// must be asked for, by `destroyCA`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/groups/{group} (the `LeaveGroup` operationId).
+func (c *ClientWithResponses) LeaveGroupWithResponse(ctx context.Context, group string, params *LeaveGroupParams, reqEditors ...RequestEditorFn) (*LeaveGroupResponse, error) {
+	rsp, err := c.LeaveGroup(ctx, group, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLeaveGroupResponse(rsp)
+}
+
 // CreateInvitationWithBodyWithResponse Invite one appliance to a group
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -1637,7 +1833,9 @@ func (c *ClientWithResponses) RemoveMemberWithResponse(ctx context.Context, grou
 
 // JoinGroupWithBodyWithResponse Join a group by an invitation
 //
-// Asks the group's authority for a certificate, which can take some seconds.
+// Asks the group's authority for a certificate, which can take some seconds. Where this appliance is a
+// member of the invitation's group already, and nothing is wrong with that, nothing is done and
+// nobody asked: the answer is 200.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1652,7 +1850,9 @@ func (c *ClientWithResponses) JoinGroupWithBodyWithResponse(ctx context.Context,
 
 // JoinGroupWithResponse Join a group by an invitation
 //
-// Asks the group's authority for a certificate, which can take some seconds.
+// Asks the group's authority for a certificate, which can take some seconds. Where this appliance is a
+// member of the invitation's group already, and nothing is wrong with that, nothing is done and
+// nobody asked: the answer is 200.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1853,6 +2053,39 @@ func ParseCreateGroupResponse(rsp *http.Response) (*CreateGroupResponse, error) 
 	return response, nil
 }
 
+// ParseLeaveGroupResponse parses an HTTP response from a LeaveGroupWithResponse call
+func ParseLeaveGroupResponse(rsp *http.Response) (*LeaveGroupResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LeaveGroupResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Departure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseCreateInvitationResponse parses an HTTP response from a CreateInvitationWithResponse call
 func ParseCreateInvitationResponse(rsp *http.Response) (*CreateInvitationResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -1933,6 +2166,13 @@ func ParseJoinGroupResponse(rsp *http.Response) (*JoinGroupResponse, error) {
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Group
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
 		var dest Group
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

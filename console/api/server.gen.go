@@ -29,6 +29,9 @@ type ServerInterface interface {
 	// CreateGroup Create a group
 	// (POST /api/v1/groups)
 	CreateGroup(ctx echo.Context) error
+	// LeaveGroup Leave a group
+	// (DELETE /api/v1/groups/{group})
+	LeaveGroup(ctx echo.Context, group string, params LeaveGroupParams) error
 	// CreateInvitation Invite one appliance to a group
 	// (POST /api/v1/groups/{group}/invitations)
 	CreateInvitation(ctx echo.Context, group string) error
@@ -90,6 +93,31 @@ func (w *ServerInterfaceWrapper) CreateGroup(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CreateGroup(ctx)
+	return err
+}
+
+// LeaveGroup converts echo context to params.
+func (w *ServerInterfaceWrapper) LeaveGroup(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "group" -------------
+	var group string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "group", ctx.Param("group"), &group, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params LeaveGroupParams
+	// ------------- Optional query parameter "destroyCA" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "destroyCA", ctx.QueryParams(), &params.DestroyCA, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter destroyCA: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LeaveGroup(ctx, group, params)
 	return err
 }
 
@@ -263,6 +291,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/blocks", wrapper.ListBlocks, options.OperationMiddlewares["listBlocks"]...)
 	router.GET(options.BaseURL+"/api/v1/groups", wrapper.ListGroups, options.OperationMiddlewares["listGroups"]...)
 	router.POST(options.BaseURL+"/api/v1/groups", wrapper.CreateGroup, options.OperationMiddlewares["createGroup"]...)
+	router.DELETE(options.BaseURL+"/api/v1/groups/:group", wrapper.LeaveGroup, options.OperationMiddlewares["leaveGroup"]...)
 	router.POST(options.BaseURL+"/api/v1/groups/:group/invitations", wrapper.CreateInvitation, options.OperationMiddlewares["createInvitation"]...)
 	router.DELETE(options.BaseURL+"/api/v1/groups/:group/members/:member", wrapper.RemoveMember, options.OperationMiddlewares["removeMember"]...)
 	router.POST(options.BaseURL+"/api/v1/join", wrapper.JoinGroup, options.OperationMiddlewares["joinGroup"]...)
@@ -424,6 +453,46 @@ func (response CreateGroupdefaultApplicationProblemPlusJSONResponse) VisitCreate
 	return err
 }
 
+type LeaveGroupRequestObject struct {
+	Group  string `json:"group"`
+	Params LeaveGroupParams
+}
+
+type LeaveGroupResponseObject interface {
+	VisitLeaveGroupResponse(w http.ResponseWriter) error
+}
+
+type LeaveGroup200JSONResponse Departure
+
+func (response LeaveGroup200JSONResponse) VisitLeaveGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LeaveGroupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response LeaveGroupdefaultApplicationProblemPlusJSONResponse) VisitLeaveGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateInvitationRequestObject struct {
 	Group string `json:"group"`
 	Body  *CreateInvitationJSONRequestBody
@@ -510,6 +579,20 @@ type JoinGroupRequestObject struct {
 
 type JoinGroupResponseObject interface {
 	VisitJoinGroupResponse(w http.ResponseWriter) error
+}
+
+type JoinGroup200JSONResponse Group
+
+func (response JoinGroup200JSONResponse) VisitJoinGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type JoinGroup201JSONResponse Group
@@ -716,6 +799,9 @@ type StrictServerInterface interface {
 	// CreateGroup Create a group
 	// (POST /api/v1/groups)
 	CreateGroup(ctx context.Context, request CreateGroupRequestObject) (CreateGroupResponseObject, error)
+	// LeaveGroup Leave a group
+	// (DELETE /api/v1/groups/{group})
+	LeaveGroup(ctx context.Context, request LeaveGroupRequestObject) (LeaveGroupResponseObject, error)
 	// CreateInvitation Invite one appliance to a group
 	// (POST /api/v1/groups/{group}/invitations)
 	CreateInvitation(ctx context.Context, request CreateInvitationRequestObject) (CreateInvitationResponseObject, error)
@@ -860,6 +946,32 @@ func (sh *strictHandler) CreateGroup(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(CreateGroupResponseObject); ok {
 		return validResponse.VisitCreateGroupResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// LeaveGroup operation middleware
+func (sh *strictHandler) LeaveGroup(ctx echo.Context, group string, params LeaveGroupParams) error {
+	var request LeaveGroupRequestObject
+
+	request.Group = group
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LeaveGroup(ctx.Request().Context(), request.(LeaveGroupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LeaveGroup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LeaveGroupResponseObject); ok {
+		return validResponse.VisitLeaveGroupResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -150,7 +150,7 @@ type Block struct {
 	// renewed in time, so that only leases that exist are renewed. fenced: another member holds it now.
 	State BlockState `json:"state"`
 
-	// Until Until when the block is held unless it is renewed.
+	// Until Until when the block is held unless it is renewed; absent where that time is over.
 	Until time.Time `json:"until,omitempty,omitzero"`
 
 	// Used Addresses that are leased now.
@@ -181,6 +181,32 @@ type CounterList struct {
 	Items []Counter `json:"items"`
 }
 
+// Departure defines model for Departure.
+type Departure struct {
+	// Authority Whether this appliance kept the CA key, which is destroyed now.
+	Authority bool `json:"authority"`
+
+	// BlocksLapsing Blocks that were not given back: something is leased in them, or too few members were reached.
+	BlocksLapsing int `json:"blocksLapsing"`
+
+	// BlocksReleased Blocks that were given back: others can claim them now.
+	BlocksReleased int `json:"blocksReleased"`
+
+	// Group The group ID.
+	Group     string `json:"group"`
+	GroupName string `json:"groupName"`
+
+	// InRoster Whether the others still list this appliance, and count it as away: the group's authority could
+	// not be told. It can still remove it.
+	InRoster bool `json:"inRoster"`
+
+	// LapseSeconds After how long, at most, others can claim the lapsing blocks.
+	LapseSeconds int64 `json:"lapseSeconds"`
+
+	// Name What this appliance was called in the group.
+	Name string `json:"name"`
+}
+
 // FieldError defines model for FieldError.
 type FieldError struct {
 	// Detail What is wrong with it and what would be right.
@@ -206,17 +232,24 @@ type Group struct {
 	ID string `json:"id"`
 
 	// LeaseSeconds For how long an address is leased.
-	LeaseSeconds   int64         `json:"leaseSeconds"`
-	Members        []GroupMember `json:"members"`
-	MTU            int           `json:"mtu"`
-	Name           string        `json:"name"`
-	Prefix         netip.Prefix  `json:"prefix"`
-	ServiceAddress netip.Addr    `json:"serviceAddress"`
-	Zone           string        `json:"zone"`
+	LeaseSeconds int64         `json:"leaseSeconds"`
+	Members      []GroupMember `json:"members"`
+	MTU          int           `json:"mtu"`
+	Name         string        `json:"name"`
+
+	// NameTaken In the answer to joining: the name that was asked for, where another member has it and this
+	// appliance got another one.
+	NameTaken      string       `json:"nameTaken,omitempty,omitzero"`
+	Prefix         netip.Prefix `json:"prefix"`
+	ServiceAddress netip.Addr   `json:"serviceAddress"`
+	Zone           string       `json:"zone"`
 }
 
 // GroupCreate defines model for GroupCreate.
 type GroupCreate struct {
+	// AllowPublicPrefix Take a prefix outside those ranges too: the addresses are the organisation's own.
+	AllowPublicPrefix bool `json:"allowPublicPrefix,omitempty,omitzero"`
+
 	// HoldSeconds For how long a block is held without renewal; 7 days where none is given.
 	HoldSeconds int64 `json:"holdSeconds,omitempty,omitzero"`
 
@@ -232,7 +265,7 @@ type GroupCreate struct {
 	// Name What people call the group.
 	Name string `json:"name"`
 
-	// Prefix The IPv4 prefix, as 10.9.0.0/16.
+	// Prefix The IPv4 prefix, as 10.9.0.0/16: within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 (RFC 1918) or 100.64.0.0/10 (RFC 6598).
 	Prefix string `json:"prefix"`
 
 	// Zone The DNS zone; NAME.internal where none is given.
@@ -513,6 +546,12 @@ type Status struct {
 
 	// Version The version of Landbridge.
 	Version string `json:"version"`
+}
+
+// LeaveGroupParams defines parameters for LeaveGroup.
+type LeaveGroupParams struct {
+	// DestroyCA Leave also where that destroys the group's CA key.
+	DestroyCA bool `form:"destroyCA,omitempty" json:"destroyCA,omitempty,omitzero"`
 }
 
 // ListLeasesParams defines parameters for ListLeases.

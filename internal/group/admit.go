@@ -32,8 +32,8 @@ func invitationKey(hash []byte) []byte { return hash[:8] }
 // without any, the newcomer must find a member on its own LAN. The token is stored
 // nowhere.
 func (a *Authority) Invite(ttl time.Duration, addrs []string, now time.Time) (string, error) {
-	if ttl < time.Second || ttl > MaxInvitationLife {
-		return "", fmt.Errorf("invitation: a life of %v; must be %v to %v", ttl, time.Second, MaxInvitationLife)
+	if ttl < MinInvitationLife || ttl > MaxInvitationLife {
+		return "", fmt.Errorf("invitation: a life of %v; must be %v to %v", ttl, MinInvitationLife, MaxInvitationLife)
 	}
 	inv := Invitation{Group: a.id, Addrs: addrs, Expires: now.Add(ttl).Truncate(time.Second)}
 	if _, err := rand.Read(inv.Secret[:]); err != nil {
@@ -185,7 +185,7 @@ func freeName(d *Descriptor, name string) string {
 	return free
 }
 
-// Serve answers an encoded JoinRequest of either kind with an encoded JoinReply or
+// Serve answers an encoded JoinRequest of any kind with an encoded JoinReply or
 // refusal. Its error is for the log: the peer sent garbage, or this node failed.
 func (a *Authority) Serve(from MemberID, request []byte, now time.Time) ([]byte, error) {
 	req, err := ParseJoinRequest(request)
@@ -198,6 +198,8 @@ func (a *Authority) Serve(from MemberID, request []byte, now time.Time) ([]byte,
 		reply, err = a.Admit(from, req, now)
 	case req.Group != a.id:
 		err = ErrOtherGroup
+	case req.Kind == KindLeave:
+		reply.Descriptor, err = a.Remove(from)
 	default:
 		reply, err = a.standing(from, now)
 	}

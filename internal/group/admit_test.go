@@ -387,3 +387,32 @@ func TestGarbageForTheAuthorityIsAnError(t *testing.T) {
 		}
 	}
 }
+
+func TestAMemberThatLeavesIsOutOfTheRoster(t *testing.T) {
+	l := newLab(t)
+	m := l.join(1)
+	leave := NewLeaveRequest(m.Group())
+	for range 2 { // the reply was lost
+		reply, err := l.ask(1, leave)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := ParseDescriptor(reply.Descriptor)
+		if err != nil || d.Version != 3 || !errors.Is(d.Check(m.Self()), ErrRemoved) || len(reply.Certificate) != 0 {
+			t.Errorf("version %d: %v (%v)", d.Version, d.Check(m.Self()), err)
+		}
+	}
+	if _, err := l.ask(2, leave); !errors.Is(err, ErrNotMember) {
+		t.Errorf("a stranger: %v", err)
+	}
+	if _, err := l.ask(1, NewLeaveRequest(ID{1})); !errors.Is(err, ErrOtherGroup) {
+		t.Errorf("another group: %v", err)
+	}
+	if _, err := l.ask(0, leave); err == nil || l.founder.Authorized(l.founder.Self(), l.now) != nil {
+		t.Errorf("the authority took itself out: %v", err)
+	}
+	l.join(1) // by a new invitation, under its old name
+	if e, _ := l.founder.Descriptor().Entry(m.Self()); e.Name != "node1" || e.Added != 4 {
+		t.Errorf("back again: %+v", e)
+	}
+}

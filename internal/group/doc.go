@@ -28,7 +28,8 @@
 //	Subscribe ──▶ DHT, gossip ─────────────────▶ all: Membership.Update
 //
 // Renewal is the same with NewRenewRequest and Membership.Renewed, at two thirds of a
-// certificate's life (RenewalDue).
+// certificate's life (RenewalDue). The way out is Forget, and, so that the others hear of
+// it, NewLeaveRequest: the authority takes the node out of the roster, as Remove does.
 //
 // # Trust
 //
@@ -86,7 +87,7 @@
 //
 // CBOR maps; request at most 1 KiB, reply at most MaxReplySize.
 //
-//	request  {1: kind (1 join, 2 renew), 2: group, 3: secret (16 bytes, join), 4: name (join)}
+//	request  {1: kind (1 join, 2 renew, 3 leave), 2: group, 3: secret (16 bytes, join), 4: name (join)}
 //	reply    {0: refusal (0 or absent: yes), 1: signed descriptor, 2: certificate (DER)}
 //
 // Refusals: 1 used, 2 expired, 3 unknown invitation, 4 other group, 5 removed, 6 not a

@@ -18,7 +18,8 @@ const (
 	MaxInvitationAddrs = 8
 	// MaxTokenLength bounds a token, in characters.
 	MaxTokenLength = 2048
-	// MaxInvitationLife bounds how long an invitation can be used.
+	// MinInvitationLife and MaxInvitationLife bound how long an invitation can be used.
+	MinInvitationLife = time.Second
 	MaxInvitationLife = 365 * 24 * time.Hour
 
 	tokenPrefix    = "lb1"
@@ -146,6 +147,9 @@ func ParseInvitation(token string) (Invitation, error) {
 	}
 	b, err := tokenEncoding().DecodeString(body)
 	if err != nil || len(b) < invitationHead+checksumSize || len(token) > MaxTokenLength {
+		return Invitation{}, ErrTornToken
+	}
+	if tokenEncoding().EncodeToString(b) != body { // bits of the last character that no byte needs
 		return Invitation{}, ErrTornToken
 	}
 	b, sum := b[:len(b)-checksumSize], b[len(b)-checksumSize:]

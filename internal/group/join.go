@@ -16,6 +16,7 @@ type RequestKind uint8
 const (
 	KindJoin  RequestKind = 1 // admit me: I have an invitation's secret
 	KindRenew RequestKind = 2 // renew my certificate: I am a member
+	KindLeave RequestKind = 3 // remove me: I have left
 )
 
 // JoinRequest is what a node asks of the authority, over a stream on which the
@@ -28,7 +29,7 @@ type JoinRequest struct {
 }
 
 // JoinReply is the authority's yes: the group's newest descriptor, with the node in
-// it, and a certificate.
+// it, and a certificate; to who leaves, the descriptor without it and no certificate.
 type JoinReply struct {
 	Descriptor  SignedDescriptor
 	Certificate []byte // DER
@@ -54,6 +55,9 @@ func NewJoinRequest(inv Invitation, name string) JoinRequest {
 
 // NewRenewRequest asks for a new certificate.
 func NewRenewRequest(group ID) JoinRequest { return JoinRequest{Kind: KindRenew, Group: group} }
+
+// NewLeaveRequest asks to be taken out of the roster.
+func NewLeaveRequest(group ID) JoinRequest { return JoinRequest{Kind: KindLeave, Group: group} }
 
 // Marshal encodes the request.
 func (r JoinRequest) Marshal() ([]byte, error) {
@@ -83,7 +87,7 @@ func ParseJoinRequest(b []byte) (JoinRequest, error) {
 		if err := validateLabel("join request: name", r.Name); err != nil {
 			return JoinRequest{}, err
 		}
-	case KindRenew:
+	case KindRenew, KindLeave:
 		r.Name = ""
 	default:
 		return JoinRequest{}, fmt.Errorf("join request: unknown kind %d", w.Kind)

@@ -3,6 +3,7 @@ package group
 import (
 	"bytes"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -122,21 +123,20 @@ func SaveJoin(db *store.DB, key ed25519.PrivateKey, inv Invitation, reply JoinRe
 	return OpenMembership(db, key, d.Group)
 }
 
-// Forget removes a group from the state file: the membership, and the CA's key where
-// this node is the authority.
-func Forget(db *store.DB, id ID) error {
-	return db.Update(func(tx *store.Tx) error {
-		if err := memberships().Delete(tx, id[:]); err != nil {
-			return err
-		}
-		if err := descriptors().Delete(tx, id[:]); err != nil {
-			return err
-		}
-		if err := authorities().Delete(tx, id[:]); err != nil {
-			return err
-		}
-		return invitations(id).Clear(tx)
-	})
+// Forget removes a group from the state file: the membership, and the CA's key with the
+// invitations where this node is the authority. What other packages keep of the group can
+// go in the same transaction.
+func Forget(tx *store.Tx, id ID) error {
+	if err := memberships().Delete(tx, id[:]); err != nil {
+		return err
+	}
+	if err := descriptors().Delete(tx, id[:]); err != nil {
+		return err
+	}
+	if err := authorities().Delete(tx, id[:]); err != nil {
+		return err
+	}
+	return invitations(id).Clear(tx)
 }
 
 // Self returns this node's ID.
@@ -177,6 +177,9 @@ func (m *Membership) Update(signed SignedDescriptor) (changed bool, err error) {
 	}
 	var stored parsed
 	err = m.db.Update(func(tx *store.Tx) (err error) {
+		if _, ok, err := memberships().Get(tx, m.id[:]); err != nil || !ok {
+			return errors.Join(ErrNoMembership, err) // it was left meanwhile
+		}
 		// The authority on this node may have stored it, or a later one, before.
 		stored, err = mergeDescriptor(tx, came)
 		return err

@@ -35,11 +35,43 @@ func TestAMembershipOutlivesARestart(t *testing.T) {
 	if _, err := OpenAuthority(m.db, m.Group()); !errors.Is(err, ErrNotAuthority) {
 		t.Errorf("the authority at a plain member: %v", err)
 	}
-	if err := Forget(m.db, m.Group()); err != nil {
+}
+
+func forget(t *testing.T, db *store.DB, id ID) {
+	t.Helper()
+	if err := db.Update(func(tx *store.Tx) error { return Forget(tx, id) }); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestNothingIsLeftOfAForgottenGroup(t *testing.T) {
+	l := newLab(t)
+	m := l.join(1)
+	forget(t, m.db, m.Group())
 	if ids, err := Groups(m.db); err != nil || len(ids) != 0 {
-		t.Errorf("after Forget: %v (%v)", ids, err)
+		t.Errorf("a member's groups: %v (%v)", ids, err)
+	}
+	l.join(2)
+	if changed, err := m.Update(l.founder.Signed()); changed || !errors.Is(err, ErrNoMembership) {
+		t.Errorf("a descriptor that comes late: %v, %v", changed, err)
+	}
+
+	inv := l.invite()
+	forget(t, l.db, l.founder.Group())
+	if _, err := OpenAuthority(l.db, l.founder.Group()); !errors.Is(err, ErrNotAuthority) {
+		t.Errorf("the CA key: %v", err)
+	}
+	if _, err := l.authority.Admit(testMember(3), NewJoinRequest(inv, "late"), l.now); err == nil {
+		t.Error("a newcomer that comes late was admitted")
+	}
+	err := l.db.View(func(tx *store.Tx) error {
+		if n := descriptors().Len(tx) + memberships().Len(tx) + authorities().Len(tx) + invitations(l.founder.Group()).Len(tx); n != 0 {
+			t.Errorf("%d rows are left", n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

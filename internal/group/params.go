@@ -114,6 +114,18 @@ func validatePrefix(p netip.Prefix) error {
 	return nil
 }
 
+// Private reports whether the prefix lies within the private ranges (RFC 1918) or the one
+// shared by carriers (RFC 6598), none of which is anybody's on the Internet.
+func (p Params) Private() bool {
+	for _, private := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"} {
+		r := netip.MustParsePrefix(private)
+		if r.Bits() <= p.Prefix.Bits() && r.Contains(p.Prefix.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
 func validateTime(what string, d, least, most time.Duration) error {
 	switch {
 	case d < least || d > most:

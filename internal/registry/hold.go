@@ -100,6 +100,12 @@ func (h *hold) reanchor(now Instant) bool {
 	return true
 }
 
+// LapseTime is after how long without a word from a block's holder others may take the
+// block over, in a group with these times.
+func LapseTime(holdTime, leaseTime time.Duration) time.Duration {
+	return lapseAfter(holdTime, leaseTime)
+}
+
 // lapseAfter is how long a replica that has not heard from a holder waits before
 // it lets another inherit: the hold, the last lease given in it, and 2 % of both
 // for clocks that drift by 1 % each.

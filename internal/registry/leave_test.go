@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"landbridge/internal/group"
 	"landbridge/internal/store"
 )
 
@@ -18,9 +17,9 @@ func TestWhoLeavesGivesBackTheBlocksWithoutLeases(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := n.reg.Blocks()
-	released, left := n.reg.Vacate(short(t, 5*time.Second))
-	if held := n.reg.Blocks(); left != 1 || len(held) != 1 || held[0].Block != leased || released != len(before)-1 {
-		t.Errorf("%d of %d blocks given back, %d left: %+v", released, len(before), left, held)
+	released := n.reg.Vacate(short(t, 5*time.Second))
+	if held := n.reg.Blocks(); len(held) != 1 || held[0].Block != leased || released != len(before)-1 {
+		t.Errorf("%d of %d blocks given back, left: %+v", released, len(before), held)
 	}
 	for _, b := range before {
 		g, _, err := other.reg.change(short(t, 5*time.Second), b.Block, opRead, 0)
@@ -40,7 +39,7 @@ func TestWhoLeftHasPromisedWhatItPromisedAndHoldsNothing(t *testing.T) {
 	leased, _, _ := n.reg.geo.split(lease.Addr)
 	epoch := n.reg.Blocks()[0].Epoch
 	tables := n.reg.tables
-	left := func(forget func(*store.Tx, group.ID) error) (holds, leases, registers, seals int) {
+	left := func(forever bool) (holds, leases, registers, seals int) {
 		t.Helper()
 		n.stop()
 		db, err := store.Open(n.path)
@@ -49,10 +48,14 @@ func TestWhoLeftHasPromisedWhatItPromisedAndHoldsNothing(t *testing.T) {
 		}
 		defer db.Close()
 		err = db.Update(func(tx *store.Tx) error {
-			if tables.holds.Len(tx) == 0 || tables.acceptors.Len(tx) == 0 {
+			had := tables.holds.Len(tx)
+			if had == 0 || tables.acceptors.Len(tx) == 0 {
 				t.Error("there was nothing to forget")
 			}
-			err := forget(tx, labGroup())
+			held, err := Leave(tx, labGroup(), forever)
+			if held != had {
+				t.Errorf("it held %d blocks, of %d", held, had)
+			}
 			holds, leases = tables.holds.Len(tx), tables.leases.Len(tx)
 			registers, seals = tables.acceptors.Len(tx), tables.sealed.Len(tx)
 			return err
@@ -62,7 +65,7 @@ func TestWhoLeftHasPromisedWhatItPromisedAndHoldsNothing(t *testing.T) {
 		}
 		return holds, leases, registers, seals
 	}
-	if holds, leases, registers, seals := left(Leave); holds+leases != 0 || registers == 0 || seals == 0 {
+	if holds, leases, registers, seals := left(false); holds+leases != 0 || registers == 0 || seals == 0 {
 		t.Errorf("left: %d holds, %d leases, %d registers, %d seals", holds, leases, registers, seals)
 	}
 
@@ -78,7 +81,7 @@ func TestWhoLeftHasPromisedWhatItPromisedAndHoldsNothing(t *testing.T) {
 	if again := get(t, n.reg, client(1)); again.Addr != lease.Addr {
 		t.Errorf("the client has %v, had %v", again.Addr, lease.Addr)
 	}
-	if holds, leases, registers, seals := left(Forget); holds+leases+registers+seals != 0 {
+	if holds, leases, registers, seals := left(true); holds+leases+registers+seals != 0 {
 		t.Errorf("forgotten: %d holds, %d leases, %d registers, %d seals", holds, leases, registers, seals)
 	}
 }

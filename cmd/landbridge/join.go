@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"landbridge/console/api"
+)
+
+// maxTokenInput bounds what join reads from standard input.
+const maxTokenInput = 16 << 10
+
+func (p *program) joinCommand() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:               "join TOKEN",
+		Short:             "Join a group by an invitation",
+		GroupID:           "network",
+		ValidArgsFunction: noFiles,
+		Args:              oneToken,
+		Long: `Join a group by an invitation. The appliance that made it is asked for a certificate,
+so it must be running and reachable now; the token can be used once.
+
+With - the token is read from standard input, which keeps it out of the shell's
+history and the list of processes.
+
+An appliance is in one group at a time: landbridge group leave makes room for another.`,
+		Example: `  sudo landbridge join lb1...
+  sudo landbridge join - < token.txt`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			token, err := p.token(args[0])
+			if err != nil {
+				return err
+			}
+			return p.withMemberships(cmd.Context(), joinTimeout, func(ctx context.Context, m memberships, running bool) error {
+				g, already, err := m.Join(ctx, api.JoinRequest{Token: token, MemberName: name})
+				if err != nil {
+					return err
+				}
+				if p.json {
+					return p.printJSON(g)
+				}
+				if err := writeGroup(p.out, g); err != nil {
+					return err
+				}
+				p.joined(g, already, running)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().Var(textFlag(&name, "NAME", ""), "name", "this appliance's name in the group (default: its own or the host's)")
+	return cmd
+}
+
+// oneToken wants a TOKEN, and knows what becomes of one that a terminal or a mail has broken.
+func oneToken(_ *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 1:
+		return nil
+	case len(args) > 1 && strings.HasPrefix(strings.ToLower(args[0]), "lb1"):
+		return usageError{fmt.Errorf("the invitation is in %d pieces, and must be one argument: a line break or a space has got into it. "+
+			"Put the pieces together without anything between, or give them to landbridge join - on standard input", len(args))}
+	}
+	return usageError{errors.New("want one TOKEN: what landbridge group invite printed, or - to read it from standard input")}
+}
+
+// joined says what this appliance is after a join.
+func (p *program) joined(g api.Group, already, running bool) {
+	name := ""
+	for _, m := range g.Members {
+		if m.Self {
+			name = ", as " + clean(m.Name)
+		}
+	}
+	if already {
+		p.remark("\nThis appliance is a member of group %s already%s: nothing is changed, and the invitation isn't needed.", g.Name, name)
+	} else {
+		p.remark("\nThis appliance is a member of group %s now%s.", g.Name, name)
+	}
+	if g.NameTaken != "" {
+		p.remark("Another member is called %s. To have another name here, leave the group and join anew with --name.", clean(g.NameTaken))
+	}
+	p.nextSteps(running, "")
+}
+
+// token returns the token that an argument gives, without spaces at its ends.
+func (p *program) token(arg string) (string, error) {
+	if arg == "-" {
+		content, err := io.ReadAll(io.LimitReader(p.in, maxTokenInput))
+		if err != nil {
+			return "", fmt.Errorf("read the token from standard input: %w", err)
+		}
+		arg = string(content)
+	}
+	token := strings.TrimSpace(arg)
+	if token == "" {
+		return "", usageError{errors.New("the token is empty: give what landbridge group invite printed")}
+	}
+	return token, nil
+}

@@ -11,10 +11,17 @@ import (
 // padded with zero, so only the last piece may have an odd length.
 func Checksum(b []byte, sum uint64) uint16 { return ^fold(add(b, sum)) }
 
-// add adds b to sum in one's complement arithmetic, eight bytes at a time: 2^64-1
+// add adds b to sum in one's complement arithmetic, eight bytes at a time, four times in a row: 2^64-1
 // is a multiple of 2^16-1, so folding at the end gives what 16-bit words would.
 func add(b []byte, sum uint64) uint64 {
 	var carry uint64
+	for len(b) >= 32 {
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[8:]), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[16:]), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[24:]), carry)
+		b = b[32:]
+	}
 	for len(b) >= 8 {
 		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), carry)
 		b = b[8:]

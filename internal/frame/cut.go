@@ -64,7 +64,7 @@ func Cut(p Packet) (Cuts, error) {
 		return Cuts{}, ErrRoom
 	}
 	c := Cuts{buf: p.Buf[:end+Tailroom], first: Headroom, end: end, n: 1, trailer: byte(BodyPacket) << kindShift}
-	_, s, ok := plain(ip)
+	s, ok := plainShape(ip)
 	// The receiver computes the IPv4 header checksum: a wrong one must not come right.
 	if !ok || !s.v6 && !IPv4(ip).ChecksumOK() {
 		if p.Partial || p.GSO != GSONone {

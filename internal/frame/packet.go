@@ -159,11 +159,14 @@ func plain(b []byte) (ip []byte, s shape, ok bool) {
 	if err != nil {
 		return nil, s, false
 	}
-	s, ok = shapeOf(ip)
-	if ok && !s.tcp {
-		ok = int(binary.BigEndian.Uint16(ip[s.ip+4:])) == len(ip)-s.ip
-	}
+	s, ok = plainShape(ip)
 	return ip, s, ok
+}
+
+// plainShape is shapeOf for a whole packet, whose lengths must agree.
+func plainShape(ip []byte) (s shape, ok bool) {
+	s, ok = shapeOf(ip)
+	return s, ok && (s.tcp || int(binary.BigEndian.Uint16(ip[s.ip+4:])) == len(ip)-s.ip)
 }
 
 // checksumAt returns where the transport checksum stands, from the IP header on.

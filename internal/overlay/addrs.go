@@ -181,8 +181,10 @@ func (g gate) InterceptSecured(network.Direction, peer.ID, network.ConnMultiaddr
 // name that a peer announces is not looked up: it could make us ask any DNS server.
 // It implements libp2p's network.MultiaddrDNSResolver.
 type names struct {
+	resolver network.MultiaddrDNSResolver // nil: the system's
+
 	mu    sync.Mutex
-	known map[string]bool
+	known map[string]bool // those allowed; true while they don't resolve
 }
 
 var errUnknownName = errors.New("host name from a peer: not looked up")
@@ -198,7 +200,7 @@ func (n *names) allow(addrs ...ma.Multiaddr) {
 				if n.known == nil {
 					n.known = make(map[string]bool)
 				}
-				n.known[c.Value()] = true
+				n.known[c.Value()] = n.known[c.Value()]
 			}
 		}
 	}
@@ -209,13 +211,39 @@ func (n *names) ResolveDNSAddr(context.Context, peer.ID, ma.Multiaddr, int, int)
 }
 
 func (n *names) ResolveDNSComponent(ctx context.Context, a ma.Multiaddr, limit int) ([]ma.Multiaddr, error) {
-	n.mu.Lock()
-	ok := len(a) > 0 && n.known[a[0].Value()]
-	n.mu.Unlock()
-	if !ok {
+	if !n.looksUp(a) {
 		return nil, errUnknownName
 	}
-	return swarm.ResolverFromMaDNS{Resolver: madns.DefaultResolver}.ResolveDNSComponent(ctx, a, limit)
+	var resolver network.MultiaddrDNSResolver = swarm.ResolverFromMaDNS{Resolver: madns.DefaultResolver}
+	if n.resolver != nil {
+		resolver = n.resolver
+	}
+	found, err := resolver.ResolveDNSComponent(ctx, a, limit)
+	if ctx.Err() == nil || err == nil {
+		n.mu.Lock()
+		n.known[a[0].Value()] = err != nil || len(found) == 0
+		n.mu.Unlock()
+	}
+	return found, err
+}
+
+// looksUp reports whether a begins with a name that may be looked up.
+func (n *names) looksUp(a ma.Multiaddr) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(a) == 0 {
+		return false
+	}
+	_, ok := n.known[a[0].Value()]
+	return ok
+}
+
+// failed reports whether a begins with a name that didn't resolve when it was looked up
+// last.
+func (n *names) failed(a ma.Multiaddr) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.known[a[0].Value()]
 }
 
 // selfView is what we know about our own addresses beside those of the interfaces.

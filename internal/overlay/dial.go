@@ -3,7 +3,6 @@ package overlay
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -36,6 +35,7 @@ type dialer struct {
 	mu       sync.Mutex
 	active   map[peer.ID]*reaching
 	failed   map[peer.ID]failure
+	sought   map[peer.ID][]Attempt // by the last search, which failed; of at most maxRemembered peers
 	suspects map[network.Conn]bool // being probed
 	tidying  map[peer.ID]bool
 }
@@ -69,7 +69,7 @@ func (o *Overlay) connect(ctx context.Context, p peer.ID) (network.Conn, error) 
 	case <-r.done:
 		return r.conn, r.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w yet: %w", ErrUnreachable, context.Cause(ctx))
+		return nil, o.notYet(p, context.Cause(ctx))
 	}
 }
 
@@ -126,6 +126,7 @@ func (d *dialer) arrived(p peer.ID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.failed, p)
+	delete(d.sought, p)
 	if r := d.active[p]; r != nil {
 		select {
 		case r.arrived <- struct{}{}:
@@ -163,7 +164,7 @@ func (o *Overlay) reach(ctx context.Context, p peer.ID, arrived <-chan struct{})
 		case <-hedge.C:
 			more = started == 1
 		case <-ctx.Done():
-			return nil, unreachable(context.Cause(ctx))
+			return nil, o.unreachable(p, faults)
 		}
 		if c := o.bestConn(p); c != nil {
 			return c, nil
@@ -175,10 +176,8 @@ func (o *Overlay) reach(ctx context.Context, p peer.ID, arrived <-chan struct{})
 			try(o.dialRouted)
 		}
 	}
-	return nil, unreachable(errors.Join(faults...))
+	return nil, o.unreachable(p, faults)
 }
-
-func unreachable(err error) error { return fmt.Errorf("%w: %w", ErrUnreachable, err) }
 
 // dialDirect dials the addresses of p that lead straight to it.
 func (o *Overlay) dialDirect(ctx context.Context, p peer.ID) error {

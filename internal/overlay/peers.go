@@ -245,7 +245,7 @@ func carriesCalls(c network.Conn) bool {
 
 // Errors of Call.
 var (
-	// ErrUnreachable: no way to the member was found.
+	// ErrUnreachable: no way to the member was found. An *UnreachableError says why.
 	ErrUnreachable = errors.New("member can't be reached")
 	// ErrBusy: the member has more calls to answer than it takes. Try later.
 	ErrBusy = errors.New("member is busy")

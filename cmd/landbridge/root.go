@@ -112,9 +112,16 @@ hence the sudo in all examples.`,
 	flags := root.PersistentFlags()
 	flags.Var(textFlag(&p.state, "DIR", appliance.DefaultState), "state", "where the node key, the groups and the leases are")
 	flags.BoolVar(&p.json, "json", false, "print the API's objects as JSON")
-	root.Flags().Bool("version", false, "print the program's version")
-	root.Version = programVersion()
-	root.SetVersionTemplate(versionLine() + "\n")
+	// Not cobra's Version: its template would have the linker keep every method there is
+	// (docs/decisions/0006-memory.md).
+	version := root.Flags().Bool("version", false, "print the program's version")
+	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		if !*version {
+			return cmd.Help()
+		}
+		_, err := fmt.Fprintln(p.out, versionLine())
+		return err
+	}
 	root.SetFlagErrorFunc(wrongFlag)
 	root.AddGroup(
 		&cobra.Group{ID: "network", Title: "Make and join a network:"},

@@ -81,32 +81,65 @@ func (n *node) Join(ctx context.Context, req api.JoinRequest) (api.Group, bool, 
 	if g, already, err := n.state.alreadyIn(inv.Group); already || err != nil {
 		return g, already, err
 	}
-	if err := n.makeRoom(inv.Group); err != nil {
-		return api.Group{}, false, err
-	}
 	name := cmp.Or(req.MemberName, n.cfg.Name)
-	m, err := join(ctx, n.state, n.overlay, name, inv)
+	reply, err := apply(ctx, n.state, n.overlay, name, inv)
 	if err != nil {
 		return api.Group{}, false, err
 	}
-	if err := n.startNetwork(m); err != nil {
-		_, forgotten := n.state.leave(m.Group(), false)
-		return api.Group{}, false, errors.Join(err, forgotten)
+	m, err := n.enter(inv, reply)
+	if err != nil {
+		return api.Group{}, false, err
 	}
 	return describeJoined(m, name), false, nil
 }
 
-// makeRoom ends the work of a group of which this appliance is no good member any more:
-// its devices would be in the way of their successors.
-func (n *node) makeRoom(id group.ID) error {
+// enter stores what the authority gave to a newcomer, and takes the group up. Where this
+// appliance ran the group before, as no good member, that ends first, since its devices
+// would be in the way of their successors; and goes on where nothing comes of it.
+func (n *node) enter(inv group.Invitation, reply group.JoinReply) (*group.Membership, error) {
+	again, err := n.makeRoom(inv.Group)
+	var m *group.Membership
+	if err == nil {
+		m, err = n.state.admitted(inv, reply)
+	}
+	if err != nil {
+		return nil, errors.Join(err, n.resume(inv.Group, again))
+	}
+	if err := n.startNetwork(m); err != nil {
+		if again { // a member again it is, whatever the devices say
+			return nil, fmt.Errorf("this appliance is a member of the group %s again, but can't take part in it now: %w; mend that and restart the appliance", m.Descriptor().Name, err)
+		}
+		_, forgotten := n.state.leave(m.Group(), false)
+		return nil, errors.Join(err, forgotten)
+	}
+	return m, nil
+}
+
+// makeRoom ends the work of a group, and reports whether it was at work.
+func (n *node) makeRoom(id group.ID) (was bool, err error) {
 	nw, ok := n.network(id)
 	if !ok {
-		return nil
+		return false, nil
 	}
 	n.mu.Lock()
 	delete(n.networks, nw.id)
 	n.mu.Unlock()
-	return nw.stop()
+	return true, nw.stop()
+}
+
+// resume takes up again, as the state has it, a group for which makeRoom made room.
+func (n *node) resume(id group.ID, was bool) error {
+	if !was {
+		return nil
+	}
+	m, err := group.OpenMembership(n.state.db, n.state.key, id)
+	if err == nil {
+		err = n.startNetwork(m)
+	}
+	if err != nil {
+		return fmt.Errorf("the group doesn't run here any more, until the appliance is restarted: %w", err)
+	}
+	return nil
 }
 
 // parseInvitation reads a token.
@@ -138,14 +171,14 @@ func (s *state) alreadyIn(id group.ID) (g api.Group, already bool, err error) {
 // joinTimeout bounds the way to a group's authority and back.
 const joinTimeout = 30 * time.Second
 
-// join uses an invitation: it finds the group's authority by the addresses in it and
-// exchanges the secret for a certificate. Nothing is stored unless all is well.
-func join(ctx context.Context, s *state, o *overlay.Overlay, name string, inv group.Invitation) (*group.Membership, error) {
+// apply uses an invitation: it finds the group's authority by the addresses in it and
+// exchanges the secret for a certificate. Nothing is stored, and whatever runs goes on.
+func apply(ctx context.Context, s *state, o *overlay.Overlay, name string, inv group.Invitation) (group.JoinReply, error) {
 	if err := inv.Check(time.Now()); err != nil {
-		return nil, console.Invalid(err, api.FieldError{Field: "token", Detail: err.Error()})
+		return group.JoinReply{}, console.Invalid(err, api.FieldError{Field: "token", Detail: err.Error()})
 	}
 	if err := s.mustBeFree(&inv.Group); err != nil {
-		return nil, err
+		return group.JoinReply{}, err
 	}
 	o.Add(inv.Addrs)
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
@@ -155,8 +188,13 @@ func join(ctx context.Context, s *state, o *overlay.Overlay, name string, inv gr
 		s.keep() // the authority has admitted this node key, or may have
 	}
 	if err != nil {
-		return nil, explainJoin(inv, err)
+		return group.JoinReply{}, explainJoin(err)
 	}
+	return reply, nil
+}
+
+// admitted stores the membership that apply was given.
+func (s *state) admitted(inv group.Invitation, reply group.JoinReply) (*group.Membership, error) {
 	d, err := group.ParseDescriptor(reply.Descriptor)
 	if err != nil {
 		return nil, err
@@ -181,12 +219,19 @@ func refusesNewcomer(err error) bool {
 }
 
 // explainJoin tells a refusal from an authority that can't be reached.
-func explainJoin(inv group.Invitation, err error) error {
+func explainJoin(err error) error {
 	if refusesNewcomer(err) {
 		return console.Conflict(err)
 	}
-	return console.Unavailable(fmt.Errorf("no answer from the group's authority within %v: see that it runs, and that one of its addresses %v can be reached from here (%w)",
-		joinTimeout, inv.Addrs, err))
+	const advice = "see that the appliance that created the group runs, and that one of its addresses can be reached from here: where it is behind a NAT, its port must be forwarded, UDP and TCP"
+	var away *overlay.UnreachableError
+	switch {
+	case errors.As(err, &away) && len(away.Tried) > 0:
+		return console.Unavailable(fmt.Errorf("the group's authority can't be reached (%s): %s", away.Where(), advice))
+	case errors.Is(err, context.DeadlineExceeded):
+		return console.Unavailable(fmt.Errorf("no answer from the group's authority within %v: %s", joinTimeout, advice))
+	}
+	return console.Unavailable(fmt.Errorf("no answer from the group's authority (%w): %s", err, advice))
 }
 
 func (s *state) describeGroups() ([]api.Group, error) {
@@ -310,7 +355,11 @@ func (o *Offline) Join(ctx context.Context, req api.JoinRequest) (api.Group, boo
 	}
 	defer done()
 	name := cmp.Or(req.MemberName, o.cfg.Name)
-	m, err := join(ctx, o.state, ov, name, inv)
+	reply, err := apply(ctx, o.state, ov, name, inv)
+	if err != nil {
+		return api.Group{}, false, err
+	}
+	m, err := o.state.admitted(inv, reply)
 	if err != nil {
 		return api.Group{}, false, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"landbridge/internal/group"
+	"landbridge/internal/overlay"
 	"landbridge/internal/registry"
 	"landbridge/internal/tunnel"
 )
@@ -72,9 +73,15 @@ type transport struct {
 	protocol string
 }
 
-// Call asks a member and waits for its reply, or for ctx.
+// Call asks a member and waits for its reply, or for ctx. Where the member can't be reached
+// the error says that and no more: landbridge peers shows it.
 func (t transport) Call(ctx context.Context, to group.MemberID, req []byte) ([]byte, error) {
-	return t.network.node.gate.call(ctx, t.network, to, t.protocol, req)
+	reply, err := t.network.node.gate.call(ctx, t.network, to, t.protocol, req)
+	var away *overlay.UnreachableError
+	if errors.As(err, &away) {
+		err = away
+	}
+	return reply, err
 }
 
 // start attaches the group to this host or LAN and lets it run until stop.

@@ -58,11 +58,12 @@ type UnreachableError struct {
 	cause error
 }
 
-// maxTold is how many places Error names.
+// maxTold is how many places Where names.
 const maxTold = 3
 
-// Error is one line.
-func (e *UnreachableError) Error() string {
+// Where tells of the first places that were tried, in one line; it is empty where none
+// is known.
+func (e *UnreachableError) Where() string {
 	var told []string
 	for _, a := range e.Tried[:min(len(e.Tried), maxTold)] {
 		told = append(told, fmt.Sprintf("%s: %v", a.At, a.Cause))
@@ -70,13 +71,19 @@ func (e *UnreachableError) Error() string {
 	if more := len(e.Tried) - len(told); more > 0 {
 		told = append(told, fmt.Sprintf("and %d more", more))
 	}
+	return strings.Join(told, "; ")
+}
+
+// Error is one line.
+func (e *UnreachableError) Error() string {
+	where := e.Where()
 	yet := ""
 	if e.cause != nil {
 		yet = " yet"
 	}
 	switch {
-	case len(told) > 0:
-		return fmt.Sprintf("%v%s (%s)", ErrUnreachable, yet, strings.Join(told, "; "))
+	case where != "":
+		return fmt.Sprintf("%v%s (%s)", ErrUnreachable, yet, where)
 	case e.cause != nil:
 		return fmt.Sprintf("%v yet: it is being looked for", ErrUnreachable)
 	case e.Alone:
@@ -99,15 +106,7 @@ func (o *Overlay) unreachable(p peer.ID, faults []error) error {
 	d.mu.Lock()
 	before := d.sought[p]
 	d.mu.Unlock()
-	named := o.memory.addrs(p) // those of the operator come first
-	rank := make(map[string]int)
-	for i, a := range named {
-		if at, ok := hostPort(a); ok {
-			if _, known := rank[at]; !known {
-				rank[at] = i
-			}
-		}
-	}
+	named := o.memory.addrs(p)
 	causes := causesOf(faults, before)
 	for _, a := range append(named, o.node.Peerstore().Addrs(p)...) {
 		if at, ok := hostPort(a); ok && o.names.failed(a) {
@@ -117,7 +116,7 @@ func (o *Overlay) unreachable(p peer.ID, faults []error) error {
 	if len(causes) == 0 { // no dial has ended
 		causes = o.silent(p)
 	}
-	e := &UnreachableError{Tried: sortedAttempts(causes, rank), Alone: len(o.directConns()) == 0}
+	e := &UnreachableError{Tried: sortedAttempts(causes, named), Alone: len(o.directConns()) == 0}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for other := range d.sought {
@@ -129,9 +128,17 @@ func (o *Overlay) unreachable(p peer.ID, faults []error) error {
 	return e
 }
 
-// sortedAttempts puts those that have a rank first, by it, and of the others those whose
-// cause says most.
-func sortedAttempts(causes map[string]Cause, rank map[string]int) []Attempt {
+// sortedAttempts puts those that are named first, in that order, which is the operator's,
+// and of the others those whose cause says most.
+func sortedAttempts(causes map[string]Cause, named []ma.Multiaddr) []Attempt {
+	rank := make(map[string]int)
+	for i, a := range named {
+		if at, ok := hostPort(a); ok {
+			if _, known := rank[at]; !known {
+				rank[at] = i
+			}
+		}
+	}
 	order := func(at string) int {
 		if i, ok := rank[at]; ok {
 			return i
@@ -166,7 +173,7 @@ func (o *Overlay) notYet(p peer.ID, why error) error {
 	e := &UnreachableError{Tried: d.sought[p], cause: why}
 	d.mu.Unlock()
 	if len(e.Tried) == 0 {
-		e.Tried = sortedAttempts(o.silent(p), nil)
+		e.Tried = sortedAttempts(o.silent(p), o.memory.addrs(p))
 	}
 	return e
 }

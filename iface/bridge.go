@@ -201,15 +201,17 @@ func (b *Bridge) isHalfMade(l netlink.Link) bool {
 func (b *Bridge) configure(bridge netlink.Link, cfg BridgeConfig, m *marker) error {
 	disableIPv6(b.name, cfg.Log)
 	if former := netfilterCalls(); former != "" {
-		if alone, err := b.aloneHere(); err != nil || !alone {
-			warnNetfilter(b.name, err, cfg.Log)
+		if alone, err := b.aloneHere(); err != nil {
+			warnNetfilter(b.name, err.Error(), cfg.Log)
+		} else if !alone {
+			warnNetfilter(b.name, "the setting is left on for the other bridges of this host", cfg.Log)
 		} else {
 			m.nfCall = former // on record before it changes, for Recover
 			if err := b.h.LinkSetAlias(bridge, m.String()); err != nil {
 				return explain("mark the bridge "+b.name, err)
 			}
 			if err := silenceNetfilter(); err != nil {
-				warnNetfilter(b.name, err, cfg.Log)
+				warnNetfilter(b.name, err.Error(), cfg.Log)
 			}
 		}
 	}

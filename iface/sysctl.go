@@ -36,11 +36,11 @@ func netfilterCalls() string {
 // silenceNetfilter turns that switch off.
 func silenceNetfilter() error { return os.WriteFile(nfCallIPTables, []byte("0"), 0) }
 
-// warnNetfilter says what to do where we don't turn it off ourselves.
-func warnNetfilter(bridge string, err error, log *slog.Logger) {
+// warnNetfilter says what to do where we don't turn it off ourselves, and why we don't.
+func warnNetfilter(bridge, why string, log *slog.Logger) {
 	log.Warn("bridged frames pass this host's iptables rules; if hosts of the LAN get no answers, "+
 		"allow them (iptables -I FORWARD -i "+bridge+" -j ACCEPT) or set net.bridge.bridge-nf-call-iptables=0",
-		"bridge", bridge, "err", err)
+		"bridge", bridge, "why", why)
 }
 
 // restoreNetfilter puts back what silenceNetfilter changed.

@@ -22,7 +22,7 @@ func loadCommand(args []string) error {
 	}
 	f := flag.NewFlagSet("load", flag.ContinueOnError)
 	port := f.Uint("port", 0, "to listen on")
-	to := f.String("to", "", "address and port of the server")
+	to := f.String("to", "", "comma-separated addresses and ports of servers")
 	length := f.Duration("for", time.Second, "length of the measurement")
 	cpu := f.Int("cpu", -1, "core to stay on; -1: any")
 	var plan load.Plan
@@ -43,9 +43,16 @@ func loadCommand(args []string) error {
 	if args[0] == "sink" || args[0] == "serve" {
 		return loadServer(args[0], local)
 	}
-	remote, err := netip.ParseAddrPort(*to)
-	if err != nil {
-		return err
+	var remote []netip.AddrPort
+	for _, text := range split(*to) {
+		addr, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return err
+		}
+		remote = append(remote, addr)
+	}
+	if len(remote) == 0 {
+		return errors.New("no address to go to")
 	}
 	return loadClient(args[0], remote, plan, *length)
 }
@@ -59,7 +66,7 @@ func loadServer(kind string, local netip.AddrPort) error {
 			return err
 		}
 		fmt.Fprintln(os.Stdout, "ready")
-		return s.Count(os.NewFile(controlFD, "control"))
+		return load.Count(os.NewFile(controlFD, "control"), s)
 	}
 	l, err := load.Listen(local)
 	if err != nil {
@@ -69,11 +76,11 @@ func loadServer(kind string, local netip.AddrPort) error {
 	return l.Serve()
 }
 
-func loadClient(kind string, remote netip.AddrPort, plan load.Plan, length time.Duration) error {
+func loadClient(kind string, remote []netip.AddrPort, plan load.Plan, length time.Duration) error {
 	var result any
 	switch kind {
 	case "search":
-		rates, err := load.Search(remote, os.NewFile(controlFD, "control"), plan)
+		rates, err := load.Search(os.NewFile(controlFD, "control"), plan, remote...)
 		if err != nil {
 			return err
 		}
@@ -83,7 +90,7 @@ func loadClient(kind string, remote netip.AddrPort, plan load.Plan, length time.
 		if kind == "connects" {
 			measure = load.Connects
 		}
-		times, err := measure(remote, length)
+		times, err := measure(remote[0], length)
 		if err != nil {
 			return err
 		}

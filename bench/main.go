@@ -50,6 +50,7 @@ type options struct {
 	measures []string
 	reps     int
 	quick    bool
+	members  int // of a group whose members all get traffic; 0: isn't measured
 	programs peers.Programs
 	out      string // directory of samples and report
 	docs     string // directory of performance.md; empty: don't touch it
@@ -65,11 +66,10 @@ const (
 	groupUDP  = "udp"
 	groupRR   = "rr"
 	groupWAN  = "wan"
-	groupMany = "many"
 )
 
 func groups() []string {
-	return []string{groupPing, groupTCP, groupUDP, groupRR, groupWAN, groupMany}
+	return []string{groupPing, groupTCP, groupUDP, groupRR, groupWAN}
 }
 
 func parse(args []string) (o options, err error) {
@@ -77,7 +77,7 @@ func parse(args []string) (o options, err error) {
 	names := f.String("peers", "", "comma-separated `names`; all by default")
 	profiles := f.String("profile", "nic,veth", "comma-separated profiles of the wire: nic cuts super-frames, veth doesn't")
 	measures := f.String("measures", "ping,tcp,udp,rr,wan", "comma-separated: "+strings.Join(groups(), ", "))
-	many := f.Bool("many", false, "also measure 1, 10 and 100 members with traffic to all")
+	f.IntVar(&o.members, "many", 0, "also measure traffic from one Landbridge member to 1, 10, … and all of a group of so `many` others, at most 200")
 	f.IntVar(&o.reps, "reps", 3, "repetitions")
 	f.BoolVar(&o.quick, "quick", false, "short measurements, once unless -reps says otherwise, nic alone unless -profile does")
 	f.StringVar(&o.programs.Landbridge, "landbridge", "bin/landbridge", "the `program` under test")
@@ -99,9 +99,8 @@ func parse(args []string) (o options, err error) {
 	if o.quick && !given["profile"] {
 		*profiles = string(underlay.NIC)
 	}
-	o.measures = split(*measures)
-	if *many {
-		o.measures = append(o.measures, groupMany)
+	if o.measures = split(*measures); o.members < 0 || o.members > 200 {
+		return o, fmt.Errorf("-many %d: want 0 to 200", o.members)
 	}
 	for _, m := range o.measures {
 		if !slices.Contains(groups(), m) {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 
 	"landbridge/bench/peers"
 	"landbridge/bench/report"
+	"landbridge/bench/underlay"
 )
 
 // machine says where this run is.
@@ -53,6 +56,9 @@ func publish(samples string, o options) error {
 	style := report.Style{Reference: peers.WireGuardGo}
 	for _, k := range peers.All() {
 		style.Order = append(style.Order, k.Name)
+		if k.Plain {
+			style.Plain = append(style.Plain, k.Name)
+		}
 	}
 	text, err := report.Markdown(data, style)
 	if err != nil {
@@ -64,13 +70,42 @@ func publish(samples string, o options) error {
 	if err := os.WriteFile(filepath.Join(o.out, "report.md"), []byte(text), 0o644); err != nil {
 		return err
 	}
+	svg, err := plot(data, style)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench: no plot:", err) // of WANs alone, say
+	}
+	if svg != "" {
+		if err := os.WriteFile(filepath.Join(o.out, "report.svg"), []byte(svg), 0o644); err != nil {
+			return err
+		}
+	}
 	if o.docs == "" {
 		return nil
 	}
-	document := filepath.Join(o.docs, "performance.md")
+	return insert(o.docs, text, svg)
+}
+
+// plot draws the profile that is the more honest of those that were measured.
+func plot(data report.Data, style report.Style) (string, error) {
+	profile := string(underlay.NIC)
+	if !slices.ContainsFunc(data.Samples, func(s report.Sample) bool { return s.Profile == profile }) {
+		profile = string(underlay.Veth)
+	}
+	return report.SVG(data, profile, style)
+}
+
+// insert puts report and plot into the documents.
+func insert(docs, text, svg string) error {
+	document := filepath.Join(docs, "performance.md")
 	old, err := os.ReadFile(document)
 	if err != nil {
 		return err
+	}
+	if svg != "" {
+		text = "![Landbridge beside other tunnels](performance.svg)\n\n" + text
+		if err := os.WriteFile(filepath.Join(docs, "performance.svg"), []byte(svg), 0o644); err != nil {
+			return err
+		}
 	}
 	next, err := report.Insert(string(old), text)
 	if err != nil {

@@ -26,8 +26,8 @@ type repetition struct {
 	werr         error // of writing samples
 }
 
-// measure sets up, starts and measures. The error is of a peer that doesn't come up.
-func (r *repetition) measure(ctx context.Context) (err error) {
+// up sets the peer up and starts it.
+func (r *repetition) up(ctx context.Context) (err error) {
 	if r.sample.Version, err = r.peer.Version(ctx); err != nil {
 		return err
 	}
@@ -47,10 +47,12 @@ func (r *repetition) measure(ctx context.Context) (err error) {
 	} else if !quiet {
 		r.say("    other programs use the machine: expect noise")
 	}
-	if err := r.start(ctx); err != nil {
-		return err
-	}
-	r.idle(ctx, ends[0])
+	return r.start(ctx)
+}
+
+// measure measures what a pair on one cable is for.
+func (r *repetition) measure(ctx context.Context) {
+	r.idle(ctx)
 	for _, g := range []struct {
 		name    string
 		measure func(context.Context)
@@ -60,7 +62,6 @@ func (r *repetition) measure(ctx context.Context) (err error) {
 		}
 	}
 	r.memory(report.RSSLoad, report.RSSPeak)
-	return ctx.Err()
 }
 
 func distinctHosts(a, b *netlab.Host) []*netlab.Host {
@@ -89,17 +90,17 @@ func (r *repetition) start(ctx context.Context) error {
 }
 
 // idle lets paths settle, notes what an idle peer takes, and warms it up.
-func (r *repetition) idle(ctx context.Context, near peers.End) {
+func (r *repetition) idle(ctx context.Context) {
 	if _, err := r.tunnel.Echo(ctx, r.plan.settle, 50*time.Millisecond); err != nil {
-		r.fail(report.PingP50, err)
+		r.fail(ctx, report.PingP50, err)
 	}
 	r.memory(report.RSSIdle, "")
-	if mtu, err := mtuOf(near); err == nil {
+	if mtu, err := mtuOf(r.peer.Ends()[0]); err == nil {
 		r.note(report.MTU, float64(mtu), 0)
 	}
 	if r.wants(groupTCP) || r.wants(groupPing) {
 		if _, err := r.tunnel.Transfer(ctx, measure.Bulk{Length: time.Second, Streams: 1}); err != nil {
-			r.fail(report.TCP1, fmt.Errorf("warm-up: %w", err))
+			r.fail(ctx, report.TCP1, fmt.Errorf("warm-up: %w", err))
 		}
 	}
 }
@@ -146,7 +147,7 @@ func (r *repetition) ping(ctx context.Context) {
 		return err
 	})
 	if err != nil {
-		r.fail(report.PingP50, err)
+		r.fail(ctx, report.PingP50, err)
 		return
 	}
 	r.note(report.PingP50, micros(both[0].P50), micros(both[1].P50))
@@ -172,12 +173,12 @@ func (r *repetition) tcp(ctx context.Context) {
 			return err
 		})
 		if err != nil {
-			r.fail(t.id, err)
+			r.fail(ctx, t.id, err)
 			continue
 		}
 		t.bulk.Length = r.plan.bareBulk
 		bare, err := r.bare.Transfer(ctx, t.bulk)
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			r.say("    underlay: %v", err)
 		}
 		r.note(t.id, got.BitsPerSecond/1e6, bare.BitsPerSecond/1e6)
@@ -202,11 +203,11 @@ func (r *repetition) udp(ctx context.Context) {
 			return err
 		})
 		if err != nil {
-			r.fail(u.ok, err)
+			r.fail(ctx, u.ok, err)
 			continue
 		}
 		bare, err := r.tools.Datagrams(ctx, r.bare, sized(r.plan.bareUDP, u.size))
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			r.say("    underlay: %v", err)
 		}
 		r.note(u.ok, got.OK.Received/u.unit, bare.OK.Received/u.unit)
@@ -225,11 +226,11 @@ func (r *repetition) requests(ctx context.Context) {
 			return err
 		})
 		if err != nil {
-			r.fail(q.rate, err)
+			r.fail(ctx, q.rate, err)
 			continue
 		}
 		bare, err := r.tools.Requests(ctx, r.bare, r.plan.bareRequests, q.connects)
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			r.say("    underlay: %v", err)
 		}
 		r.note(q.rate, perSecond(got), perSecond(bare))
@@ -276,8 +277,11 @@ func (r *repetition) note(id string, value, bare float64) {
 	r.werr = errors.Join(r.werr, r.samples.Write(s))
 }
 
-// fail writes why there is no sample.
-func (r *repetition) fail(id string, err error) {
+// fail writes why there is no sample. That the run was interrupted is no reason.
+func (r *repetition) fail(ctx context.Context, id string, err error) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
 	s := r.sample
 	s.At, s.Measure, s.Error = time.Now().UTC(), id, err.Error()
 	m, _ := report.Describe(id)

@@ -12,7 +12,6 @@ import (
 	"landbridge/bench/measure"
 	"landbridge/bench/peers"
 	"landbridge/bench/report"
-	"landbridge/bench/underlay"
 	"landbridge/internal/netlab"
 )
 
@@ -58,18 +57,27 @@ func run(ctx context.Context, o options) error {
 	return publish(o.samples(), o)
 }
 
-// all runs every repetition of every peer, and then the scenes.
+// all runs every repetition of every scene with every peer that it is for.
 func (b *bench) all(ctx context.Context) error {
 	began := time.Now()
-	total, n := len(b.profiles)*b.reps*len(b.kinds), 0
+	scenes := b.scenes()
+	total, n := 0, 0
+	for _, s := range scenes {
+		total += b.reps * len(s.kinds)
+	}
 	for rep := range b.reps {
-		for _, profile := range b.profiles {
-			for _, kind := range b.kinds {
+		for _, s := range scenes {
+			for _, kind := range s.kinds {
 				n++
-				b.say("[%d of %d] %s, profile %s, repetition %d", n, total, kind.Name, profile, rep+1)
-				if err := b.repetition(ctx, kind, profile, rep+1); err != nil {
+				b.say("[%d of %d] %s, %s, repetition %d", n, total, kind.Name, s.profile, rep+1)
+				if err := b.repetition(ctx, s, kind, rep+1); err != nil {
 					return err
 				}
+			}
+		}
+		if b.members > 0 && len(b.only(peers.Landbridge)) > 0 {
+			if err := b.many(ctx, b.members, rep+1); err != nil {
+				return err
 			}
 		}
 	}
@@ -81,24 +89,27 @@ func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.view, format+"\n
 
 // repetition measures one peer on a pair of its own. Only what ends the whole run is
 // an error; what fails of the peer is said, and noted as a sample.
-func (b *bench) repetition(ctx context.Context, kind peers.Kind, profile underlay.Profile, number int) error {
+func (b *bench) repetition(ctx context.Context, s scene, kind peers.Kind, number int) error {
 	step, cancel := context.WithTimeout(ctx, b.plan.limit)
 	defer cancel()
-	pair, err := underlay.Open(step, profile)
+	pair, err := s.open(step)
 	if err != nil {
 		return errors.Join(err, ctx.Err())
 	}
 	defer pair.Close()
 	r := &repetition{
 		bench: b, pair: pair, peer: kind.New(b.programs),
-		sample: report.Sample{Peer: kind.Name, Profile: string(profile), Repetition: number},
+		sample: report.Sample{Peer: kind.Name, Profile: s.profile, Repetition: number},
 	}
-	err = r.measure(step)
+	if err = r.up(step); err == nil {
+		s.measure(r, step)
+		err = step.Err()
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil {
-		r.fail(report.Startup, err)
+		r.fail(step, report.Startup, err)
 		b.say("    %s", strings.ReplaceAll(strings.TrimSpace(pair.A.Log()+pair.B.Log()+pair.W.Log()), "\n", "\n    "))
 	}
 	return r.werr

@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"io"
 	"math"
 	"net"
 	"net/netip"
@@ -138,24 +137,45 @@ func TestDatagramsThatArriveAreFoundAndCounted(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SO_RCVBUFFORCE needs root")
 	}
-	addr := loopback(t, "udp")
-	s, err := OpenSink(addr)
-	if err != nil {
-		t.Fatal(err)
+	for _, n := range []int{1, 3, 100} {
+		var to []netip.AddrPort
+		var sinks []*Sink
+		for range n {
+			to = append(to, loopback(t, "udp"))
+			s, err := OpenSink(to[len(to)-1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			sinks = append(sinks, s)
+		}
+		near, far := net.Pipe()
+		counted := make(chan error, 1)
+		go func() { counted <- Count(far, sinks...) }()
+		rates, err := Search(near, Plan{Size: 64, Flood: 50 * time.Millisecond, Trial: 50 * time.Millisecond, Trials: 2}, to...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rates.Max < 1000 || rates.Max < rates.OK.Received {
+			t.Errorf("to %d sinks on the loopback: %+v", n, rates)
+		}
+		near.Close()
+		if err := <-counted; err != nil {
+			t.Errorf("%d sinks: %v", n, err)
+		}
+		least, most := sinks[0].datagrams.Load(), int64(0)
+		for _, s := range sinks {
+			least, most = min(least, s.datagrams.Load()), max(most, s.datagrams.Load())
+		}
+		if least == 0 {
+			t.Errorf("of %d sinks one got nothing, one %d", n, most)
+		}
 	}
-	near, far := net.Pipe()
-	counted := make(chan error, 1)
-	go func() { counted <- s.Count(far) }()
-	rates, err := Search(addr, near, Plan{Size: 64, Flood: 50 * time.Millisecond, Trial: 50 * time.Millisecond, Trials: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if rates.OK.Received < 1000 || rates.Max < rates.OK.Received {
-		t.Errorf("on the loopback: %+v", rates)
-	}
-	near.Close()
-	if err := <-counted; err != nil && err != io.EOF {
-		t.Errorf("the sink: %v", err)
+}
+
+func TestWhatManySinksCountIsAddedUp(t *testing.T) {
+	got := count{}.add(count{3, 20, 30}).add(count{}).add(count{4, 10, 25})
+	if want := (count{7, 10, 30}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

@@ -1,6 +1,8 @@
 package load
 
 import (
+	"encoding/binary"
+	"net/netip"
 	"os"
 	"unsafe"
 
@@ -22,9 +24,10 @@ type mmsghdr struct {
 	length uint32
 }
 
-func newBatch(size int) *batch {
-	b := &batch{headers: make([]mmsghdr, batchSize), data: make([][]byte, batchSize)}
-	vectors := make([]unix.Iovec, batchSize)
+// newBatch makes a batch of n datagrams.
+func newBatch(n, size int) *batch {
+	b := &batch{headers: make([]mmsghdr, n), data: make([][]byte, n)}
+	vectors := make([]unix.Iovec, n)
 	for i := range b.headers {
 		b.data[i] = make([]byte, size)
 		vectors[i].Base = &b.data[i][0]
@@ -35,18 +38,31 @@ func newBatch(size int) *batch {
 	return b
 }
 
-// send sends the first n datagrams and returns how many the kernel took.
-func (b *batch) send(fd, n int) (int, error) {
-	return b.call(unix.SYS_SENDMMSG, fd, n, 0)
+// address gives the datagrams destinations, in turn; the socket must not be connected.
+func (b *batch) address(to []netip.AddrPort) {
+	names := make([]unix.RawSockaddrInet4, len(to))
+	for i, addr := range to {
+		names[i] = unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: addr.Addr().As4()}
+		binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&names[i].Port))[:], addr.Port())
+	}
+	for i := range b.headers {
+		b.headers[i].header.Name = (*byte)(unsafe.Pointer(&names[i%len(names)]))
+		b.headers[i].header.Namelen = unix.SizeofSockaddrInet4
+	}
+}
+
+// send sends n datagrams from the one at first on, and returns how many the kernel took.
+func (b *batch) send(fd, first, n int) (int, error) {
+	return b.call(unix.SYS_SENDMMSG, fd, first, n, 0)
 }
 
 // receive waits for one datagram and returns how many have come.
 func (b *batch) receive(fd int) (int, error) {
-	return b.call(unix.SYS_RECVMMSG, fd, len(b.headers), unix.MSG_WAITFORONE)
+	return b.call(unix.SYS_RECVMMSG, fd, 0, len(b.headers), unix.MSG_WAITFORONE)
 }
 
-func (b *batch) call(number uintptr, fd, n, flags int) (int, error) {
-	done, _, errno := unix.Syscall6(number, uintptr(fd), uintptr(unsafe.Pointer(&b.headers[0])), uintptr(n), uintptr(flags), 0, 0)
+func (b *batch) call(number uintptr, fd, first, n, flags int) (int, error) {
+	done, _, errno := unix.Syscall6(number, uintptr(fd), uintptr(unsafe.Pointer(&b.headers[first])), uintptr(n), uintptr(flags), 0, 0)
 	if errno != 0 {
 		return 0, os.NewSyscallError("sendmmsg or recvmmsg", errno)
 	}

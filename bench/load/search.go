@@ -12,6 +12,7 @@ type Plan struct {
 
 // Trial is what became of datagrams sent at one rate.
 type Trial struct {
+	Sent     float64 // datagrams
 	Offered  float64 // datagrams per second, handed to the socket or refused by it
 	Received float64 // datagrams per second
 	Loss     float64 // share of the offered ones that didn't arrive
@@ -22,6 +23,7 @@ type Rates struct {
 	Flood Trial
 	OK    Trial   // the highest rate received of those with less than maxLoss lost
 	Max   float64 // the highest rate received, whatever was lost
+	Sent  float64 // datagrams, in all trials
 }
 
 const (
@@ -36,7 +38,7 @@ func search(most int, try func(rate float64) (Trial, error)) (Rates, error) {
 	if err != nil {
 		return Rates{}, err
 	}
-	found := Rates{Flood: flood, Max: flood.Received}
+	found := Rates{Flood: flood, Max: flood.Received, Sent: flood.Sent}
 	rate := flood.Received * 0.9
 	if rate < 1000 {
 		rate = 5000 // the flood drowned everything
@@ -47,6 +49,7 @@ func search(most int, try func(rate float64) (Trial, error)) (Rates, error) {
 		if err != nil {
 			return found, err
 		}
+		found.Sent += t.Sent
 		found.Max = max(found.Max, t.Received)
 		if t.Loss < maxLoss {
 			if t.Received > found.OK.Received {

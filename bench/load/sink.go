@@ -49,24 +49,31 @@ func OpenSink(addr netip.AddrPort) (*Sink, error) {
 	return &Sink{fd: fd}, nil
 }
 
-// Count counts, and answers questions about the newest trial on control, until that
-// ends. It closes the sink, and takes the calling thread.
-func (s *Sink) Count(control io.ReadWriter) error {
-	runtime.LockOSThread()
-	defer unix.Close(s.fd)
-	ended := make(chan error, 1)
-	go func() { ended <- s.answer(control) }()
-	err := s.receive(s.fd)
-	if err != nil {
-		return err // the one that answers ends with its stream
+// Count counts what comes to all of these sinks, and answers questions about the newest
+// trial on control, until that ends. It closes the sinks.
+func Count(control io.ReadWriter, sinks ...*Sink) error {
+	ended := make(chan error, len(sinks))
+	for _, s := range sinks {
+		go func() {
+			runtime.LockOSThread()
+			defer unix.Close(s.fd)
+			ended <- s.receive()
+		}()
 	}
-	return <-ended
+	err := answer(control, sinks)
+	for _, s := range sinks {
+		s.over.Store(true)
+	}
+	for range sinks {
+		err = errors.Join(err, <-ended)
+	}
+	return err
 }
 
-func (s *Sink) receive(fd int) error {
-	b := newBatch(largestDatagram)
+func (s *Sink) receive() error {
+	b := newBatch(batchSize, largestDatagram)
 	for !s.over.Load() {
-		n, err := b.receive(fd)
+		n, err := b.receive(s.fd)
 		switch {
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 			continue
@@ -95,9 +102,27 @@ func (s *Sink) note(trial, now int64) {
 	s.datagrams.Add(1)
 }
 
+// told returns what the sink knows of a trial.
+func (s *Sink) told(trial int64) count {
+	if trial != s.trial.Load() {
+		return count{}
+	}
+	return count{s.datagrams.Load(), s.first.Load(), s.last.Load()}
+}
+
+// add joins what two sinks know of a trial.
+func (c count) add(d count) count {
+	switch {
+	case c.datagrams == 0:
+		return d
+	case d.datagrams == 0:
+		return c
+	}
+	return count{c.datagrams + d.datagrams, min(c.first, d.first), max(c.last, d.last)}
+}
+
 // answer tells counts until the sender has gone.
-func (s *Sink) answer(control io.ReadWriter) error {
-	defer s.over.Store(true)
+func answer(control io.ReadWriter, sinks []*Sink) error {
 	var ask [askBytes]byte
 	for {
 		if _, err := io.ReadFull(control, ask[:]); errors.Is(err, io.EOF) {
@@ -105,12 +130,14 @@ func (s *Sink) answer(control io.ReadWriter) error {
 		} else if err != nil {
 			return fmt.Errorf("read the sender's question: %w", err)
 		}
-		var told [countBytes]byte
-		if int64(binary.LittleEndian.Uint64(ask[:])) == s.trial.Load() {
-			binary.LittleEndian.PutUint64(told[0:], uint64(s.datagrams.Load()))
-			binary.LittleEndian.PutUint64(told[8:], uint64(s.first.Load()))
-			binary.LittleEndian.PutUint64(told[16:], uint64(s.last.Load()))
+		var sum count
+		for _, s := range sinks {
+			sum = sum.add(s.told(int64(binary.LittleEndian.Uint64(ask[:]))))
 		}
+		var told [countBytes]byte
+		binary.LittleEndian.PutUint64(told[0:], uint64(sum.datagrams))
+		binary.LittleEndian.PutUint64(told[8:], uint64(sum.first))
+		binary.LittleEndian.PutUint64(told[16:], uint64(sum.last))
 		if _, err := control.Write(told[:]); err != nil {
 			return fmt.Errorf("tell the sender: %w", err)
 		}

@@ -22,9 +22,9 @@ const (
 	pause = 50 * time.Microsecond
 )
 
-// Search finds the rate at which datagrams get from here to a sink's address, on whose
-// control stream it asks what has arrived. It takes the calling thread.
-func Search(dst netip.AddrPort, control io.ReadWriter, plan Plan) (Rates, error) {
+// Search finds the rate at which datagrams get from here to sinks' addresses, to each in
+// turn, and asks on the sinks' control stream what has arrived. It takes the calling thread.
+func Search(control io.ReadWriter, plan Plan, to ...netip.AddrPort) (Rates, error) {
 	runtime.LockOSThread()
 	if plan.Size < askBytes || plan.Size > largestDatagram {
 		return Rates{}, fmt.Errorf("datagrams of %d bytes: want %d to %d", plan.Size, askBytes, largestDatagram)
@@ -36,13 +36,23 @@ func Search(dst netip.AddrPort, control io.ReadWriter, plan Plan) (Rates, error)
 	defer unix.Close(fd)
 	err = errors.Join(
 		os.NewSyscallError("setsockopt SO_SNDBUFFORCE", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer)),
-		os.NewSyscallError("connect", unix.Connect(fd, inet4(dst))),
 		// Else a sleep of 50 µs takes 100.
 		os.NewSyscallError("prctl PR_SET_TIMERSLACK", unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)))
 	if err != nil {
 		return Rates{}, err
 	}
-	s := &sender{fd: fd, control: control, batch: newBatch(plan.Size)}
+	s := &sender{fd: fd, control: control}
+	if len(to) == 1 {
+		s.batch = newBatch(batchSize, plan.Size)
+		err = os.NewSyscallError("connect", unix.Connect(fd, inet4(to[0])))
+	} else {
+		// Whole rounds, so that each gets as much.
+		s.batch = newBatch(len(to)*((batchSize+len(to)-1)/len(to)), plan.Size)
+		s.batch.address(to)
+	}
+	if err != nil {
+		return Rates{}, err
+	}
 	// Neighbours are resolved, sessions and caches warm.
 	if _, err := s.try(20_000, 100*time.Millisecond); err != nil {
 		return Rates{}, err
@@ -59,6 +69,7 @@ type sender struct {
 	fd      int
 	control io.ReadWriter
 	batch   *batch
+	next    int // datagram of the batch
 }
 
 // try sends at a rate for a time and asks what has arrived.
@@ -90,11 +101,11 @@ func (s *sender) offer(rate float64, length time.Duration) (offered int64, took 
 			ts := unix.NsecToTimespec(int64(pause))
 			_ = unix.Nanosleep(&ts, nil)
 		} else {
-			n := min(due, batchSize)
-			if err := s.send(int(n)); err != nil {
+			n := min(int(due), batchSize, len(s.batch.data)-s.next)
+			if err := s.send(n); err != nil {
 				return 0, 0, err
 			}
-			offered += n
+			offered += int64(n)
 		}
 		took = time.Since(began)
 	}
@@ -104,7 +115,8 @@ func (s *sender) offer(rate float64, length time.Duration) (offered int64, took 
 // send sends n datagrams. What the kernel refuses for want of room is lost, as what is
 // dropped later.
 func (s *sender) send(n int) error {
-	_, err := s.batch.send(s.fd, n)
+	_, err := s.batch.send(s.fd, s.next, n)
+	s.next = (s.next + n) % len(s.batch.data)
 	for _, passing := range []error{unix.ENOBUFS, unix.EAGAIN, unix.ECONNREFUSED, unix.EINTR} {
 		if errors.Is(err, passing) {
 			return nil
@@ -131,7 +143,7 @@ func (s *sender) arrived(trial int64) (got count, err error) {
 // judge makes a trial's rates of counts. The received rate is that over the receiver's
 // own window, which queues on the way may make longer than the sender's, never shorter.
 func judge(offered int64, took time.Duration, got count) Trial {
-	t := Trial{Offered: float64(offered) / took.Seconds()}
+	t := Trial{Sent: float64(offered), Offered: float64(offered) / took.Seconds()}
 	if offered > 0 {
 		t.Loss = 1 - float64(got.datagrams)/float64(offered)
 	}

@@ -2,13 +2,17 @@ package measure
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"landbridge/bench/load"
+	"landbridge/internal/netlab"
 )
 
 const (
@@ -19,7 +23,7 @@ const (
 
 // Datagrams searches the rate at which datagrams get along a path.
 func (t Tools) Datagrams(ctx context.Context, p Path, plan load.Plan) (load.Rates, error) {
-	ctx, cancel := context.WithTimeout(ctx, slack+2*plan.Flood+time.Duration(plan.Trials)*(plan.Trial+2*time.Second))
+	ctx, cancel := context.WithTimeout(ctx, limit(plan))
 	defer cancel()
 	near, far, err := streamPair()
 	if err != nil {
@@ -32,12 +36,57 @@ func (t Tools) Datagrams(ctx context.Context, p Path, plan load.Plan) (load.Rate
 		return load.Rates{}, err
 	}
 	defer stop()
-	c := p.From.Command(ctx, t.Self, "load", "search", "-to", fmt.Sprintf("%v:%d", p.Addr, sinkPort), "-size", fmt.Sprint(plan.Size),
+	return t.search(ctx, p.From, near, plan, p.Addr)
+}
+
+// limit bounds a search.
+func limit(plan load.Plan) time.Duration {
+	const drained = 2 * time.Second // after a trial, until nothing more arrives
+	return slack + plan.Flood + time.Duration(plan.Trials)*plan.Trial + time.Duration(plan.Trials+2)*drained
+}
+
+// search runs a search's sender.
+func (t Tools) search(ctx context.Context, from *netlab.Host, control *os.File, plan load.Plan, to ...netip.Addr) (rates load.Rates, err error) {
+	sinks := make([]string, len(to))
+	for i, addr := range to {
+		sinks[i] = netip.AddrPortFrom(addr, sinkPort).String()
+	}
+	c := from.Command(ctx, t.Self, "load", "search", "-to", strings.Join(sinks, ","), "-size", fmt.Sprint(plan.Size),
 		"-flood", plan.Flood.String(), "-trial", plan.Trial.String(), "-trials", fmt.Sprint(plan.Trials))
-	c.ExtraFiles = []*os.File{near}
-	var rates load.Rates
+	c.ExtraFiles = []*os.File{control}
 	err = t.load(c, &rates)
 	return rates, err
+}
+
+// Spread searches the rate at which datagrams get from a host to many, to each in turn.
+// This process counts them.
+func (t Tools) Spread(ctx context.Context, from *netlab.Host, to []Path, plan load.Plan) (rates load.Rates, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit(plan))
+	defer cancel()
+	near, far, err := streamPair()
+	if err != nil {
+		return rates, err
+	}
+	defer far.Close()
+	var sinks []*load.Sink
+	var addrs []netip.Addr
+	for _, p := range to {
+		err := p.To.Do(func() error {
+			s, err := load.OpenSink(netip.AddrPortFrom(netip.IPv4Unspecified(), sinkPort))
+			sinks = append(sinks, s)
+			return err
+		})
+		if err != nil {
+			near.Close()
+			return rates, err
+		}
+		addrs = append(addrs, p.Addr)
+	}
+	counted := make(chan error, 1)
+	go func() { counted <- load.Count(far, sinks...) }()
+	rates, err = t.search(ctx, from, near, plan, addrs...)
+	near.Close()
+	return rates, errors.Join(err, <-counted)
 }
 
 // streamPair makes a stream between two processes, whatever their namespaces.

@@ -20,6 +20,7 @@ type TCP struct {
 // Bulk says what is transferred.
 type Bulk struct {
 	Length  time.Duration
+	Omit    time.Duration // at the begin, before Length: slow start
 	Streams int
 	Reverse bool // from To to From
 }
@@ -43,18 +44,21 @@ func ServeTCP(ctx context.Context, h *netlab.Host) error {
 // Transfer moves bytes along a path whose far end ServeTCP serves.
 func (p Path) Transfer(ctx context.Context, b Bulk) (TCP, error) {
 	const slack = 12 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, b.Length+slack)
+	ctx, cancel := context.WithTimeout(ctx, b.Omit+b.Length+slack)
 	defer cancel()
 	args := []string{
 		"-J", "-C", "cubic", "-c", p.Addr.String(), "-p", fmt.Sprint(iperfPort),
 		"-t", fmt.Sprint(b.Length.Seconds()), "-P", fmt.Sprint(b.Streams),
+	}
+	if b.Omit > 0 {
+		args = append(args, "-O", fmt.Sprint(b.Omit.Seconds()))
 	}
 	if b.Reverse {
 		args = append(args, "-R")
 	}
 	out, err := p.From.Command(ctx, "iperf3", args...).Output()
 	if timedOut(ctx, err) {
-		return TCP{}, fmt.Errorf("iperf3 to %v didn't end within %v", p.Addr, b.Length+slack)
+		return TCP{}, fmt.Errorf("iperf3 to %v didn't end within %v", p.Addr, b.Omit+b.Length+slack)
 	}
 	got, perr := parseIperf(out)
 	if perr != nil {

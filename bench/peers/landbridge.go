@@ -19,8 +19,9 @@ import (
 // both appliances after that, as after a restart of their machines.
 type landbridge struct {
 	ends
-	binary string
-	args   map[*underlay.Side][]string // of landbridge run, besides the state
+	binary  string
+	args    map[*underlay.Side][]string // of landbridge run, besides the state
+	crowded bool                        // many share the machine: have more patience
 }
 
 const (
@@ -67,25 +68,35 @@ func (l *landbridge) rest(ctx context.Context, a *underlay.Side, daemons ...*net
 
 // form makes a group of two and starts their daemons.
 func (l *landbridge) form(ctx context.Context, a, b *underlay.Side) (daemonA, daemonB *netlab.Cmd, err error) {
-	if err := l.command(ctx, a, "group", "create", "--name", "bench", "--prefix", landbridgePrefix); err != nil {
+	if daemonA, err = l.create(ctx, a); err != nil {
 		return nil, nil, err
 	}
-	if daemonA, err = l.run(ctx, a); err != nil {
-		return nil, nil, err
+	daemonB, err = l.join(ctx, a, b)
+	return daemonA, daemonB, err
+}
+
+// create makes a group on a side and starts its daemon.
+func (l *landbridge) create(ctx context.Context, s *underlay.Side) (*netlab.Cmd, error) {
+	if err := l.command(ctx, s, "group", "create", "--name", "bench", "--prefix", landbridgePrefix); err != nil {
+		return nil, err
 	}
+	return l.run(ctx, s)
+}
+
+// join has the authority invite a side, which joins, and starts its daemon.
+func (l *landbridge) join(ctx context.Context, authority, s *underlay.Side) (*netlab.Cmd, error) {
 	var invitation api.Invitation
-	err = l.wait(ctx, "an invitation", func(ctx context.Context) (bool, error) {
-		err := l.ask(ctx, a, &invitation, "group", "invite")
+	err := l.wait(ctx, "an invitation", func(ctx context.Context) (bool, error) {
+		err := l.ask(ctx, authority, &invitation, "group", "invite")
 		return err == nil, err
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := l.command(ctx, b, "join", invitation.Token, "--name", b.Name); err != nil {
-		return nil, nil, err
+	if err := l.command(ctx, s, "join", invitation.Token, "--name", s.Name); err != nil {
+		return nil, err
 	}
-	daemonB, err = l.run(ctx, b)
-	return daemonA, daemonB, err
+	return l.run(ctx, s)
 }
 
 // end waits until a side has its address.
@@ -115,8 +126,16 @@ func (l *landbridge) meets(ctx context.Context, s *underlay.Side) error {
 	})
 }
 
+// timeout bounds what should take a moment.
+func (l *landbridge) timeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	if l.crowded {
+		return context.WithTimeout(ctx, 6*patience)
+	}
+	return context.WithTimeout(ctx, patience)
+}
+
 func (l *landbridge) wait(ctx context.Context, what string, cond func(context.Context) (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := l.timeout(ctx)
 	defer cancel()
 	return netlab.WaitFor(ctx, what, func() (bool, error) { return cond(ctx) })
 }
@@ -136,7 +155,7 @@ func state(s *underlay.Side) string { return s.Dir() + "/landbridge" }
 
 // command runs a landbridge command on a side.
 func (l *landbridge) command(ctx context.Context, s *underlay.Side, args ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := l.timeout(ctx)
 	defer cancel()
 	_, err := s.Run(ctx, l.binary, append(args, "--state", state(s))...)
 	return err

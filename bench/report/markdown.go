@@ -10,6 +10,7 @@ import (
 // Style says what is compared with what, and how the peers are ordered.
 type Style struct {
 	Order     []string // of peers; others come after
+	Plain     []string // peers that send as it is what they carry: bounds, no rivals
 	Reference string   // the peer that ratios refer to
 }
 
@@ -51,6 +52,10 @@ func Markdown(d Data, style Style) (string, error) {
 	var b strings.Builder
 	b.WriteString(origin(d))
 	for _, profile := range s.Profiles() {
+		if strings.HasPrefix(profile, WAN) || strings.HasPrefix(profile, Many) {
+			continue // below
+		}
+		writeTargets(&b, s, style, profile)
 		peers := style.sort(s.Peers(profile))
 		for _, t := range tables() {
 			columns := slices.DeleteFunc(slices.Clone(t.columns), func(m string) bool { return !measured(s, profile, peers, m) })
@@ -75,13 +80,17 @@ func origin(d Data) string {
 			noisy++
 		}
 	}
+	counted := "One repetition"
+	if repetitions > 1 {
+		counted = fmt.Sprintf("Medians of %d repetitions", repetitions)
+	}
 	quick := ""
 	if slices.ContainsFunc(d.Machines, func(m Machine) bool { return m.Quick }) {
 		quick = " Short measurements (`-quick`): their spread is larger."
 	}
-	return fmt.Sprintf("%s, commit `%s`; %s, %d cores, %s GB; Linux %s. Medians of %d repetitions; in brackets the ratio to wireguard-go. "+
+	return fmt.Sprintf("%s, commit `%s`; %s, %d cores, %s GB; Linux %s. %s; in brackets the ratio to wireguard-go. "+
 		"`~`: other programs used the machine meanwhile (%d of %d samples).%s\n",
-		m.Started.Format("2006-01-02"), m.Commit, m.CPU, m.Cores, Number(float64(m.Memory)/1e9), m.Kernel, repetitions, noisy, len(d.Samples), quick)
+		m.Started.Format("2006-01-02"), m.Commit, m.CPU, m.Cores, Number(float64(m.Memory)/1e9), m.Kernel, counted, noisy, len(d.Samples), quick)
 }
 
 func measured(s Summary, profile string, peers []string, measure string) bool {

@@ -10,29 +10,32 @@ type Measure struct {
 
 // The measures' names in samples.
 const (
-	Startup    = "startup_ms"
-	RSSIdle    = "rss_idle_mb"
-	RSSLoad    = "rss_load_mb"
-	RSSPeak    = "rss_peak_mb"
-	MTU        = "mtu"
-	PingP50    = "ping_p50_us"
-	PingP99    = "ping_p99_us"
-	TCP1       = "tcp1_mbps"
-	TCP1Back   = "tcp1_back_mbps"
-	TCP4       = "tcp4_mbps"
-	CPU        = "cpu_s_per_gb"
-	UDP64      = "udp64_pps"
-	UDP64Max   = "udp64_max_pps"
-	UDP1200    = "udp1200_mbps"
-	UDP1200Max = "udp1200_max_mbps"
-	RR         = "rr_per_s"
-	RRP99      = "rr_p99_us"
-	CRR        = "crr_per_s"
-	CRRP99     = "crr_p99_us"
-	WANTCP     = "wan_tcp_mbps"
-	WANPing    = "wan_ping_ms"
-	WANLoaded  = "wan_loaded_ping_p99_ms"
-	ManyUDP64  = "many_udp64_pps"
+	Startup      = "startup_ms"
+	RSSIdle      = "rss_idle_mb"
+	RSSLoad      = "rss_load_mb"
+	RSSPeak      = "rss_peak_mb"
+	MTU          = "mtu"
+	PingP50      = "ping_p50_us"
+	PingP99      = "ping_p99_us"
+	TCP1         = "tcp1_mbps"
+	TCP1Back     = "tcp1_back_mbps"
+	TCP4         = "tcp4_mbps"
+	CPU          = "cpu_s_per_gb"
+	UDP64        = "udp64_pps"
+	UDP64Max     = "udp64_max_pps"
+	UDP1200      = "udp1200_mbps"
+	UDP1200Max   = "udp1200_max_mbps"
+	RR           = "rr_per_s"
+	RRP99        = "rr_p99_us"
+	CRR          = "crr_per_s"
+	CRRP99       = "crr_p99_us"
+	WANTCP       = "wan_tcp_mbps"
+	WANPing      = "wan_ping_ms"
+	WANLoaded    = "wan_loaded_ping_p99_ms"
+	WANShare     = "wan_share"
+	ManyUDP64    = "many_udp64_pps"
+	ManyUDP64Max = "many_udp64_max_pps"
+	ManyCPU      = "many_cpu_us_per_packet"
 )
 
 // Measures returns all kinds.
@@ -60,6 +63,9 @@ func Measures() []Measure {
 		{ID: WANTCP, Title: "TCP", Unit: "Mbit/s"},
 		{ID: WANPing, Title: "ping p50", Unit: "ms", Lower: true},
 		{ID: WANLoaded, Title: "ping p99 under load", Unit: "ms", Lower: true},
+		{ID: WANShare, Title: "of the bare path, less headers"},
+		{ID: ManyCPU, Title: "CPU of the sender's program", Unit: "µs/packet", Lower: true},
+		{ID: ManyUDP64Max, Title: "UDP 64 B, at any loss", Unit: "1/s"},
 		{ID: ManyUDP64, Title: "UDP 64 B", Unit: "1/s"},
 	}
 }

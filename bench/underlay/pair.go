@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"time"
 
 	"landbridge/internal/netlab"
 )
@@ -15,18 +16,29 @@ const bits = 24 // of the network 192.0.2.0/24 (RFC 5737)
 
 // Pair is the network of one repetition. Everything in it goes when it is closed.
 type Pair struct {
-	Lab     *netlab.Lab
-	LAN     *netlab.LAN
-	A, B    *Side
-	W       *Side // infrastructure: what runs here isn't accounted
-	Profile Profile
+	Lab  *netlab.Lab
+	LAN  *netlab.LAN
+	A, B *Side
+	W    *Side // infrastructure: what runs here isn't accounted
 }
 
-// Open makes a pair, which the caller must Close.
+// Open makes a pair on one cable, which the caller must Close.
 func Open(ctx context.Context, profile Profile) (*Pair, error) {
+	return open(ctx, netlab.Link{}, profile)
+}
+
+// OpenWAN makes a pair with a WAN between its sides, of a rate in bits per second of
+// whole frames and a round trip, which the caller must Close. The queue before the rate
+// holds 100 ms. This process carries the frames, one by one.
+func OpenWAN(ctx context.Context, rate int64, roundTrip time.Duration) (*Pair, error) {
+	return open(ctx, netlab.Link{Rate: rate, Delay: roundTrip / 2}, Veth)
+}
+
+// open makes a pair whose side a has this cable.
+func open(ctx context.Context, cable netlab.Link, profile Profile) (*Pair, error) {
 	lab := netlab.New(slog.New(slog.DiscardHandler))
-	p := &Pair{Lab: lab, Profile: profile, LAN: lab.LAN("wan")}
-	p.A, p.B, p.W = p.side("a", 1), p.side("b", 2), p.side("w", 254)
+	p := &Pair{Lab: lab, LAN: lab.LAN("wan")}
+	p.A, p.B, p.W = newSide(p.LAN, "a", 1, cable), newSide(p.LAN, "b", 2), newSide(p.LAN, "w", 254)
 	p.W.infrastructure = true
 	err := lab.Err()
 	for _, s := range []*Side{p.A, p.B, p.W} {
@@ -56,10 +68,6 @@ func (p *Pair) Other(s *Side) *Side {
 		return p.B
 	}
 	return p.A
-}
-
-func (p *Pair) side(name string, last byte) *Side {
-	return &Side{Host: p.LAN.Host(name), Addr: netip.AddrFrom4([4]byte{192, 0, 2, last})}
 }
 
 func (s *Side) configure(ctx context.Context, profile Profile) error {

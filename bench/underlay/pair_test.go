@@ -10,7 +10,7 @@ import (
 	"landbridge/internal/netlab"
 )
 
-func open(t *testing.T, profile Profile) (context.Context, *Pair) {
+func forTest(t *testing.T, profile Profile) (context.Context, *Pair) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("namespaces need root")
@@ -30,7 +30,7 @@ func open(t *testing.T, profile Profile) (context.Context, *Pair) {
 
 func TestTheWireOfANICCutsSuperFramesAndThatOfAVethDoesNot(t *testing.T) {
 	for profile, want := range map[Profile]string{Veth: "tcp-segmentation-offload: on", NIC: "tcp-segmentation-offload: off"} {
-		ctx, p := open(t, profile)
+		ctx, p := forTest(t, profile)
 		far, device := p.A.Port("eth0").Far()
 		if out, err := far.Run(ctx, "ethtool", "-k", device); err != nil || !strings.Contains(out, want) {
 			t.Errorf("%s: the wire's side: %v\n%s", profile, err, out)
@@ -43,7 +43,7 @@ func TestTheWireOfANICCutsSuperFramesAndThatOfAVethDoesNot(t *testing.T) {
 }
 
 func TestWhatAPeerLeavesBehindIsAccountedAndWhatServesItIsNot(t *testing.T) {
-	ctx, p := open(t, Veth)
+	ctx, p := forTest(t, Veth)
 	// A program that goes to the background, as some do whatever they are told.
 	if _, err := p.A.Spawn(ctx, "sh", "-c", "setsid sleep 1000 & echo it runs"); err != nil {
 		t.Fatal(err)
@@ -59,6 +59,12 @@ func TestWhatAPeerLeavesBehindIsAccountedAndWhatServesItIsNot(t *testing.T) {
 		u, uerr := Used()
 		t.Errorf("%v: %+v (%v)", err, u, uerr)
 	}
+	if u, err := Used(p.B); err != nil || u.Processes != 0 {
+		t.Errorf("on the other side: %+v (%v)", u, err)
+	}
+	if u, err := Used(p.A); err != nil || u.Processes != 1 {
+		t.Errorf("on its side: %+v (%v)", u, err)
+	}
 	if log := p.A.Log(); !strings.Contains(log, "it runs") {
 		t.Errorf("the log says %q", log)
 	}
@@ -68,8 +74,28 @@ func TestWhatAPeerLeavesBehindIsAccountedAndWhatServesItIsNot(t *testing.T) {
 	}
 }
 
+func TestAWANDelaysAndSlowsDown(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("namespaces need root")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	p, err := OpenWAN(ctx, 1e6, 20*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	// 1,042 bytes take 8.3 ms at 1 Mbit/s, there and back.
+	out, err := p.A.Run(ctx, "ping", "-n", "-q", "-c", "3", "-i", "0.1", "-s", "1000", p.B.Addr.String())
+	_, rest, _ := strings.Cut(out, "min/avg/max/mdev = ")
+	least, perr := time.ParseDuration(strings.Split(rest, "/")[0] + "ms")
+	if err != nil || perr != nil || least < 36*time.Millisecond || least > 60*time.Millisecond {
+		t.Errorf("a round trip takes %v (%v, %v):\n%s", least, err, perr, out)
+	}
+}
+
 func TestASideThatIsToldToEndEnds(t *testing.T) {
-	ctx, p := open(t, Veth)
+	ctx, p := forTest(t, Veth)
 	c, err := p.B.Spawn(ctx, "sleep", "1000")
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package underlay
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,11 +20,20 @@ type Usage struct {
 	Processes int
 }
 
-// Used returns what the programs of the peer on this process's pair have used so far.
-func Used() (Usage, error) {
+// Used returns what the programs of the peers on this process's underlay have used so
+// far, on all sides or on one.
+func Used(only ...*Side) (Usage, error) {
 	processes, err := list()
 	if err != nil {
 		return Usage{}, err
+	}
+	var namespaces []string
+	for _, s := range only {
+		name, err := os.Readlink(s.NetNS())
+		if err != nil {
+			return Usage{}, err
+		}
+		namespaces = append(namespaces, name)
 	}
 	var u Usage
 	rss, peak := make(map[string]int64), make(map[string]int64) // by host
@@ -32,6 +42,9 @@ func Used() (Usage, error) {
 			continue
 		}
 		host := q.namespace()
+		if len(only) > 0 && !slices.Contains(namespaces, host) {
+			continue
+		}
 		u.Processes++
 		u.CPU += q.cpu
 		rss[host] += q.status("VmRSS")

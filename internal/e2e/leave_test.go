@@ -134,11 +134,11 @@ func TestTheCreatorLeavesOnlyWhenItSaysSo(t *testing.T) {
 	m.start()
 	m.address()
 	token := m.invite().Token
-	b.must("join", m.invite().Token)
+	b.says([]string{"now, as m-2.", "Another member is called m.", "--name"}, "join", m.invite().Token, "--name", "m")
 	m.refuses(usage, []string{"CA key of group office", "1 other member", "--yes"}, "group", "leave")
 	m.says([]string{"CA key is destroyed"}, "group", "leave", "--yes")
 	b.refuses(failed, []string{"in the group office (10.9.0.0/16) already", "landbridge group leave office"}, "group", "create", "--prefix", "10.88.0.0/16")
-	b.says([]string{"b, has left group office", "couldn't be told", "landbridge group remove b"}, "group", "leave")
+	b.says([]string{"m-2, has left group office", "couldn't be told", "landbridge group remove m-2"}, "group", "leave")
 	r := b.cli(nil, "join", token)
 	if r.code != failed {
 		t.Errorf("joined a group without its authority: exit %d: %s", r.code, r.stderr)

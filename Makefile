@@ -49,7 +49,7 @@ fuzz: go-version ## every fuzz target for FUZZTIME each (2m)
 	./scripts/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: bench-deps build ## Landbridge beside other tunnels, an hour (BENCH=-quick: minutes; BENCH=-help)
+bench: bench-deps build ## Landbridge beside other tunnels, into docs/performance.md (BENCH=-quick: minutes; BENCH=-help)
 	$(GO) build -trimpath -o $(BIN)/bench ./bench
 	$(BIN)/bench -landbridge $(BIN)/landbridge -cache $(PEERS) -docs docs $(BENCH)
 

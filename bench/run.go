@@ -31,6 +31,11 @@ func run(ctx context.Context, o options) error {
 	if missing := netlab.Missing("ip", "ping", "iperf3", "ethtool"); len(missing) > 0 {
 		return errors.Join(missing...)
 	}
+	for _, k := range o.kinds { // before hours are spent
+		if _, err := k.New(o.programs).Version(ctx); err != nil {
+			return err
+		}
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ const (
 func (l *landbridge) Version(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, l.binary, "version").CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("%s version: %w: %s", l.binary, err, out)
+		return "", fmt.Errorf("%s version: %w: %s (make build makes it)", l.binary, err, out)
 	}
 	return strings.TrimSpace(strings.TrimPrefix(string(out), "landbridge ")), nil
 }

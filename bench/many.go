@@ -46,6 +46,8 @@ func (b *bench) many(ctx context.Context, members, number int) error {
 }
 
 func (r *repetition) crowd(ctx context.Context, star *underlay.Star) error {
+	// The program has told its version before the run began.
+	r.sample.Version, _ = r.only(peers.Landbridge)[0].New(r.programs).Version(ctx)
 	c, err := peers.NewCrowd(ctx, r.programs, star, func(n int) {
 		if n%10 == 0 {
 			r.say("    %d have joined", n)

@@ -149,7 +149,9 @@ func writeVersions(b *strings.Builder, s Summary, style Style) {
 			all = append(all, p+" "+v)
 		}
 	}
-	fmt.Fprintf(b, "\nVersions: %s.\n", strings.Join(all, ", "))
+	if len(all) > 0 {
+		fmt.Fprintf(b, "\nVersions: %s.\n", strings.Join(all, ", "))
+	}
 }
 
 // sort orders peers.

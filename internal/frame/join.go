@@ -141,9 +141,6 @@ func (j *Joiner) takeSegment(b []byte, payload int, trusted bool) error {
 	if !ok || s.headers != len(headers) {
 		return ErrSegment
 	}
-	if len(b) > maxPacket {
-		return ErrLength
-	}
 	if trusted && j.room == j.run.end && j.run.mayGrow(payload) && s == j.run.shape && j.continues(headers) {
 		j.grow(headers, payload)
 		return nil
@@ -153,7 +150,7 @@ func (j *Joiner) takeSegment(b []byte, payload int, trusted bool) error {
 	copy(j.arena[first-s.headers:first], j.arena[first+payload:])
 	j.add(first-s.headers, first+payload)
 	j.run = run{set: true, trusted: trusted, shape: s, first: first, end: first + payload, size: payload, pieces: 1}
-	j.run.open = trusted && payload > 0 && j.joins(j.arena[first-s.headers:first], s)
+	j.run.open = trusted && j.joins(j.arena[first-s.headers:first], s)
 	return nil
 }
 
@@ -262,6 +259,9 @@ func (j *Joiner) End() {
 	}
 	j.run = run{}
 }
+
+// Len returns how many packets there are, with the one in progress.
+func (j *Joiner) Len() int { return len(j.packets) }
 
 // Packets ends the packet in progress and returns all since the last Reset, in
 // order. They are good until the next one; more may be taken in behind them.

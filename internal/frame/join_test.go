@@ -273,6 +273,10 @@ func TestSegmentsThatFollowOneAnotherAreJoined(t *testing.T) {
 		}
 	}
 	v6 := flow{v6: true, port: 1, seq: 1000, flags: TCPAck}
+	udp6 := flow{v6: true, udp: true, port: 1}
+	if got := joined(t, NewJoiner(1<<16), udp6.trusted(a), udp.trusted(b), udp6.trusted(a)); got != "1 1 1" {
+		t.Errorf("IPv4 between IPv6: joined as %s", got)
+	}
 	for _, offset := range []int{1, 7, 23, 39} { // flow label, hop limit, addresses
 		other := at(v6, 100, 0, nil).trusted(b)
 		other.IP()[offset] ^= 4

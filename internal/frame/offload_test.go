@@ -133,7 +133,7 @@ func finished(t testing.TB, p Packet) [][]byte {
 	t.Helper()
 	var out [][]byte
 	if err := Finish(clone(p), nil, func(q Packet) {
-		if q.GSO != GSONone || q.Partial || cap(q.Buf)-len(q.Buf) < Tailroom {
+		if q.GSO != GSONone || q.Partial || q.Trusted != p.Trusted || cap(q.Buf)-len(q.Buf) < Tailroom {
 			t.Fatalf("Finish left %+v, %d bytes of tailroom", q.Offload, cap(q.Buf)-len(q.Buf))
 		}
 		out = append(out, bytes.Clone(q.IP()))

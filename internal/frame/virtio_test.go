@@ -114,6 +114,33 @@ func TestAChecksumInsideATunnelIsCompletedOnTheSpot(t *testing.T) {
 	}
 }
 
+// A sum of zero is written as ones: to UDP zero would mean "none".
+func TestAChecksumOfZeroIsCompletedAsOnes(t *testing.T) {
+	buf := put(make([]byte, Headroom+8), 1, 0, 0, 0, EthernetHeaderLen, 6)
+	copy(buf[Headroom:], []byte{0x12, 0x34, 0xed, 0xcb})
+	if _, err := ParseVirtio(buf); err != nil || buf[Headroom+6] != 0xff || buf[Headroom+7] != 0xff {
+		t.Errorf("inside a tunnel: %x, %v", buf[Headroom:], err)
+	}
+	for name, f := range flows() {
+		p := f.packet([]byte{0, 0})
+		ip, s, _ := plain(p.IP())
+		sum := ip[s.checksumAt():][:2]
+		copy(ip[len(ip)-2:], sum) // what was missing to zero
+		p.Trusted, p.Partial = true, true
+		s.setPartial(ip, len(ip))
+		want := []byte{0xff, 0xff}
+		if s.tcp {
+			want = []byte{0, 0}
+		}
+		if q := finished(t, p)[0]; !bytes.Equal(q[s.checksumAt():][:2], want) {
+			t.Errorf("%s: finished with %x", name, q[s.checksumAt():][:2])
+		}
+		if !p.Complete() || !bytes.Equal(sum, want) {
+			t.Errorf("%s: completed with %x", name, sum)
+		}
+	}
+}
+
 // put writes a virtio header.
 func put(buf []byte, flags, gsoType uint8, headers, size, start, offset int) []byte {
 	buf[0], buf[1] = flags, gsoType
@@ -171,6 +198,8 @@ func TestVirtioHeadersThatLieAreRefused(t *testing.T) {
 
 func TestVirtioHeadersThatAskForNothing(t *testing.T) {
 	tcp4 := flows()["TCPv4"]
+	liar := flows()["TCPv6"].packet(pattern(10))
+	AppendEthernet(liar.Ethernet()[:0], macB, macA, EtherTypeIPv4)
 	arp := AppendARP(make([]byte, VirtioHeaderLen), Broadcast(), macA, ARPFields{Op: ARPRequest, SenderMAC: macA, SenderIP: ipA, TargetIP: ipB})
 	for name, c := range map[string]struct {
 		buf  []byte
@@ -179,7 +208,9 @@ func TestVirtioHeadersThatAskForNothing(t *testing.T) {
 		"zero":                      {tcp4.packet(pattern(10)).Buf, Offload{}},
 		"ARP":                       {arp, Offload{}},
 		"ARP with DATA_VALID":       {put(bytes.Clone(arp), 2, 0, 0, 0, 0, 0), Offload{}},
-		"empty with DATA_VALID":     {put(make([]byte, Headroom), 2, 0, 0, 0, 0, 0), Offload{}},
+		"empty with DATA_VALID":     {put(tcp4.packet(nil).Buf[:Headroom], 2, 0, 0, 0, 0, 0), Offload{}},
+		"IPv6 that says IPv4":       {put(liar.Buf, 2, 0, 0, 0, 0, 0), Offload{}},
+		"GSO of no payload":         {put(tcp4.super(nil, 1000).Buf, 1, 1, 66, 1000, 34, 16), Offload{Trusted: true, Partial: true}},
 		"TCP with DATA_VALID":       {put(tcp4.packet(pattern(10)).Buf, 2, 0, 0, 0, 0, 0), Offload{Trusted: true}},
 		"a flag nobody knows":       {put(tcp4.packet(pattern(10)).Buf, 0x80, 0, 0, 0, 0, 0), Offload{}},
 		"GSO that fits one segment": {put(tcp4.super(pattern(1000), 9999).Buf, 1, 1, 66, 1000, 34, 16), Offload{Trusted: true, Partial: true}},

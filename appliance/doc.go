@@ -14,7 +14,8 @@
 //	memberships.go, groups.go  create, invite, join; with a daemon and without (Offline)
 //	leave.go                   the way out
 //	api.go                     what the console shows
-//	health.go, memory.go       troubles in words; the collector
+//	health.go, vitals.go       troubles in words; those that a look at the group shows
+//	memory.go                  the collector
 //
 // # Lifecycle
 //

@@ -118,6 +118,7 @@ func (n *network) start(ctx context.Context) error {
 		}
 	}
 	n.background(func() { n.keepRoster(ctx, told) })
+	n.background(func() { n.keepVitals(ctx) })
 	return nil
 }
 

@@ -18,6 +18,10 @@ import (
 // other. In a larger one each keeps some (see chosen), and Kademlia finds the rest.
 const maxKept = 16
 
+// KeepsAll reports whether, in a group with so many other members, a connection is kept
+// to each: there, who isn't connected can't be reached now.
+func KeepsAll(others int) bool { return others <= maxKept }
+
 // roster is the members of our groups, sorted by ID, without ourselves. A nil roster
 // means that we don't know: everybody is treated alike.
 type roster struct {
@@ -72,7 +76,7 @@ func (o *Overlay) rewant() {
 // that the group stays in one piece and any member is a few steps away.
 func chosen(self peer.ID, sorted []peer.ID) []peer.ID {
 	n := len(sorted)
-	if n <= maxKept {
+	if KeepsAll(n) {
 		return slices.Clone(sorted)
 	}
 	at, _ := slices.BinarySearch(sorted, self) // where we would stand

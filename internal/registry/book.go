@@ -70,6 +70,7 @@ type book struct {
 	orphans map[BlockID]time.Duration // perhaps ours by the register, though not held: not to be tried before
 
 	newcomers newcomers
+	shortage  error // of the last attempt to claim a block; nil: it was won
 }
 
 func newBook() book {

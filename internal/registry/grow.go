@@ -56,11 +56,19 @@ func (r *Registry) hasRoom(now Instant) bool {
 	return false
 }
 
-// errShare: this member holds its share.
-var errShare = errors.New("this member holds as many blocks as one member may")
+// ErrShare: this member holds as many blocks as it may.
+var ErrShare = errors.New("this member holds as many blocks as one member may")
 
 // grow claims one more block, up to this member's share. Many callers cause one claim.
 func (r *Registry) grow(ctx context.Context) error {
+	err := r.growOnce(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.book.shortage = err
+	return err
+}
+
+func (r *Registry) growOnce(ctx context.Context) error {
 	before := r.counts.claims.Load()
 	if err := r.proposing.lock(ctx, growKey); err != nil {
 		return err
@@ -77,7 +85,7 @@ func (r *Registry) grow(ctx context.Context) error {
 	held := len(r.book.held)
 	r.mu.Unlock()
 	if held >= t.share() {
-		return errShare
+		return ErrShare
 	}
 	ctx, cancel := context.WithTimeout(ctx, 8*r.pace.phase)
 	defer cancel()

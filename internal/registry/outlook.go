@@ -1,0 +1,84 @@
+package registry
+
+import (
+	"context"
+
+	"landbridge/internal/group"
+)
+
+// Outlook is what this member can do for clients that it doesn't know yet.
+type Outlook struct {
+	Blocks   int   // held
+	Valid    int   // of them with a hold that stands: new leases are made in these
+	Free     int   // addresses in those
+	Shortage error // why the last attempt to claim a block failed; nil where it didn't
+}
+
+// Outlook returns what is to be had here now, without asking anybody.
+func (r *Registry) Outlook() Outlook {
+	t, err := r.terms()
+	if err != nil {
+		return Outlook{Shortage: err}
+	}
+	now := r.clock.Instant()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o := Outlook{Blocks: len(r.book.held), Shortage: r.book.shortage}
+	for _, blk := range r.book.held {
+		if blk.valid(now, t.holdTime) {
+			_, _, free := r.count(blk, now)
+			o.Valid++
+			o.Free += free
+		}
+	}
+	return o
+}
+
+// Claimable reports whether there is a block whose register could change if this member
+// and those that up knows to be reachable were all that there are.
+func (r *Registry) Claimable(up func(group.MemberID) bool) bool {
+	t, err := r.terms()
+	if err != nil {
+		return false
+	}
+	for b := range BlockID(t.blocks()) {
+		set := t.current(b)
+		votes := 0
+		for i, m := range set.members {
+			if m == r.id || up(m) {
+				votes += set.votes[i]
+			}
+		}
+		if len(set.members) > 0 && votes >= set.need {
+			return true
+		}
+	}
+	return false
+}
+
+// maxAnswers bounds the blocks whose keepers Answered asks.
+const maxAnswers = 3
+
+// Answered asks the keepers of a few blocks, those that this member would claim first,
+// and reports whether a quorum of one answers.
+func (r *Registry) Answered(ctx context.Context) bool {
+	t, err := r.terms()
+	if err != nil {
+		return false
+	}
+	for i := range min(maxAnswers, t.blocks()) {
+		b := r.preference(t, i)
+		set, votes := t.current(b), 0
+		answers := r.ask(t, set.members, r.pace.silence, request{Kind: kindGrants, Blocks: []BlockID{b}})
+		err := collect(ctx, len(set.members), answers, func(a answer) bool {
+			if a.err == nil && a.reply.Status == statusOK {
+				votes += set.votesOf(a.from)
+			}
+			return votes < set.need
+		})
+		if err == nil && len(set.members) > 0 && votes >= set.need {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,57 @@
+package registry
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"landbridge/internal/group"
+)
+
+func TestTheOutlookSaysWhatNewClientsCanHave(t *testing.T) {
+	t.Parallel() // it mostly waits
+	l := newLab(t, "10.9.0.0/22", 4)
+	l.hold = time.Hour
+	ns := l.members(3)
+	n := ns[2]
+	eventually(t, "a spare block", func() bool { o := n.reg.Outlook(); return o.Valid >= 1 && o.Free >= 13 && o.Shortage == nil })
+	l.isolate(n, true)
+	n.clock.pass(l.hold)
+	eventually(t, "the holds have run out, and none can be claimed", func() bool {
+		o := n.reg.Outlook()
+		return o.Blocks >= 1 && o.Valid == 0 && o.Free == 0 && errors.Is(o.Shortage, ErrNoQuorum)
+	})
+	l.isolate(n, false)
+	eventually(t, "all well again", func() bool {
+		_, _ = n.reg.Offer(short(t, time.Second), client(1), netip.Addr{})
+		o := n.reg.Outlook()
+		return o.Valid >= 1 && o.Free >= 13 && o.Shortage == nil
+	})
+}
+
+func TestWhetherAnyBlockCanBeClaimed(t *testing.T) {
+	t.Parallel() // it mostly waits
+	l := newLab(t, "10.9.0.0/22", 4)
+	nobody := func(group.MemberID) bool { return false }
+	lone := l.members(1)[0]
+	if !lone.reg.Claimable(nobody) || !lone.reg.Answered(t.Context()) {
+		t.Error("a member alone in its group needs nobody")
+	}
+	second := l.admit("second")
+	second.version = l.newest
+	second.start()
+	if err := lone.learn(l.history[l.newest].raw); err != nil {
+		t.Fatal(err)
+	}
+	if !lone.reg.Claimable(nobody) || second.reg.Claimable(nobody) {
+		t.Error("of two the founder needs nobody, and the second the founder")
+	}
+	if !second.reg.Claimable(func(m group.MemberID) bool { return m == lone.id }) || !second.reg.Answered(t.Context()) {
+		t.Error("with the founder there the second can claim")
+	}
+	l.isolate(second, true)
+	if second.reg.Answered(t.Context()) || !lone.reg.Answered(t.Context()) {
+		t.Error("cut off, the founder goes on alone and the second doesn't")
+	}
+}

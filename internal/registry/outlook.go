@@ -35,14 +35,15 @@ func (r *Registry) Outlook() Outlook {
 }
 
 // Claimable reports whether there is a block whose register could change if this member
-// and those that up knows to be reachable were all that there are.
+// and those that up knows to be reachable were all that there are. It looks at the blocks
+// that this member would try first.
 func (r *Registry) Claimable(up func(group.MemberID) bool) bool {
 	t, err := r.terms()
 	if err != nil {
 		return false
 	}
-	for b := range BlockID(t.blocks()) {
-		set := t.current(b)
+	for i := range min(maxLooked, t.blocks()) {
+		set := t.current(r.preference(t, i))
 		votes := 0
 		for i, m := range set.members {
 			if m == r.id || up(m) {
@@ -56,8 +57,12 @@ func (r *Registry) Claimable(up func(group.MemberID) bool) bool {
 	return false
 }
 
-// maxAnswers bounds the blocks whose keepers Answered asks.
-const maxAnswers = 3
+// Bounds of the blocks that Claimable looks at, and whose keepers Answered asks: a prefix
+// may have a quarter of a million.
+const (
+	maxLooked  = 64
+	maxAnswers = 3
+)
 
 // Answered asks the keepers of a few blocks, those that this member would claim first,
 // and reports whether a quorum of one answers.

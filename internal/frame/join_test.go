@@ -342,7 +342,7 @@ func TestWhatAnotherSendsIsNotJoined(t *testing.T) {
 		}
 		j.End()
 	}
-	if n := len(j.Packets()); n != 3 {
+	if n := j.Len(); n != 3 || len(j.Packets()) != n {
 		t.Fatalf("%d packets", n)
 	}
 	// Packets may be asked for in between; they stay where they are.

@@ -4,6 +4,7 @@
 //
 //	bench -peers landbridge,wireguard-go -profile nic -measures tcp,udp -reps 3
 //	bench -quick -peers landbridge,wireguard-go,veth     a few minutes
+//	bench -add -measures wan                             to the samples of the run before
 //	bench -from out/bench/samples.jsonl -docs docs       the report again, of old samples
 //
 // A repetition measures one peer: a fresh pair of hosts, keys, start, measures, and

@@ -50,7 +50,8 @@ type options struct {
 	measures []string
 	reps     int
 	quick    bool
-	members  int // of a group whose members all get traffic; 0: isn't measured
+	add      bool // to the samples of earlier runs
+	members  int  // of a group whose members all get traffic; 0: isn't measured
 	programs peers.Programs
 	out      string // directory of samples and report
 	docs     string // directory of performance.md; empty: don't touch it
@@ -82,7 +83,8 @@ func parse(args []string) (o options, err error) {
 	f.BoolVar(&o.quick, "quick", false, "short measurements, once unless -reps says otherwise, nic alone unless -profile does")
 	f.StringVar(&o.programs.Landbridge, "landbridge", "bin/landbridge", "the `program` under test")
 	f.StringVar(&o.programs.Cache, "cache", ".cache/bench", "`directory` of the peers' programs (scripts/bench-peers)")
-	f.StringVar(&o.out, "out", "out/bench", "`directory` for samples, which are added to, and the report")
+	f.StringVar(&o.out, "out", "out/bench", "`directory` for samples and report")
+	f.BoolVar(&o.add, "add", false, "keep the samples of earlier runs, and report of all; of each peer's newest version alone")
 	f.StringVar(&o.docs, "docs", "", "`directory` of performance.md, to write the report into")
 	f.StringVar(&o.from, "from", "", "report of the samples in this `file`, and measure nothing")
 	if err := f.Parse(args); err != nil {

@@ -13,7 +13,7 @@ import (
 
 func TestTheCommandLineChoosesWhatIsMeasured(t *testing.T) {
 	o, err := parse(nil)
-	if err != nil || len(o.kinds) != len(peers.All()) || o.reps != 3 || o.quick || o.docs != "" || o.members != 0 ||
+	if err != nil || len(o.kinds) != len(peers.All()) || o.reps != 3 || o.quick || o.add || o.docs != "" || o.members != 0 ||
 		!slices.Equal(o.profiles, []underlay.Profile{underlay.NIC, underlay.Veth}) || !slices.Equal(o.measures, groups()) {
 		t.Errorf("by default: %+v (%v)", o, err)
 	}

@@ -43,7 +43,11 @@ func run(ctx context.Context, o options) error {
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
-	file, err := os.OpenFile(o.samples(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	begin := os.O_TRUNC
+	if o.add {
+		begin = os.O_APPEND
+	}
+	file, err := os.OpenFile(o.samples(), os.O_CREATE|os.O_WRONLY|begin, 0o644)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -70,6 +71,13 @@ func Markdown(d Data, style Style) (string, error) {
 	return b.String(), nil
 }
 
+// subject says what was measured: the version of Landbridge, or where it wasn't, the
+// commit of the sources.
+func subject(d Data) string {
+	version, _, _ := strings.Cut(Summarize(d.Samples).Version(ours), " ")
+	return cmp.Or(version, d.Machines[len(d.Machines)-1].Commit)
+}
+
 // origin says where the figures come from.
 func origin(d Data) string {
 	m := d.Machines[len(d.Machines)-1]
@@ -90,7 +98,7 @@ func origin(d Data) string {
 	}
 	return fmt.Sprintf("%s, commit `%s`; %s, %d cores, %s GB; Linux %s. %s; in brackets the ratio to wireguard-go. "+
 		"`~`: other programs used the machine meanwhile (%d of %d samples).%s\n",
-		m.Started.Format("2006-01-02"), m.Commit, m.CPU, m.Cores, Number(float64(m.Memory)/1e9), m.Kernel, counted, noisy, len(d.Samples), quick)
+		m.Started.Format("2006-01-02"), subject(d), m.CPU, m.Cores, Number(float64(m.Memory)/1e9), m.Kernel, counted, noisy, len(d.Samples), quick)
 }
 
 func measured(s Summary, profile string, peers []string, measure string) bool {

@@ -30,7 +30,7 @@ func TestTheTableShowsMediansAndRatios(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"2026-11-22, commit `abc1234`; a CPU, 2 cores, 8.00 GB; Linux 6.18. Medians of 3 repetitions",
+		"2026-11-22, commit `v1`; a CPU, 2 cores, 8.00 GB; Linux 6.18. Medians of 3 repetitions",
 		"**Throughput, profile `nic`**\n\n| peer | TCP, 1 stream, Mbit/s |\n|---|---:|\n" +
 			"| landbridge | 5,000 (2.50) |\n| wireguard-go | 2,000 |\n| tinc | failed |\n| veth | 20,000 (10.0) |\n",
 		"| peer | ping p50, µs |\n|---|---:|\n| landbridge | 60.0 (0.20) |\n| wireguard-go | 300 |\n\n",
@@ -42,6 +42,14 @@ func TestTheTableShowsMediansAndRatios(t *testing.T) {
 	}
 	if strings.Contains(text, "WAN") || strings.Contains(text, "A group") {
 		t.Errorf("it shows scenes that weren't measured:\n%s", text)
+	}
+}
+
+func TestTheCommitIsThatOfTheSourcesWhereLandbridgeWasNotMeasured(t *testing.T) {
+	d := data()
+	d.Samples = of("tinc", TCP1, 500)
+	if text, err := Markdown(d, style()); err != nil || !strings.Contains(text, "commit `abc1234`") {
+		t.Errorf("%v\n%s", err, text)
 	}
 }
 

@@ -89,7 +89,7 @@ func SVG(d Data, profile string, style Style) (string, error) {
 	fmt.Fprintf(&b, `<rect x="0.5" y="0.5" width="%d" height="%d" rx="14" fill="%s" stroke="%s"/>`+"\n", plotWidth-1, height-1, cardFill, cardStroke)
 	b.WriteString(label(panelLeft, 34, 18, inkStrong, `font-weight="600"`, "Landbridge beside other tunnels"))
 	b.WriteString(label(panelLeft, 54, 12, inkWeak, "", fmt.Sprintf("%s, commit %s, profile %s; %s, %d cores, both ends and the load on them; medians",
-		m.Started.Format("2006-01-02"), m.Commit, profile, m.CPU, m.Cores)))
+		m.Started.Format("2006-01-02"), subject(d), profile, m.CPU, m.Cores)))
 	b.WriteString(strings.Join(drawn, ""))
 	b.WriteString("</svg>\n")
 	return b.String(), nil

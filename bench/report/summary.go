@@ -12,8 +12,17 @@ const Quiet = 0.2
 // Summary answers with medians of samples.
 type Summary struct{ samples []Sample }
 
-// Summarize sums up samples.
-func Summarize(samples []Sample) Summary { return Summary{samples} }
+// Summarize sums up samples: of each peer those of its newest version alone.
+func Summarize(samples []Sample) Summary {
+	all := Summary{samples}
+	newest := make(map[string]string)
+	for _, x := range samples {
+		newest[x.Peer] = all.Version(x.Peer)
+	}
+	return Summary{slices.DeleteFunc(slices.Clone(samples), func(x Sample) bool {
+		return x.Version != "" && x.Version != newest[x.Peer]
+	})}
+}
 
 // Figure is a median of repetitions.
 type Figure struct {

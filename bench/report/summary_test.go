@@ -76,6 +76,19 @@ func TestFailuresAreCountedAndNotValues(t *testing.T) {
 	}
 }
 
+func TestSamplesOfAnOlderVersionDoNotCount(t *testing.T) {
+	samples := append(of("landbridge", TCP1, 100), of("landbridge", TCP1, 900)...)
+	samples[1].Version = "v2"
+	samples = append(samples, of("tinc", TCP1, 50)...)
+	s := Summarize(samples)
+	if f, ok := s.Figure("nic", "landbridge", TCP1); !ok || f.Value != 900 || f.Count != 1 {
+		t.Errorf("%+v", f)
+	}
+	if f, ok := s.Figure("nic", "tinc", TCP1); !ok || f.Value != 50 {
+		t.Errorf("another peer: %+v", f)
+	}
+}
+
 func TestSamplesAreReadAsTheyWereWritten(t *testing.T) {
 	at := time.Date(2026, 11, 22, 5, 0, 0, 0, time.UTC)
 	want := Data{

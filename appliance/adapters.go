@@ -117,4 +117,4 @@ func translate(err, theirs, ours error) error {
 type sender network
 
 // Send seals packets to a member and sends them.
-func (s *sender) Send(to group.MemberID, pkts [][]byte) { s.tunnel.Send(to, pkts) }
+func (s *sender) Send(to group.MemberID, pkts []frame.Packet) { s.tunnel.Send(to, pkts) }

@@ -205,6 +205,9 @@ func (n *node) Counters(context.Context) ([]api.Counter, error) {
 		for _, c := range nw.attachment.router.Counters() {
 			add("router", c.Name, c.Value)
 		}
+		for name, value := range nw.attachment.tap.Counters() {
+			add("tap", name, value)
+		}
 		for name, value := range nw.tunnel.Counters() {
 			add("tunnel", snake(name), value)
 		}

@@ -120,6 +120,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 // openTunnel opens the group's data plane.
 func (n *network) openTunnel() (err error) {
 	prefix := n.membership.Descriptor().Prefix
+	joinTCP, joinUDP := n.attachment.tap.Takes()
 	n.tunnel, err = tunnel.Open(tunnel.Config{
 		Socket:     n.node.socket,
 		Membership: n.membership,
@@ -135,6 +136,8 @@ func (n *network) openTunnel() (err error) {
 		Exclude: prefix.Contains,
 		Keep:    n.relays,
 		Deliver: n.attachment.router.Deliver,
+		JoinTCP: joinTCP,
+		JoinUDP: joinUDP,
 		MTU:     n.membership.Descriptor().MTU,
 		Log:     n.log,
 	})

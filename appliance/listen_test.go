@@ -29,7 +29,7 @@ func TestWhatCannotBeListenedAtIsExplainedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := loop.Open()
+	l, err := loop.Open(false)
 	if err != nil {
 		t.Fatal(err)
 	}

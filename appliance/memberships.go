@@ -368,7 +368,7 @@ func (o *Offline) Join(ctx context.Context, req api.JoinRequest) (api.Group, boo
 
 // overlay opens an overlay for a question or two; done closes it.
 func (o *Offline) overlay(ctx context.Context) (ov *overlay.Overlay, done func(), err error) {
-	l, err := loop.Open()
+	l, err := loop.Open(false)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -136,7 +136,7 @@ func checkPrefix(prefix netip.Prefix) error {
 
 // start brings up what the groups share.
 func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*node, error) {
-	l, err := loop.Open()
+	l, err := loop.Open(true)
 	if err != nil {
 		return nil, err
 	}

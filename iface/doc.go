@@ -10,7 +10,7 @@
 // # Main types
 //
 //   - [TAP]: the device. Its file descriptor is the only thing that keeps it, so
-//     it goes with the process, however that ends.
+//     it goes with the process, however that ends. It reads and writes [frame.Packet].
 //   - [Bridge]: the LAN port and the TAP on one bridge. A bridge outlives a killed
 //     process, so it carries a marker.
 //   - [PortError], [CapabilityError]: why something was refused, in words for the
@@ -33,6 +33,26 @@
 // The TAP's bridge port neither learns nor takes unknown unicast or multicast:
 // the one MAC behind it, the gateway MAC, is a static entry of the bridge. What
 // two hosts of the LAN say to each other therefore never reaches the router.
+//
+// # Offload
+//
+// The kernel hands over frames of up to 64 KiB that are yet to be cut into segments,
+// with checksums yet to be computed, and takes such frames. What is left to be done stands
+// in a virtio header before each. Kernels that offer less are found out when the TAP is
+// opened, step by step:
+//
+//	checksums, TCP and UDP segmentation, each way     Linux 6.2 and later
+//	without UDP segmentation                          older ones
+//	without ECN in TCP segmentation, without TCP      refused by no Linux that we know
+//	  segmentation, without checksums, without the header
+//
+// [TAP.Takes] says what may be written; [TAP.WriteBatch] does the rest itself. What was
+// lost is logged once.
+//
+// Read frames lie in an arena, one behind the other, each with the headroom and
+// tailroom of a [frame.Packet], so that the tunnel works on them where they are:
+//
+//	virtio 10 | Ethernet 14 | IP packet | tailroom 128 | to the next 64 bytes | virtio 10 | …
 //
 // # Marker
 //

@@ -12,7 +12,8 @@ import (
 )
 
 // Recover undoes what a killed run of this owner left: its bridges go, their LAN
-// ports are put back as they were, and log hears of each. (A TAP goes with its process.)
+// ports are put back as they were, and log hears of each. (A TAP goes with its process,
+// but for one that was killed while OpenTAP made it: that goes here.)
 // Bridges of a port in keepPorts stay for CreateBridge to take over, which spares the
 // LAN port the detour. Call it at every start, while the lock on the state directory
 // says that no other run of this owner lives.
@@ -32,7 +33,17 @@ func Recover(owner string, log *slog.Logger, keepPorts ...string) error {
 	for _, l := range links {
 		a := l.Attrs()
 		m, marked := parseMarker(a.Alias)
-		if !marked || m.owner != owner || l.Type() != "bridge" || slices.Contains(keepPorts, m.port) {
+		if !marked || m.owner != owner {
+			continue
+		}
+		if tap, ok := l.(*netlink.Tuntap); ok && !tap.NonPersist {
+			if e := h.LinkDel(l); e != nil && !errors.Is(e, unix.ENODEV) {
+				err = errors.Join(err, explain(fmt.Sprintf("remove the TAP %s that a former run left half made", a.Name), e))
+				continue
+			}
+			log.Info("removed the TAP that a former run left half made", "device", a.Name)
+		}
+		if l.Type() != "bridge" || slices.Contains(keepPorts, m.port) {
 			continue
 		}
 		if e := undo(h, l); e != nil {

@@ -6,9 +6,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"os"
+	"sync/atomic"
 
-	"github.com/songgao/water"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -24,20 +23,31 @@ type TAPOptions struct {
 	MTU   int              // bytes of IP packet, 68 to 65521; 0: 1500. CreateBridge sets it to the LAN port's
 	Owner string           // for the marker: names the state directory; required, no spaces
 	Log   *slog.Logger     // nil: discard
+
+	forms []form // to be tried in turn; nil: allForms
 }
 
 // TAP is an Ethernet device whose other end this process holds. It exists as long
-// as it is open. All methods are safe for concurrent use.
+// as it is open. Its methods are safe for concurrent use, but for ReadBatch.
 type TAP struct {
 	name  string
 	index int
 	mac   net.HardwareAddr
 	file  *loop.File
+	form  form
+
+	arena   []byte // what ReadBatch hands out
+	drained bool   // the last ReadBatch left nothing
+
+	finish   finisher
+	lies     atomic.Uint64
+	finished atomic.Uint64
 }
 
 // OpenTAP makes a TAP and sets it up; name is its name, "" for [DefaultTAPName].
 // It fails with a *CapabilityError, ErrNoTun or ErrNameTaken (wrapped) before
 // anything is changed. IPv6 is off on the device: the kernel sends nothing by itself.
+// What offload the kernel refuses is logged.
 func OpenTAP(name string, opts TAPOptions) (*TAP, error) {
 	if !validOwner(opts.Owner) {
 		return nil, fmt.Errorf("TAP owner %q: want a word without spaces", opts.Owner)
@@ -48,52 +58,29 @@ func OpenTAP(name string, opts TAPOptions) (*TAP, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
+	if opts.forms == nil {
+		opts.forms = allForms()
+	}
 	if err := checkTun(); err != nil {
 		return nil, err
 	}
 	if err := checkFreeName(name); err != nil {
 		return nil, err
 	}
-	dev, err := water.New(water.Config{
-		DeviceType:             water.TAP,
-		PlatformSpecificParams: water.PlatformSpecificParams{Name: name},
-	})
+	name, err := makeDevice(name, opts.Owner)
 	if err != nil {
-		return nil, explain("make the TAP "+name, err)
+		return nil, err
 	}
-	t, err := newTAP(dev)
+	fd, form, err := attach(name, opts.forms)
 	if err != nil {
-		return nil, errors.Join(err, dev.Close())
+		return nil, errors.Join(err, removeDevice(name))
 	}
+	form.tell(name, opts.Log)
+	t := &TAP{name: name, file: loop.NewFile(fd), form: form, arena: make([]byte, arenaBytes)}
 	if err := t.setUp(opts); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
-}
-
-// newTAP takes water's descriptor out of the hands of the runtime's poller, which would
-// be woken by each frame: whoever reads the TAP waits by a [loop.Loop].
-func newTAP(dev *water.Interface) (*TAP, error) {
-	file, ok := dev.ReadWriteCloser.(*os.File)
-	if !ok {
-		return nil, fmt.Errorf("TAP %s: unexpected kind of descriptor %T", dev.Name(), dev.ReadWriteCloser)
-	}
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return nil, fmt.Errorf("TAP %s: %w", dev.Name(), err)
-	}
-	fd := -1
-	// A child process that inherited the descriptor would keep the device alive.
-	if err := raw.Control(func(old uintptr) { fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
-		return nil, fmt.Errorf("TAP %s: %w", dev.Name(), err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("TAP %s: %w", dev.Name(), os.NewSyscallError("fcntl", err))
-	}
-	if err := dev.Close(); err != nil {
-		return nil, errors.Join(fmt.Errorf("TAP %s: %w", dev.Name(), err), unix.Close(fd))
-	}
-	return &TAP{name: dev.Name(), file: loop.NewFile(fd)}, nil
 }
 
 func (t *TAP) setUp(opts TAPOptions) error {
@@ -102,9 +89,6 @@ func (t *TAP) setUp(opts TAPOptions) error {
 		return fmt.Errorf("TAP %s: %w", t.name, err)
 	}
 	t.index = link.Attrs().Index
-	if err := netlink.LinkSetAlias(link, marker{owner: opts.Owner}.String()); err != nil {
-		return explain("mark the TAP "+t.name, err)
-	}
 	if opts.MAC != nil {
 		if err := netlink.LinkSetHardwareAddr(link, opts.MAC); err != nil {
 			return explain(fmt.Sprintf("give the TAP %s the MAC %v", t.name, opts.MAC), err)

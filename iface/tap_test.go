@@ -11,6 +11,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"landbridge/internal/frame"
 )
 
 // rawSocket sends and receives whole frames on a device, as a host's driver would.
@@ -31,12 +33,11 @@ func testFrame(dst net.HardwareAddr, tag byte) []byte {
 	return append(f, bytes.Repeat([]byte{tag}, 60)...)
 }
 
-func buffers(n int) ([][]byte, []int) {
-	bufs := make([][]byte, n)
-	for i := range bufs {
-		bufs[i] = make([]byte, 2048)
-	}
-	return bufs, make([]int, n)
+// packetOf puts a frame into a buffer with the room that a packet has.
+func packetOf(f []byte) frame.Packet {
+	buf := make([]byte, frame.VirtioHeaderLen+len(f), frame.VirtioHeaderLen+len(f)+frame.Tailroom)
+	copy(buf[frame.VirtioHeaderLen:], f)
+	return frame.Packet{Buf: buf}
 }
 
 // awaitFrames waits for frames that can be read.
@@ -52,18 +53,18 @@ func awaitFrames(t *testing.T, tap *TAP, patience time.Duration) bool {
 // readFrames collects n frames of testFrame's type.
 func readFrames(t *testing.T, tap *TAP, n int) [][]byte {
 	t.Helper()
-	bufs, sizes := buffers(16)
+	pkts := make([]frame.Packet, 16)
 	var got [][]byte
 	for len(got) < n {
 		if !awaitFrames(t, tap, 5*time.Second) {
 			t.Fatalf("%d of %d frames came", len(got), n)
 		}
-		k, err := tap.ReadBatch(bufs, sizes)
+		k, err := tap.ReadBatch(pkts)
 		if err != nil {
 			t.Fatalf("after %d of %d frames: %v", len(got), n, err)
 		}
-		for i := range k {
-			if f := bufs[i][:sizes[i]]; len(f) > 14 && f[12] == 0x88 && f[13] == 0xb5 {
+		for _, p := range pkts[:k] {
+			if f := p.Ethernet(); len(f) > 14 && f[12] == 0x88 && f[13] == 0xb5 {
 				got = append(got, bytes.Clone(f))
 			}
 		}
@@ -112,7 +113,7 @@ func TestTAPCarriesBatchesBothWays(t *testing.T) {
 			t.Fatalf("frame %d came as % x", i, f)
 		}
 	}
-	batch := [][]byte{testFrame(testMAC, 1), testFrame(testMAC, 2), testFrame(testMAC, 3)}
+	batch := []frame.Packet{packetOf(testFrame(testMAC, 1)), packetOf(testFrame(testMAC, 2)), packetOf(testFrame(testMAC, 3))}
 	must(t, tap.WriteBatch(batch))
 	buf := make([]byte, 2048)
 	for seen := 0; seen < len(batch); {
@@ -121,7 +122,7 @@ func TestTAPCarriesBatchesBothWays(t *testing.T) {
 		if ll := from.(*unix.SockaddrLinklayer); ll.Pkttype == unix.PACKET_OUTGOING {
 			continue // our own sends, looped back
 		}
-		if !bytes.Equal(buf[:n], batch[seen]) {
+		if !bytes.Equal(buf[:n], batch[seen].Ethernet()) {
 			t.Fatalf("frame %d arrived as % x", seen, buf[:n])
 		}
 		seen++
@@ -131,16 +132,16 @@ func TestTAPCarriesBatchesBothWays(t *testing.T) {
 func TestReadsDoNotWaitAndEndWithClose(t *testing.T) {
 	inNamespace(t)
 	tap := openTAP(t)
-	bufs, sizes := buffers(1)
+	pkts := make([]frame.Packet, 1)
 	drain(t, tap)
-	if n, err := tap.ReadBatch(bufs, sizes); n != 0 || err != nil {
+	if n, err := tap.ReadBatch(pkts); n != 0 || err != nil {
 		t.Errorf("nothing to read gave %d frames, %v", n, err)
 	}
 	must(t, tap.Close())
-	if n, err := tap.ReadBatch(bufs, sizes); n != 0 || !errors.Is(err, os.ErrClosed) {
+	if n, err := tap.ReadBatch(pkts); n != 0 || !errors.Is(err, os.ErrClosed) {
 		t.Errorf("read after Close gave %d frames, %v", n, err)
 	}
-	if err := tap.WriteBatch([][]byte{testFrame(testMAC, 1)}); !errors.Is(err, os.ErrClosed) {
+	if err := tap.WriteBatch([]frame.Packet{packetOf(testFrame(testMAC, 1))}); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("write after Close gave %v", err)
 	}
 }
@@ -149,7 +150,7 @@ func TestOneRefusedFrameDoesNotHoldUpTheRest(t *testing.T) {
 	inNamespace(t)
 	tap := openTAP(t)
 	fd := rawSocket(t, tap.Index())
-	err := tap.WriteBatch([][]byte{{1, 2, 3}, testFrame(testMAC, 7)})
+	err := tap.WriteBatch([]frame.Packet{packetOf([]byte{1, 2, 3}), packetOf(testFrame(testMAC, 7))})
 	var refused *WriteError
 	if !errors.As(err, &refused) || refused.Failed != 1 {
 		t.Errorf("got %v", err)
@@ -166,8 +167,8 @@ func TestBatchIOAllocatesNothing(t *testing.T) {
 	inNamespace(t)
 	tap := openTAP(t)
 	fd := rawSocket(t, tap.Index())
-	frames := [][]byte{testFrame(testMAC, 1), testFrame(testMAC, 2)}
-	bufs, sizes := buffers(4)
+	frames := []frame.Packet{packetOf(testFrame(testMAC, 1)), packetOf(testFrame(testMAC, 2))}
+	pkts := make([]frame.Packet, 4)
 	request := testFrame(gatewayMAC, 1)
 	allocs := testing.AllocsPerRun(200, func() {
 		if err := tap.WriteBatch(frames); err != nil {
@@ -176,7 +177,7 @@ func TestBatchIOAllocatesNothing(t *testing.T) {
 		if err := unix.Send(fd, request, 0); err != nil {
 			t.Error(err)
 		}
-		if _, err := tap.ReadBatch(bufs, sizes); err != nil {
+		if _, err := tap.ReadBatch(pkts); err != nil {
 			t.Error(err)
 		}
 	})

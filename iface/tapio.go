@@ -4,50 +4,111 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"landbridge/internal/frame"
 	"landbridge/internal/loop"
 )
 
-// writePatience bounds the wait for a kernel that takes no frames at the moment.
-const writePatience = 20 * time.Millisecond
+const (
+	// writePatience bounds the wait for a kernel that takes no frames at the moment.
+	writePatience = 20 * time.Millisecond
+	// arenaBytes holds seven of the longest frames, or a batch of jumbo frames.
+	arenaBytes = 512 << 10
+	// maxBatch is how many frames are read at a time, at most.
+	maxBatch = 64
+	// longestFrame is what is kept free for a frame: IP packets have up to 65,535 bytes,
+	// and two VLAN tags may stand before them.
+	longestFrame = frame.Headroom + 8 + 65535
+	// cacheLine is what frames in the arena are aligned to.
+	cacheLine = 64
+)
 
-// ReadBatch reads the frames that the kernel has now, each into its own element of
-// bufs; it doesn't wait, and 0 is none. It returns how many, with their lengths in
-// sizes (as long as bufs), no virtio header, checksums and segments complete. A frame
-// longer than its buffer is cut: give buffers of MTU + 18 bytes at least. Errors:
-// os.ErrClosed after Close. It allocates nothing.
-func (t *TAP) ReadBatch(bufs [][]byte, sizes []int) (n int, err error) {
+// ReadBatch takes the frames that the kernel has now, as many as pkts holds or fewer, and
+// returns how many; it doesn't wait, and 0 is none. Each is an Ethernet frame (see
+// [frame.Packet.Ethernet]), of which the kernel may have left work undone. They are
+// good until the next ReadBatch. A frame whose virtio header lies is dropped and
+// counted. Errors: os.ErrClosed after Close. It allocates nothing. One caller at a time.
+//
+// The first frame after a lull is returned alone: to ask for a second one first would
+// delay it by a system call.
+func (t *TAP) ReadBatch(pkts []frame.Packet) (n int, err error) {
 	fd, ok := t.file.Use()
 	if !ok {
 		return 0, os.ErrClosed
 	}
 	defer t.file.Done()
-	for n < len(bufs) {
-		size, errno := readFrame(fd, bufs[n])
+	most := min(len(pkts), maxBatch)
+	if t.drained {
+		most = min(most, 1)
+	}
+	t.drained = false
+	free := t.arena
+	for tries := 0; tries < most && len(free) >= longestFrame+frame.Tailroom; tries++ {
+		p, errno := t.readPacket(fd, free)
 		switch {
 		case errno == unix.EINTR:
-			continue
-		case errno == unix.EAGAIN, errno != 0 && n > 0: // an error that stays is met again
+			tries--
+		case errno == unix.EAGAIN:
+			t.drained = true
+			return n, nil
+		case errno == unix.EINVAL: // it was taken off the queue (tun_do_read)
+			t.lies.Add(1)
+		case errno != 0 && n > 0: // an error that stays is met again
 			return n, nil
 		case errno != 0:
 			return n, t.explain("read", errno)
+		default:
+			pkts[n] = p
+			n++
+			free = free[min(len(free), roundUp(cap(p.Buf))):]
 		}
-		sizes[n] = size
-		n++
 	}
 	return n, nil
 }
 
-// WriteBatch hands frames to the kernel, in order. The frames are the caller's
-// again on return. A frame that the kernel refuses doesn't hold up those behind it; the
-// first such error is returned at the end, as a *WriteError that says how many failed. It
-// allocates nothing while all goes well. Safe for concurrent use.
-func (t *TAP) WriteBatch(frames [][]byte) error {
+// readPacket reads one frame to the start of free. EINVAL is a frame to be dropped.
+func (t *TAP) readPacket(fd int, free []byte) (p frame.Packet, errno syscall.Errno) {
+	skip := t.skip()
+	size, errno := readFrame(fd, free[skip:longestFrame])
+	if errno != 0 {
+		return p, errno
+	}
+	size += skip
+	if size < frame.Headroom {
+		return p, unix.EINVAL
+	}
+	p.Buf = free[: size : size+frame.Tailroom]
+	if t.form.header {
+		var err error
+		if p.Offload, err = frame.ParseVirtio(p.Buf); err != nil {
+			return p, unix.EINVAL
+		}
+	}
+	return p, 0
+}
+
+// skip is how much of a packet's buffer doesn't cross to the kernel.
+func (t *TAP) skip() int {
+	if t.form.header {
+		return 0
+	}
+	return frame.VirtioHeaderLen
+}
+
+func roundUp(n int) int { return (n + cacheLine - 1) &^ (cacheLine - 1) }
+
+// WriteBatch hands Ethernet frames to the kernel, in order, with what is left to be
+// done on them. Their headroom is written to; they are the caller's again on return. A frame that
+// the kernel refuses doesn't hold up those behind it; the first such error is returned
+// at the end, as a *WriteError that says how many failed. It allocates nothing while all goes
+// well. Safe for concurrent use.
+func (t *TAP) WriteBatch(pkts []frame.Packet) error {
 	fd, ok := t.file.Use()
 	if !ok {
 		return os.ErrClosed
@@ -55,12 +116,8 @@ func (t *TAP) WriteBatch(frames [][]byte) error {
 	defer t.file.Done()
 	var failed int
 	var first syscall.Errno
-	for _, f := range frames {
-		errno := writeFrame(fd, f)
-		for errno == unix.EINTR || errno == unix.EAGAIN && loop.AwaitWritable(fd, writePatience) {
-			errno = writeFrame(fd, f)
-		}
-		if errno != 0 {
+	for _, p := range pkts {
+		if errno := t.writePacket(fd, p); errno != 0 {
 			if failed++; failed == 1 {
 				first = errno
 			}
@@ -70,6 +127,46 @@ func (t *TAP) WriteBatch(frames [][]byte) error {
 		return &WriteError{Failed: failed, Err: t.explain("write", first)}
 	}
 	return nil
+}
+
+func (t *TAP) writePacket(fd int, p frame.Packet) syscall.Errno {
+	switch {
+	case len(p.Buf) < frame.Headroom:
+		return unix.EINVAL
+	case !t.takes(p.Offload):
+		return t.finish.write(t, fd, p)
+	case t.form.header:
+		p.PutVirtio()
+	}
+	return writePatiently(fd, p.Buf[t.skip():])
+}
+
+// finisher does what a kernel doesn't. The zero value is ready.
+type finisher struct {
+	mu      sync.Mutex
+	scratch []byte
+}
+
+// write cuts p and completes its checksums, and writes what it has become.
+func (f *finisher) write(t *TAP, fd int, p frame.Packet) (errno syscall.Errno) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.scratch == nil {
+		f.scratch = make([]byte, longestFrame+frame.Tailroom)
+	}
+	t.finished.Add(1)
+	err := frame.Finish(p, f.scratch, func(q frame.Packet) {
+		if t.form.header {
+			q.PutVirtio()
+		}
+		if e := writePatiently(fd, q.Buf[t.skip():]); e != 0 && errno == 0 {
+			errno = e
+		}
+	})
+	if err != nil {
+		return unix.EINVAL
+	}
+	return errno
 }
 
 // WriteError says how many frames of a batch the kernel refused, and why the first.
@@ -97,6 +194,15 @@ func (t *TAP) explain(doing string, errno syscall.Errno) error {
 func readFrame(fd int, b []byte) (int, syscall.Errno) {
 	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 	return int(n), errno
+}
+
+// writePatiently writes one frame, and waits a moment for a kernel that has no room.
+func writePatiently(fd int, b []byte) syscall.Errno {
+	errno := writeFrame(fd, b)
+	for errno == unix.EINTR || errno == unix.EAGAIN && loop.AwaitWritable(fd, writePatience) {
+		errno = writeFrame(fd, b)
+	}
+	return errno
 }
 
 func writeFrame(fd int, b []byte) syscall.Errno {

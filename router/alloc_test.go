@@ -13,9 +13,9 @@ import (
 // sink is a Device and a Sender that keep nothing.
 type sink struct{ packets, frames int }
 
-func (s *sink) ReadBatch([][]byte, []int) (int, error) { return 0, nil }
-func (s *sink) WriteBatch(f [][]byte) error            { s.frames += len(f); return nil }
-func (s *sink) Send(_ group.MemberID, p [][]byte)      { s.packets += len(p) }
+func (s *sink) ReadBatch([]frame.Packet) (int, error)   { return 0, nil }
+func (s *sink) WriteBatch(p []frame.Packet) error       { s.frames += len(p); return nil }
+func (s *sink) Send(_ group.MemberID, p []frame.Packet) { s.packets += len(p) }
 
 // steady is a Directory without locks or waits.
 type steady map[netip.Addr]Route
@@ -56,25 +56,24 @@ func bare(t testing.TB, peers int) (*Router, *sink, []host) {
 }
 
 // outgoing fills a batch of frames to the remote hosts in turn.
-func outgoing(remote []host, size int) (bufs [][]byte, sizes []int) {
+func outgoing(remote []host, size int) (pkts []frame.Packet) {
 	for i := range batchFrames {
-		f := ethernet(hostA.mac, gwA, udp(hostA, remote[i%len(remote)], size))
-		bufs, sizes = append(bufs, f), append(sizes, len(f))
+		pkts = append(pkts, framed(ethernet(hostA.mac, gwA, udp(hostA, remote[i%len(remote)], size))))
 	}
-	return bufs, sizes
+	return pkts
 }
 
 // rewind gives forwarded frames their TTL back, as a fresh read would.
-func rewind(bufs [][]byte) {
-	for _, f := range bufs {
-		f[frame.EthernetHeaderLen+8] = 64
-		frame.IPv4(f[frame.EthernetHeaderLen:]).SetChecksum()
+func rewind(pkts []frame.Packet) {
+	for _, p := range pkts {
+		p.IP()[8] = 64
+		header(p).SetChecksum()
 	}
 }
 
 func TestForwardingAllocatesNothing(t *testing.T) {
 	r, s, remote := bare(t, 3)
-	bufs, sizes := outgoing(remote, 1200)
+	pkts := outgoing(remote, 1200)
 	large := udp(hostA, remote[0], 1400) // is fragmented
 	large[6] = 0
 	large.SetChecksum()
@@ -83,18 +82,23 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 		ethernet(hostA.mac, gwA, large), ethernet(hostA.mac, gwA, syn(hostA, remote[1], 1460)), ping,
 		arpRequest(hostA, remote[0].ip), ethernet(hostA.mac, gwA, udp(hostA, host{ip: nth(9)}, 10)),
 	} {
-		bufs[i], sizes[i] = f, len(f)
+		pkts[i] = framed(f)
 	}
+	pkts[5] = super(hostA, remote[0], 1336)
+	pkts[6] = super(hostA, remote[0], 1400) // is cut and fragmented
+	pkts[6].IP()[6] = 0
+	header(pkts[6]).SetChecksum()
 	b := r.newBatch()
 	allocs := testing.AllocsPerRun(100, func() {
-		rewind(bufs[:2])
-		rewind(bufs[5:])
-		r.forwardBatch(b, bufs, sizes)
+		rewind(pkts[:2])
+		rewind(pkts[5:])
+		r.forwardBatch(b, pkts)
 	})
 	if allocs > 0 {
 		t.Errorf("%v allocations a batch", allocs)
 	}
-	if s.packets != 101*(batchFrames-3+1) || s.frames < 101*2 { // 3 aren't forwarded, one is in two pieces
+	fragments := 2 * (len(pkts[6].IP()) / 1400)                                                 // and what is left is small
+	if want := 101 * (batchFrames - 3 + 1 + fragments); s.packets != want || s.frames < 101*2 { // 3 aren't forwarded, one is in two pieces
 		t.Errorf("%d packets and %d frames went out", s.packets, s.frames)
 	}
 }
@@ -102,45 +106,58 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 func TestDeliveringAllocatesNothing(t *testing.T) {
 	r, s, remote := bare(t, 1)
 	from := group.MemberID{1}
-	pkts := [][]byte{udp(remote[0], hostA, 1300), syn(remote[0], hostA, 1460), udp(remote[0], hostA, 1), udp(host{ip: nth(9)}, nobody, 1)}
+	pkts := bareOfAll(udp(remote[0], hostA, 1300), syn(remote[0], hostA, 1460), udp(remote[0], hostA, 1), udp(host{ip: nth(9)}, nobody, 1))
+	pkts = append(pkts, super(remote[0], hostA, 1336))
 	allocs := testing.AllocsPerRun(100, func() { r.Deliver(from, pkts) })
 	if allocs > 0 {
 		t.Errorf("%v allocations a batch", allocs)
 	}
-	if s.frames != 101*3 {
+	if s.frames != 101*4 {
 		t.Errorf("%d frames were written", s.frames)
 	}
+}
+
+// benchmarked makes a batch of packets from one host to others in turn; super-frames if
+// they are of that size.
+func benchmarked(from host, to []host, size int) (pkts []frame.Packet) {
+	for i := range batchFrames {
+		if size == superSize-28 {
+			pkts = append(pkts, super(from, to[i%len(to)], 1336))
+			continue
+		}
+		pkts = append(pkts, framed(ethernet(hostA.mac, gwA, udp(from, to[i%len(to)], size))))
+	}
+	return pkts
 }
 
 func BenchmarkForward(b *testing.B) {
 	for _, c := range []struct {
 		name        string
 		peers, size int
-	}{{"1peer64B", 1, 64 - 28}, {"1peer1376B", 1, 1376 - 28}, {"100peers64B", 100, 64 - 28}} {
+	}{{"1peer64B", 1, 64 - 28}, {"1peer1376B", 1, 1376 - 28}, {"100peers64B", 100, 64 - 28}, {"1peer64KiB", 1, superSize - 28}} {
 		b.Run(c.name, func(b *testing.B) {
 			r, _, remote := bare(b, c.peers)
-			bufs, sizes := outgoing(remote, c.size)
+			pkts := benchmarked(hostA, remote, c.size)
 			out := r.newBatch()
 			b.SetBytes(int64(c.size + 28))
 			b.ReportAllocs()
+			b.ResetTimer()
 			for i := 0; i < b.N; i += batchFrames {
-				rewind(bufs)
-				r.forwardBatch(out, bufs, sizes)
+				rewind(pkts)
+				r.forwardBatch(out, pkts)
 			}
 		})
 	}
 }
 
 func BenchmarkDeliver(b *testing.B) {
-	for _, size := range []int{64 - 28, 1376 - 28} {
-		b.Run(map[bool]string{true: "64B", false: "1376B"}[size < 100], func(b *testing.B) {
+	for name, size := range map[string]int{"64B": 64 - 28, "1376B": 1376 - 28, "64KiB": superSize - 28} {
+		b.Run(name, func(b *testing.B) {
 			r, _, remote := bare(b, 1)
-			pkts := make([][]byte, batchFrames)
-			for i := range pkts {
-				pkts[i] = udp(remote[0], hostA, size)
-			}
+			pkts := benchmarked(remote[0], []host{hostA}, size)
 			b.SetBytes(int64(size + 28))
 			b.ReportAllocs()
+			b.ResetTimer()
 			for i := 0; i < b.N; i += batchFrames {
 				r.Deliver(group.MemberID{1}, pkts)
 			}

@@ -11,34 +11,34 @@ import (
 // flush hands them over, with one Send for each member and one WriteBatch. It belongs to one
 // goroutine at a time, and keeps its memory.
 //
-// What is added may point into the frames that were read, or into the slab, where room
-// gives space for what the router builds itself. When the slab is full the batch is
+// What is added may lie in the buffers that were read or delivered, or in the slab, where
+// room gives space for what the router builds itself. When the slab is full the batch is
 // flushed early.
 type batch struct {
 	r        *Router
 	now      time.Time
 	groups   []memberGroup // the first active are in use
 	active   int
-	toDevice [][]byte
+	toDevice []frame.Packet
 	slab     []byte
 	used     int
-	scratch  []byte // for frame.Fragment
+	fragment []byte // for frame.Fragment
+	piece    []byte // for frame.Finish; made when it is first needed
 
 	sentPackets, sentBytes, deliveredPackets, deliveredBytes int
 }
 
 type memberGroup struct {
 	to      group.MemberID
-	packets [][]byte
+	packets []frame.Packet
 }
 
 func (r *Router) newBatch() *batch {
-	most := max(r.mtu, r.linkMTU) + frame.EthernetHeaderLen
 	return &batch{
 		r:        r,
-		toDevice: make([][]byte, 0, batchFrames),
-		slab:     make([]byte, max(slabBytes, 2*most)),
-		scratch:  make([]byte, 0, most),
+		toDevice: make([]frame.Packet, 0, batchFrames),
+		slab:     make([]byte, slabBytes),
+		fragment: make([]byte, 0, max(r.mtu, r.linkMTU)),
 	}
 }
 
@@ -64,32 +64,67 @@ func (r *Router) giveBack(b *batch) {
 	}
 }
 
-// room returns an empty slice with space for n bytes in the slab. Append to it, and
-// add the result to the batch before the next call of room. n is at most half the slab.
+// room returns the beginning of a packet's buffer in the slab, up to the Ethernet header,
+// which is to be appended with up to n bytes behind it. Add the result to the batch before
+// the next call of room. n is at most 65,535.
 func (b *batch) room(n int) []byte {
+	n += frame.Headroom + frame.Tailroom
 	if b.used+n > len(b.slab) {
 		b.flush()
 	}
-	s := b.slab[b.used : b.used : b.used+n]
+	s := b.slab[b.used : b.used+frame.VirtioHeaderLen : b.used+n]
 	b.used += n
 	return s
 }
 
-// copyOf returns a copy of p in the slab; see room.
-func (b *batch) copyOf(p []byte) []byte { return append(b.room(len(p)), p...) }
+// roomTo is room with an Ethernet header to a host of the segment; an IPv4 packet is to follow.
+func (b *batch) roomTo(mac frame.MAC, n int) []byte {
+	return frame.AppendEthernet(b.room(n), mac, b.r.gateway, frame.EtherTypeIPv4)
+}
+
+// packetOf returns a copy of an IP packet in the slab; see room.
+func (b *batch) packetOf(ip []byte) frame.Packet {
+	return frame.Packet{Buf: append(b.room(len(ip))[:frame.Headroom], ip...)}
+}
+
+// finish has emit see p with nothing left to be done on it, in as many pieces as
+// it takes. Each is good until emit returns.
+func (b *batch) finish(p frame.Packet, emit func(frame.Packet)) error {
+	if need := len(p.Buf) + frame.Tailroom; p.Partial && cap(b.piece) < need {
+		b.piece = make([]byte, need)
+	}
+	return frame.Finish(p, b.piece, emit)
+}
+
+// cut makes of p packets of at most mtu bytes, with nothing left to be done on them, in
+// the slab.
+func (b *batch) cut(p frame.Packet, mtu int, emit func(frame.Packet)) error {
+	var failed error
+	err := b.finish(p, func(piece frame.Packet) {
+		err := frame.Fragment(header(piece), mtu, b.fragment, func(f []byte) { emit(b.packetOf(f)) })
+		if failed == nil {
+			failed = err
+		}
+	})
+	if err == nil {
+		err = failed
+	}
+	return err
+}
 
 // send adds a packet for a member.
-func (b *batch) send(to group.MemberID, packet []byte) {
-	b.sentPackets++
-	b.sentBytes += len(packet)
-	b.sendUncounted(to, packet)
+func (b *batch) send(to group.MemberID, p frame.Packet) {
+	e := extentOf(p)
+	b.sentPackets += e.pieces
+	b.sentBytes += e.bytes
+	b.sendUncounted(to, p)
 }
 
 // sendUncounted is send for the router's own packets.
-func (b *batch) sendUncounted(to group.MemberID, packet []byte) {
+func (b *batch) sendUncounted(to group.MemberID, p frame.Packet) {
 	for i := b.active - 1; i >= 0; i-- { // the last one first: packets come in runs
 		if g := &b.groups[i]; g.to == to {
-			g.packets = append(g.packets, packet)
+			g.packets = append(g.packets, p)
 			return
 		}
 	}
@@ -99,20 +134,17 @@ func (b *batch) sendUncounted(to group.MemberID, packet []byte) {
 	g := &b.groups[b.active]
 	b.active++
 	g.to = to
-	g.packets = append(g.packets, packet) // flush has emptied it
+	g.packets = append(g.packets, p) // flush has emptied it
 }
 
 // write adds a frame for the segment.
-func (b *batch) write(f []byte) { b.toDevice = append(b.toDevice, f) }
+func (b *batch) write(p frame.Packet) { b.toDevice = append(b.toDevice, p) }
 
-// writePacket adds an Ethernet frame with a copy of this packet, from the gateway MAC. It
-// returns the copy.
-func (b *batch) writePacket(to frame.MAC, packet frame.IPv4) frame.IPv4 {
-	f := frame.AppendEthernet(b.room(frame.EthernetHeaderLen+len(packet)), to, b.r.gateway, frame.EtherTypeIPv4)
-	f = append(f, packet...)
-	b.write(f)
-	return frame.IPv4(f[frame.EthernetHeaderLen:])
-}
+// writeBuilt adds a frame that was built in a room.
+func (b *batch) writeBuilt(buf []byte) { b.write(frame.Packet{Buf: buf}) }
+
+// writeCopy adds a copy of an Ethernet frame.
+func (b *batch) writeCopy(f []byte) { b.writeBuilt(append(b.room(len(f)), f...)) }
 
 // flush hands everything over and empties the batch.
 func (b *batch) flush() {

@@ -66,12 +66,12 @@ const (
 
 func countNames() [numCounters][2]string {
 	return [numCounters][2]string{
-		outPackets:    {"out_packets", "packets forwarded from the segment to members"},
-		outBytes:      {"out_bytes", "bytes of IP packets forwarded from the segment to members"},
+		outPackets:    {"out_packets", "packets forwarded from the segment to members, as they are on the wire: each segment is one"},
+		outBytes:      {"out_bytes", "bytes of these IP packets"},
 		outFragmented: {"out_fragmented", "packets from the segment that were fragmented for the tunnel"},
 		outHairpin:    {"out_hairpin", "packets sent back to the segment, because their destination is on it"},
-		inPackets:     {"in_packets", "packets delivered from members to the segment"},
-		inBytes:       {"in_bytes", "bytes of IP packets delivered from members to the segment"},
+		inPackets:     {"in_packets", "packets delivered from members to the segment, as they are on the wire: each segment is one"},
+		inBytes:       {"in_bytes", "bytes of these IP packets"},
 		inFragmented:  {"in_fragmented", "packets from members that were fragmented for the segment"},
 		mssClamped:    {"mss_clamped", "TCP SYNs whose MSS was lowered"},
 

@@ -11,21 +11,24 @@ import (
 // A packet arriving, step by step
 //
 //  1. The tunnel calls Deliver with packets of one member, in buffers of its own that
-//     are its again on return.
+//     are its again on return. A packet may be many that came (GSO), joined again as the
+//     sender's kernel had them, with a checksum that nobody has computed.
 //  2. The destination must be an address leased here, else the packet is not ours: a router that
 //     passed it on could make a loop with another that knows no better.
 //  3. The source must be leased to that member. If memory doesn't say so the packet is
 //     copied into the waitlist and the registry asked, once an address: the lease
 //     may be younger than our memory. A refusal is remembered.
-//  4. MTU of the segment and MSS as on the way out. The TTL was taken down by the sender.
+//  4. MTU of the segment (which the pieces of a GSO packet must fit) and MSS as on the way
+//     out. The TTL was taken down by the sender.
 //  5. The host's MAC comes from the host table; where it isn't there the packet waits
 //     for ARP.
-//  6. Header and packet are put together in the slab (the one copy) and written with the
-//     batch's other frames.
+//  6. The Ethernet header is written before the packet, into the room that its buffer has
+//     there, and the frame is handed to the device with the batch's others: no copy.
 
 // Deliver takes IP packets that arrived from a member, and writes those that may pass to
-// the segment. Their bytes are the caller's again on return. It doesn't block.
-func (r *Router) Deliver(from group.MemberID, pkts [][]byte) {
+// the segment. It writes to their headroom and headers; the buffers are the caller's again on
+// return. It doesn't block.
+func (r *Router) Deliver(from group.MemberID, pkts []frame.Packet) {
 	if r.jobs.isClosed() {
 		r.counters.add(dropClosed, len(pkts))
 		return
@@ -37,16 +40,21 @@ func (r *Router) Deliver(from group.MemberID, pkts [][]byte) {
 	r.giveBack(b)
 }
 
-func (r *Router) deliver(b *batch, from group.MemberID, pkt []byte) {
-	ip, err := frame.ParseIPv4(pkt)
+func (r *Router) deliver(b *batch, from group.MemberID, p frame.Packet) {
+	if len(p.Buf) < frame.Headroom {
+		r.counters.add(dropMalformed, 1)
+		return
+	}
+	ip, err := frame.ParseIPv4(p.IP())
 	if err != nil {
-		if _, err := frame.ParseIPv6(pkt); err == nil {
+		if _, err := frame.ParseIPv6(p.IP()); err == nil {
 			r.counters.add(ignoredIPv6, 1)
 			return
 		}
 		r.counters.add(dropMalformed, 1)
 		return
 	}
+	p.Buf = p.Buf[:frame.Headroom+len(ip)]
 	if !ip.ChecksumOK() {
 		r.counters.add(dropChecksum, 1)
 		return
@@ -70,7 +78,7 @@ func (r *Router) deliver(b *batch, from group.MemberID, pkt []byte) {
 		return
 	}
 	if route, status := r.directory.Lookup(src); status == Known && route.Member == from {
-		r.toSegment(b, from, ip)
+		r.toSegment(b, parked{packet: p, from: from})
 		return
 	}
 	key := waitKey{question: whoseIsIt, addr: src, member: from}
@@ -78,7 +86,7 @@ func (r *Router) deliver(b *batch, from group.MemberID, pkt []byte) {
 		r.counters.add(dropMemberSource, 1)
 		return
 	}
-	r.park(key, parked{packet: ip, from: from}, r.askSource)
+	r.park(key, parked{packet: p, from: from}, r.askSource)
 }
 
 // askSource is the job behind whoseIsIt.
@@ -97,22 +105,22 @@ func (r *Router) askSource(ctx context.Context, key waitKey) {
 			r.counters.add(dropMemberSource, 1)
 			continue
 		}
-		r.toSegment(b, p.from, p.packet)
+		r.toSegment(b, p)
 	}
 }
 
 // toSegment writes a packet whose source and destination are in order.
-func (r *Router) toSegment(b *batch, from group.MemberID, ip frame.IPv4) {
-	if len(ip) <= r.linkMTU {
-		r.toHost(b, parked{packet: ip, from: from})
+func (r *Router) toSegment(b *batch, p parked) {
+	if extentOf(p.packet).longest <= r.linkMTU {
+		r.toHost(b, p)
 		return
 	}
-	if ip.DontFragment() {
+	if p.ip().DontFragment() {
 		r.counters.add(dropTooBig, 1)
-		r.tellMember(b, from, ip, fragNeeded, r.linkMTU)
+		r.tellMember(b, p.from, p.ip(), fragNeeded, r.linkMTU)
 		return
 	}
-	err := frame.Fragment(ip, r.linkMTU, b.scratch, func(p []byte) { r.toHost(b, parked{packet: p, from: from}) })
+	err := b.cut(p.packet, r.linkMTU, func(f frame.Packet) { r.toHost(b, parked{packet: f, from: p.from}) })
 	if err != nil {
 		r.counters.add(dropTooBig, 1)
 		return
@@ -123,7 +131,7 @@ func (r *Router) toSegment(b *batch, from group.MemberID, ip frame.IPv4) {
 // toHost writes a packet to the host of this segment that has its destination, or makes it
 // wait for ARP.
 func (r *Router) toHost(b *batch, p parked) {
-	dst := p.packet.Dst()
+	dst := p.ip().Dst()
 	if mac, ok := r.hosts.MAC(dst); ok {
 		r.write(b, mac, p)
 		return
@@ -154,15 +162,18 @@ func (r *Router) askNeighbour(ctx context.Context, key waitKey) {
 	}
 }
 
-// write puts a packet on the segment.
+// write puts a packet on the segment, with the Ethernet header in its headroom.
 func (r *Router) write(b *batch, mac frame.MAC, p parked) {
 	if p.from == (group.MemberID{}) {
 		r.counters.add(outHairpin, 1)
 	} else {
-		b.deliveredPackets++
-		b.deliveredBytes += len(p.packet)
+		e := extentOf(p.packet)
+		b.deliveredPackets += e.pieces
+		b.deliveredBytes += e.bytes
 	}
-	r.clampMSS(b.writePacket(mac, p.packet))
+	r.clampMSS(p.packet)
+	frame.AppendEthernet(p.packet.Buf[:frame.VirtioHeaderLen], mac, r.gateway, frame.EtherTypeIPv4)
+	b.write(p.packet)
 }
 
 func (r *Router) requestNeighbour(ctx context.Context, key waitKey) {

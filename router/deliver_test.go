@@ -15,7 +15,7 @@ import (
 var memberC = group.MemberID{0xc}
 
 func (s *site) arrives(from group.MemberID, p ...[]byte) {
-	s.router.Deliver(from, p)
+	s.router.Deliver(from, bareOfAll(p...))
 	synctest.Wait()
 }
 
@@ -198,7 +198,7 @@ func TestRunEndsWithItsContextOrItsDevice(t *testing.T) {
 			t.Errorf("cancelled Run: %v", err)
 		}
 		a.segment.take()
-		a.router.Deliver(memberB, [][]byte{udp(hostB, hostA, 10)})
+		a.router.Deliver(memberB, bareOfAll(udp(hostB, hostA, 10)))
 		a.silent()
 		a.counts(map[counter]uint64{dropClosed: 1})
 

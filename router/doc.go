@@ -41,10 +41,18 @@
 // Nothing is ever flooded: a packet whose destination is not known waits for the
 // registry, or is refused with ICMP host unreachable.
 //
+// # Offload
+//
+// A packet keeps the work that the kernel has left on it ([frame.Offload]) from one
+// segment to the other: up to 64 KiB that are yet to be cut, a checksum yet to be computed. It lies
+// in one buffer all the way, with room for the headers that are put before it, and is
+// not copied here. Only what is fragmented, or answered by us, is finished first.
+//
 // # MTU
 //
 // Hosts of a segment may send packets of the link's MTU among themselves. What leaves by
 // the tunnel must fit the group's MTU: the MSS of a TCP SYN is clamped in both directions, a
 // larger packet with DF set is refused with ICMP fragmentation needed, one without is fragmented. The
-// same holds towards the segment for a link smaller than the group's MTU.
+// same holds towards the segment for a link smaller than the group's MTU. Of a packet that is yet to be
+// cut into segments it is these that must fit.
 package router

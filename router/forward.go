@@ -12,23 +12,25 @@ import (
 
 // A frame leaving, step by step
 //
-//  1. Poll reads a batch of frames from the device into its own buffers. One thread
+//  1. Poll takes a batch of frames from the device, in the device's buffers. One thread
 //     does this; it holds no lock. Whatever is there is taken; it never waits
-//     for a batch to fill.
+//     for a batch to fill. A frame may be one of 64 KiB that becomes many packets only later
+//     (GSO), its checksum not computed yet; both stay so.
 //  2. classify looks at the headers of one frame, without state. Frames between other
 //     stations, group frames and other protocols end here, counted.
 //  3. ARP is answered from memory, at once; see answerARP. DHCP and DNS are
 //     copied out and handled beside the frame path, because they may wait for disk,
-//     probes or other members; see local.go. Pings of the service address are answered in place.
+//     probes or other members; see local.go. Pings of the service address are answered at
+//     once. Here alone what the kernel left undone is done first.
 //  4. What is to be forwarded must come from an address that is leased to a host
 //     of this segment (one Directory.Lookup: memory, no lock).
 //  5. The destination is looked up likewise. Known: go on. Absent: ICMP host
 //     unreachable. Unknown: the packet is copied into the waitlist (a mutex, only here), and
 //     the first one for an address starts a job that asks the registry, then
 //     takes up at step 6 for all that wait. A refusal is remembered for a while.
-//  6. TTL and MTU are checked, ICMP errors go back to the host; the MSS of a SYN is clamped, the TTL
-//     taken down, in place in the read buffer. A packet that must be cut is cut into the
-//     batch's slab.
+//  6. TTL and MTU are checked (of a GSO packet, that of its pieces), ICMP errors go back to the host; the
+//     MSS of a SYN is clamped, the TTL taken down, in place in the read buffer. A packet that must
+//     be fragmented is first finished (segments, checksums), and cut into the batch's slab.
 //  7. The packet joins those for the same member. At the end of the batch each member's go
 //     to the tunnel with one Send, which copies them by sealing; answers for the segment are
 //     written with one WriteBatch. The buffers are free for step 1.
@@ -36,36 +38,49 @@ import (
 // In steady state nothing is allocated; router_alloc_test.go keeps it so.
 
 // forwardBatch takes the frames of one ReadBatch.
-func (r *Router) forwardBatch(b *batch, bufs [][]byte, sizes []int) {
+func (r *Router) forwardBatch(b *batch, pkts []frame.Packet) {
 	b.now = r.now()
-	for i, f := range bufs {
-		if sizes[i] < 0 || sizes[i] > len(f) {
+	for _, p := range pkts {
+		if len(p.Buf) < frame.Headroom {
 			r.counters.add(dropMalformed, 1)
 			continue
 		}
-		r.takeFrame(b, f[:sizes[i]])
+		r.takeFrame(b, p)
 	}
 	b.flush()
 }
 
-func (r *Router) takeFrame(b *batch, f []byte) {
+func (r *Router) takeFrame(b *batch, p frame.Packet) {
+	f := frame.Ethernet(p.Ethernet())
 	v := r.classifier.classify(f)
+	if v.ip != nil {
+		p.Buf = p.Buf[:frame.Headroom+len(v.ip)] // without padding
+	}
 	switch v.kind {
 	case toForward:
-		r.forward(b, v.ip, frame.Ethernet(f).Src())
+		r.forward(b, p, f.Src())
 	case toARP:
 		r.answerARP(b, v.arp)
-	case toService:
-		r.serve(b, v.ip, frame.Ethernet(f).Src())
-	case toDHCP:
-		r.takeDHCP(v.ip, frame.Ethernet(f).Src())
+	case toService, toDHCP:
+		mac := f.Src()
+		err := b.finish(p, func(q frame.Packet) {
+			if v.kind == toDHCP {
+				r.takeDHCP(header(q), mac)
+			} else {
+				r.serve(b, header(q), mac)
+			}
+		})
+		if err != nil {
+			r.counters.add(dropMalformed, 1)
+		}
 	default:
 		r.counters.add(v.reason, 1)
 	}
 }
 
 // forward takes a sound packet from a host of the segment, mac.
-func (r *Router) forward(b *batch, ip frame.IPv4, mac frame.MAC) {
+func (r *Router) forward(b *batch, p frame.Packet, mac frame.MAC) {
+	ip := header(p)
 	if route, status := r.directory.Lookup(ip.Src()); status != Known || !route.Local {
 		r.counters.add(dropSpoofed, 1)
 		return
@@ -74,16 +89,17 @@ func (r *Router) forward(b *batch, ip frame.IPv4, mac frame.MAC) {
 	route, status := r.directory.Lookup(dst)
 	switch status {
 	case Known:
-		r.forwardTo(b, ip, mac, route)
+		r.forwardTo(b, p, mac, route)
 	case Absent:
-		r.refuse(b, parked{packet: ip, mac: mac}, dropAbsent)
+		r.refuse(b, parked{packet: p, mac: mac}, dropAbsent)
 	default:
-		r.resolve(b, ip, mac)
+		r.resolve(b, p, mac)
 	}
 }
 
 // forwardTo sends a packet on its way, or answers with the ICMP error that it deserves.
-func (r *Router) forwardTo(b *batch, ip frame.IPv4, mac frame.MAC, route Route) {
+func (r *Router) forwardTo(b *batch, p frame.Packet, mac frame.MAC, route Route) {
+	ip := header(p)
 	if ip.TTL() <= 1 {
 		r.counters.add(dropTTL, 1)
 		r.tellHost(b, mac, ip, timeExceeded, 0)
@@ -91,13 +107,13 @@ func (r *Router) forwardTo(b *batch, ip frame.IPv4, mac frame.MAC, route Route) 
 	}
 	if route.Local {
 		ip.DecrementTTL()
-		r.toHost(b, parked{packet: ip, mac: mac})
+		r.toHost(b, parked{packet: p, mac: mac})
 		return
 	}
-	if len(ip) <= r.mtu {
-		r.clampMSS(ip)
+	if extentOf(p).longest <= r.mtu {
+		r.clampMSS(p)
 		ip.DecrementTTL()
-		b.send(route.Member, ip)
+		b.send(route.Member, p)
 		return
 	}
 	if ip.DontFragment() {
@@ -105,9 +121,9 @@ func (r *Router) forwardTo(b *batch, ip frame.IPv4, mac frame.MAC, route Route) 
 		r.tellHost(b, mac, ip, fragNeeded, r.mtu)
 		return
 	}
-	r.clampMSS(ip)
+	r.clampMSS(p)
 	ip.DecrementTTL()
-	err := frame.Fragment(ip, r.mtu, b.scratch, func(p []byte) { b.send(route.Member, b.copyOf(p)) })
+	err := b.cut(p, r.mtu, func(f frame.Packet) { b.send(route.Member, f) })
 	if err != nil {
 		r.counters.add(dropTooBig, 1)
 		return
@@ -115,20 +131,14 @@ func (r *Router) forwardTo(b *batch, ip frame.IPv4, mac frame.MAC, route Route) 
 	r.counters.add(outFragmented, 1)
 }
 
-func (r *Router) clampMSS(ip frame.IPv4) {
-	if frame.ClampMSS(ip, uint16(min(r.mtu, r.linkMTU)-tcpOverhead)) {
-		r.counters.add(mssClamped, 1)
-	}
-}
-
 // resolve makes a packet wait for the registry.
-func (r *Router) resolve(b *batch, ip frame.IPv4, mac frame.MAC) {
-	key := waitKey{question: whoServes, addr: ip.Dst()}
+func (r *Router) resolve(b *batch, p frame.Packet, mac frame.MAC) {
+	key := waitKey{question: whoServes, addr: header(p).Dst()}
 	if r.refused.holds(key, b.now) {
-		r.refuse(b, parked{packet: ip, mac: mac}, dropUnresolved)
+		r.refuse(b, parked{packet: p, mac: mac}, dropUnresolved)
 		return
 	}
-	r.park(key, parked{packet: ip, mac: mac}, r.askRegistry)
+	r.park(key, parked{packet: p, mac: mac}, r.askRegistry)
 }
 
 // park makes p wait for the answer to key; ask is the job that finds it.
@@ -171,7 +181,7 @@ func (r *Router) askRegistry(ctx context.Context, key waitKey) {
 	}
 	r.arp.Resolved(key.addr, found, func(f []byte) {
 		r.counters.add(arpReplied, 1)
-		b.write(f)
+		b.writeCopy(f)
 	})
 }
 
@@ -179,10 +189,10 @@ func (r *Router) askRegistry(ctx context.Context, key waitKey) {
 func (r *Router) refuse(b *batch, p parked, reason counter) {
 	r.counters.add(reason, 1)
 	if p.from != (group.MemberID{}) {
-		r.tellMember(b, p.from, p.packet, hostUnreachable, 0)
+		r.tellMember(b, p.from, p.ip(), hostUnreachable, 0)
 		return
 	}
-	r.tellHost(b, p.mac, p.packet, hostUnreachable, 0)
+	r.tellHost(b, p.mac, p.ip(), hostUnreachable, 0)
 }
 
 // rememberRefusal enters a failed resolution into the negative cache.

@@ -50,7 +50,7 @@ func TestABatchIsOneSendForEachMember(t *testing.T) {
 		other := host{netip.MustParseAddr("10.9.4.1"), frame.MAC{}}
 		a.dir.lease(other.ip, memberC)
 		for i := range 30 {
-			a.segment.in <- a.toGateway(hostA, udp(hostA, []host{hostB, other}[i%2], i))
+			a.segment.in <- framed(a.toGateway(hostA, udp(hostA, []host{hostB, other}[i%2], i)))
 		}
 		a.run()
 		synctest.Wait()
@@ -277,18 +277,16 @@ func TestTooLargeWithoutDFIsFragmented(t *testing.T) {
 func TestABatchMayBuildMoreThanItsSlabHolds(t *testing.T) {
 	inBubble(t, func(t *testing.T, a *site) {
 		b := a.router.newBatch()
-		var bufs [][]byte
-		var sizes []int
+		var pkts []frame.Packet
 		var want []byte
 		for i := range 2 * batchFrames {
 			p := udp(hostA, hostB, 1450-i%8)
 			p[6], p[100] = 0, byte(i)
 			p.SetChecksum()
 			want = append(want, p.Payload()...)
-			f := a.toGateway(hostA, p)
-			bufs, sizes = append(bufs, f), append(sizes, len(f))
+			pkts = append(pkts, framed(a.toGateway(hostA, p)))
 		}
-		a.router.forwardBatch(b, bufs, sizes)
+		a.router.forwardBatch(b, pkts)
 		var got []byte
 		for _, s := range a.wire.take() {
 			got = append(got, s.packet.Payload()...)
@@ -318,7 +316,7 @@ func TestMSSIsClampedBothWays(t *testing.T) {
 		check(a.onePacket(memberB), 1336)
 		a.sends(a.toGateway(hostA, syn(hostA, hostB, 1200)))
 		check(a.onePacket(memberB), 1200)
-		a.router.Deliver(memberB, [][]byte{syn(hostB, hostA, 1460)})
+		a.router.Deliver(memberB, bareOfAll(syn(hostB, hostA, 1460)))
 		check(a.oneFrame(hostA.mac), 1336)
 		a.counts(map[counter]uint64{mssClamped: 2})
 	})

@@ -41,13 +41,18 @@ type inspector struct {
 	mu sync.Mutex // jobs write too
 }
 
-func (i *inspector) Send(to group.MemberID, pkts [][]byte) {
+func (i *inspector) Send(to group.MemberID, pkts []frame.Packet) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, p := range pkts {
-		ip, err := frame.ParseIPv4(p)
-		if err != nil || len(ip) != len(p) || !ip.ChecksumOK() || len(p) > 1376 || ip.TTL() == 0 {
-			i.t.Errorf("sent to a member: % x: %v", p, err)
+		ip, err := frame.ParseIPv4(p.IP())
+		if err != nil || len(ip) != len(p.IP()) || !ip.ChecksumOK() || ip.TTL() == 0 {
+			i.t.Errorf("sent to a member: % x: %v", p.IP(), err)
+			continue
+		}
+		bodies, err := frame.Cut(p)
+		if err != nil || bodies.Size(0) > 1376+1 { // and the trailer
+			i.t.Errorf("sent to a member: % x with %+v: %v", ip, p.Offload, err)
 			continue
 		}
 		if to != memberB || !prefix.Contains(ip.Dst()) {
@@ -59,12 +64,13 @@ func (i *inspector) Send(to group.MemberID, pkts [][]byte) {
 	}
 }
 
-func (i *inspector) WriteBatch(frames [][]byte) error {
+func (i *inspector) WriteBatch(pkts []frame.Packet) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	for _, f := range frames {
+	for _, p := range pkts {
+		f := p.Ethernet()
 		eth, err := frame.ParseEthernet(f)
-		if err != nil || eth.Src() != gwA || len(f) > 1500+frame.EthernetHeaderLen {
+		if err != nil || eth.Src() != gwA || cap(p.Buf) < len(p.Buf)+frame.Tailroom || p.GSO == frame.GSONone && len(f) > 1500+frame.EthernetHeaderLen {
 			i.t.Errorf("written to the segment: % x", f)
 			continue
 		}
@@ -108,24 +114,38 @@ func FuzzFramesFromTheSegment(f *testing.F) {
 		udp(local, remote, 100), udp(local, remote, 1450), syn(local, remote, 1460), echoRequest(local, svcAddr),
 		udp(local, host{ip: nth(7)}, 9), udp(local, host{ip: nth(16)}, 9), query(local, "q"), udp(local, host{ip: nth(6)}, 9),
 	} {
-		f.Add(ethernet(hostA.mac, gwA, p))
+		f.Add([]byte{}, ethernet(hostA.mac, gwA, p))
 	}
 	large := udp(local, remote, 1450)
 	large[6] = 0
 	large.SetChecksum()
-	f.Add(ethernet(hostA.mac, gwA, large))
-	f.Add(discover(hostA.mac, "x"))
-	f.Add(arpRequest(local, nth(3)))
-	f.Add(arpRequest(local, nth(7)))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Add([]byte{}, ethernet(hostA.mac, gwA, large))
+	for _, size := range []uint16{1336, 1400} {
+		p := super(local, remote, size)
+		p.PutVirtio()
+		f.Add(p.Buf[:frame.VirtioHeaderLen], p.Ethernet())
+	}
+	f.Add([]byte{}, discover(hostA.mac, "x"))
+	f.Add([]byte{}, arpRequest(local, nth(3)))
+	f.Add([]byte{}, arpRequest(local, nth(7)))
+	f.Fuzz(func(t *testing.T, virtio, data []byte) {
 		r := fuzzRouter(t)
-		b := r.newBatch()
 		// Once as it is, and once with a checksum that lets it further in.
-		second := append([]byte{}, data...)
-		if ip, err := frame.ParseIPv4(second[min(len(second), frame.EthernetHeaderLen):]); err == nil {
-			ip.SetChecksum()
+		first, second := framed(data), framed(data)
+		if len(second.Buf) >= frame.Headroom {
+			if ip, err := frame.ParseIPv4(second.IP()); err == nil {
+				ip.SetChecksum()
+			}
 		}
-		r.forwardBatch(b, [][]byte{data, second}, []int{len(data), len(second)})
+		var pkts []frame.Packet
+		for _, p := range []frame.Packet{first, second} {
+			copy(p.Buf[:frame.VirtioHeaderLen], virtio)
+			var err error
+			if p.Offload, err = frame.ParseVirtio(p.Buf); err == nil || len(p.Buf) < frame.Headroom {
+				pkts = append(pkts, p)
+			}
+		}
+		r.forwardBatch(r.newBatch(), pkts)
 		checkBounds(t, r)
 	})
 }
@@ -139,15 +159,21 @@ func FuzzPacketsFromMembers(f *testing.F) {
 		udp(remote, local, 100), udp(remote, local, 1600), large, syn(remote, local, 1460), udp(host{ip: nth(7)}, local, 1),
 		frame.AppendUnreachable(nil, svcAddr, udp(local, remote, 20), frame.CodeHostUnreachable),
 	} {
-		f.Add([]byte(p))
+		f.Add([]byte(p), uint8(0), uint16(0), false)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	joined := super(remote, local, 1336)
+	f.Add(joined.IP(), uint8(frame.GSOTCPv4), uint16(1336), true)
+	f.Add(joined.IP(), uint8(frame.GSOTCPv4), uint16(1461), true)
+	f.Fuzz(func(t *testing.T, data []byte, gso uint8, size uint16, partial bool) {
 		r := fuzzRouter(t)
-		second := append([]byte{}, data...)
-		if ip, err := frame.ParseIPv4(second); err == nil {
+		pkts := bareOfAll(data, data)
+		if ip, err := frame.ParseIPv4(pkts[1].IP()); err == nil {
 			ip.SetChecksum()
 		}
-		r.Deliver(memberB, [][]byte{data, second})
+		for i := range pkts {
+			pkts[i].Offload = frame.Offload{GSO: frame.GSO(gso % 4), Size: size, Partial: partial, Trusted: partial}
+		}
+		r.Deliver(memberB, pkts)
 		checkBounds(t, r)
 	})
 }

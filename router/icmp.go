@@ -30,8 +30,7 @@ func (r *Router) tellHost(b *batch, mac frame.MAC, about frame.IPv4, c complaint
 	if !r.mayComplain(b, about) {
 		return
 	}
-	f := frame.AppendEthernet(b.room(frame.EthernetHeaderLen+maxICMPError), mac, r.gateway, frame.EtherTypeIPv4)
-	b.write(r.appendComplaint(f, about, c, mtu))
+	b.writeBuilt(r.appendComplaint(b.roomTo(mac, maxICMPError), about, c, mtu))
 }
 
 // tellMember sends an ICMP error about a packet to the member that it came from.
@@ -39,7 +38,8 @@ func (r *Router) tellMember(b *batch, from group.MemberID, about frame.IPv4, c c
 	if !r.mayComplain(b, about) {
 		return
 	}
-	b.sendUncounted(from, r.appendComplaint(b.room(maxICMPError), about, c, mtu))
+	p := r.appendComplaint(b.room(maxICMPError)[:frame.Headroom], about, c, mtu)
+	b.sendUncounted(from, frame.Packet{Buf: p})
 }
 
 func (r *Router) mayComplain(b *batch, about frame.IPv4) bool {

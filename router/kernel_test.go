@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"landbridge/arp"
 	"landbridge/iface"
+	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/loop"
 )
@@ -94,7 +96,7 @@ func (s *kernelSite) run(t *testing.T, cfg Config) {
 	if s.router, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	l, err := loop.Open()
+	l, err := loop.Open(false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,11 +113,19 @@ func (s *kernelSite) run(t *testing.T, cfg Config) {
 
 // patch is a Sender straight into a router that is known later.
 type patch struct {
-	from group.MemberID
-	to   *kernelSite
+	from  group.MemberID
+	to    *kernelSite
+	whole atomic.Int64 // packets yet to be cut into segments
 }
 
-func (p *patch) Send(_ group.MemberID, pkts [][]byte) { p.to.router.Deliver(p.from, pkts) }
+func (p *patch) Send(_ group.MemberID, pkts []frame.Packet) {
+	for _, q := range pkts {
+		if q.GSO != frame.GSONone {
+			p.whole.Add(1)
+		}
+	}
+	p.to.router.Deliver(p.from, pkts)
+}
 
 // fixed is a Directory of two members.
 func fixed(self group.MemberID) steady {
@@ -171,9 +181,13 @@ func TestTwoKernelsTalkInInterfaceMode(t *testing.T) {
 	siteB.tap = openKernelTAP(b, hostB.mac.HardwareAddr())
 	a.do(func() error { return iface.AssignAddress(siteA.tap, netip.PrefixFrom(hostA.ip, 16)) })
 	b.do(func() error { return iface.AssignAddress(siteB.tap, netip.PrefixFrom(hostB.ip, 16)) })
-	siteB.run(t, Config{GatewayMAC: gwB, Directory: fixed(memberB), Sender: &patch{memberB, &siteA}})
-	siteA.run(t, Config{GatewayMAC: gwA, Directory: fixed(memberA), Sender: &patch{memberA, &siteB}})
+	out, back := &patch{from: memberA, to: &siteB}, &patch{from: memberB, to: &siteA}
+	siteB.run(t, Config{GatewayMAC: gwB, Directory: fixed(memberB), Sender: back})
+	siteA.run(t, Config{GatewayMAC: gwA, Directory: fixed(memberA), Sender: out})
 	copyTCP(t, a, b, hostB.ip, 8<<20)
+	if out.whole.Load() == 0 {
+		t.Error("everything was cut into segments on the way")
+	}
 	if n := siteA.router.counters[dropTooBig].Load() + siteB.router.counters[dropTooBig].Load(); n != 0 {
 		t.Errorf("%d packets were too large for the tunnel: the MTU or the MSS is wrong", n)
 	}
@@ -231,11 +245,15 @@ func TestAHostBehindABridgeTalksToAnInterfaceModeHost(t *testing.T) {
 	})
 	defer func() { a.do(bridge.Close) }()
 	b.do(func() error { return iface.AssignAddress(siteB.tap, netip.PrefixFrom(hostB.ip, 16)) })
-	siteB.run(t, Config{GatewayMAC: gwB, Directory: fixed(memberB), Sender: &patch{memberB, &siteA}})
-	siteA.run(t, Config{GatewayMAC: gwA, LinkMTU: bridge.MTU(), Directory: fixed(memberA), Sender: &patch{memberA, &siteB}})
+	out, back := &patch{from: memberA, to: &siteB}, &patch{from: memberB, to: &siteA}
+	siteB.run(t, Config{GatewayMAC: gwB, Directory: fixed(memberB), Sender: back})
+	siteA.run(t, Config{GatewayMAC: gwA, LinkMTU: bridge.MTU(), Directory: fixed(memberA), Sender: out})
 
 	copyTCP(t, lan, b, hostB.ip, 8<<20)
 	copyTCP(t, b, lan, hostA.ip, 8<<20)
+	if out.whole.Load() == 0 || back.whole.Load() == 0 {
+		t.Error("everything was cut into segments on the way")
+	}
 	lan.do(func() error { return expectNeighbour(hostB.ip, gwA.HardwareAddr()) })
 	if n := siteA.router.counters[dropTooBig].Load(); n != 0 {
 		t.Errorf("%d segments were too large: the MSS wasn't clamped", n)

@@ -4,16 +4,16 @@ import "time"
 
 // Bounds that protocols set.
 const (
-	minMTU       = 576 // RFC 791: every host takes a datagram of this size
-	maxMTU       = 65535
-	linkOverhead = 18 // bytes of Ethernet header with one VLAN tag
-	tcpOverhead  = 40 // bytes of IPv4 and TCP header: MSS = MTU - 40 (RFC 6691)
+	minMTU      = 576 // RFC 791: every host takes a datagram of this size
+	maxMTU      = 65535
+	tcpOverhead = 40 // bytes of IPv4 and TCP header: MSS = MTU - 40 (RFC 6691)
+	tcpChecksum = 16 // where the checksum stands in a TCP header (RFC 9293)
 )
 
 // Choices of this implementation.
 const (
 	batchFrames = 64        // frames read or delivered at a time
-	slabBytes   = 128 << 10 // room for what a batch builds, at least
+	slabBytes   = 128 << 10 // room for what a batch builds; at least one packet of 65,535 bytes
 	idleBatches = 4
 
 	// minPrefixBits bounds the host table's root to 65,536 pages.
@@ -21,7 +21,7 @@ const (
 
 	// Packets that wait for an answer about an address.
 	waitPerKey  = 8         // packets for one address
-	waitBytes   = 64 << 10  // bytes for one address
+	waitBytes   = 128 << 10 // bytes for one address, buffers with the room around packets: at least one of the longest
 	waitPackets = 1024      // packets in all
 	waitTotal   = 4 << 20   // bytes in all
 	waitKeys    = 512       // addresses asked about at a time

@@ -36,7 +36,7 @@ func (r *Router) answerARP(b *batch, a frame.ARP) {
 	switch d.Action {
 	case arp.Reply:
 		r.counters.add(arpReplied, 1)
-		b.write(r.arp.AppendReply(b.room(frame.EthernetHeaderLen+frame.ARPLen), a))
+		b.writeBuilt(r.arp.AppendReply(b.room(frame.ARPLen), a))
 	case arp.Resolve:
 		r.counters.add(arpResolving, 1)
 		r.resolveARP(b, d.Target)
@@ -71,7 +71,7 @@ func (r *Router) resolveARP(b *batch, target netip.Addr) {
 	}
 }
 
-// serve handles what a host sent to the service address.
+// serve handles what a host sent to the service address, its checksums complete.
 func (r *Router) serve(b *batch, ip frame.IPv4, mac frame.MAC) {
 	if !isUnicastSource(ip.Src()) {
 		r.counters.add(dropSpoofed, 1)
@@ -92,14 +92,13 @@ func (r *Router) serve(b *batch, ip frame.IPv4, mac frame.MAC) {
 }
 
 func (r *Router) echo(b *batch, ip frame.IPv4, mac frame.MAC) {
-	f := frame.AppendEthernet(b.room(frame.EthernetHeaderLen+len(ip)), mac, r.gateway, frame.EtherTypeIPv4)
-	f, ok := frame.AppendEchoReply(f, ip)
+	f, ok := frame.AppendEchoReply(b.roomTo(mac, len(ip)), ip)
 	if !ok {
 		r.counters.add(dropService, 1)
 		return
 	}
 	r.counters.add(echoReplied, 1)
-	b.write(f)
+	b.writeBuilt(f)
 }
 
 // takeDNS hands a query to the handler, beside the frame path.
@@ -189,8 +188,7 @@ func (r *Router) reply(mac frame.MAC, from, to netip.AddrPort, payload []byte) {
 	}
 	b := r.borrow()
 	defer r.giveBack(b)
-	f := frame.AppendEthernet(b.room(frame.EthernetHeaderLen+size), mac, r.gateway, frame.EtherTypeIPv4)
-	b.write(frame.AppendUDP(f, from, to, payload))
+	b.writeBuilt(frame.AppendUDP(b.roomTo(mac, size), from, to, payload))
 }
 
 // isUnicastSource says whether a packet from a can be answered.

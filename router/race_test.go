@@ -3,15 +3,16 @@ package router
 import (
 	"testing"
 
+	"landbridge/internal/frame"
 	"landbridge/internal/group"
 )
 
 // drain is a Device and a Sender without state, for concurrent use.
 type drain struct{}
 
-func (drain) ReadBatch([][]byte, []int) (int, error) { return 0, nil }
-func (drain) WriteBatch([][]byte) error              { return nil }
-func (drain) Send(group.MemberID, [][]byte)          {}
+func (drain) ReadBatch([]frame.Packet) (int, error) { return 0, nil }
+func (drain) WriteBatch([]frame.Packet) error       { return nil }
+func (drain) Send(group.MemberID, []frame.Packet)   {}
 
 func TestHammeredFromAllSidesAtOnce(t *testing.T) {
 	a := newSite(t, memberA, gwA, func(c *Config) { c.Sender, c.Device = drain{}, drain{} })
@@ -23,9 +24,8 @@ func TestHammeredFromAllSidesAtOnce(t *testing.T) {
 			batch := a.router.newBatch()
 			for i := range 2000 {
 				p := udp(hostA, []host{hostB, nobody, hostA2}[i%3], 10)
-				f := a.toGateway(hostA, p)
-				a.router.forwardBatch(batch, [][]byte{f}, []int{len(f)})
-				a.router.Deliver(memberB, [][]byte{udp(hostB, hostA, 10)})
+				a.router.forwardBatch(batch, []frame.Packet{framed(a.toGateway(hostA, p))})
+				a.router.Deliver(memberB, bareOfAll(udp(hostB, hostA, 10)))
 				a.router.hosts.Learn(hostA.ip, hostA.mac)
 				a.router.hosts.Forget(hostA.ip)
 			}

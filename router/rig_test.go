@@ -39,28 +39,28 @@ type host struct {
 
 // segment is a Device on a channel; what the router writes is kept in wrote.
 type segment struct {
-	in   chan []byte
-	next []byte // the one that site.run has waited for
+	in   chan frame.Packet
+	next frame.Packet // the one that site.run has waited for
 
 	mu      sync.Mutex
-	wrote   [][]byte
+	wrote   []frame.Packet
 	readErr error
 }
 
-func newSegment() *segment { return &segment{in: make(chan []byte, 4096)} }
+func newSegment() *segment { return &segment{in: make(chan frame.Packet, 4096)} }
 
-func (s *segment) ReadBatch(bufs [][]byte, sizes []int) (n int, err error) {
-	if s.next != nil {
-		sizes[0], s.next = copy(bufs[0], s.next), nil
+func (s *segment) ReadBatch(pkts []frame.Packet) (n int, err error) {
+	if s.next.Buf != nil {
+		pkts[0], s.next = s.next, frame.Packet{}
 		n = 1
 	}
-	for n < len(bufs) {
+	for n < len(pkts) {
 		select {
-		case f, ok := <-s.in:
+		case p, ok := <-s.in:
 			if !ok {
 				return n, s.readErr
 			}
-			sizes[n] = copy(bufs[n], f)
+			pkts[n] = p
 			n++
 		default:
 			return n, nil
@@ -69,22 +69,57 @@ func (s *segment) ReadBatch(bufs [][]byte, sizes []int) (n int, err error) {
 	return n, nil
 }
 
-func (s *segment) WriteBatch(frames [][]byte) error {
+func (s *segment) WriteBatch(pkts []frame.Packet) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, f := range frames {
-		s.wrote = append(s.wrote, bytes.Clone(f))
+	for _, p := range pkts {
+		s.wrote = append(s.wrote, clone(p))
 	}
 	return nil
 }
 
-// take returns what was written since the last call.
-func (s *segment) take() [][]byte {
+// takePackets returns what was written since the last call.
+func (s *segment) takePackets() []frame.Packet {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := s.wrote
 	s.wrote = nil
 	return w
+}
+
+// take is takePackets where the frames alone matter.
+func (s *segment) take() (frames [][]byte) {
+	for _, p := range s.takePackets() {
+		frames = append(frames, p.Ethernet())
+	}
+	return frames
+}
+
+// clone copies a packet, and spoils the room around it as its owner may.
+func clone(p frame.Packet) frame.Packet {
+	c := frame.Packet{Buf: append(make([]byte, 0, len(p.Buf)+frame.Tailroom), p.Buf...), Offload: p.Offload}
+	clear(p.Buf[:frame.VirtioHeaderLen])
+	clear(p.Buf[len(p.Buf) : len(p.Buf)+frame.Tailroom])
+	return c
+}
+
+// bareOf is a packet of these bytes, with room around it and nothing left to be done.
+func bareOf(ip []byte) frame.Packet {
+	buf := make([]byte, frame.Headroom, frame.Headroom+len(ip)+frame.Tailroom)
+	return frame.Packet{Buf: append(buf, ip...)}
+}
+
+func bareOfAll(ips ...[]byte) (pkts []frame.Packet) {
+	for _, ip := range ips {
+		pkts = append(pkts, bareOf(ip))
+	}
+	return pkts
+}
+
+// framed is the same for an Ethernet frame.
+func framed(f []byte) frame.Packet {
+	buf := make([]byte, frame.VirtioHeaderLen, frame.VirtioHeaderLen+len(f)+frame.Tailroom)
+	return frame.Packet{Buf: append(buf, f...)}
 }
 
 // registryFake knows routes, all of them after a Resolve, some at once.
@@ -171,13 +206,14 @@ type wire struct {
 type sentPacket struct {
 	to     group.MemberID
 	packet frame.IPv4
+	frame.Offload
 }
 
-func (w *wire) Send(to group.MemberID, pkts [][]byte) {
+func (w *wire) Send(to group.MemberID, pkts []frame.Packet) {
 	w.mu.Lock()
 	w.calls++
 	for _, p := range pkts {
-		w.sent = append(w.sent, sentPacket{to, bytes.Clone(p)})
+		w.sent = append(w.sent, sentPacket{to, frame.IPv4(clone(p).IP()), p.Offload})
 	}
 	peer := w.peers[to]
 	w.mu.Unlock()
@@ -278,7 +314,7 @@ func inBubble(t *testing.T, body func(t *testing.T, a *site), adjust ...func(*Co
 // sends puts a frame on the segment and waits until all is quiet.
 func (s *site) sends(frames ...[]byte) {
 	for _, f := range frames {
-		s.segment.in <- f
+		s.segment.in <- framed(f)
 	}
 	synctest.Wait()
 }

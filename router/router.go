@@ -14,20 +14,22 @@ import (
 	"landbridge/internal/group"
 )
 
-// Device is the segment: whole Ethernet frames, no FCS, checksums complete.
+// Device is the segment: whole Ethernet frames, no FCS, with what is left to be done
+// on them. They are packets whose headroom is filled in; see frame.Packet.
 type Device interface {
-	// ReadBatch takes the frames that are there: it fills bufs and sizes and returns how
-	// many, without waiting. A frame longer than its buffer is cut. One caller at a time.
-	ReadBatch(bufs [][]byte, sizes []int) (int, error)
-	// WriteBatch sends frames in order; they are the caller's again on return. Safe for concurrent use.
-	WriteBatch(frames [][]byte) error
+	// ReadBatch takes frames that are there and returns how many, without waiting; 0 is
+	// none. They may be written to, and are good until the next call. One caller at a time.
+	ReadBatch(pkts []frame.Packet) (int, error)
+	// WriteBatch sends frames in order. It may write to their headroom; they are the
+	// caller's again on return. Safe for concurrent use.
+	WriteBatch(pkts []frame.Packet) error
 }
 
 // Sender carries packets to members.
 type Sender interface {
-	// Send takes IP packets for one member. It never blocks, and is done with the
-	// packets' bytes when it returns. Safe for concurrent use.
-	Send(to group.MemberID, pkts [][]byte)
+	// Send takes IP packets for one member. It never blocks, and is done with their
+	// buffers, which it may have overwritten, when it returns. Safe for concurrent use.
+	Send(to group.MemberID, pkts []frame.Packet)
 }
 
 // Status says what a Directory knows of an address.
@@ -134,9 +136,8 @@ type Router struct {
 	jobs     *jobs
 	clients  *serializer
 	batches  chan *batch // idle ones, for Deliver and jobs
-	polled   *batch      // Poll's, with what it reads into
-	bufs     [][]byte
-	sizes    []int
+	polled   *batch      // Poll's, with what it reads
+	pkts     []frame.Packet
 	warned   atomic.Int64
 }
 
@@ -169,11 +170,7 @@ func New(c Config) (*Router, error) {
 		clients:    newSerializer(),
 		errors:     newICMPLimiter(),
 		batches:    make(chan *batch, idleBatches),
-		bufs:       make([][]byte, batchFrames),
-		sizes:      make([]int, batchFrames),
-	}
-	for i := range r.bufs {
-		r.bufs[i] = make([]byte, r.linkMTU+linkOverhead)
+		pkts:       make([]frame.Packet, batchFrames),
 	}
 	r.polled = r.newBatch()
 	return r, nil
@@ -182,9 +179,9 @@ func New(c Config) (*Router, error) {
 // Poll forwards what the segment has sent, a batch at most, and returns how many frames
 // there were. It doesn't wait. It fails if the device does. One caller at a time.
 func (r *Router) Poll() (int, error) {
-	n, err := r.device.ReadBatch(r.bufs, r.sizes)
+	n, err := r.device.ReadBatch(r.pkts)
 	if n > 0 {
-		r.forwardBatch(r.polled, r.bufs[:n], r.sizes[:n])
+		r.forwardBatch(r.polled, r.pkts[:n])
 	}
 	if err != nil {
 		return n, fmt.Errorf("segment: %w", err)
@@ -197,7 +194,10 @@ func (r *Router) Poll() (int, error) {
 func (r *Router) Close() { r.jobs.close() }
 
 // WriteFrame sends one frame to the segment. It is what an arp.Prober sends by.
-func (r *Router) WriteFrame(f []byte) error { return r.device.WriteBatch([][]byte{f}) }
+func (r *Router) WriteFrame(f []byte) error {
+	buf := make([]byte, frame.VirtioHeaderLen, frame.VirtioHeaderLen+len(f)+frame.Tailroom)
+	return r.device.WriteBatch([]frame.Packet{{Buf: append(buf, f...)}})
+}
 
 // Announce tells the hosts of the segment that addr is now reached by the gateway MAC:
 // the appliance calls it when the lease of a host that was here has moved away.

@@ -55,9 +55,9 @@ func TestHostTableFollowsLeasesAndARP(t *testing.T) {
 func TestWaitlistIsBoundedAndEmptiesWhole(t *testing.T) {
 	w := newWaitlist()
 	key := func(i int) waitKey { return waitKey{question: whoServes, addr: nth(i)} }
-	big := parked{packet: make(frame.IPv4, 30<<10)}
+	big := parked{packet: bareOf(make([]byte, 60<<10))}
 	if w.add(key(0), big) != first || w.add(key(0), big) != joined || w.add(key(0), big) != refusedFull {
-		t.Error("a question holds more or less than 64 KiB")
+		t.Error("a question holds more or less than 128 KiB")
 	}
 	if got := w.take(key(0)); len(got) != 2 || w.bytes != 0 {
 		t.Errorf("%d packets came back, %d bytes remain", len(got), w.bytes)
@@ -75,7 +75,7 @@ func TestWaitlistIsBoundedAndEmptiesWhole(t *testing.T) {
 			continue
 		}
 		_, open := kept[k]
-		switch a := w.add(k, parked{packet: make(frame.IPv4, rng.IntN(9000))}); a {
+		switch a := w.add(k, parked{packet: bareOf(make([]byte, rng.IntN(9000)))}); a {
 		case refusedFull:
 		case first, joined:
 			if open == (a == first) {
@@ -89,6 +89,10 @@ func TestWaitlistIsBoundedAndEmptiesWhole(t *testing.T) {
 	}
 	for k := range kept {
 		w.take(k)
+	}
+	longest := parked{packet: bareOf(make([]byte, 65535))}
+	if w.add(key(0), longest) != first || len(w.take(key(0))) != 1 {
+		t.Error("a packet of 65,535 bytes can't wait")
 	}
 	if w.packets != 0 || w.bytes != 0 || len(w.queues) != 0 {
 		t.Errorf("after taking all: %d packets, %d bytes, %d questions", w.packets, w.bytes, len(w.queues))

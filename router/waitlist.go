@@ -1,7 +1,6 @@
 package router
 
 import (
-	"bytes"
 	"sync"
 	"sync/atomic"
 
@@ -12,10 +11,15 @@ import (
 // parked is a packet that waits, with where it came from: a host of the segment
 // (mac) or a member (from).
 type parked struct {
-	packet frame.IPv4 // a copy
-	mac    frame.MAC  // of the sending host; zero if it came from a member
+	packet frame.Packet // its Buf ends where the IP packet does; in the waitlist a copy
+	mac    frame.MAC    // of the sending host; zero if it came from a member
 	from   group.MemberID
 }
+
+func (p parked) ip() frame.IPv4 { return header(p.packet) }
+
+// size is the memory that p takes up in the waitlist, in bytes.
+func (p parked) size() int { return len(p.packet.Buf) + frame.Tailroom }
 
 // waitlist holds the packets that wait for the answer to a question, and says when
 // a question has to be asked. It is bounded by question and in all.
@@ -48,21 +52,21 @@ func newWaitlist() *waitlist { return &waitlist{queues: make(map[waitKey]*queue)
 func (w *waitlist) add(k waitKey, p parked) admission {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.packets >= waitPackets || w.bytes+len(p.packet) > waitTotal {
+	if w.packets >= waitPackets || w.bytes+p.size() > waitTotal {
 		return refusedFull
 	}
 	q, a := w.open(k)
 	if q == nil {
 		return refusedFull
 	}
-	if len(q.packets) >= waitPerKey || q.bytes+len(p.packet) > waitBytes {
+	if len(q.packets) >= waitPerKey || q.bytes+p.size() > waitBytes {
 		return refusedFull // open made no new queue: it would be empty
 	}
-	p.packet = bytes.Clone(p.packet)
+	p.packet.Buf = append(make([]byte, 0, p.size()), p.packet.Buf...)
 	q.packets = append(q.packets, p)
-	q.bytes += len(p.packet)
+	q.bytes += p.size()
 	w.packets++
-	w.bytes += len(p.packet)
+	w.bytes += p.size()
 	return a
 }
 

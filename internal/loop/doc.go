@@ -26,9 +26,9 @@
 // A blocking system call costs the Go scheduler a wake-up of its monitor thread, which
 // then runs for a millisecond beside us. So the first dozeTime of a sleep is slept with
 // the scheduler left in the belief that we run. It can still stop us: its signal ends
-// the wait (EINTR), and like any Go code we see its wish before we wait again. A
-// processor more than there are cores (GOMAXPROCS) keeps the loop from holding up the
-// other goroutines.
+// the wait (EINTR), and like any Go code we see its wish before we wait again. Only a
+// loop that was opened so dozes: the daemon has a processor more than there are cores
+// (GOMAXPROCS), so that the other goroutines aren't held up.
 //
 // # How it goes
 //

@@ -34,6 +34,7 @@ type Handler func() (n int, err error)
 // concurrent use.
 type Loop struct {
 	epoll, wake int // descriptors; wake is an eventfd
+	doze        bool
 	thread      sync.WaitGroup
 
 	mu      sync.Mutex // guards changes and closed
@@ -56,8 +57,10 @@ type Source struct {
 	failed func(error)
 }
 
-// Open starts a loop without sources.
-func Open() (*Loop, error) {
+// Open starts a loop without sources. With doze it keeps one of the scheduler's processors
+// (GOMAXPROCS) for itself for a while after there was something to do: say so where
+// there is one to spare.
+func Open(doze bool) (*Loop, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("loop: %w", os.NewSyscallError("epoll_create1", err))
@@ -66,7 +69,7 @@ func Open() (*Loop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loop: %w", errors.Join(os.NewSyscallError("eventfd", err), unix.Close(epoll)))
 	}
-	l := &Loop{epoll: epoll, wake: wake, linger: newLinger(time.Now())}
+	l := &Loop{epoll: epoll, wake: wake, doze: doze, linger: newLinger(time.Now())}
 	if err := l.watch(wake); err != nil {
 		return nil, errors.Join(err, unix.Close(epoll), unix.Close(wake))
 	}
@@ -160,11 +163,14 @@ func (l *Loop) run() {
 
 // wait sleeps until there is something to do, dozing first.
 func (l *Loop) wait() {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])),
-		waitEvents, uintptr(dozeTime.Milliseconds()), 0, 0)
-	if n == 0 && errno == 0 {
-		_, _ = unix.EpollWait(l.epoll, l.events[:], -1) // EINTR: go round
+	if l.doze {
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])),
+			waitEvents, uintptr(dozeTime.Milliseconds()), 0, 0)
+		if n > 0 || errno != 0 {
+			return
+		}
 	}
+	_, _ = unix.EpollWait(l.epoll, l.events[:], -1) // EINTR: go round
 }
 
 // round runs each handler once, and reports whether there was anything to do.

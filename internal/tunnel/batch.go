@@ -3,15 +3,34 @@ package tunnel
 import "net/netip"
 
 const (
-	batchSize = 64 // datagrams in one system call
-	arenaSize = 128 << 10
+	arenaSize   = 256 << 10 // bytes: a packet of 64 KiB in the smallest pieces, sealed
+	batchRuns   = 64        // runs in a batch
+	maxSegments = 64        // datagrams in a run: UDP_MAX_SEGMENTS of Linux before 6.8
+	maxRunBytes = 65_487    // of an IPv6 packet without extension headers (RFC 8200), behind the UDP header
 )
 
+// A run is datagrams for one address, of one size, one behind the other in the arena;
+// the last may be shorter. The kernel takes it whole where it can (UDP_SEGMENT).
+type run struct {
+	addr  netip.AddrPort
+	first int // where it begins in the arena
+	size  int // bytes of each datagram but the last
+	last  int // bytes of the last
+	n     int // datagrams
+}
+
+func (r *run) bytes() int { return (r.n-1)*r.size + r.last }
+
+// takes reports whether a datagram may follow.
+func (r *run) takes(addr netip.AddrPort, size int) bool {
+	return r.addr == addr && r.last == r.size && size <= r.size && r.n < maxSegments && r.bytes()+size <= maxRunBytes
+}
+
 // A batch collects outgoing datagrams. They are sealed straight into its arena,
-// one behind the other, and leave with one system call.
+// one behind the other, and leave with few system calls.
 type batch struct {
-	msgs  [batchSize]datagram
-	n     int
+	runs  [batchRuns]run
+	n     int // runs
 	arena []byte
 	used  int
 
@@ -26,18 +45,38 @@ func newBatch() *batch { return &batch{arena: make([]byte, arenaSize)} }
 
 // slot returns room for a datagram of at most size bytes, or nil if the batch must
 // be written first. An empty batch has room for any datagram.
-func (b *batch) slot(size int) []byte {
-	if b.n == batchSize || len(b.arena)-b.used < size {
+func (b *batch) slot(size int) []byte { return b.slots(1, size) }
+
+// slots returns room for n datagrams, one behind the other, of size bytes in all; or
+// nil if the batch must be written first. An empty batch has room for any packet.
+func (b *batch) slots(n, size int) []byte {
+	if b.n+n/maxSegments+size/maxRunBytes+2 > batchRuns || len(b.arena)-b.used < size {
 		return nil
 	}
-	return b.arena[b.used : b.used+size]
+	return b.arena[b.used : b.used+size : b.used+size]
 }
 
-// add takes the datagram that was put into the last slot.
+// add takes the datagram that was put into the last slot; of several slots, the first
+// that it hasn't taken yet.
 func (b *batch) add(addr netip.AddrPort, size int) {
-	b.msgs[b.n] = datagram{addr: addr, data: b.arena[b.used : b.used+size : b.used+size]}
-	b.n++
+	if b.n > 0 && b.runs[b.n-1].takes(addr, size) {
+		r := &b.runs[b.n-1]
+		r.n, r.last = r.n+1, size
+	} else {
+		b.runs[b.n] = run{addr: addr, first: b.used, size: size, last: size, n: 1}
+		b.n++
+	}
 	b.used += size
+}
+
+// datagram is one of a run.
+func (b *batch) datagram(r *run, i int) []byte {
+	size := r.size
+	if i == r.n-1 {
+		size = r.last
+	}
+	first := r.first + i*r.size
+	return b.arena[first : first+size : first+size]
 }
 
 func (b *batch) reset() { b.n, b.used = 0, 0 }

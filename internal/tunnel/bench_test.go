@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"landbridge/internal/frame"
 	"landbridge/internal/group"
 )
 
@@ -18,7 +19,7 @@ type pipe struct {
 	addr netip.AddrPort
 	dmx  *demux
 	ends map[netip.AddrPort]*pipe
-	bufs [batchSize][]byte
+	bufs [maxSegments][]byte
 	dgs  []datagram
 }
 
@@ -27,7 +28,7 @@ func newPipe(n byte, ends map[netip.AddrPort]*pipe) *pipe {
 	for i := range p.bufs {
 		p.bufs[i] = make([]byte, maxDatagram)
 	}
-	p.dgs = make([]datagram, 0, batchSize)
+	p.dgs = make([]datagram, 0, maxSegments)
 	p.dmx = newDemux(newBatch(), p.write)
 	ends[p.addr] = p
 	return p
@@ -38,16 +39,16 @@ func (p *pipe) port() uint16     { return p.addr.Port() }
 func (p *pipe) newBatch() *batch { return newBatch() }
 
 func (p *pipe) write(b *batch) {
-	for i := 0; i < b.n; {
-		end := p.ends[b.msgs[i].addr]
+	for i := range b.runs[:b.n] {
+		r := &b.runs[i]
+		end := p.ends[r.addr]
 		if end == nil {
-			i++
 			continue
 		}
 		end.dgs = end.dgs[:0]
-		for ; i < b.n && p.ends[b.msgs[i].addr] == end; i++ {
-			buf := end.bufs[len(end.dgs)]
-			n := copy(buf, b.msgs[i].data)
+		for k := range r.n {
+			buf := end.bufs[k]
+			n := copy(buf, b.datagram(r, k))
 			end.dgs = append(end.dgs, datagram{addr: p.addr, data: buf[:n]})
 		}
 		end.dmx.receive(end.dgs)
@@ -80,7 +81,7 @@ func sealedPair(t testing.TB, c Cipher) (a, b *session) {
 
 // wire makes n tunnels over pipes, each with a session and a direct path to each
 // other, whose machines have been stopped: only the frame path runs.
-func wire(t testing.TB, n int, deliver func(group.MemberID, [][]byte)) []*Tunnel {
+func wire(t testing.TB, n int, deliver func(group.MemberID, []frame.Packet)) []*Tunnel {
 	ends := make(map[netip.AddrPort]*pipe)
 	var list []*Tunnel
 	for i := range n {
@@ -133,11 +134,10 @@ func detour(a, b, relay *Tunnel) {
 	}
 }
 
-func packets(n, size int) [][]byte {
-	pkts := make([][]byte, n)
+func packets(n, size int) []frame.Packet {
+	pkts := make([]frame.Packet, n)
 	for i := range pkts {
-		pkts[i] = make([]byte, size)
-		pkts[i][0] = 0x45
+		pkts[i] = packet(string(make([]byte, size-20)))
 	}
 	return pkts
 }
@@ -148,8 +148,8 @@ func TestSealAndOpenAllocateNothing(t *testing.T) {
 		pkt, buf := make([]byte, DefaultMTU), make([]byte, 2048)
 		if n := testing.AllocsPerRun(1000, func() {
 			counter, _ := a.out.reserve(1)
-			size := a.out.seal(buf, counter, pkt)
-			if _, err := b.in.open(buf[:size], counter); err != nil {
+			size := a.out.seal(buf, typeData, counter, pkt)
+			if _, err := b.in.open(buf[headerSize:], buf[:size], counter); err != nil {
 				t.Fatal(err)
 			}
 		}); n != 0 {
@@ -161,7 +161,7 @@ func TestSealAndOpenAllocateNothing(t *testing.T) {
 func TestTheFramePathAllocatesNothing(t *testing.T) {
 	for _, relayed := range []bool{false, true} {
 		got := 0
-		list := wire(t, 3, func(_ group.MemberID, pkts [][]byte) { got += len(pkts) })
+		list := wire(t, 3, func(_ group.MemberID, pkts []frame.Packet) { got += len(pkts) })
 		a, b, relay := list[0], list[1], list[2]
 		if relayed {
 			detour(a, b, relay)
@@ -191,7 +191,7 @@ func BenchmarkSeal(b *testing.B) {
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
-					s.out.seal(buf, uint64(i), pkt)
+					s.out.seal(buf, typeData, uint64(i), pkt)
 				}
 			})
 		}
@@ -204,13 +204,13 @@ func BenchmarkOpen(b *testing.B) {
 			b.Run(fmt.Sprintf("%v/%d", c, size), func(b *testing.B) {
 				s, r := sealedPair(b, c)
 				sealed, buf := make([]byte, size+sealOverhead), make([]byte, size+sealOverhead)
-				s.out.seal(sealed, 1, make([]byte, size))
+				s.out.seal(sealed, typeData, 1, make([]byte, size))
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
 				for b.Loop() {
 					copy(buf, sealed)
 					r.in.window = replayFilter{}
-					if _, err := r.in.open(buf, 1); err != nil {
+					if _, err := r.in.open(buf[headerSize:], buf, 1); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -226,7 +226,7 @@ func BenchmarkSealRelayed(b *testing.B) {
 	b.SetBytes(DefaultMTU)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		sealRelayed(buf, relay.out, uint64(i), s.out, uint64(i), memberHash{}, pkt)
+		sealRelayed(buf, relay.out, uint64(i), s.out, typeData, uint64(i), memberHash{}, pkt)
 	}
 }
 
@@ -235,7 +235,7 @@ func BenchmarkFramePath(b *testing.B) {
 	for _, size := range []int{64, DefaultMTU} {
 		for _, relayed := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%d/relayed=%v", size, relayed), func(b *testing.B) {
-				list := wire(b, 3, func(group.MemberID, [][]byte) {})
+				list := wire(b, 3, func(group.MemberID, []frame.Packet) {})
 				if relayed {
 					detour(list[0], list[1], list[2])
 					list[2].relayed.rate, list[2].peer(list[0].self).relayed.rate = 1e12, 1e12
@@ -258,8 +258,8 @@ func BenchmarkLoopback(b *testing.B) {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			var got atomic.Int64
 			x, y := loopbackPair(b, "[::]:0", netip.MustParseAddr("127.0.0.1"),
-				func(group.MemberID, [][]byte) {},
-				func(_ group.MemberID, pkts [][]byte) { got.Add(int64(len(pkts))) })
+				func(group.MemberID, []frame.Packet) {},
+				func(_ group.MemberID, pkts []frame.Packet) { got.Add(int64(len(pkts))) })
 			pkts := packets(32, size)
 			x.Send(y.id, pkts)
 			await(b, 5*time.Second, "connected", func() bool { return x.Peers()[0].State == StateConnected && got.Load() > 0 })
@@ -284,17 +284,17 @@ func BenchmarkLoopbackRoundTrip(b *testing.B) {
 	back := make(chan struct{}, 1)
 	reply := make(chan struct{}, 1)
 	var x, y loopbackEnd
-	pong := [][]byte{packet("pong")}
+	pong := []frame.Packet{packet("pong")}
 	x, y = loopbackPair(b, "[::]:0", netip.MustParseAddr("127.0.0.1"),
-		func(group.MemberID, [][]byte) { back <- struct{}{} },
-		func(from group.MemberID, _ [][]byte) {
+		func(group.MemberID, []frame.Packet) { back <- struct{}{} },
+		func(from group.MemberID, _ []frame.Packet) {
 			select {
 			case <-reply:
 				y.Send(from, pong)
 			default:
 			}
 		})
-	ping := [][]byte{packet("ping")}
+	ping := []frame.Packet{packet("ping")}
 	x.Send(y.id, ping)
 	await(b, 5*time.Second, "connected", func() bool {
 		return x.Peers()[0].State == StateConnected && len(y.Peers()) == 1 && y.Peers()[0].State == StateConnected

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"landbridge/internal/frame"
 	"landbridge/internal/group"
 )
 
@@ -24,7 +25,7 @@ func TestTwoGroupsShareASocket(t *testing.T) {
 		for i, h := range []*memHost{ha, hb} {
 			member := newFakeMember(other, uint64(i))
 			tun, err := open(Config{
-				Membership: member, Log: testLog(), Deliver: func(group.MemberID, [][]byte) { got.Add(1) },
+				Membership: member, Log: testLog(), Deliver: func(group.MemberID, []frame.Packet) { got.Add(1) },
 				Interfaces: func() []netip.Addr { return []netip.Addr{h.addr.Addr()} },
 				Signal: callFunc(func(ctx context.Context, to group.MemberID, req []byte) ([]byte, error) {
 					return second[to].HandleSignal(ctx, member.id, req)
@@ -38,7 +39,7 @@ func TestTwoGroupsShareASocket(t *testing.T) {
 		}
 		from, to := newFakeMember(other, 0).id, newFakeMember(other, 1).id
 		a.send(b, "first group")
-		second[from].Send(to, [][]byte{packet("second group")})
+		second[from].Send(to, []frame.Packet{packet("second group")})
 		await(t, time.Second, "both packets arrive", func() bool { return b.has(a, "first group")() && got.Load() == 1 })
 		if len(second[to].Peers()) != 1 || len(b.tunnel.Peers()) != 1 {
 			t.Error("the groups mix")
@@ -122,12 +123,12 @@ func TestOnlyIPPacketsUpToTheMTUAreSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(t)
 		a, b := together(t, m)
-		large := make([]byte, DefaultMTU+1)
-		large[0] = 0x60
+		fits := packet(string(make([]byte, DefaultMTU-20)))
+		large := packet(string(make([]byte, DefaultMTU-20+1)))
 		for range 2 {
-			a.tunnel.Send(b.member.id, [][]byte{{}, {0x10, 1, 2}, large, large[:DefaultMTU]})
+			a.tunnel.Send(b.member.id, []frame.Packet{wrap(nil), wrap([]byte{0x10, 1, 2}), large, fits})
 		}
-		a.tunnel.Send(a.member.id, [][]byte{packet("to myself")})
+		a.tunnel.Send(a.member.id, []frame.Packet{packet("to myself")})
 		time.Sleep(time.Second)
 		if b.count(a) != 1+2 {
 			t.Errorf("%d packets arrived", b.count(a))
@@ -144,7 +145,7 @@ func TestPeersThatNobodyHasToDoWithAreForgotten(t *testing.T) {
 		m := newMemNet(t)
 		a := m.node(public)
 		for i := range uint64(20) {
-			a.tunnel.Send(newFakeMember(m.group, 3000+i).id, [][]byte{packet("anybody?")})
+			a.tunnel.Send(newFakeMember(m.group, 3000+i).id, []frame.Packet{packet("anybody?")})
 		}
 		if n := len(a.tunnel.Peers()); n != 20 {
 			t.Errorf("%d peers", n)
@@ -153,7 +154,7 @@ func TestPeersThatNobodyHasToDoWithAreForgotten(t *testing.T) {
 		if n := len(a.tunnel.Peers()); n != 0 {
 			t.Errorf("%d peers after %v", n, forgetPeer)
 		}
-		a.tunnel.Send(newFakeMember(m.group, 3000).id, [][]byte{packet("again")})
+		a.tunnel.Send(newFakeMember(m.group, 3000).id, []frame.Packet{packet("again")})
 		if n := len(a.tunnel.Peers()); n != 1 {
 			t.Errorf("%d peers", n)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"landbridge/internal/frame"
 	"landbridge/internal/group"
 )
 
@@ -390,7 +391,7 @@ func TestPacketsThatWaitAreBounded(t *testing.T) {
 		a := m.node(public)
 		nobody := newFakeMember(m.group, 1000)
 		for range 1000 {
-			a.tunnel.Send(nobody.id, [][]byte{packet("small")})
+			a.tunnel.Send(nobody.id, []frame.Packet{packet("small")})
 		}
 		s := a.tunnel.Peers()[0]
 		if s.Waiting != queuePackets || a.tunnel.Counters()["queue_full"] != 1000-queuePackets {
@@ -399,7 +400,7 @@ func TestPacketsThatWaitAreBounded(t *testing.T) {
 		for i := range 80 { // and in all
 			other := newFakeMember(m.group, 2000+uint64(i))
 			for range queuePackets {
-				a.tunnel.Send(other.id, [][]byte{packet("small")})
+				a.tunnel.Send(other.id, []frame.Packet{packet("small")})
 			}
 		}
 		total := 0
@@ -418,10 +419,9 @@ func TestPacketsThatWaitAreBounded(t *testing.T) {
 		if a.tunnel.waiting.packets != maxWaiting || a.tunnel.waiting.bytes != maxWaitingMem {
 			t.Errorf("the budget isn't whole again: %d packets, %d bytes", a.tunnel.waiting.packets, a.tunnel.waiting.bytes)
 		}
-		big := make([]byte, DefaultMTU)
-		big[0] = 0x45
+		big := packet(string(make([]byte, DefaultMTU-20)))
 		for range queuePackets {
-			a.tunnel.Send(nobody.id, [][]byte{big, big})
+			a.tunnel.Send(nobody.id, []frame.Packet{big, big})
 		}
 		for _, s := range a.tunnel.Peers() {
 			if s.Member == nobody.id && s.Waiting*DefaultMTU > queueBytes {

@@ -21,7 +21,8 @@ const (
 	SendFull     // the kernel's send buffer stayed full (socket)
 	SendTooBig   // EMSGSIZE (socket)
 	SendUnreachable
-	SendRefused // any other error of the kernel (socket)
+	SendRefused  // any other error of the kernel (socket)
+	SendUnjoined // runs of datagrams that the kernel refused to take whole (socket)
 
 	Forged   // the tag doesn't match
 	Replayed // the counter was seen, or is too old
@@ -32,7 +33,8 @@ const (
 	RelayNoPath
 	RelayOverRate
 	RelayOff
-	NotIP      // asked to send what isn't an IP packet
+	BadBody    // authentic, and not what package frame draws
+	NotIP      // asked to send what isn't an IP packet, or asks for an offload that it can't have
 	OverMTU    // asked to send more than the MTU
 	KeyWornOut // a key that was not renewed in time
 	QueueFull  // too many packets waited for a session
@@ -47,9 +49,9 @@ const (
 func (c Counter) String() string {
 	names := [numCounters]string{
 		"datagrams_in", "quic_in", "quic_full", "quic_oversize", "truncated", "bad_header", "unknown_index",
-		"send_full", "send_too_big", "send_unreachable", "send_refused",
+		"send_full", "send_too_big", "send_unreachable", "send_refused", "send_unjoined",
 		"forged", "replayed", "bad_control", "unknown_control", "bad_relayed", "forwarded",
-		"relay_no_path", "relay_over_rate", "relay_off", "not_ip", "over_mtu", "key_worn_out",
+		"relay_no_path", "relay_over_rate", "relay_off", "bad_body", "not_ip", "over_mtu", "key_worn_out",
 		"queue_full", "queue_old", "too_many_peers", "unauthorized", "bad_offer",
 	}
 	if c >= numCounters {

@@ -18,18 +18,21 @@ const (
 	envelopeSize  = 1 + hashSize // type and member hash before a relayed datagram
 	relayOverhead = sealOverhead + envelopeSize
 
-	// typeSealed is the only first byte that the tunnel accepts. QUIC's first
-	// bytes are 0x40 and above.
-	typeSealed = 0x01
-	quicBit    = 0x40
+	// The first bytes that the tunnel accepts. QUIC's are 0x40 and above.
+	typeData    = 0x01 // a body, as package frame draws it
+	typeControl = 0x02 // a control message
+	quicBit     = 0x40
+
+	// trailerSize is what a body has beside its packet.
+	trailerSize = 1
 
 	// MaxMTU bounds the packets that a tunnel carries: jumbo frames, and what
 	// surrounds them when they are relayed.
 	MaxMTU      = 9216
-	maxDatagram = MaxMTU + relayOverhead + sealOverhead
+	maxDatagram = MaxMTU + trailerSize + relayOverhead + sealOverhead
 
 	// DefaultMTU fits a relayed packet into 1500 bytes over IPv6: 40 + 8 for IP
-	// and UDP, 32 for the seal, 41 for the relay's seal and envelope.
+	// and UDP, 32 for the seal, 1 for the trailer, 41 for the relay's seal and envelope.
 	DefaultMTU = 1376
 )
 
@@ -51,26 +54,25 @@ type datagram struct {
 }
 
 // putHeader writes a sealed datagram's header.
-func putHeader(b []byte, index uint32, counter uint64) {
-	binary.BigEndian.PutUint32(b[0:], typeSealed<<24)
+func putHeader(b []byte, kind byte, index uint32, counter uint64) {
+	binary.BigEndian.PutUint32(b[0:], uint32(kind)<<24)
 	binary.BigEndian.PutUint32(b[4:], index)
 	binary.BigEndian.PutUint64(b[8:], counter)
 }
 
 // parseHeader reads the header of a sealed datagram. It fails on anything that
 // cannot hold at least one byte of plaintext.
-func parseHeader(b []byte) (index uint32, counter uint64, ok bool) {
-	if len(b) <= sealOverhead || binary.BigEndian.Uint32(b) != typeSealed<<24 {
-		return 0, 0, false
+func parseHeader(b []byte) (kind byte, index uint32, counter uint64, ok bool) {
+	if len(b) <= sealOverhead {
+		return 0, 0, 0, false
 	}
-	return binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint64(b[8:]), true
+	kind = b[0]
+	if kind != typeData && kind != typeControl || b[1]|b[2]|b[3] != 0 {
+		return 0, 0, 0, false
+	}
+	return kind, binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint64(b[8:]), true
 }
 
 // headerNonce is the AEAD nonce, which is a part of the header: index and counter.
 // A key belongs to one index and a counter is used once, so it never repeats.
 func headerNonce(header []byte) []byte { return header[4:headerSize] }
-
-// isPacket reports whether a plaintext is an IP packet, and not a control message.
-func isPacket(plaintext []byte) bool {
-	return plaintext[0]>>4 == 4 || plaintext[0]>>4 == 6
-}

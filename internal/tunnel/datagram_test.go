@@ -34,7 +34,7 @@ func goldenPacket() []byte { return append([]byte{0x45}, ascending(1, 39)...) }
 const (
 	goldenAES     = "01000000a1b2c3d400000000000000078bdf98a27cff6c4a01e4b80e0366879174ec2ccf4ee380041707c340a94e62f55f58fd3286b6151fc2828102640d481daa4128ee441613b8"
 	goldenChaCha  = "01000000a1b2c3d400000000000000071dd82df83ee258fa1bc4bab180007cf27506e2bbedaae5d1b1ffd06e11eb3a13d0140d5364e614d043845b8be1975375050d3c99fe0d58f2"
-	goldenRelayed = "010000000badcafe0000000000000009a75a6eff78c735a53c452510edd4732f5d0bc75b1dbb85d1e7e84fdf4f14277971ff0c72243578cd7dc69d0e779a2ec1ec84b963ab47dde73927730ee5979d6463d1a08492a6ba186b317c5aaab2369804ceb562c52ae109b67d0d0718065373e2"
+	goldenRelayed = "020000000badcafe0000000000000009a75a6eff78c735a53c452510edd4732f5d0bc75b1dbb85d1e7e84fdf4f14277971ff0c72243578cd7dc69d0e779a2ec1ec84b963ab47dde73927730ee5979d6463d1a08492a6ba186b317c5aaab2369804803ca52da2244700500fae49f258817b"
 	goldenKeys    = "2645b22fe256e99a93d80b2ed625cff2442e2281e40eb489310c01c8e5c2d42a619acac085448cabb692374d9fd208d5bda88ae53c2ff36cb05e180c6ff95183b71d2f06600f8a4d29540643019eab0f13cd77dc5e70e0cf4e86493e13cb6374"
 	goldenRekeys  = "64d5fd13d5db6d9680b3af7cabf12d093e2c6f86acd9cd9fc0df31f1e5297769fd05fce72c9f56ea4bab3c81e5f9d449a1c4b65ae305acc9afc2f8a242b3552161c5857faf59543ad120728e30d8aff737a7ce15b290a54a24f5cef7ffeeb4dd"
 )
@@ -47,17 +47,17 @@ func TestSealedDatagramsAreThoseOfAnotherImplementation(t *testing.T) {
 		}
 		out := &outbound{index: 0xa1b2c3d4, aead: aead}
 		buf := make([]byte, 200)
-		n := out.seal(buf, 7, goldenPacket())
+		n := out.seal(buf, typeData, 7, goldenPacket())
 		if got := hex.EncodeToString(buf[:n]); got != golden {
 			t.Errorf("%v:\n%s instead of\n%s", c, got, golden)
 		}
 		in := &inbound{index: 0xa1b2c3d4, aead: aead}
 		sealed := unhex(t, golden)
-		index, counter, ok := parseHeader(sealed)
-		if !ok || index != in.index || counter != 7 {
+		kind, index, counter, ok := parseHeader(sealed)
+		if !ok || kind != typeData || index != in.index || counter != 7 {
 			t.Fatalf("header: %x, %d, %v", index, counter, ok)
 		}
-		if plaintext, err := in.open(sealed, counter); err != nil || !bytes.Equal(plaintext, goldenPacket()) {
+		if plaintext, err := in.open(sealed[headerSize:], sealed, counter); err != nil || !bytes.Equal(plaintext, goldenPacket()) {
 			t.Errorf("%v: %x, %v", c, plaintext, err)
 		}
 	}
@@ -68,7 +68,7 @@ func TestRelayedDatagramsAreThoseOfAnotherImplementation(t *testing.T) {
 	outer, _ := newAEAD(AES256GCM, ascending(32, 32))
 	buf := make([]byte, 300)
 	to := hashOf(group.MemberID(bytes.Repeat([]byte{7}, 32)))
-	n := sealRelayed(buf, &outbound{index: 0x0badcafe, aead: outer}, 9, &outbound{index: 0xa1b2c3d4, aead: inner}, 7, to, goldenPacket())
+	n := sealRelayed(buf, &outbound{index: 0x0badcafe, aead: outer}, 9, &outbound{index: 0xa1b2c3d4, aead: inner}, typeData, 7, to, goldenPacket())
 	if got := hex.EncodeToString(buf[:n]); got != goldenRelayed {
 		t.Errorf("%s instead of\n%s", got, goldenRelayed)
 	}
@@ -101,20 +101,21 @@ func TestDerivedKeysAreThoseOfAnotherImplementation(t *testing.T) {
 func TestEveryFlippedBitIsForged(t *testing.T) {
 	a, b := sealedPair(t, AES256GCM)
 	sealed := make([]byte, 100)
-	n := a.out.seal(sealed, 3, goldenPacket())
+	n := a.out.seal(sealed, typeData, 3, goldenPacket())
 	for bit := range n * 8 {
 		d := bytes.Clone(sealed[:n])
 		d[bit/8] ^= 1 << (bit % 8)
-		if _, counter, ok := parseHeader(d); ok {
-			if _, err := b.in.open(d, counter); err == nil {
+		if _, _, counter, ok := parseHeader(d); ok {
+			if _, err := b.in.open(d[headerSize:], d, counter); err == nil {
 				t.Fatalf("bit %d", bit)
 			}
 		}
 	}
-	if _, err := b.in.open(bytes.Clone(sealed[:n]), 3); err != nil {
+	d := bytes.Clone(sealed[:n])
+	if _, err := b.in.open(d[headerSize:], d, 3); err != nil {
 		t.Errorf("the true one: %v", err)
 	}
-	if _, err := b.in.open(bytes.Clone(sealed[:n]), 3); err != errReplayed {
+	if _, err := b.in.open(d[headerSize:], d, 3); err != errReplayed {
 		t.Errorf("the true one again: %v", err)
 	}
 }

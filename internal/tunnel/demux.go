@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"landbridge/internal/frame"
 )
 
 // A demux takes the datagrams that arrive at one socket to the peers they are for.
@@ -16,18 +18,29 @@ type demux struct {
 	counts counters
 	write  func(*batch)
 
-	mu      sync.Mutex // held while a batch is worked on; close of a tunnel waits on it
-	now     time.Duration
-	out     *batch  // relayed datagrams on their way
-	touched []*peer // peers with packets in this batch
+	mu       sync.Mutex // held while a batch is worked on; close of a tunnel waits on it
+	now      time.Duration
+	out      *batch // relayed datagrams on their way
+	joiner   *frame.Joiner
+	arrivals []arrivals // who sent the packets in the joiner
 }
+
+// arrivals are packets of one peer, up to those of the next.
+type arrivals struct {
+	peer  *peer
+	first int // among the joiner's packets
+}
+
+// joinerSize is what may have arrived before it is handed on, in bytes.
+const joinerSize = 256 << 10
 
 func newDemux(b *batch, write func(*batch)) *demux {
 	return &demux{
 		table: newIndexTable(rand.Uint32),
 		start: time.Now(),
 		out:   b, write: write,
-		touched: make([]*peer, 0, batchSize),
+		joiner:   frame.NewJoiner(joinerSize),
+		arrivals: make([]arrivals, 0, maxSegments),
 	}
 }
 
@@ -45,11 +58,7 @@ func (d *demux) receive(arrived []datagram) {
 	for _, dg := range arrived {
 		d.open(dg.data, dg.addr, nil)
 	}
-	for i, p := range d.touched {
-		p.deliver(d.now)
-		d.touched[i] = nil
-	}
-	d.touched = d.touched[:0]
+	d.deliver()
 	if d.out.n > 0 {
 		d.write(d.out)
 	}
@@ -57,7 +66,7 @@ func (d *demux) receive(arrived []datagram) {
 
 // open opens one datagram. It came from an address, or in the envelope of a relay.
 func (d *demux) open(b []byte, from netip.AddrPort, via *peer) {
-	index, counter, ok := parseHeader(b)
+	kind, index, counter, ok := parseHeader(b)
 	if !ok {
 		d.counts.add(BadHeader, 1)
 		return
@@ -72,7 +81,11 @@ func (d *demux) open(b []byte, from netip.AddrPort, via *peer) {
 		p.tunnel.counts.add(BadRelayed, 1)
 		return
 	}
-	plaintext, err := in.open(b, counter)
+	dst := b[headerSize:]
+	if kind == typeData {
+		dst = d.room(p, len(b)-sealOverhead)
+	}
+	plaintext, err := in.open(dst, b, counter)
 	if err != nil {
 		reason := Forged
 		if errors.Is(err, errReplayed) {
@@ -86,11 +99,12 @@ func (d *demux) open(b []byte, from netip.AddrPort, via *peer) {
 	}
 	p.arrived(from, via, d.now)
 	switch {
-	case isPacket(plaintext):
-		if len(p.arrivals) == 0 {
-			d.touched = append(d.touched, p)
+	case kind == typeData:
+		if d.joiner.Take(plaintext) != nil {
+			p.tunnel.counts.add(BadBody, 1)
+			return
 		}
-		p.arrivals = append(p.arrivals, plaintext)
+		p.rx.add(1, len(plaintext)-trailerSize)
 	case plaintext[0] == msgForward:
 		p.tunnel.forward(d, p, plaintext, via)
 	case plaintext[0] == msgForwarded:
@@ -98,6 +112,45 @@ func (d *demux) open(b []byte, from netip.AddrPort, via *peer) {
 	default:
 		p.control(in.session, plaintext, from, via)
 	}
+}
+
+// room is where a body of n bytes from a peer is to be opened.
+func (d *demux) room(p *peer, n int) []byte {
+	d.turnTo(p)
+	room := d.joiner.Room(n)
+	if room == nil {
+		d.deliver()
+		d.turnTo(p)
+		room = d.joiner.Room(n)
+	}
+	return room
+}
+
+// turnTo notes who sent what goes into the joiner next.
+func (d *demux) turnTo(p *peer) {
+	if last := len(d.arrivals) - 1; last >= 0 && d.arrivals[last].peer == p {
+		return
+	}
+	d.joiner.End()
+	d.joiner.JoinTCP, d.joiner.JoinUDP = p.tunnel.cfg.JoinTCP, p.tunnel.cfg.JoinUDP
+	d.arrivals = append(d.arrivals, arrivals{p, d.joiner.Len()})
+}
+
+// deliver hands on what is in the joiner, a sender at a time.
+func (d *demux) deliver() {
+	pkts := d.joiner.Packets()
+	for i := range d.arrivals {
+		a, end := &d.arrivals[i], len(pkts)
+		if i+1 < len(d.arrivals) {
+			end = d.arrivals[i+1].first
+		}
+		if a.first < end {
+			a.peer.deliver(d.now, pkts[a.first:end])
+		}
+		a.peer = nil
+	}
+	d.arrivals = d.arrivals[:0]
+	d.joiner.Reset()
 }
 
 // unwrap opens the datagram that a relay has handed us.

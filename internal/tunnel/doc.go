@@ -1,14 +1,15 @@
 // Package tunnel is the data plane between members: it owns the node's one UDP
-// socket and carries bare IP packets, sealed, to and from other members of a group.
+// socket and carries bare IP packets, sealed, to and from other members of a group;
+// large ones whole, as the kernels at both ends have them, in datagrams that fit the path.
 //
 // It is not for: who is a member (internal/group), finding members and streams to
-// them (internal/overlay), whose packet goes where (router). It looks at one nibble
-// of a packet, its IP version.
+// them (internal/overlay), whose packet goes where (router), how a packet is cut and
+// joined (internal/frame).
 //
 // # Types
 //
-//   - Socket: the UDP socket. Its reader tells QUIC from tunnel datagrams by the
-//     first byte: 0x40 and above is QUIC's (Socket.QUIC), the rest is ours.
+//   - Socket: the UDP socket. Its handler, run by a loop.Loop, tells QUIC from tunnel
+//     datagrams by the first byte: 0x40 and above is QUIC's (Socket.QUIC), the rest is ours.
 //   - Tunnel: one group's sessions over a socket.
 //   - peer: a member, with its keys (session), its path machine (pathState,
 //     stepPaths) and its life machine (lifeState, stepLife).
@@ -20,17 +21,23 @@
 //  1. Send finds the peer in an immutable map (one atomic load) and its route (one
 //     more). No route: the packet is copied into the peer's bounded queue, and the
 //     machines are told that somebody wants a path.
-//  2. Each packet is sealed from where it lies into the arena of a batch, behind
-//     its header; that is the one copy. Over a relay it is sealed twice in place.
-//  3. One sendmmsg sends the batch.
+//  2. Each packet is cut into bodies (frame.Cut), a segment each, which are sealed from
+//     where they lie into the arena of a batch, each behind its header; that is the one
+//     copy. Over a relay they are sealed twice in place.
+//  3. Datagrams of one size for one address are a run, which the kernel takes whole
+//     (UDP_SEGMENT). One sendmmsg sends the batch. Where the kernel or a device
+//     refuses runs, they go as single datagrams, counted as send_unjoined.
 //
 // # The way of a packet in
 //
-//  1. The reader takes up to 64 datagrams with one recvmmsg.
-//  2. Each is looked up by its receiver index, checked against the replay window
-//     (RFC 6479), opened where it lies, and noted with the address it came from.
-//  3. IP packets are gathered by sender, and handed to Deliver a sender at a time.
-//     Control messages and relayed datagrams are dealt with on the spot.
+//  1. The handler takes up to 32 messages with one recvmmsg, each a datagram or a run of
+//     them that the kernel has joined (UDP_GRO).
+//  2. Each datagram is looked up by its receiver index, checked against the replay window
+//     (RFC 6479), opened, and noted with the address it came from. A body is opened where
+//     the joiner wants it (frame.Joiner): directly behind the segment before, so that the
+//     segments of a flow become one packet again without a copy.
+//  3. Packets are handed to Deliver, a sender at a time. Control messages and relayed
+//     datagrams are opened in place and dealt with on the spot.
 //
 // Steady traffic allocates nothing and takes no contended lock: peers, routes and
 // receiver indexes are read by atomic loads, counters and times are atomics, the
@@ -75,14 +82,15 @@
 //
 //	 0      1               4               8                       16
 //	+------+---------------+---------------+-----------------------+----- - -
-//	| 0x01 | 0x00 0x00 0x00| receiver index| counter               | ciphertext, 16 bytes of tag
+//	| kind | 0x00 0x00 0x00| receiver index| counter               | ciphertext, 16 bytes of tag
 //	+------+---------------+---------------+-----------------------+----- - -
 //
 // The nonce is bytes 4 to 15 of the header; the additional data is the whole header.
-// Counters start at 0 for each key. The plaintext is an IP packet if its first
-// nibble is 4 or 6. Otherwise its first byte tells a control message:
+// Counters start at 0 for each key. Kind 0x01 holds a body as package frame draws it:
+// an IP packet, or a segment of one. Kind 0x02 holds a control message, which its first
+// byte tells:
 //
-//	0x01 probe         id 8, zeros to 27 bytes or to the MTU
+//	0x01 probe         id 8, zeros to 27 bytes, or to the MTU and a trailer
 //	0x02 pong          id 8, endpoint from which the probe came 18
 //	0x03 keepalive     -
 //	0x04 close         reason 1 (1 leaving, 2 idle, 3 certificate not accepted)
@@ -101,8 +109,8 @@
 //
 // A relay takes a forward only from a member that it hears directly, and sends it
 // on, as forwarded, only to one that it reaches directly; a forwarded is never
-// forwarded. So an envelope crosses one relay, and loops can't form. Overhead: 32
-// bytes, and 41 more through a relay.
+// forwarded. So an envelope crosses one relay, and loops can't form. Overhead: 33
+// bytes with the body's trailer, and 41 more through a relay.
 //
 // # Paths
 //

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"landbridge/internal/frame"
 	"landbridge/internal/group"
 )
 
@@ -162,10 +163,14 @@ func (h *memHost) write(b *batch) {
 	m := h.net
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, dg := range b.msgs[:b.n] {
-		h.sent++
-		h.bytes += len(dg.data)
-		m.send(h, dg.addr, bytes.Clone(dg.data))
+	for i := range b.runs[:b.n] {
+		r := &b.runs[i]
+		for k := range r.n {
+			data := b.datagram(r, k)
+			h.sent++
+			h.bytes += len(data)
+			m.send(h, r.addr, bytes.Clone(data))
+		}
 	}
 	b.reset()
 }
@@ -315,11 +320,11 @@ func (n *memNode) move(kind natKind) {
 	n.net.hosts[h.addr.Addr()] = n.memHost
 }
 
-func (n *memNode) deliver(from group.MemberID, pkts [][]byte) {
+func (n *memNode) deliver(from group.MemberID, pkts []frame.Packet) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, p := range pkts {
-		n.got[from] = append(n.got[from], string(p[20:]))
+		n.got[from] = append(n.got[from], string(p.IP()[20:]))
 	}
 }
 
@@ -336,7 +341,7 @@ func (n *memNode) count(from *memNode) int {
 }
 
 func (n *memNode) send(to *memNode, text string) {
-	n.tunnel.Send(to.member.id, [][]byte{packet(text)})
+	n.tunnel.Send(to.member.id, []frame.Packet{packet(text)})
 }
 
 func (n *memNode) status(to *memNode) PeerStatus {
@@ -349,13 +354,6 @@ func (n *memNode) status(to *memNode) PeerStatus {
 }
 
 // packet is an IPv4 packet, as far as the tunnel cares, with a text in it.
-func packet(text string) []byte {
-	b := make([]byte, 20, 20+len(text))
-	b[0] = 0x45
-	binary.BigEndian.PutUint16(b[2:], uint16(20+len(text)))
-	return append(b, text...)
-}
-
 type memSignal struct{ from *memNode }
 
 func (s memSignal) Call(ctx context.Context, to group.MemberID, req []byte) ([]byte, error) {

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"landbridge/internal/frame"
 	"landbridge/internal/group"
 )
 
@@ -252,7 +253,7 @@ func TestARelayForwardsOnlyWhatItMay(t *testing.T) {
 
 func TestARelayDoesNotForwardToWhomItReachesByARelay(t *testing.T) {
 	got := 0
-	list := wire(t, 4, func(_ group.MemberID, pkts [][]byte) { got += len(pkts) })
+	list := wire(t, 4, func(_ group.MemberID, pkts []frame.Packet) { got += len(pkts) })
 	a, b, c, d := list[0], list[1], list[2], list[3]
 	detour(a, b, c)
 	detour(c, b, d)
@@ -276,7 +277,7 @@ func TestDatagramsFromManySourcesLeadToFewProbes(t *testing.T) {
 		for i := range 2000 { // b spoofs its source
 			counter, _ := out.reserve(1)
 			buf := make([]byte, 100)
-			n := out.seal(buf, counter, newProbe(1, 0))
+			n := out.seal(buf, typeControl, counter, newProbe(1, 0))
 			from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}), 53)
 			a.in <- datagram{addr: from, data: buf[:n]}
 			if i%100 == 0 {
@@ -366,11 +367,11 @@ func TestARelayKeepsToItsRate(t *testing.T) {
 		await(t, 2*time.Second, "through the relay", b.has(a, "hello"))
 		big := packet(string(bytes.Repeat([]byte("x"), 1000)))
 		for range 1000 { // 8 Mbit/s for a second
-			a.tunnel.Send(b.member.id, [][]byte{big})
+			a.tunnel.Send(b.member.id, []frame.Packet{big})
 			time.Sleep(ms)
 		}
 		time.Sleep(time.Second)
-		if got := b.count(a) * 8 * len(big); got > 1.5e6 || got < 4e5 {
+		if got := b.count(a) * 8 * len(big.IP()); got > 1.5e6 || got < 4e5 {
 			t.Errorf("%d bits in a second, %v", got, d.tunnel.Counters())
 		}
 		if d.tunnel.Counters()["relay_over_rate"] == 0 {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"landbridge/internal/frame"
 	"landbridge/internal/group"
 )
 
@@ -25,8 +26,7 @@ type peer struct {
 	tx, rx   traffic
 
 	// The socket reader's own.
-	arrivals   [][]byte // packets of the batch in hand
-	lastOther  pathID   // the path other than the route's that was told last
+	lastOther  pathID // the path other than the route's that was told last
 	lastOtherT time.Duration
 	others     bucket // of such paths; a datagram's source is easily forged
 	relayed    bucket
@@ -381,16 +381,9 @@ func (p *peer) arrived(from netip.AddrPort, via *peer, now time.Duration) {
 // no NAT stands before it.
 func (p *peer) atHome(a netip.AddrPort) bool { return slices.Contains(p.homes, a) }
 
-// deliver hands the packets of a batch on.
-func (p *peer) deliver(now time.Duration) {
-	size := 0
-	for _, pkt := range p.arrivals {
-		size += len(pkt)
-	}
-	p.rx.add(len(p.arrivals), size)
+// deliver hands packets on.
+func (p *peer) deliver(now time.Duration, pkts []frame.Packet) {
 	p.data.Store(int64(now))
 	p.rouse(now)
-	p.tunnel.cfg.Deliver(p.id, p.arrivals)
-	clear(p.arrivals)
-	p.arrivals = p.arrivals[:0]
+	p.tunnel.cfg.Deliver(p.id, pkts)
 }

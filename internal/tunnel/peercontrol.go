@@ -42,9 +42,9 @@ func (p *peer) sendControl(path pathID, plaintext []byte) {
 	b := t.batches.Get().(*batch)
 	slot := b.slot(len(plaintext) + sealOverhead + relayOverhead)
 	if hop == nil {
-		b.add(addr, s.out.seal(slot, counter, plaintext))
+		b.add(addr, s.out.seal(slot, typeControl, counter, plaintext))
 	} else if outer, ok := hop.out.reserve(1); ok {
-		b.add(addr, sealRelayed(slot, hop.out, outer, s.out, counter, p.hash, plaintext))
+		b.add(addr, sealRelayed(slot, hop.out, outer, s.out, typeControl, counter, p.hash, plaintext))
 		now := t.now()
 		hop.sent.Store(int64(now))
 		relay.rouse(now)
@@ -55,7 +55,7 @@ func (p *peer) sendControl(path pathID, plaintext []byte) {
 func (p *peer) sendProbe(a probePath) {
 	size := probeSize
 	if a.full {
-		size = p.tunnel.mtu
+		size = p.tunnel.mtu + trailerSize
 	}
 	p.sendControl(a.to, newProbe(a.id, size))
 }

@@ -79,7 +79,7 @@ func (t *Tunnel) forward(d *demux, from *peer, envelope []byte, via *peer) {
 	}
 	envelope[0] = msgForwarded
 	copy(envelope[1:], from.hash[:])
-	d.out.add(r.addr, r.out.seal(slot, counter, envelope))
+	d.out.add(r.addr, r.out.seal(slot, typeControl, counter, envelope))
 	r.sent.Store(int64(d.now))
 	t.counts.add(Forwarded, 1)
 }

@@ -5,21 +5,22 @@ import (
 	"sync"
 	"time"
 
+	"landbridge/internal/frame"
 	"landbridge/internal/group"
 )
 
 // Limits on packets that wait for a session with one member.
 const (
 	queuePackets = 64
-	queueBytes   = 128 << 10
+	queueBytes   = 256 << 10
 	waitAtMost   = 10 * time.Second
 )
 
-// Send seals IP packets to a member and sends them. It copies what it needs before
-// it returns, and waits for nothing but, for a moment, the kernel's send buffer.
-// Without a session the packets wait, within bounds, while one is made. It is safe
+// Send seals IP packets to a member and sends them. It uses up their bytes and is done
+// with them when it returns; it waits for nothing but, for a moment, the kernel's send
+// buffer. Without a session copies wait, within bounds, while one is made. It is safe
 // for concurrent use.
-func (t *Tunnel) Send(to group.MemberID, pkts [][]byte) {
+func (t *Tunnel) Send(to group.MemberID, pkts []frame.Packet) {
 	for range 2 { // a peer may be forgotten just as we find it
 		p := t.peer(to)
 		if p == nil {
@@ -33,7 +34,7 @@ func (t *Tunnel) Send(to group.MemberID, pkts [][]byte) {
 
 // transmit seals packets and sends them by a route. It reports false, having done
 // nothing, if the route's relay is out of reach.
-func (p *peer) transmit(r *route, pkts [][]byte) bool {
+func (p *peer) transmit(r *route, pkts []frame.Packet) bool {
 	t := p.tunnel
 	hop, overhead := r, sealOverhead
 	if r.via != nil {
@@ -42,34 +43,25 @@ func (p *peer) transmit(r *route, pkts [][]byte) bool {
 			return false
 		}
 	}
-	counter, ok := r.out.reserve(len(pkts))
-	var outer uint64
-	if ok && hop != r {
-		outer, ok = hop.out.reserve(len(pkts))
-	}
-	if !ok {
-		t.counts.add(KeyWornOut, len(pkts))
-		return true
-	}
 	b := t.batches.Get().(*batch)
 	sent, size := 0, 0
-	for i, pkt := range pkts {
-		if !t.carries(pkt) {
+	for _, pkt := range pkts {
+		cuts, ok := t.cut(pkt)
+		if !ok {
 			continue
 		}
-		slot := b.slot(len(pkt) + overhead)
-		if slot == nil {
+		n := cuts.Len()
+		total := (n-1)*(overhead+cuts.Size(0)) + overhead + cuts.Size(n-1)
+		slots := b.slots(n, total)
+		if slots == nil {
 			t.under.write(b)
-			slot = b.slot(len(pkt) + overhead)
+			slots = b.slots(n, total)
 		}
-		var n int
-		if hop == r {
-			n = r.out.seal(slot, counter+uint64(i), pkt)
-		} else {
-			n = sealRelayed(slot, hop.out, outer+uint64(i), r.out, counter+uint64(i), p.hash, pkt)
+		if !p.sealPieces(b, slots, &cuts, r, hop, overhead) {
+			t.counts.add(KeyWornOut, n)
+			continue
 		}
-		b.add(hop.addr, n)
-		sent, size = sent+1, size+len(pkt)
+		sent, size = sent+n, size+total-n*(overhead+trailerSize)
 	}
 	t.flushBatch(b)
 	now := t.now()
@@ -84,26 +76,57 @@ func (p *peer) transmit(r *route, pkts [][]byte) bool {
 	return true
 }
 
+// cut cuts a packet into bodies, and counts it if it may not be sent.
+func (t *Tunnel) cut(pkt frame.Packet) (cuts frame.Cuts, ok bool) {
+	cuts, err := frame.Cut(pkt)
+	if err != nil {
+		t.counts.add(NotIP, 1)
+		return cuts, false
+	}
+	if cuts.Size(0) > t.mtu+trailerSize {
+		t.counts.add(OverMTU, cuts.Len())
+		return cuts, false
+	}
+	return cuts, true
+}
+
+// sealPieces seals the bodies of a packet into their slots, the last one first, as
+// frame.Cuts wants it. It reports false if a key has been used up.
+func (p *peer) sealPieces(b *batch, slots []byte, cuts *frame.Cuts, r, hop *route, overhead int) bool {
+	n := cuts.Len()
+	counter, ok := r.out.reserve(n)
+	if !ok {
+		return false
+	}
+	var outer uint64
+	if hop != r {
+		if outer, ok = hop.out.reserve(n); !ok {
+			return false
+		}
+	}
+	step := overhead + cuts.Size(0)
+	for i := n - 1; i >= 0; i-- {
+		body := cuts.Body(i)
+		slot := slots[i*step : i*step+overhead+len(body)]
+		if hop == r {
+			r.out.seal(slot, typeData, counter+uint64(i), body)
+		} else {
+			sealRelayed(slot, hop.out, outer+uint64(i), r.out, typeData, counter+uint64(i), p.hash, body)
+		}
+	}
+	for i := range n {
+		b.add(hop.addr, overhead+cuts.Size(i))
+	}
+	return true
+}
+
 // sealRelayed seals a plaintext for a peer inside an envelope sealed for a relay.
 // The inner datagram is sealed at its place in the envelope, and the envelope in
 // place around it.
-func sealRelayed(dst []byte, relay *outbound, outer uint64, end *outbound, counter uint64, to memberHash, plaintext []byte) int {
+func sealRelayed(dst []byte, relay *outbound, outer uint64, end *outbound, kind byte, counter uint64, to memberHash, plaintext []byte) int {
 	envelope := appendEnvelope(dst[headerSize:headerSize], msgForward, to)
-	n := end.seal(dst[headerSize+envelopeSize:], counter, plaintext)
-	return relay.seal(dst, outer, envelope[:envelopeSize+n])
-}
-
-// carries reports whether a packet may be sent, and counts it if not.
-func (t *Tunnel) carries(pkt []byte) bool {
-	if len(pkt) == 0 || !isPacket(pkt) {
-		t.counts.add(NotIP, 1)
-		return false
-	}
-	if len(pkt) > t.mtu {
-		t.counts.add(OverMTU, 1)
-		return false
-	}
-	return true
+	n := end.seal(dst[headerSize+envelopeSize:], kind, counter, plaintext)
+	return relay.seal(dst, typeControl, outer, envelope[:envelopeSize+n])
 }
 
 // flushBatch writes a batch and gives it back.
@@ -132,8 +155,14 @@ func (t *Tunnel) noteFailed(b *batch) {
 
 // A waitingPacket is a copy of a packet that waits for a session.
 type waitingPacket struct {
-	data  []byte
+	frame.Packet
 	since time.Duration
+}
+
+// copyOf returns a packet with memory of its own.
+func copyOf(p frame.Packet) frame.Packet {
+	p.Buf = append(make([]byte, 0, len(p.Buf)+frame.Tailroom), p.Buf...)
+	return p
 }
 
 // budget bounds the packets that wait, of all peers together.
@@ -160,7 +189,7 @@ func (b *budget) give(n int) {
 
 // wait queues copies of packets and has the machines find a way for them. It
 // reports false if the peer has been forgotten.
-func (p *peer) wait(pkts [][]byte) bool {
+func (p *peer) wait(pkts []frame.Packet) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -171,7 +200,7 @@ func (p *peer) wait(pkts [][]byte) bool {
 	}
 	now := p.tunnel.now()
 	for _, pkt := range pkts {
-		if p.tunnel.carries(pkt) {
+		if _, ok := p.tunnel.cut(pkt); ok {
 			p.enqueue(pkt, now)
 		}
 	}
@@ -182,27 +211,27 @@ func (p *peer) wait(pkts [][]byte) bool {
 
 // enqueue keeps the newest packets: what waited longest is most likely given up by
 // its sender.
-func (p *peer) enqueue(pkt []byte, now time.Duration) {
-	size := len(pkt)
+func (p *peer) enqueue(pkt frame.Packet, now time.Duration) {
+	size := len(pkt.Buf)
 	for _, w := range p.queue {
-		size += len(w.data)
+		size += len(w.Buf)
 	}
 	for len(p.queue) > 0 && (len(p.queue) >= queuePackets || size > queueBytes) {
-		size -= len(p.queue[0].data)
+		size -= len(p.queue[0].Buf)
 		p.unqueue(1)
 		p.tunnel.counts.add(QueueFull, 1)
 	}
-	if !p.tunnel.waiting.take(len(pkt)) {
+	if !p.tunnel.waiting.take(len(pkt.Buf)) {
 		p.tunnel.counts.add(QueueFull, 1)
 		return
 	}
-	p.queue = append(p.queue, waitingPacket{data: slices.Clone(pkt), since: now})
+	p.queue = append(p.queue, waitingPacket{copyOf(pkt), now})
 }
 
 // unqueue removes the first n packets.
 func (p *peer) unqueue(n int) {
 	for _, w := range p.queue[:n] {
-		p.tunnel.waiting.give(len(w.data))
+		p.tunnel.waiting.give(len(w.Buf))
 	}
 	p.queue = slices.Delete(p.queue, 0, n)
 }
@@ -222,9 +251,9 @@ func (p *peer) expireQueue(now time.Duration) {
 
 // flush sends the packets that waited.
 func (p *peer) flush(r *route) {
-	pkts := make([][]byte, len(p.queue))
+	pkts := make([]frame.Packet, len(p.queue))
 	for i, w := range p.queue {
-		pkts[i] = w.data
+		pkts[i] = w.Packet
 	}
 	if p.transmit(r, pkts) {
 		p.dropQueue()

@@ -40,10 +40,10 @@ func (o *outbound) reserve(n int) (uint64, bool) {
 
 // seal writes the sealed datagram for plaintext to dst, which must have room for
 // len(plaintext)+sealOverhead bytes, and returns its length. The plaintext may
-// lie anywhere, or exactly at dst[headerSize:] to be sealed in place.
-func (o *outbound) seal(dst []byte, counter uint64, plaintext []byte) int {
+// lie anywhere else, or exactly at dst[headerSize:] to be sealed in place.
+func (o *outbound) seal(dst []byte, kind byte, counter uint64, plaintext []byte) int {
 	header := dst[:headerSize]
-	putHeader(header, o.index, counter)
+	putHeader(header, kind, o.index, counter)
 	sealed := o.aead.Seal(dst[headerSize:headerSize], headerNonce(header), plaintext, header)
 	return headerSize + len(sealed)
 }
@@ -64,13 +64,14 @@ var (
 	errForged   = errors.New("forged or damaged")
 )
 
-// open decrypts a datagram in place and returns the plaintext inside it.
-func (in *inbound) open(b []byte, counter uint64) ([]byte, error) {
+// open decrypts a datagram to dst, which has room for what is in it, and returns the
+// plaintext. It may lie exactly at b[headerSize:], to be opened in place, or elsewhere.
+func (in *inbound) open(dst, b []byte, counter uint64) ([]byte, error) {
 	if !in.window.fresh(counter) {
 		return nil, errReplayed
 	}
 	header := b[:headerSize]
-	plaintext, err := in.aead.Open(b[headerSize:headerSize], headerNonce(header), b[headerSize:], header)
+	plaintext, err := in.aead.Open(dst[:0], headerNonce(header), b[headerSize:], header)
 	if err != nil {
 		return nil, errForged
 	}

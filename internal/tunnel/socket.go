@@ -37,6 +37,8 @@ type Socket struct {
 	quic atomic.Pointer[quicConn]
 	mu   sync.Mutex // guards the replacement of quic
 	full sync.Mutex // held by whoever waits for the send buffer
+
+	noSegments atomic.Bool // the kernel or a device takes no joined datagrams
 }
 
 // OpenSocket binds the socket and has the loop serve it. A zero address or :: takes both
@@ -73,6 +75,7 @@ func newSocket(l *loop.Loop, fd int, is4 bool, log *slog.Logger) (*Socket, error
 	s.dmx = newDemux(s.newBatch(), s.write)
 	s.in = newReadBatch()
 	s.sizeBuffers(fd)
+	s.joinDatagrams(fd)
 	s.source, err = l.Add(fd, s.read, func(err error) { log.Error("the UDP socket can't be read any more", "err", err) })
 	return s, err
 }
@@ -91,6 +94,17 @@ func (s *Socket) sizeBuffers(fd int) {
 	if in < socketBuffer || out < socketBuffer {
 		s.log.Info("the kernel grants small UDP buffers; bursts may be lost (net.core.rmem_max, wmem_max)",
 			"receive_bytes", in, "send_bytes", out, "wanted_bytes", socketBuffer)
+	}
+}
+
+// joinDatagrams asks the kernel to give us datagrams joined (UDP_GRO, Linux 5.0), and
+// finds out whether it takes them so (UDP_SEGMENT, Linux 4.18).
+func (s *Socket) joinDatagrams(fd int) {
+	in := unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1)
+	_, out := unix.GetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT)
+	s.noSegments.Store(out != nil)
+	if err := errors.Join(in, out); err != nil {
+		s.log.Info("this kernel doesn't join datagrams (UDP_GRO, UDP_SEGMENT; Linux 5.0): that costs speed", "err", err)
 	}
 }
 
@@ -126,7 +140,7 @@ func (s *Socket) newBatch() *batch {
 func (s *Socket) read() (int, error) {
 	n, err := s.in.fetch(s.file.FD())
 	switch {
-	case err == unix.EBADF || err == unix.ENOTSOCK:
+	case errors.Is(err, unix.EBADF), errors.Is(err, unix.ENOTSOCK):
 		return 0, err
 	case err != nil:
 		// An ICMP error of some earlier datagram, told on the socket: it has
@@ -136,18 +150,24 @@ func (s *Socket) read() (int, error) {
 	}
 	arrived := s.in.arrived[:0]
 	for i := range n {
-		dg, truncated := s.in.datagram(i)
+		dg, size, truncated := s.in.message(i)
 		switch {
 		case truncated:
 			s.dmx.counts.add(Truncated, 1)
 		case len(dg.data) == 0:
 			s.dmx.counts.add(BadHeader, 1)
-		case dg.data[0] >= quicBit:
-			s.toQUIC(dg, s.in.scope(i))
-		default:
-			arrived = append(arrived, dg)
+		}
+		for rest := dg.data; len(rest) > 0 && !truncated; { // the kernel has joined datagrams of one size (UDP_GRO)
+			one := min(size, len(rest))
+			dg.data, rest = rest[:one:one], rest[one:]
+			if dg.data[0] >= quicBit {
+				s.toQUIC(dg, s.in.scope(i))
+			} else {
+				arrived = append(arrived, dg)
+			}
 		}
 	}
+	s.in.arrived = arrived
 	if len(arrived) > 0 {
 		s.dmx.receive(arrived)
 	}
@@ -174,28 +194,41 @@ func (s *Socket) write(b *batch) {
 		return
 	}
 	defer s.file.Done()
-	b.sys.fill(b)
-	for b.sys.sent < b.n {
-		switch errno := b.sys.send(fd); errno {
-		case 0, unix.EINTR:
-		case unix.EAGAIN:
-			s.awaitSpace(fd, b)
+	for b.sys.rewind(); b.sys.fill(b, !s.noSegments.Load()); {
+		switch errno := b.sys.send(b, fd); {
+		case errno == 0, errno == unix.EINTR:
+		case errno == unix.EAGAIN:
+			if !s.awaitSpace(fd) {
+				s.dmx.counts.add(SendFull, b.sys.left(b))
+				return
+			}
+		case b.sys.joined() && (errno == unix.EINVAL || errno == unix.EMSGSIZE || errno == unix.EIO):
+			s.unjoin(b.sys, errno)
 		default:
 			s.refused(b, errno)
-			b.sys.sent++
+			b.sys.skip(b)
 		}
 	}
 }
 
+// unjoin deals with a run that the kernel doesn't take whole: it goes as single
+// datagrams.
+func (s *Socket) unjoin(sys *sysBatch, errno syscall.Errno) {
+	// udp_send_skb and udp_gso_segment: EINVAL or EMSGSIZE for datagrams larger than the path
+	// takes in one piece, EIO from a device that can't compute their checksums.
+	if errno == unix.EIO && !s.noSegments.Swap(true) {
+		s.log.Info("the network device takes no joined datagrams (UDP_SEGMENT): each is sent by itself from now on, which costs speed")
+	}
+	s.dmx.counts.add(SendUnjoined, 1)
+	sys.singly = true
+}
+
 // awaitSpace waits for room in the send buffer: the local link is slower than we
 // are. If there is none in time, what is left of the batch is dropped.
-func (s *Socket) awaitSpace(fd int, b *batch) {
+func (s *Socket) awaitSpace(fd int) bool {
 	s.full.Lock()
 	defer s.full.Unlock()
-	if !loop.AwaitWritable(fd, sendPatience) {
-		s.dmx.counts.add(SendFull, b.n-b.sys.sent)
-		b.sys.sent = b.n
-	}
+	return loop.AwaitWritable(fd, sendPatience)
 }
 
 // writeTo sends one datagram for QUIC.
@@ -226,18 +259,19 @@ func (s *Socket) sockaddr(a netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: uint32(zone)}
 }
 
-// refused classifies what the kernel says of one datagram (udp_sendmsg and
+// refused classifies what the kernel says of the first message left (udp_sendmsg and
 // ip_route_output_flow in the kernel's source).
 func (s *Socket) refused(b *batch, errno syscall.Errno) {
+	n := b.sys.counts[0]
 	switch errno {
 	case unix.EMSGSIZE:
-		s.dmx.counts.add(SendTooBig, 1)
+		s.dmx.counts.add(SendTooBig, n)
 	case unix.ENETUNREACH, unix.EHOSTUNREACH, unix.ENETDOWN, unix.EADDRNOTAVAIL, unix.EAFNOSUPPORT, unix.EDESTADDRREQ, unix.EINVAL:
-		s.dmx.counts.add(SendUnreachable, 1)
-		b.fail(b.msgs[b.sys.sent].addr)
+		s.dmx.counts.add(SendUnreachable, n)
+		b.fail(b.runs[b.sys.run].addr)
 	case unix.ENOBUFS, unix.ENOMEM:
-		s.dmx.counts.add(SendFull, 1)
+		s.dmx.counts.add(SendFull, n)
 	default: // EPERM by a packet filter, ECONNREFUSED for an earlier datagram, …
-		s.dmx.counts.add(SendRefused, 1)
+		s.dmx.counts.add(SendRefused, n)
 	}
 }

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -17,12 +18,25 @@ type mmsghdr struct {
 	n uint32 // bytes received or sent
 }
 
+const (
+	batchSize  = 32       // messages in one system call
+	messageMax = 64 << 10 // bytes of one, joined datagrams included
+)
+
+// segmentSize is a control message with the size of joined datagrams: as the kernel
+// takes it (UDP_SEGMENT, two bytes) and gives it (UDP_GRO, an int).
+type segmentSize struct {
+	unix.Cmsghdr
+	size [8]byte
+}
+
 // messages is the kernel's form of a batch. Its pointers stay as they are made;
 // only lengths and addresses change.
 type messages struct {
-	hdrs  [batchSize]mmsghdr
-	iovs  [batchSize]unix.Iovec
-	names [batchSize]unix.RawSockaddrInet6 // or RawSockaddrInet4, in the same place
+	hdrs     [batchSize]mmsghdr
+	iovs     [batchSize]unix.Iovec
+	names    [batchSize]unix.RawSockaddrInet6 // or RawSockaddrInet4, in the same place
+	segments [batchSize]segmentSize
 }
 
 func (m *messages) link() {
@@ -30,6 +44,7 @@ func (m *messages) link() {
 		m.hdrs[i].Name = (*byte)(unsafe.Pointer(&m.names[i]))
 		m.hdrs[i].Iov = &m.iovs[i]
 		m.hdrs[i].SetIovlen(1)
+		m.hdrs[i].Control = (*byte)(unsafe.Pointer(&m.segments[i]))
 	}
 }
 
@@ -75,12 +90,15 @@ func littleEndian() bool {
 	return *(*byte)(unsafe.Pointer(&one)) == 1
 }
 
-// sysBatch sends a batch.
+// sysBatch sends a batch: a run as one message where the kernel joins, else a
+// datagram as one.
 type sysBatch struct {
 	messages
-	is4  bool
-	n    int
-	sent int
+	is4           bool
+	run, datagram int            // the first that hasn't been sent
+	counts        [batchSize]int // datagrams in each message
+	n             int            // messages that are filled in
+	singly        bool           // the run in hand goes as single datagrams
 }
 
 func newSysBatch(s *Socket) *sysBatch {
@@ -89,40 +107,96 @@ func newSysBatch(s *Socket) *sysBatch {
 	return b
 }
 
-func (m *sysBatch) fill(b *batch) {
-	m.n, m.sent = b.n, 0
-	for i := range b.n {
-		m.iovs[i].Base = unsafe.SliceData(b.msgs[i].data)
-		m.iovs[i].SetLen(len(b.msgs[i].data))
-		m.hdrs[i].Namelen = m.setName(i, b.msgs[i].addr, m.is4)
+func (m *sysBatch) rewind() { m.run, m.datagram, m.singly = 0, 0, false }
+
+// fill puts what is left of a batch into messages, as much as one system call takes,
+// and reports whether there is anything left.
+func (m *sysBatch) fill(b *batch, joined bool) bool {
+	m.n = 0
+	for i, first := m.run, m.datagram; i < b.n && m.n < batchSize; i++ {
+		r := &b.runs[i]
+		if joined && !m.singly && r.n-first > 1 {
+			m.message(r, b.arena[r.first+first*r.size:r.first+r.bytes()], r.n-first)
+		} else {
+			for ; first < r.n && m.n < batchSize; first++ {
+				m.message(r, b.datagram(r, first), 1)
+			}
+		}
+		if m.singly {
+			break
+		}
+		first = 0
+	}
+	return m.n > 0
+}
+
+// message adds a message of n datagrams.
+func (m *sysBatch) message(r *run, data []byte, n int) {
+	h := &m.hdrs[m.n]
+	m.iovs[m.n].Base = unsafe.SliceData(data)
+	m.iovs[m.n].SetLen(len(data))
+	h.Namelen = m.setName(m.n, r.addr, m.is4)
+	h.SetControllen(0)
+	if n > 1 {
+		s := &m.segments[m.n]
+		s.Level, s.Type = unix.SOL_UDP, unix.UDP_SEGMENT
+		s.SetLen(unix.CmsgLen(2))
+		binary.NativeEndian.PutUint16(s.size[:], uint16(r.size))
+		h.SetControllen(unix.CmsgSpace(2))
+	}
+	m.counts[m.n] = n
+	m.n++
+}
+
+// send sends what fill has filled in. An error is that of the first message; else some
+// have gone.
+func (m *sysBatch) send(b *batch, fd int) syscall.Errno {
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.hdrs[0])),
+		uintptr(m.n), unix.MSG_DONTWAIT, 0, 0)
+	if errno == 0 {
+		for i := range int(n) {
+			m.advance(b, m.counts[i])
+		}
+	}
+	return errno
+}
+
+// advance notes that n datagrams of one run have been dealt with.
+func (m *sysBatch) advance(b *batch, n int) {
+	if m.datagram += n; m.datagram == b.runs[m.run].n {
+		m.run, m.datagram, m.singly = m.run+1, 0, false
 	}
 }
 
-// send sends what is left. An error is that of the first message left; those before
-// it have gone.
-func (m *sysBatch) send(fd int) syscall.Errno {
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.hdrs[m.sent])),
-		uintptr(m.n-m.sent), unix.MSG_DONTWAIT, 0, 0)
-	if errno == 0 {
-		m.sent += int(n)
+// joined reports whether the first message is several datagrams.
+func (m *sysBatch) joined() bool { return m.counts[0] > 1 }
+
+// skip gives the first message up.
+func (m *sysBatch) skip(b *batch) { m.advance(b, m.counts[0]) }
+
+// left counts the datagrams that haven't been sent.
+func (m *sysBatch) left(b *batch) int {
+	n := -m.datagram
+	for i := m.run; i < b.n; i++ {
+		n += b.runs[i].n
 	}
-	return errno
+	return n
 }
 
 // readBatch receives datagrams.
 type readBatch struct {
 	messages
 	bufs    [batchSize][]byte
-	arrived []datagram
+	arrived []datagram // what the messages hold
 }
 
 func newReadBatch() *readBatch {
-	r := &readBatch{arrived: make([]datagram, 0, batchSize)}
-	arena := make([]byte, batchSize*maxDatagram)
+	r := &readBatch{arrived: make([]datagram, 0, batchSize*maxSegments)}
+	arena := make([]byte, batchSize*messageMax) // the kernel fills in from the front: most is never touched
 	for i := range r.bufs {
-		r.bufs[i] = arena[i*maxDatagram : (i+1)*maxDatagram : (i+1)*maxDatagram]
+		r.bufs[i] = arena[i*messageMax : (i+1)*messageMax : (i+1)*messageMax]
 		r.iovs[i].Base = unsafe.SliceData(r.bufs[i])
-		r.iovs[i].SetLen(maxDatagram)
+		r.iovs[i].SetLen(messageMax)
 	}
 	r.link()
 	return r
@@ -132,6 +206,7 @@ func newReadBatch() *readBatch {
 func (r *readBatch) fetch(fd int) (int, error) {
 	for i := range r.hdrs {
 		r.hdrs[i].Namelen = unix.SizeofSockaddrInet6
+		r.hdrs[i].SetControllen(int(unsafe.Sizeof(segmentSize{})))
 	}
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.hdrs[0])),
@@ -148,11 +223,19 @@ func (r *readBatch) fetch(fd int) (int, error) {
 	}
 }
 
-// datagram returns one of what fetch got; it is good until the next fetch.
-func (r *readBatch) datagram(i int) (dg datagram, truncated bool) {
-	dg.addr, _ = r.name(i)
-	dg.data = r.bufs[i][:r.hdrs[i].n]
-	return dg, r.hdrs[i].Flags&unix.MSG_TRUNC != 0
+// message returns one of what fetch got: datagrams of size bytes from one address, one
+// behind the other; the last may be shorter. It is good until the next fetch.
+func (r *readBatch) message(i int) (all datagram, size int, truncated bool) {
+	all.addr, _ = r.name(i)
+	all.data = r.bufs[i][:r.hdrs[i].n]
+	size = len(all.data)
+	s := &r.segments[i]
+	if int(r.hdrs[i].Controllen) >= unix.CmsgLen(4) && s.Level == unix.SOL_UDP && s.Type == unix.UDP_GRO {
+		if n := int(binary.NativeEndian.Uint32(s.size[:])); n > 0 {
+			size = n
+		}
+	}
+	return all, size, r.hdrs[i].Flags&unix.MSG_TRUNC != 0
 }
 
 // scope is the interface of a link-local sender, or zero.

@@ -19,12 +19,13 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/loop"
 )
 
 func testLoop(t testing.TB) *loop.Loop {
-	l, err := loop.Open()
+	l, err := loop.Open(false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ type loopbackEnd struct {
 	id     group.MemberID
 }
 
-func loopbackPair(t testing.TB, listen string, local netip.Addr, deliver ...func(group.MemberID, [][]byte)) (a, b loopbackEnd) {
+func loopbackPair(t testing.TB, listen string, local netip.Addr, deliver ...func(group.MemberID, []frame.Packet)) (a, b loopbackEnd) {
 	var mu sync.Mutex
 	tunnels := make(map[group.MemberID]*Tunnel)
 	var ends []loopbackEnd
@@ -91,14 +92,14 @@ func TestPacketsCrossRealSockets(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := make(chan string, 1000)
-			nothing := func(group.MemberID, [][]byte) {}
+			nothing := func(group.MemberID, []frame.Packet) {}
 			a, b := loopbackPair(t, c.listen, netip.MustParseAddr(c.local), nothing,
-				func(_ group.MemberID, pkts [][]byte) {
+				func(_ group.MemberID, pkts []frame.Packet) {
 					for _, p := range pkts {
-						got <- string(p[20:])
+						got <- string(p.IP()[20:])
 					}
 				})
-			var pkts [][]byte
+			var pkts []frame.Packet
 			for _, text := range texts(0, 40) {
 				pkts = append(pkts, packet(text))
 			}
@@ -127,11 +128,12 @@ func TestAFloodCrossesInOrder(t *testing.T) {
 	const total = 100_000
 	done := make(chan int)
 	next, count := uint32(0), 0
-	nothing := func(group.MemberID, [][]byte) {}
+	nothing := func(group.MemberID, []frame.Packet) {}
 	a, b := loopbackPair(t, "[::]:0", netip.MustParseAddr("127.0.0.1"), nothing,
-		func(_ group.MemberID, pkts [][]byte) {
+		func(_ group.MemberID, pkts []frame.Packet) {
 			for _, p := range pkts {
-				n := uint32(p[20])<<16 | uint32(p[21])<<8 | uint32(p[22])
+				b := p.IP()
+				n := uint32(b[20])<<16 | uint32(b[21])<<8 | uint32(b[22])
 				if n < next {
 					t.Errorf("packet %d after %d", n, next)
 				}
@@ -142,10 +144,11 @@ func TestAFloodCrossesInOrder(t *testing.T) {
 			}
 		})
 	body := make([]byte, 1200)
-	batch := [][]byte{packet(string(body)), packet(string(body)), packet(string(body)), packet(string(body))}
+	batch := []frame.Packet{packet(string(body)), packet(string(body)), packet(string(body)), packet(string(body))}
 	for n := 0; n < total; n += len(batch) {
 		for i, p := range batch {
-			p[20], p[21], p[22] = byte((n+i)>>16), byte((n+i)>>8), byte(n+i)
+			b := p.IP()
+			b[20], b[21], b[22] = byte((n+i)>>16), byte((n+i)>>8), byte(n+i)
 		}
 		a.Send(b.id, batch)
 	}
@@ -203,13 +206,13 @@ func TestForeignDatagramsAreDroppedInSilence(t *testing.T) {
 	}
 	defer c.Close()
 	sealed := make([]byte, 100)
-	putHeader(sealed, 12345, 1)
+	putHeader(sealed, typeData, 12345, 1)
 	for _, d := range [][]byte{{}, {1}, sealed[:32], sealed, make([]byte, 60_000), {0x3f, 1, 2}} {
 		c.Write(d)
 	}
 	await(t, 5*time.Second, "all are counted", func() bool {
 		n := s.Counters()
-		return n["bad_header"] == 4 && n["unknown_index"] == 1 && n["truncated"] == 1
+		return n["bad_header"] == 5 && n["unknown_index"] == 1
 	})
 	c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	if n, err := c.Read(make([]byte, 100)); err == nil {

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"landbridge/internal/frame"
 	"landbridge/internal/group"
 )
 
@@ -55,7 +56,9 @@ type Config struct {
 	Keep func() []group.MemberID
 	// Deliver takes packets from one member. They are only good until it returns.
 	// One goroutine calls it, one batch at a time.
-	Deliver func(from group.MemberID, pkts [][]byte)
+	Deliver func(from group.MemberID, pkts []frame.Packet)
+	// JoinTCP and JoinUDP say whether Deliver takes segments joined to GSO packets.
+	JoinTCP, JoinUDP bool
 
 	MTU   int // largest packet, in bytes; zero is DefaultMTU
 	Relay RelayConfig
@@ -230,7 +233,6 @@ func (t *Tunnel) newPeer(id group.MemberID) *peer {
 	p := &peer{
 		tunnel: t, id: id, hash: hashOf(id),
 		paths:        newPathState(seed),
-		arrivals:     make([][]byte, 0, batchSize),
 		relayed:      newBucket(t.cfg.Relay.Rate / 4 * 3),
 		others:       bucket{rate: 10, depth: maxOffered, level: maxOffered},
 		logs:         bucket{rate: 0.1, depth: 5, level: 5},

@@ -1,0 +1,154 @@
+package tunnel
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"landbridge/internal/frame"
+	"landbridge/internal/group"
+)
+
+// fillRuns puts datagrams of these sizes into a batch, each filled with its number.
+func fillRuns(t *testing.T, b *batch, to netip.AddrPort, sizes []int) {
+	t.Helper()
+	for i, size := range sizes {
+		slot := b.slot(size)
+		if slot == nil {
+			t.Fatalf("no room for datagram %d", i)
+		}
+		for k := range slot {
+			slot[k] = byte(i)
+		}
+		b.add(to, size)
+	}
+}
+
+// expectRuns reads the datagrams that fillRuns made.
+func expectRuns(t *testing.T, r net.PacketConn, sizes []int) {
+	t.Helper()
+	buf := make([]byte, 1<<16)
+	for i, size := range sizes {
+		r.SetReadDeadline(time.Now().Add(5 * time.Second))
+		n, _, err := r.ReadFrom(buf)
+		if err != nil || !bytes.Equal(buf[:n], bytes.Repeat([]byte{byte(i)}, size)) {
+			t.Fatalf("datagram %d of %d bytes came as %d bytes, %v", i, size, n, err)
+		}
+	}
+}
+
+// mixedSizes has long and short runs, and datagrams that belong to none.
+func mixedSizes() []int {
+	var sizes []int
+	for range 70 { // more than a run holds
+		sizes = append(sizes, 100)
+	}
+	sizes = append(sizes, 99, 100, 10, 10, 11, 1, 1, 1)
+	for range 48 { // more bytes than a run holds
+		sizes = append(sizes, 1400)
+	}
+	return sizes
+}
+
+func TestRunsArriveAsDatagrams(t *testing.T) {
+	for name, singly := range map[string]bool{"joined": false, "a kernel that doesn't join": true} {
+		t.Run(name, func(t *testing.T) {
+			s := openSocket(t, "127.0.0.1:0")
+			s.noSegments.Store(singly)
+			r, err := net.ListenPacket("udp4", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			b := s.newBatch()
+			fillRuns(t, b, r.LocalAddr().(*net.UDPAddr).AddrPort(), mixedSizes())
+			if b.n > 10 {
+				t.Errorf("%d runs", b.n)
+			}
+			s.write(b)
+			expectRuns(t, r, mixedSizes())
+			if c := s.Counters(); len(c) > 0 {
+				t.Errorf("counters %v", c)
+			}
+		})
+	}
+}
+
+// A path that takes less than a datagram: the kernel refuses runs and fragments single
+// datagrams.
+func TestARunThatTheKernelRefusesGoesAsSingleDatagrams(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, for a network namespace")
+	}
+	runtime.LockOSThread() // never unlocked: the thread ends with the test
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Skip("no network namespace: ", err)
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.LinkSetMTU(lo, 1280); err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.LinkSetUp(lo); err != nil {
+		t.Fatal(err)
+	}
+	s := openSocket(t, "127.0.0.1:0")
+	r, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	sizes := []int{1400, 1400, 1400, 700, 100, 100}
+	b := s.newBatch()
+	fillRuns(t, b, r.LocalAddr().(*net.UDPAddr).AddrPort(), sizes)
+	s.write(b)
+	expectRuns(t, r, sizes)
+	if c := s.Counters(); c["send_unjoined"] != 1 || len(c) != 1 {
+		t.Errorf("counters %v", c)
+	}
+	if s.noSegments.Load() {
+		t.Error("one path that takes less ends joining for all")
+	}
+}
+
+// A super-frame of TCP crosses in segments and comes out whole, over a relay too.
+func TestALargePacketArrivesWhole(t *testing.T) {
+	for name, relayed := range map[string]bool{"directly": false, "by a relay": true} {
+		t.Run(name, func(t *testing.T) {
+			var got []frame.Packet
+			list := wire(t, 3, func(_ group.MemberID, pkts []frame.Packet) {
+				for _, p := range pkts {
+					got = append(got, copyOf(p))
+				}
+			})
+			a, b := list[0], list[1]
+			if relayed {
+				detour(a, b, list[2])
+			}
+			for _, tun := range list {
+				tun.cfg.JoinTCP, tun.cfg.JoinUDP = true, true
+			}
+			sent := superFrame(40_000, 1000)
+			want := bytes.Clone(sent.IP())
+			a.Send(b.self, []frame.Packet{sent})
+			if len(got) != 1 || got[0].GSO != frame.GSOUDP || got[0].Size != 1000 || !bytes.Equal(got[0].IP()[frame.IPv4HeaderLen:], want[frame.IPv4HeaderLen:]) {
+				t.Fatalf("%d packets came", len(got))
+			}
+			if n := a.peer(b.self).tx.packets.Load(); n != 40 {
+				t.Errorf("%d packets counted as sent", n)
+			}
+			if n := b.peer(a.self).rx.packets.Load(); n != 40 {
+				t.Errorf("%d packets counted as received", n)
+			}
+		})
+	}
+}

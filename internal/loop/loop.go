@@ -36,6 +36,7 @@ type Loop struct {
 	epoll, wake int // descriptors; wake is an eventfd
 	doze        bool
 	thread      sync.WaitGroup
+	closing     sync.Once
 
 	mu      sync.Mutex // guards changes and closed
 	changes []func()
@@ -102,12 +103,13 @@ func (s *Source) Remove() {
 }
 
 // Close ends the loop; sources that are left are removed.
-func (l *Loop) Close() error {
-	if !l.change(func() { l.ended = true }) {
-		return nil
-	}
-	l.thread.Wait()
-	return errors.Join(unix.Close(l.epoll), unix.Close(l.wake))
+func (l *Loop) Close() (err error) {
+	l.closing.Do(func() {
+		l.change(func() { l.ended = true })
+		l.thread.Wait()
+		err = errors.Join(unix.Close(l.epoll), unix.Close(l.wake))
+	})
+	return err
 }
 
 // change has the thread do something between two rounds, and waits until it is done.
@@ -191,8 +193,8 @@ func (l *Loop) round() (busy bool) {
 // makeChanges does what was asked for; the last thing that is asked for is the end.
 func (l *Loop) makeChanges() {
 	var count [8]byte
-	_, _ = unix.Read(l.wake, count[:])
 	l.mu.Lock()
+	_, _ = unix.Read(l.wake, count[:]) // with mu: a call whose change is made must not be left over, or the thread never sleeps again
 	changes := l.changes
 	l.changes = nil
 	l.pending.Store(false)

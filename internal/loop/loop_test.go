@@ -2,6 +2,7 @@ package loop
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -235,4 +236,54 @@ func TestAFileIsClosedWhenItsLastUserIsDone(t *testing.T) {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
 		t.Error("not closed")
 	}
+}
+
+func TestNobodyCallsTheThreadOnceAllChangesAreMade(t *testing.T) {
+	l := open(t)
+	r, _ := pipe(t)
+	for range 5000 {
+		var work sync.WaitGroup
+		for range 3 {
+			work.Go(func() { (&Source{loop: l, fd: r}).Remove() })
+		}
+		work.Wait()
+		// A call that is left over would wake the thread for ever.
+		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(l.wake), Events: unix.POLLIN}}, 0); n != 0 {
+			t.Fatalf("the thread is still called: %v", err)
+		}
+	}
+}
+
+func TestALoopMayBeClosedByTwoAtOnce(t *testing.T) {
+	l, err := Open(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _ := pipe(t)
+	busy, goOn := make(chan struct{}, 1), make(chan struct{})
+	_, err = l.Add(r, func() (int, error) { // keeps the thread until both have asked
+		select {
+		case busy <- struct{}{}:
+		default:
+		}
+		<-goOn
+		return 0, nil
+	}, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-busy
+	var asked atomic.Int64
+	var work sync.WaitGroup
+	for range 2 {
+		work.Go(func() {
+			asked.Add(1)
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	await(t, "both ask", func() bool { return asked.Load() == 2 })
+	close(goOn)
+	work.Wait()
 }

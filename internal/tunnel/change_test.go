@@ -64,6 +64,30 @@ func TestRekeyLosesNothing(t *testing.T) {
 	})
 }
 
+// Each exchange costs a hundred microseconds of the data plane's thread, and an index.
+func TestAMemberThatRekeysWithoutEndIsIgnored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a, b := together(t, m)
+		mad := b.tunnel.peer(a.member.id)
+		for i := range uint32(300) {
+			key, err := newEphemeral()
+			if err != nil {
+				t.Fatal(err)
+			}
+			mad.mu.Lock()
+			mad.sendControl(mad.paths.chosen, rekeyOffer{index: i, ephemeral: [ephemeralSize]byte(key.PublicKey().Bytes())}.bytes())
+			mad.mu.Unlock()
+		}
+		time.Sleep(m.delay + ms)
+		if n := a.indexes(); n > 10 {
+			t.Errorf("%d receiver indexes in use", n)
+		}
+		a.send(b, "still there")
+		await(t, time.Second, "packets pass", b.has(a, "still there"))
+	})
+}
+
 func TestRekeySurvivesLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(t)

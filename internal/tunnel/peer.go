@@ -51,6 +51,7 @@ type peer struct {
 	logs         bucket
 	offersIn     bucket
 	candidatesIn bucket
+	rekeysIn     bucket
 	assured      int // times that assure has sent something
 	assureAt     time.Duration
 }

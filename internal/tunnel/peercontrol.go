@@ -234,6 +234,9 @@ func (p *peer) onRekey(s *session, msg []byte, path pathID) error {
 	if s != p.current || p.closed || p.rekey != nil && lower(p.tunnel.self, p.id) {
 		return nil
 	}
+	if !p.rekeysIn.take(1, p.tunnel.now()) { // each takes an index for a while, and a tenth of a millisecond of the reader
+		return nil
+	}
 	p.abandonRekey()
 	private, err := newEphemeral()
 	if err != nil {

@@ -83,6 +83,10 @@ func (q *quicConn) put(dg datagram, counts *counters) {
 	case q.queue <- d:
 	default:
 		counts.add(QUICFull, 1)
+		select { // anybody may flood us: it must not become work for the collector
+		case q.spare <- d:
+		default:
+		}
 	}
 }
 

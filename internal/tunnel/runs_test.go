@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net"
 	"net/netip"
 	"os"
@@ -151,4 +152,40 @@ func TestALargePacketArrivesWhole(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The most that one packet takes: the longest headers, and segments so short that there
+// could hardly be more of them. A guest's virtio header may ask for it; a host whose far
+// end has an MSS of 48 comes near.
+func TestThePacketOfTheMostAndSmallestPiecesFitsABatch(t *testing.T) {
+	for name, relayed := range map[string]bool{"directly": false, "by a relay": true} {
+		t.Run(name, func(t *testing.T) {
+			payload := 0
+			list := wire(t, 3, func(_ group.MemberID, pkts []frame.Packet) {
+				for _, p := range pkts {
+					payload += len(p.IP()) - 120
+				}
+			})
+			a, b := list[0], list[1]
+			if relayed {
+				detour(a, b, list[2])
+			}
+			a.Send(b.self, []frame.Packet{packet("one before it"), smallestPieces()})
+			if want := 0xffff - 120 + len("one before it") + frame.IPv4HeaderLen - 120; payload != want {
+				t.Errorf("%d bytes of payload came, want %d", payload, want)
+			}
+		})
+	}
+}
+
+// smallestPieces is a TCP packet with all options there can be, in segments of 32 bytes.
+func smallestPieces() frame.Packet {
+	b := make([]byte, 0xffff)
+	b[0], b[8], b[9] = 0x4f, 64, frame.ProtocolTCP
+	binary.BigEndian.PutUint16(b[2:], 0xffff)
+	frame.IPv4(b).SetChecksum()
+	b[60+12] = 0xf0
+	p := wrap(b)
+	p.Offload = frame.Offload{GSO: frame.GSOTCPv4, Size: 32, Trusted: true, Partial: true}
+	return p
 }

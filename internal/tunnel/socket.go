@@ -36,7 +36,6 @@ type Socket struct {
 
 	quic atomic.Pointer[quicConn]
 	mu   sync.Mutex // guards the replacement of quic
-	full sync.Mutex // held by whoever waits for the send buffer
 
 	noSegments atomic.Bool // the kernel or a device takes no joined datagrams
 }
@@ -198,7 +197,7 @@ func (s *Socket) write(b *batch) {
 		switch errno := b.sys.send(b, fd); {
 		case errno == 0, errno == unix.EINTR:
 		case errno == unix.EAGAIN:
-			if !s.awaitSpace(fd) {
+			if !awaitSpace(fd) {
 				s.dmx.counts.add(SendFull, b.sys.left(b))
 				return
 			}
@@ -225,11 +224,7 @@ func (s *Socket) unjoin(sys *sysBatch, errno syscall.Errno) {
 
 // awaitSpace waits for room in the send buffer: the local link is slower than we
 // are. If there is none in time, what is left of the batch is dropped.
-func (s *Socket) awaitSpace(fd int) bool {
-	s.full.Lock()
-	defer s.full.Unlock()
-	return loop.AwaitWritable(fd, sendPatience)
-}
+func awaitSpace(fd int) bool { return loop.AwaitWritable(fd, sendPatience) }
 
 // writeTo sends one datagram for QUIC.
 func (s *Socket) writeTo(data []byte, to netip.AddrPort) error {
@@ -243,7 +238,7 @@ func (s *Socket) writeTo(data []byte, to netip.AddrPort) error {
 		err := unix.Sendto(fd, data, unix.MSG_DONTWAIT, addr)
 		switch {
 		case err == unix.EINTR:
-		case err == unix.EAGAIN && loop.AwaitWritable(fd, sendPatience):
+		case err == unix.EAGAIN && awaitSpace(fd):
 		default:
 			return err
 		}

@@ -367,3 +367,18 @@ func TestASecondSocketOnThePortSaysSo(t *testing.T) {
 	}
 	t.Log(err)
 }
+
+func TestAFloodThatQUICDoesNotReadIsNoWorkForTheCollector(t *testing.T) {
+	s := openSocket(t, "127.0.0.1:0")
+	q := s.QUIC().(*quicConn)
+	dg := datagram{addr: s.LocalAddr(), data: []byte{quicBit, 1, 2, 3}}
+	for range quicQueue + 1 {
+		q.put(dg, &s.dmx.counts)
+	}
+	if n := testing.AllocsPerRun(100, func() { q.put(dg, &s.dmx.counts) }); n != 0 {
+		t.Errorf("%v allocations a datagram", n)
+	}
+	if n := s.Counters()["quic_full"]; n < 100 {
+		t.Errorf("%d counted as dropped", n)
+	}
+}

@@ -238,6 +238,7 @@ func (t *Tunnel) newPeer(id group.MemberID) *peer {
 		logs:         bucket{rate: 0.1, depth: 5, level: 5},
 		offersIn:     bucket{rate: offersPerSecond, depth: 2 * offersPerSecond, level: 2 * offersPerSecond},
 		candidatesIn: bucket{rate: 2, depth: 6, level: 6},
+		rekeysIn:     bucket{rate: 0.2, depth: 4, level: 4},
 		born:         t.now(),
 	}
 	p.paths, _ = stepPaths(p.paths, relaysLive{t.relays}, moment{now: p.born})

@@ -140,10 +140,7 @@ func cell(s Summary, style Style, profile, peer, measure string) string {
 	case !ok:
 		return "–"
 	}
-	text := Number(f.Value)
-	if f.Noisy {
-		text += " ~"
-	}
+	text := f.String()
 	if r, ok := s.Figure(profile, style.Reference, measure); ok && r.Value != 0 && peer != style.Reference {
 		text += fmt.Sprintf(" (%s)", Number(f.Value/r.Value))
 	}

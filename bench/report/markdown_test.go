@@ -85,6 +85,7 @@ func TestAWANIsComparedWithItsBarePathAndMembersWithOne(t *testing.T) {
 	d := data()
 	d.Samples = append(d.Samples,
 		Sample{Peer: "landbridge", Profile: "wan-100", Measure: WANTCP, Value: 90, Bare: 95},
+		Sample{Peer: "landbridge", Profile: "wan-1000", Measure: WANTCP, Value: 500, Bare: 950, Foreign: 1},
 		Sample{Peer: "landbridge", Profile: "wan-100", Measure: WANShare, Value: 0.981},
 		Sample{Peer: "landbridge", Profile: "wan-100", Measure: WANPing, Value: 20.5},
 		Sample{Peer: "landbridge", Profile: "wan-100", Measure: WANLoaded, Value: 33, Bare: 120},
@@ -98,6 +99,7 @@ func TestAWANIsComparedWithItsBarePathAndMembersWithOne(t *testing.T) {
 	}
 	for _, want := range []string{
 		"| landbridge, 100 Mbit/s | 90.0 | 95.0 | 0.981 | 20.5 | 33.0 | 120 |\n",
+		"| landbridge, 1000 Mbit/s | 500 ~ | 950 |",
 		"| 1 | 200,000 | 1.00 | 0 | 0 |\n| 100 | 170,000 | 0.85 | 190,000 | 2.50 |\n",
 	} {
 		if !strings.Contains(text, want) {

@@ -37,7 +37,7 @@ func writeWAN(b *strings.Builder, s Summary) {
 			idle, _ := s.Figure(profile, peer, WANPing)
 			loaded, _ := s.Figure(profile, peer, WANLoaded)
 			fmt.Fprintf(b, "%s| %s, %s Mbit/s | %s | %s | %.3f | %s | %s | %s |\n", head, peer, rate,
-				Number(tcp.Value), Number(tcp.Bare), share.Value, Number(idle.Value), Number(loaded.Value), Number(loaded.Bare))
+				tcp, Number(tcp.Bare), share.Value, Number(idle.Value), Number(loaded.Value), Number(loaded.Bare))
 			head = ""
 		}
 	}
@@ -66,7 +66,7 @@ func writeMany(b *strings.Builder, s Summary) {
 			}
 			most, _ := s.Figure(profile, peer, ManyUDP64Max)
 			cpu, _ := s.Figure(profile, peer, ManyCPU)
-			fmt.Fprintf(b, "%s| %d | %s | %s | %s | %s |\n", head, members, Number(f.Value), share, Number(most.Value), Number(cpu.Value))
+			fmt.Fprintf(b, "%s| %d | %s | %s | %s | %s |\n", head, members, f, share, Number(most.Value), Number(cpu.Value))
 			head = ""
 		}
 	}

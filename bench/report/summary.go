@@ -35,6 +35,14 @@ type Figure struct {
 	Failures int
 }
 
+// String writes the median, and marks a noisy one.
+func (f Figure) String() string {
+	if f.Noisy {
+		return Number(f.Value) + " ~"
+	}
+	return Number(f.Value)
+}
+
 // Figure returns a measure of a peer; ok is false where no repetition has it.
 func (s Summary) Figure(profile, peer, measure string) (f Figure, ok bool) {
 	var all, quiet []Sample

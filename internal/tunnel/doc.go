@@ -127,7 +127,10 @@
 // After 1.5 s of silence it is given up for another; if there is no other, after 3 s;
 // after 0.7 s if there is word that the peer has begun anew; where the round trip is
 // long, up to 4 s in each case. A probe every 15 s keeps NATs open. A datagram from a new
-// address leads to a probe there; its answer moves the path. Without any path a new
-// offer goes out, at most a second apart while packets want to be sent; the overlay's
-// word that a peer is there (Reachable) or has restarted (Restarted) hastens it.
+// address leads to a probe there; its answer moves the path. A relay is believed without
+// a pong until it falls silent or refuses, so that a peer that was restarted is soon
+// without any path, however many relays forward to it. Without any path a new offer goes
+// out, at most a second apart while packets want to be sent, or 5 s where offers lead to
+// keys and to no path; the overlay's word that a peer is there (Reachable) or has
+// restarted (Restarted) hastens it.
 package tunnel

@@ -14,8 +14,8 @@ const (
 	quickBackoff = time.Second // a peer that comes back is found within this
 	quickTries   = 30
 	slowBackoff  = 5 * time.Second
-	pathGrace    = 3 * time.Second  // for a new session to find a path
-	maxFruitless = 30 * time.Second // between offers that led to keys but to no path
+	pathGrace    = 3 * time.Second // for a new session to find a path
+	maxFruitless = 5 * time.Second // between offers that led to keys but to no path
 	idleAfter    = 5 * time.Minute
 	lostAfter    = 30 * time.Second // a lost session that nobody misses
 	rekeyRetry   = time.Second

@@ -86,7 +86,7 @@ func TestLifeMachine(t *testing.T) {
 			{100 * ms, peerReachable{}, ""},
 			{time.Second, peerReachable{}, "offer again"},
 		},
-		"a session without a path is asked for again after 3 s, then less often": {
+		"a session without a path is asked for again after 3 s, then every 5 s": {
 			{0, keepOpen{true}, "offer"},
 			{0, installed{initiator: true}, ""},
 			{0, offerDone{}, ""},
@@ -94,8 +94,12 @@ func TestLifeMachine(t *testing.T) {
 			{2 * ms, "so far", "offer"},
 			{0, installed{initiator: true}, ""},
 			{0, offerDone{}, ""},
-			{5 * time.Second, "so far", ""},
-			{1001 * ms, "so far", "offer"},
+			{4999 * ms, "so far", ""},
+			{2 * ms, "so far", "offer"},
+			{0, installed{initiator: true}, ""},
+			{0, offerDone{}, ""},
+			{4999 * ms, "so far", ""},
+			{2 * ms, "so far", "offer"},
 		},
 		"a path that dies leads to an offer at once": {
 			{0, keepOpen{true}, "offer"},

@@ -124,6 +124,51 @@ func TestAQuickRestartIsNoticedByTheOverlaysWord(t *testing.T) {
 	})
 }
 
+func TestARestartBehindTwoRelaysIsNoticedWithoutAWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		d, e := m.node(public), m.node(public)
+		a, b := m.node(symmetric, keeping(d, e)), m.node(symmetric, keeping(d, e))
+		relayed := func() bool {
+			return b.connected(d, PathDirect)() && b.connected(e, PathDirect)() && a.connected(d, PathDirect)() && a.connected(e, PathDirect)()
+		}
+		await(t, 2*time.Second, "sessions with the relays", relayed)
+		a.send(b, "before")
+		await(t, time.Second, "a packet arrives", b.has(a, "before"))
+		b.crash()
+		time.Sleep(200 * ms)
+		b.revive()
+		await(t, 2*time.Second, "sessions with the relays", relayed) // they forward to b, and it opens nothing
+		took := await(t, 7*time.Second, "packets arrive again", func() bool {
+			a.send(b, "after")
+			time.Sleep(20 * ms)
+			return b.has(a, "after")()
+		})
+		t.Logf("%v after the restart", took)
+	})
+}
+
+func TestAPairTalksSoonAfterALongTimeWithoutUDP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemNet(t)
+		a, b := together(t, m)
+		cut := func(on bool) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			b.cut = on // the signal still gets through
+		}
+		cut(true)
+		flow(a, b, "lost ", 100*ms, 2*time.Minute)
+		cut(false)
+		took := await(t, 6*time.Second, "packets arrive again", func() bool {
+			a.send(b, "after")
+			time.Sleep(20 * ms)
+			return b.has(a, "after")()
+		})
+		t.Logf("%v after the cut", took)
+	})
+}
+
 func TestWordOfARestartMakesASessionAnewButOnlyOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemNet(t)

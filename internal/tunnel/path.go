@@ -60,8 +60,8 @@ const (
 	retryMin     = 5 * time.Second  // from relay to direct
 	retryMax     = 5 * time.Minute
 	retryActive  = 30 * time.Second // no retries after that long without packets
-	refusedFor   = 3 * time.Second
-	forgiveAfter = time.Minute // in use without falling silent
+	fallenGap    = 3 * time.Second  // between probes of a relay that fell silent, while there is no path
+	forgiveAfter = time.Minute      // in use without falling silent
 )
 
 // probeGaps are the waits after each probe of a new candidate: quick at first, so
@@ -100,6 +100,7 @@ type candidate struct {
 	id        pathID
 	kind      PathKind
 	live      bool // relays only: we have a direct session with it
+	fell      bool // relays only: it fell silent or refused, and nothing has come by it since
 	proven    bool // it answered a probe since it was last in doubt
 	roamed    bool // the peer spoke from there unannounced
 	width     width
@@ -223,11 +224,13 @@ func (c *candidate) doubt(now time.Duration) {
 }
 
 // usable reports whether packets may take this path. A relay is believed as soon
-// as we have a session with it, because the first packets shouldn't wait; an
-// address must have answered, and been tried with a probe of full size.
-func (c *candidate) usable(now time.Duration) bool {
+// as we have a session with it, because the first packets shouldn't wait, but not
+// again when it has let us down: a peer that was restarted answers by none, and
+// changing from relay to relay would look like a path forever. An address must have
+// answered, and been tried with a probe of full size.
+func (c *candidate) usable() bool {
 	if c.id.relayed() {
-		return c.live && now >= c.hold
+		return c.live && !c.fell
 	}
 	return c.proven && (c.roamed || c.width != widthUnknown)
 }
@@ -271,12 +274,12 @@ func (s *pathState) choose(m moment) *candidate {
 	}
 	var best *candidate
 	current := s.find(s.chosen)
-	if current != nil && !current.usable(m.now) {
+	if current != nil && !current.usable() {
 		current = nil
 	}
 	for i := range s.n {
 		c := &s.paths[i]
-		if !c.usable(m.now) {
+		if !c.usable() {
 			continue
 		}
 		if current != nil && c.roamed && c != current && c.heard > max(current.heard, m.heard) {
@@ -331,7 +334,7 @@ func (s *pathState) alive() bool { return s.kind != PathNone }
 func (s *pathState) deadAfter(c *candidate, now time.Duration) time.Duration {
 	least, slack := deadAlone, 500*time.Millisecond
 	for i := range s.n {
-		if o := &s.paths[i]; o != c && o.usable(now) && now >= o.hold {
+		if o := &s.paths[i]; o != c && o.usable() && now >= o.hold {
 			least = deadMin
 		}
 	}

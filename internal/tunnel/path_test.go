@@ -199,6 +199,8 @@ func TestPathMachine(t *testing.T) {
 			{0, offers("relay1", "relay2"), ""},
 			{0, keysUp{}, "use relay1, probe relay1, probe relay2"},
 			{10 * ms, refused{relayOne}, "use relay2, probe relay1"},
+			{500 * ms, refused{relayTwo}, "use none, probe relay1, probe relay2"},
+			{10 * ms, "pong relay1", "use relay1, probe full relay1"},
 		},
 		"the LAN is preferred to a direct path": {
 			{0, keysUp{}, ""},

@@ -95,7 +95,7 @@ func checkPaths(t *testing.T, c *script, seed uint64) {
 		return
 	}
 	chosen := s.find(s.chosen)
-	if !s.up || chosen == nil || !chosen.usable(c.m.now) {
+	if !s.up || chosen == nil || !chosen.usable() {
 		t.Fatalf("seed %d: %v is used and not usable", seed, pathName(s.chosen))
 	}
 	if !chosen.id.relayed() && !chosen.proven {
@@ -103,7 +103,7 @@ func checkPaths(t *testing.T, c *script, seed uint64) {
 	}
 	for i := range s.n {
 		o := &s.paths[i]
-		if o.usable(c.m.now) && o.rank() < chosen.rank() && c.m.now >= o.hold && !chosen.roamed {
+		if o.usable() && o.rank() < chosen.rank() && c.m.now >= o.hold && !chosen.roamed {
 			t.Fatalf("seed %d at %v: %v is used though %v is there\n%+v\n%+v", seed, c.m, pathName(s.chosen), pathName(o.id), *chosen, *o)
 		}
 	}

@@ -100,6 +100,7 @@ func (s *pathState) keysUp(fresh bool, now time.Duration) {
 		if fresh || !c.proven {
 			c.doubt(now)
 		}
+		c.fell = c.fell && !fresh
 	}
 	if fresh {
 		s.waitSince = 0
@@ -146,7 +147,7 @@ func (s *pathState) relaysLive(members []group.MemberID, now time.Duration) {
 		live := s.reaches(c.id.via)
 		if live && !c.live {
 			c.doubt(now)
-			c.hold = 0
+			c.fell = false
 		}
 		c.live = live
 	}
@@ -160,7 +161,7 @@ func (s *pathState) heardFrom(e heardFrom, now time.Duration) {
 	}
 	c.heard = now
 	if e.path.relayed() {
-		c.live, c.hold = true, 0 // the datagram came through our session with it
+		c.live, c.fell = true, false // the datagram came through our session with it
 	} else if !known {
 		c.roamed = s.kind == PathLAN || s.kind == PathDirect // there was one to roam from
 	}
@@ -180,7 +181,7 @@ func (s *pathState) ponged(e ponged, now time.Duration) {
 			continue
 		}
 		c.probes[i] = probeRecord{}
-		c.heard = now
+		c.heard, c.fell = now, false
 		if rtt := max(now-p.at, 1); c.rtt == 0 {
 			c.rtt = rtt
 		} else {
@@ -240,9 +241,11 @@ func (s *pathState) suspected(m moment, acts []any) []any {
 // mostly silenced them all. The relay, if there is one, takes over.
 func (s *pathState) died(c *candidate, now time.Duration) {
 	c.deaths = min(c.deaths+1, 5)
-	c.doubt(now)
+	if !c.fell { // else its trial is under way
+		c.doubt(now)
+	}
 	if c.id.relayed() {
-		c.hold = now + refusedFor
+		c.fell = true
 		if c.id != s.chosen {
 			return
 		}
@@ -250,7 +253,7 @@ func (s *pathState) died(c *candidate, now time.Duration) {
 		c.hold = now + time.Second<<c.deaths
 	}
 	for i := range s.n {
-		if o := &s.paths[i]; !o.id.relayed() {
+		if o := &s.paths[i]; !o.id.relayed() || o.fell {
 			o.doubt(now)
 		}
 	}
@@ -318,6 +321,9 @@ func (s *pathState) probeDue(now time.Duration, acts []any) []any {
 			c.fulls++
 			acts = s.emit(c, true, now, acts)
 			c.next = now + max(150*time.Millisecond, 2*c.rtt)
+		case c.fell && s.kind == PathNone:
+			acts = s.emit(c, false, now, acts)
+			c.next = now + fallenGap
 		default:
 			c.next = never
 		}
@@ -337,7 +343,7 @@ func (s *pathState) retry(m moment, acts []any) []any {
 	for i := range s.n {
 		c := &s.paths[i]
 		switch {
-		case c.id.relayed():
+		case c.id.relayed() && !c.fell:
 		case !c.proven && c.next == never:
 			c.tries = uint8(len(probeGaps) / 2)
 			c.next = m.now

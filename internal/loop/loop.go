@@ -60,7 +60,7 @@ type Source struct {
 
 // Open starts a loop without sources. With doze it keeps one of the scheduler's processors
 // (GOMAXPROCS) for itself for a while after there was something to do: say so where
-// there is one to spare.
+// there is one to spare. It doesn't doze on the only one.
 func Open(doze bool) (*Loop, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -70,7 +70,7 @@ func Open(doze bool) (*Loop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loop: %w", errors.Join(os.NewSyscallError("eventfd", err), unix.Close(epoll)))
 	}
-	l := &Loop{epoll: epoll, wake: wake, doze: doze, linger: newLinger(time.Now())}
+	l := &Loop{epoll: epoll, wake: wake, doze: doze && runtime.GOMAXPROCS(0) > 1, linger: newLinger(time.Now())}
 	if err := l.watch(wake); err != nil {
 		return nil, errors.Join(err, unix.Close(epoll), unix.Close(wake))
 	}

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -174,6 +175,18 @@ func TestAnIdleLoopSleeps(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		return calls.Load() == before
 	})
+}
+
+// Dozing on the only processor, the thread would keep all other goroutines from it.
+func TestALoopDoesNotDozeOnTheOnlyProcessor(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	if open(t).doze {
+		t.Error("it does")
+	}
+	runtime.GOMAXPROCS(2)
+	if !open(t).doze {
+		t.Error("it doesn't doze where there is another")
+	}
 }
 
 func TestLingeringHasABudget(t *testing.T) {

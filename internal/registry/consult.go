@@ -12,7 +12,7 @@ type word uint8
 
 const (
 	noWord      word = iota // too few members answered to tell
-	keepersWord             // a majority of the block's keepers; its holder hasn't answered
+	keepersWord             // a majority of the block's keepers, with a record; its holder hasn't answered
 	holdersWord             // its holder, or a majority of keepers that knows of none
 )
 
@@ -35,6 +35,16 @@ func (r *Registry) consultFor(ctx context.Context, b BlockID, off int, patience 
 	if err != nil {
 		return nil, noWord
 	}
+	rec, said := r.consultUnder(ctx, t, b, off, patience)
+	// The answers may have shown that others keep the block now.
+	if newer, err := r.terms(); rec == nil && err == nil && newer != t {
+		rec, said = r.consultUnder(ctx, newer, b, off, patience)
+	}
+	return rec, said
+}
+
+// consultUnder is consultFor under the terms known.
+func (r *Registry) consultUnder(ctx context.Context, t *terms, b BlockID, off int, patience time.Duration) (*Record, word) {
 	r.mu.Lock()
 	if blk := r.book.held[b]; blk != nil {
 		rec := r.recordOf(blk)
@@ -155,11 +165,14 @@ func (c *consultation) keeperSaid(a answer) *Record {
 		c.askHolder(rec.Holder)
 	}
 	c.askHolder(a.reply.Value.Holder)
-	if c.votes >= c.set.need {
+	switch {
+	case c.votes < c.set.need:
+	case c.best != nil:
 		c.said = keepersWord
-		if c.best == nil && len(c.asked) == 0 {
-			c.said = holdersWord
-		}
+	case len(c.asked) == 0:
+		c.said = holdersWord
+	default: // they know who holds it, and nothing of what is leased there
+		c.said = noWord
 	}
 	return rec
 }

@@ -82,8 +82,8 @@ func TestARefusalWithoutTheHoldersWordIsShort(t *testing.T) {
 		free = ns[0].reg.geo.addr(b, off^2)
 	}
 	ns[0].stop()
-	if _, err := ns[1].reg.Resolve(t.Context(), free); !errors.Is(err, ErrAbsent) {
-		t.Fatalf("an address that the keepers don't know of: %v", err)
+	if loc, err := ns[1].reg.Resolve(t.Context(), free); err == nil {
+		t.Fatalf("an address that the keepers don't know of is at %v", loc)
 	}
 	eventually(t, "asked about again", func() bool {
 		_, s := ns[1].reg.Lookup(free)
@@ -142,5 +142,22 @@ func TestARefusedNameIsNotRememberedAgainstNewsThatCameMeanwhile(t *testing.T) {
 	defer n.reg.directory.mu.Unlock()
 	if a, ok := n.reg.directory.names[key]; ok && a.err != nil {
 		t.Errorf("remembered for long: %v", a.err)
+	}
+}
+
+// Keepers that know who holds a block, and have no record of it, can't say that an
+// address in it is free.
+func TestWithoutARecordTheKeepersWordCountsForNothing(t *testing.T) {
+	t.Parallel() // it mostly waits
+	l := newLab(t, "10.9.0.0/22", 4)
+	ns := l.members(3)
+	const claimed = 40
+	if _, _, err := ns[0].reg.change(short(t, 10*time.Second), claimed, opClaim, 0); err != nil { // and not installed
+		t.Fatal(err)
+	}
+	ns[0].stop()
+	addr := ns[1].reg.geo.addr(claimed, 5)
+	if loc, err := ns[1].reg.Resolve(t.Context(), addr); !errors.Is(err, ErrNoQuorum) {
+		t.Errorf("%v, %v", loc, err)
 	}
 }

@@ -27,8 +27,9 @@ type Device interface {
 
 // Sender carries packets to members.
 type Sender interface {
-	// Send takes IP packets for one member. It never blocks, and is done with their
-	// buffers, which it may have overwritten, when it returns. Safe for concurrent use.
+	// Send takes IP packets for one member. It waits for nothing but, for a moment, a full
+	// send buffer, and is done with their buffers, which it may have overwritten, when it
+	// returns. Safe for concurrent use.
 	Send(to group.MemberID, pkts []frame.Packet)
 }
 

@@ -35,7 +35,7 @@ import (
 //     to the tunnel with one Send, which copies them by sealing; answers for the segment are
 //     written with one WriteBatch. The buffers are free for step 1.
 //
-// In steady state nothing is allocated; router_alloc_test.go keeps it so.
+// In steady state nothing is allocated; alloc_test.go keeps it so.
 
 // forwardBatch takes the frames of one ReadBatch.
 func (r *Router) forwardBatch(b *batch, pkts []frame.Packet) {

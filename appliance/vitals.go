@@ -27,6 +27,7 @@ const (
 type sight struct {
 	group     string
 	router    bool // this appliance serves a LAN
+	authority bool // it keeps the group's CA key
 	others    int  // further members
 	connected int  // of them, those that the overlay has a connection to
 	claimable bool // enough members can be reached for a block to be claimed
@@ -42,6 +43,9 @@ type ailment struct {
 
 // ailments says in words what is wrong in what is seen.
 func (s sight) ailments() (all []ailment) {
+	if s.outlook.Forgetful {
+		return []ailment{{api.HealthLevelError, "registry", s.forgetful(), "forgetful"}}
+	}
 	if s.others > 0 && s.connected == 0 {
 		who, reach := fmt.Sprintf("None of the %d other members of the group %s can", s.others, s.group), "this machine reaches nobody in the network"
 		if s.others == 1 {
@@ -62,6 +66,16 @@ func (s sight) ailments() (all []ailment) {
 		all = append(all, ailment{api.HealthLevelError, "registry", s.noAddresses(), "block"})
 	}
 	return all
+}
+
+// forgetful says what to do with a state that is an older copy.
+func (s sight) forgetful() string {
+	cure := "stop it, have what it was removed where the group was created (landbridge group remove), remove its state directory, and join with a new invitation"
+	if s.authority {
+		cure = "as this one keeps the CA key of the group, create a new group, and have the others join that"
+	}
+	return fmt.Sprintf("This appliance runs from an older copy of its state (a restored backup, or a snapshot): the other members of the group %s have seen more of what it promised and leased than it knows itself. "+
+		"So that no address is given out twice, it leases, renews and claims nothing any more, and its word doesn't count among the others; hosts keep their addresses until the leases end. To serve hosts again: %s.", s.group, cure)
 }
 
 // room says what new clients get while nothing can be claimed.
@@ -178,7 +192,7 @@ func (n *network) look(ctx context.Context) sight {
 		return sight{claimable: true}
 	}
 	d := n.membership.Descriptor()
-	s := sight{group: d.Name, router: n.node.cfg.Mode == ModeRouter, claimable: true, outlook: n.registry.Outlook()}
+	s := sight{group: d.Name, router: n.node.cfg.Mode == ModeRouter, authority: n.authority != nil, claimable: true, outlook: n.registry.Outlook()}
 	up := make(map[group.MemberID]bool)
 	for _, p := range n.node.overlay.Peers() {
 		up[p.Member] = p.Connected

@@ -33,6 +33,10 @@ func TestWhatIsWrongIsSaidInWords(t *testing.T) {
 			[]string{"those of the 1 block held here are all in use, and the others hold all"}},
 		"full, at its share": {sight{router: true, claimable: true, outlook: registry.Outlook{Blocks: 3, Valid: 3, Shortage: registry.ErrShare}},
 			[]string{"holds as many as one member may"}},
+		"from an older copy": {sight{router: true, others: 1, outlook: registry.Outlook{Forgetful: true}},
+			[]string{"older copy of its state"}},
+		"from an older copy, with the CA key": {sight{authority: true, outlook: registry.Outlook{Forgetful: true}},
+			[]string{"create a new group"}},
 	} {
 		c.group = "office"
 		var got []string

@@ -62,15 +62,16 @@ type verdict struct {
 type status uint8
 
 const (
-	statusOK       status = iota
-	statusNack            // promised to a higher ballot
-	statusStale           // the request's version is older than ours; our descriptor comes with it
-	statusBehind          // the request's version is newer than ours: send the descriptor
-	statusNotReady        // not in charge yet: the older configuration's state must be fetched first
-	statusRefused         // the change is not one that this member may make
-	statusHeld            // inherit: the holder's time has not lapsed here
-	statusUnknown         // nothing known about it
-	statusStranger        // the sender's certificate is not known here: send it
+	statusOK        status = iota
+	statusNack             // promised to a higher ballot
+	statusStale            // the request's version is older than ours; our descriptor comes with it
+	statusBehind           // the request's version is newer than ours: send the descriptor
+	statusNotReady         // not in charge yet: the older configuration's state must be fetched first
+	statusRefused          // the change is not one that this member may make
+	statusHeld             // inherit: the holder's time has not lapsed here
+	statusUnknown          // nothing known about it
+	statusStranger         // the sender's certificate is not known here: send it
+	statusForgetful        // the sender, or the one who answers, runs from an older copy of its state
 	statusCount
 )
 

@@ -187,7 +187,7 @@ func (r *Registry) install(b BlockID, g Grant, started Instant, rec *Record) (*b
 	if rec != nil {
 		rows = inheritLeases(t, rec, g, now)
 	}
-	err = r.store.Batch(func(tx *store.Tx) error {
+	err = r.write(func(tx *store.Tx) error {
 		for _, l := range rows {
 			if err := r.tables.leases.Put(tx, addrKey(l.addr), l.leaseRow); err != nil {
 				return err
@@ -256,7 +256,7 @@ func (r *Registry) renewed(blk *block, started Instant) error {
 
 // putHold overwrites a hold's row, unless it was fenced meanwhile.
 func (r *Registry) putHold(h hold) error {
-	return r.store.Batch(func(tx *store.Tx) error {
+	return r.write(func(tx *store.Tx) error {
 		was, ok, err := r.tables.holds.Get(tx, rowKey(h.Block))
 		switch {
 		case err != nil:
@@ -302,7 +302,7 @@ func (r *Registry) drop(blk *block) {
 
 // forget removes a block's rows, if they are still of that epoch.
 func (r *Registry) forget(b BlockID, epoch uint64) error {
-	return r.store.Batch(func(tx *store.Tx) error {
+	return r.write(func(tx *store.Tx) error {
 		h, ok, err := r.tables.holds.Get(tx, rowKey(b))
 		if err != nil || !ok || h.Epoch != epoch {
 			return err
@@ -327,7 +327,7 @@ func (r *Registry) forget(b BlockID, epoch uint64) error {
 // fenced block can't be written any more.
 func (r *Registry) putLease(l *lease, old netip.Addr) error {
 	b, _, _ := r.geo.split(l.addr)
-	return r.store.Batch(func(tx *store.Tx) error {
+	return r.write(func(tx *store.Tx) error {
 		if l.Holder.IsZero() {
 			h, ok, err := r.tables.holds.Get(tx, rowKey(b))
 			if err != nil {

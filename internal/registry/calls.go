@@ -18,7 +18,7 @@ type answer struct {
 // call asks one member and takes care of what it may want first: our descriptor,
 // our certificate. Its own newer descriptor is learnt in passing.
 func (r *Registry) call(ctx context.Context, t *terms, to group.MemberID, q request) (reply, error) {
-	q.Group, q.Version = r.group, t.version
+	q.Group, q.Version, q.Mark, q.OfYou = r.group, t.version, r.mark(), r.seenOf(to)
 	if to == r.id {
 		return r.handle(ctx, r.id, q), nil
 	}
@@ -34,6 +34,9 @@ func (r *Registry) call(ctx context.Context, t *terms, to group.MemberID, q requ
 		if err != nil {
 			return reply{}, err
 		}
+		if !r.judge(to, a.Mark, a.OfYou) {
+			return reply{}, errWitnessed
+		}
 		if len(a.Descriptor) > 0 {
 			if err := r.standing.learn(a.Descriptor); err != nil {
 				return reply{}, fmt.Errorf("descriptor from member %s: %w", to.Short(), err)
@@ -44,6 +47,8 @@ func (r *Registry) call(ctx context.Context, t *terms, to group.MemberID, q requ
 			q.Descriptor = t.raw
 		case a.Status == statusStranger && len(q.Certificate) == 0:
 			q.Certificate = r.standing.certificate()
+		case a.Status == statusForgetful:
+			return reply{}, errWitnessed
 		default:
 			return a, nil
 		}

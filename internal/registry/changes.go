@@ -166,6 +166,8 @@ type Stats struct {
 
 	// Removed: the newest descriptor known here has this member removed. It leases nothing.
 	Removed bool
+	// Forgetful: it runs from an older copy of its state. It leases and claims nothing.
+	Forgetful bool
 }
 
 // Stats returns the counters.
@@ -178,6 +180,6 @@ func (r *Registry) Stats() Stats {
 		Claims: c.claims.Load(), Fenced: c.fenced.Load(), Commits: c.commits.Load(), Moves: c.moves.Load(),
 		Published: c.published.Load(), Malformed: c.malformed.Load(), Unauthorized: c.unauthorized.Load(),
 		BadRecords: c.badRecords.Load(), BlocksHeld: held, BlocksKnown: known,
-		TurnedAway: c.turnedAway.Load(), Removed: errors.Is(r.inGroup(), group.ErrRemoved),
+		TurnedAway: c.turnedAway.Load(), Removed: errors.Is(r.inGroup(), group.ErrRemoved), Forgetful: r.witness.forgetful.Load(),
 	}
 }

@@ -19,6 +19,9 @@ var errStale = errors.New("a newer descriptor is in force")
 // Errors: nil, ErrTaken, ErrNotHolder and ErrHeld are the register's own answer;
 // ErrNoQuorum and ErrContended leave open whether the change happened.
 func (r *Registry) change(ctx context.Context, b BlockID, o op, epoch uint64) (g Grant, started Instant, err error) {
+	if err := r.awaitReady(ctx); err != nil {
+		return Grant{}, Instant{}, err
+	}
 	if err := r.proposing.lock(ctx, b); err != nil {
 		return Grant{}, Instant{}, err
 	}
@@ -26,6 +29,9 @@ func (r *Registry) change(ctx context.Context, b BlockID, o op, epoch uint64) (g
 	backoff := 5 * time.Millisecond
 	bound := r.pace.phase // of a phase; longer with each try, for members far away
 	for attempt := 0; ; attempt++ {
+		if r.witness.forgetful.Load() {
+			return Grant{}, Instant{}, ErrForgetful
+		}
 		t, terr := r.terms()
 		if terr != nil {
 			return Grant{}, Instant{}, terr
@@ -91,7 +97,8 @@ func (r *Registry) ballot(ctx context.Context, t *terms, b BlockID, p *proposal,
 	state, err := r.phase(ctx, t, p, request{Kind: kindPrepare, Block: b, Ballot: p.ballot}, bound, p.onPromise)
 	if err == nil && state == sendAll {
 		a := p.accepts
-		q := request{Kind: kindAccept, Block: b, Ballot: a.ballot, BaseBallot: a.baseBallot, Base: a.base, Value: a.value}
+		q := request{Kind: kindAccept, Block: b, Ballot: a.ballot, BaseBallot: a.baseBallot, Base: a.base, Value: a.value,
+			Others: r.testify(p.set.members)}
 		state, err = r.phase(ctx, t, p, q, bound, p.onAccepted)
 	}
 	if p.highest.Conf == p.set.first && p.highest.Counter >= r.counter.Load() {

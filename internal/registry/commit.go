@@ -16,12 +16,9 @@ import (
 // when this client is its lessee there: the client moved.
 //
 // ErrNotOurs and ErrTaken mean NAK; ErrUnsure, that the holder could not be asked.
-// group.ErrRemoved: this member was removed, and renews nothing either.
+// group.ErrRemoved, ErrForgetful: this member renews nothing either.
 func (r *Registry) Commit(ctx context.Context, c Client, addr netip.Addr) (Lease, error) {
 	if err := c.check(); err != nil {
-		return Lease{}, err
-	}
-	if err := r.inGroup(); err != nil {
 		return Lease{}, err
 	}
 	b, off, ok := r.geo.split(addr)
@@ -29,6 +26,9 @@ func (r *Registry) Commit(ctx context.Context, c Client, addr netip.Addr) (Lease
 		return Lease{}, ErrNotOurs
 	}
 	if err := r.awaitReady(ctx); err != nil {
+		return Lease{}, err
+	}
+	if err := r.inGroup(); err != nil {
 		return Lease{}, err
 	}
 	stripe := r.stripe(addr)
@@ -239,7 +239,7 @@ func (r *Registry) end(l *lease) error {
 
 // dropKept forgets a client that has been away for so long. The caller has the stripe.
 func (r *Registry) dropKept(l *lease) error {
-	err := r.store.Batch(func(tx *store.Tx) error {
+	err := r.write(func(tx *store.Tx) error {
 		row, ok, err := r.tables.leases.Get(tx, addrKey(l.addr))
 		if err != nil || !ok || row.State != leaseKept || !row.Holder.IsZero() {
 			return err

@@ -52,6 +52,9 @@
 // it with a ballot of c'.
 //
 // A node whose state file is lost must not come back with the same key; it joins anew.
+// One that comes back with an older copy of it is found out by the others, as far as they
+// have seen more of it, and stops (witness.go): each transaction counts, and every message
+// says how many are on disk at its sender, and how many its sender has seen of the receiver.
 //
 // # Time
 //

@@ -162,7 +162,7 @@ func (r *Registry) confirm(addr netip.Addr) {
 // dropForeign stops serving an address of another's block; report tells its holder
 // that it is free. The caller has the stripe.
 func (r *Registry) dropForeign(l *lease, report bool) error {
-	err := r.store.Batch(func(tx *store.Tx) error {
+	err := r.write(func(tx *store.Tx) error {
 		row, ok, err := r.tables.leases.Get(tx, addrKey(l.addr))
 		if err != nil || !ok || row.Holder.IsZero() {
 			return err

@@ -21,6 +21,7 @@ func sampleRequests() []request {
 		{Kind: kindMove, Group: labGroup(), Version: 3, Block: 1, Move: &moveRequest{Kind: moveTake, Offset: 5, Name: "printer"}},
 		{Kind: kindHint, Group: labGroup(), Version: 3, Hints: []hint{{Key: [32]byte{1}, Addr: [4]byte{10, 9, 0, 7}}}},
 		{Kind: kindAsk, Group: labGroup(), Version: 3, Key: make([]byte, 32)},
+		{Kind: kindStore, Group: labGroup(), Version: 3, Mark: mark{Run: 7, Opened: 8, Age: 9}, OfYou: seen{Run: 5, Age: 6}, Others: []testimony{{m, seen{Run: 3, Age: 4}}}},
 	}
 }
 
@@ -30,7 +31,7 @@ func sampleReplies() []reply {
 	return []reply{
 		{Status: statusNack, Promised: b, Accepted: b, Value: Grant{m, 4}, Lapsed: true},
 		{States: []transferReply{{Conf: 2, Accepted: b, Value: Grant{m, 4}}}, Descriptor: []byte("d")},
-		{Record: []byte("record"), Addrs: [][4]byte{{10, 9, 0, 7}}, Grants: []Grant{{m, 4}}},
+		{Record: []byte("record"), Addrs: [][4]byte{{10, 9, 0, 7}}, Grants: []Grant{{m, 4}}, Mark: mark{Run: 7, Opened: 8, Age: 9}, OfYou: seen{Run: 5, Age: 6}},
 	}
 }
 

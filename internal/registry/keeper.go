@@ -11,10 +11,10 @@ import (
 	"landbridge/internal/store"
 )
 
-// start asks the members in reach whether our blocks are still ours, for at most
-// one phase, and then lets leasing begin.
+// start asks the members in reach whether our blocks are still ours, and our memory whole,
+// for at most one phase where one of them answers, and then lets leasing begin.
 func (r *Registry) start() {
-	r.checkHolds()
+	r.findWitness()
 	close(r.ready)
 	r.mu.Lock()
 	for b := range r.book.held {
@@ -25,11 +25,12 @@ func (r *Registry) start() {
 }
 
 // checkHolds fences blocks that a member says it holds at a later epoch. Where a
-// keeper only has signs of one, no new leases are made until a renewal succeeds.
-func (r *Registry) checkHolds() {
+// keeper only has signs of one, no new leases are made until a renewal succeeds. It reports
+// whether anybody answered, or there is nobody else.
+func (r *Registry) checkHolds() (answered bool) {
 	t, err := r.terms()
 	if err != nil {
-		return
+		return false
 	}
 	epochs := make(map[BlockID]uint64)
 	r.mu.Lock()
@@ -41,12 +42,14 @@ func (r *Registry) checkHolds() {
 	r.mu.Unlock()
 	ctx, cancel := context.WithTimeout(r.ctx, r.pace.phase)
 	defer cancel()
-	for len(blocks) > 0 && ctx.Err() == nil {
+	others := others(t, r.id)
+	answered = len(others) == 0
+	for first := true; (first || len(blocks) > 0) && ctx.Err() == nil; first = false { // once, also without blocks
 		chunk := blocks[:min(len(blocks), maxBlocksAsk)]
 		blocks = blocks[len(chunk):]
-		others := others(t, r.id)
 		answers := r.ask(t, others, r.pace.phase, request{Kind: kindGrants, Blocks: chunk})
 		_ = collect(ctx, len(others), answers, func(a answer) bool { // who doesn't answer in time has no say
+			answered = answered || a.err == nil || errors.Is(a.err, errWitnessed)
 			if a.err != nil || a.reply.Status != statusOK || len(a.reply.Grants) != len(chunk) {
 				return true
 			}
@@ -62,6 +65,7 @@ func (r *Registry) checkHolds() {
 			return true
 		})
 	}
+	return answered
 }
 
 func others(t *terms, self group.MemberID) []group.MemberID {
@@ -125,10 +129,11 @@ func (r *Registry) turn(k *keeper) {
 		r.log.Error("group descriptor can't be used", "err", err)
 		return
 	}
-	if !t.has(r.id) {
-		return // removed: nothing to keep
+	if r.inGroup() != nil {
+		return // nothing to keep
 	}
 	now := r.clock.Instant()
+	r.saveWitness(now.Mono)
 	r.follow(k, t, now)
 	r.expire(now)
 	r.renewDue(k, t, now)

@@ -102,6 +102,7 @@ func (c *labClock) reboot() {
 func newLab(t testing.TB, prefix string, bits int) *lab {
 	p := defaultPace()
 	p.phase, p.silence, p.tick = 200*time.Millisecond, 400*time.Millisecond, 25*time.Millisecond
+	p.witness = p.phase
 	return &lab{
 		t: t, prefix: netip.MustParsePrefix(prefix), bits: bits, lease: time.Hour, hold: 24 * time.Hour, pace: p, burst: 1 << 20,
 		dir: t.TempDir(), history: make(map[uint64]*terms), nodes: make(map[group.MemberID]*node),

@@ -48,8 +48,12 @@ var (
 )
 
 // inGroup refuses with group.ErrRemoved where this member knows that it was removed:
-// the group will lease its blocks to others.
+// the group will lease its blocks to others; and with ErrForgetful where it can't know
+// what it has leased itself.
 func (r *Registry) inGroup() error {
+	if r.witness.forgetful.Load() {
+		return ErrForgetful
+	}
 	t, err := r.terms()
 	if err == nil && !t.has(r.id) {
 		err = fmt.Errorf("no leases are made or renewed here: %w", group.ErrRemoved)
@@ -68,15 +72,16 @@ func (c Client) check() error {
 // asks nobody while a block with room is held. The same client gets the same
 // address: its lease, else what it was offered, else what it had, else want, else
 // one that its ID chooses. A client that has a lease at another site, and names it
-// in want, is offered that. group.ErrRemoved: this member was removed.
+// in want, is offered that. group.ErrRemoved: this member was removed. ErrForgetful: it
+// can't know what it has leased.
 func (r *Registry) Offer(ctx context.Context, c Client, want netip.Addr) (Lease, error) {
 	if err := c.check(); err != nil {
 		return Lease{}, err
 	}
-	if err := r.inGroup(); err != nil {
+	if err := r.awaitReady(ctx); err != nil {
 		return Lease{}, err
 	}
-	if err := r.awaitReady(ctx); err != nil {
+	if err := r.inGroup(); err != nil {
 		return Lease{}, err
 	}
 	r.mu.Lock()

@@ -12,6 +12,8 @@ type Outlook struct {
 	Valid    int   // of them with a hold that stands: new leases are made in these
 	Free     int   // addresses in those
 	Shortage error // why the last attempt to claim a block failed; nil where it didn't
+
+	Forgetful bool // it runs from an older copy of its state, and leases and claims nothing: ErrForgetful
 }
 
 // Outlook returns what is to be had here now, without asking anybody.
@@ -23,7 +25,7 @@ func (r *Registry) Outlook() Outlook {
 	now := r.clock.Instant()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	o := Outlook{Blocks: len(r.book.held), Shortage: r.book.shortage}
+	o := Outlook{Blocks: len(r.book.held), Shortage: r.book.shortage, Forgetful: r.witness.forgetful.Load()}
 	for _, blk := range r.book.held {
 		if blk.valid(now, t.holdTime) {
 			_, _, free := r.count(blk, now)

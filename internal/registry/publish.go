@@ -144,7 +144,7 @@ func (r *Registry) currentRecord(b BlockID) ([]byte, error) {
 
 func (r *Registry) publishBlock(b BlockID) {
 	t, err := r.terms()
-	if err != nil {
+	if err != nil || r.witness.forgetful.Load() {
 		return
 	}
 	raw, err := r.currentRecord(b)
@@ -175,7 +175,7 @@ func (r *Registry) publishBlock(b BlockID) {
 	}
 	watchers = slices.DeleteFunc(watchers, func(m group.MemberID) bool { return m == r.id || !t.has(m) })
 	r.ask(t, watchers, r.pace.late, request{Kind: kindPush, Block: b, Record: raw})
-	stored := r.ask(t, set.members, r.pace.late, request{Kind: kindStore, Block: b, Record: raw})
+	stored := r.ask(t, set.members, r.pace.late, request{Kind: kindStore, Block: b, Record: raw, Others: r.testify(set.members)})
 	r.spawn(func() { r.countStored(b, epoch, set, stored) })
 	r.counts.published.Add(1)
 }

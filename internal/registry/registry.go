@@ -50,6 +50,7 @@ type pace struct {
 	fresh     time.Duration // a holder's record needs no second question this long
 	trust     time.Duration // while a holder pushes to us, its word on what is absent counts this long
 	push      time.Duration // its changes are here by then, unless they are lost
+	witness   time.Duration // at the start, waiting for another member that remembers us
 
 	audit func(ballotAudit) // hears of every ballot, for tests that judge histories
 }
@@ -60,7 +61,7 @@ func defaultPace() pace {
 		tick: 250 * time.Millisecond, watch: 90 * time.Second, republish: 10 * time.Minute,
 		reserve: time.Minute, silence: 600 * time.Millisecond, late: 2400 * time.Millisecond,
 		negative: 750 * time.Millisecond, unsure: 250 * time.Millisecond, fresh: 20 * time.Millisecond,
-		trust: time.Second, push: 300 * time.Millisecond,
+		trust: time.Second, push: 300 * time.Millisecond, witness: 2 * time.Second,
 	}
 }
 
@@ -94,6 +95,7 @@ type Registry struct {
 	directory directory
 	hints     hints
 	publisher publisher
+	witness   witness
 	counts    counters
 
 	ctx      context.Context
@@ -146,7 +148,7 @@ func open(cfg Config, s standing, clock Clock, p pace) (*Registry, error) {
 	r.publisher = newPublisher()
 	r.counter.Store(rand.Uint64N(1 << 16))
 	r.reach.Store(true)
-	if err := r.load(); err != nil {
+	if err := errors.Join(r.loadWitness(), r.load()); err != nil {
 		r.cancel()
 		return nil, err
 	}
@@ -170,6 +172,7 @@ func (r *Registry) Close() error {
 	r.unlisten()
 	r.cancel()
 	r.wg.Wait()
+	r.saveWitness(1<<63 - 1)
 	return nil
 }
 

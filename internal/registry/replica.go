@@ -94,7 +94,7 @@ func (r *Registry) step(t *terms, from group.MemberID, q request) verdict {
 	first := len(t.chain(q.Block)) == 1
 	now := r.clock.Instant()
 	var v verdict
-	err := r.store.Batch(func(tx *store.Tx) error {
+	err := r.write(func(tx *store.Tx) error {
 		v = verdict{}
 		if ok, err := r.seal(tx, t, q.Version, &v.status); !ok {
 			return err
@@ -152,7 +152,7 @@ func (r *Registry) seal(tx *store.Tx, t *terms, version uint64, s *status) (bool
 // under a version older than the reader's.
 func (r *Registry) tell(t *terms, q request) reply {
 	a := reply{}
-	err := r.store.Batch(func(tx *store.Tx) error {
+	err := r.write(func(tx *store.Tx) error {
 		a = reply{}
 		if ok, err := r.seal(tx, t, q.Version, &a.Status); !ok {
 			return err
@@ -286,7 +286,7 @@ func (r *Registry) adopt(t *terms, open map[BlockID]*transfer) error {
 	}
 	unfinished := 0
 	now := r.clock.Instant()
-	err := r.store.Batch(func(tx *store.Tx) error {
+	err := r.write(func(tx *store.Tx) error {
 		unfinished = 0
 		var v status
 		if ok, err := r.seal(tx, t, t.version, &v); !ok {

@@ -26,7 +26,9 @@ func (r *Registry) Serve(ctx context.Context, from group.MemberID, raw []byte) (
 	if r.ctx.Err() != nil {
 		return nil, ErrClosed
 	}
-	return r.codec.encode(r.handle(ctx, from, q))
+	a := r.handle(ctx, from, q)
+	a.Mark, a.OfYou = r.mark(), r.seenOf(from)
+	return r.codec.encode(a)
 }
 
 // handle answers a request that parsed; our own come here directly.
@@ -60,6 +62,9 @@ func (r *Registry) handle(ctx context.Context, from group.MemberID, q request) r
 	if q.Version > t.version {
 		return reply{Status: statusBehind}
 	}
+	if from != r.id && !r.remembers(ctx, t, from, q) {
+		return reply{Status: statusForgetful}
+	}
 	a := r.dispatch(ctx, t, from, q)
 	if q.Version < t.version && len(a.Descriptor) == 0 {
 		a.Descriptor = t.raw
@@ -79,6 +84,23 @@ func (r *Registry) refuse(q request) reply {
 		a.Descriptor = t.raw
 	}
 	return a
+}
+
+// remembers reports whether a request can be served, as far as memories go: the sender's
+// must be whole, but for questions, which anybody may ask; and ours. What others rely on for
+// good waits until we have asked whether it is.
+func (r *Registry) remembers(ctx context.Context, t *terms, from group.MemberID, q request) bool {
+	whole := r.judge(from, q.Mark, q.OfYou)
+	r.hearTestimony(t, q.Others)
+	switch q.Kind {
+	case kindPrepare, kindAccept, kindTransfer:
+		if r.awaitReady(ctx) != nil {
+			return false
+		}
+	case kindLookup, kindWatch, kindAsk:
+		whole = true
+	}
+	return whole && !r.witness.forgetful.Load()
 }
 
 func (r *Registry) dispatch(ctx context.Context, t *terms, from group.MemberID, q request) reply {

@@ -34,7 +34,7 @@ func scaled(n int) int {
 	percent := 100
 	switch {
 	case raceEnabled:
-		percent = 2
+		percent = 1
 	case testing.Short():
 		percent = 5
 	}
@@ -74,6 +74,9 @@ func TestSevenMembersUnderKillsAndPartitionsGrantOnceAndLoseNoLease(t *testing.T
 		w.claims.Load(), w.won.Load(), w.leases.Load(), len(w.acked), w.kills, w.cuts, time.Since(began).Round(time.Millisecond))
 	w.settle()
 	for _, n := range ns {
+		if n.forgetful() {
+			t.Errorf("%s was killed and started, and is taken for an older copy of itself", n.name)
+		}
 		n.stop()
 	}
 	h.judge(t)

@@ -12,7 +12,10 @@ func schedules(t *testing.T, normal int) int {
 	if n, err := strconv.Atoi(os.Getenv("REGISTRY_SCHEDULES")); err == nil {
 		return n
 	}
-	if testing.Short() || raceEnabled {
+	switch {
+	case raceEnabled:
+		return normal / 20
+	case testing.Short():
 		return normal / 10
 	}
 	return normal

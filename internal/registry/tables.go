@@ -11,11 +11,12 @@ import (
 
 // tables are the registry's buckets of one group in the node's state file.
 type tables struct {
-	sealed    store.Bucket[uint64]        // key "sealed"
+	sealed    store.Bucket[uint64]        // keys "sealed", "age" and "forgetful"
 	acceptors store.Bucket[acceptorState] // by block
 	records   store.Bucket[[]byte]        // signed records kept as a replica, by block
 	holds     store.Bucket[hold]          // by block
 	leases    store.Bucket[leaseRow]      // by address
+	seen      store.Bucket[seen]          // of other members' memories, by member
 }
 
 func newTables(id group.ID) tables {
@@ -26,6 +27,7 @@ func newTables(id group.ID) tables {
 		records:   store.NewBucket[[]byte]("registry", g, "records"),
 		holds:     store.NewBucket[hold]("registry", g, "holds"),
 		leases:    store.NewBucket[leaseRow]("registry", g, "leases"),
+		seen:      store.NewBucket[seen]("registry", g, "seen"),
 	}
 }
 

@@ -58,6 +58,11 @@ type request struct {
 	Key        []byte       `cbor:"14,keyasint,omitempty"`
 	// Certificate is sent when the other side answered statusStranger.
 	Certificate []byte `cbor:"15,keyasint,omitempty"`
+	// Mark is of the sender's memory, OfYou what it has seen of the receiver's, and Others
+	// of some more members'.
+	Mark   mark        `cbor:"16,keyasint,omitzero"`
+	OfYou  seen        `cbor:"17,keyasint,omitzero"`
+	Others []testimony `cbor:"18,keyasint,omitempty"`
 }
 
 // moveKind says what a serving member wants of an address in another's block.
@@ -98,6 +103,8 @@ type reply struct {
 	Record     []byte          `cbor:"8,keyasint,omitempty"`
 	Addrs      [][4]byte       `cbor:"9,keyasint,omitempty"`
 	Grants     []Grant         `cbor:"10,keyasint,omitempty"`
+	Mark       mark            `cbor:"11,keyasint,omitzero"` // as in request
+	OfYou      seen            `cbor:"12,keyasint,omitzero"`
 }
 
 func (r reply) verdict() verdict {
@@ -148,7 +155,7 @@ func (c codec) decodeRequest(raw []byte) (request, error) {
 	case q.Kind == 0 || q.Kind >= kindEnd:
 		return q, fmt.Errorf("registry request of unknown kind %d", q.Kind)
 	case len(q.Blocks) > maxBlocksAsk, len(q.Hints) > maxHints, len(q.Record) > maxRecord,
-		len(q.Descriptor) > maxDescriptor, len(q.Certificate) > maxCertificate:
+		len(q.Descriptor) > maxDescriptor, len(q.Certificate) > maxCertificate, len(q.Others) > replicaCount:
 		return q, fmt.Errorf("registry request of kind %d is over its limits", q.Kind)
 	case q.Kind == kindAsk && len(q.Key) != 32:
 		return q, fmt.Errorf("registry request: key of %d bytes, want 32", len(q.Key))

@@ -17,6 +17,9 @@ type Tx struct {
 	writes uint64
 }
 
+// Writes counts the changes made in the transaction so far, by all who share it.
+func (tx *Tx) Writes() uint64 { return tx.writes }
+
 func (db *DB) begin(writable bool) (*Tx, error) {
 	btx, err := db.bolt.Begin(writable)
 	if err != nil {

@@ -47,6 +47,10 @@ func TestAnApplianceThatReachesNobodySaysWhatItCantDo(t *testing.T) {
 	begun := time.Now()
 	b.ails("The other member of the group e2e can't be reached", "Too few members can be reached to claim or renew", "Hosts of this LAN get no addresses: this appliance holds no block of them yet")
 	t.Logf("said after %v", time.Since(begun).Round(time.Second))
+	b.wait("why d can't be reached", func() (bool, error) {
+		p, err := b.peer("d")
+		return err == nil && strings.Contains(p.Why, ":4860: ") && !strings.Contains(p.Why, "\n"), fmt.Errorf("it says %q (%v)", p.Why, err)
+	})
 
 	s.d.start()
 	back := time.Now()

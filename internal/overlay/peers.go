@@ -25,6 +25,10 @@ type PeerInfo struct {
 	Direct    bool          // not only through a relay
 	Remote    string        // where its connection comes from; "" for not connected
 	Latency   time.Duration // round trip, smoothed; 0 for unknown
+
+	// Unreachable says where the last search looked in vain; nil while connected, and before
+	// a search has ended.
+	Unreachable *UnreachableError
 }
 
 // Peers lists the peers that are connected, members of our groups, or remembered.
@@ -50,6 +54,8 @@ func (o *Overlay) Peers() []PeerInfo {
 			info.Direct = !isCircuit(c.RemoteMultiaddr())
 			info.Remote = c.RemoteMultiaddr().String()
 			info.Latency = o.latency(c)
+		} else {
+			info.Unreachable = o.dialer.missed(p)
 		}
 		infos = append(infos, info)
 	}

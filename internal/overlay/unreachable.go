@@ -155,6 +155,17 @@ func sortedAttempts(causes map[string]Cause, named []ma.Multiaddr) []Attempt {
 	return all
 }
 
+// missed returns how the last search for p ended; nil where it succeeded, or there was none.
+func (d *dialer) missed(p peer.ID) *UnreachableError {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	tried, ok := d.sought[p]
+	if !ok {
+		return nil
+	}
+	return &UnreachableError{Tried: tried}
+}
+
 // silent lists the places where p may be that are dialled now.
 func (o *Overlay) silent(p peer.ID) map[string]Cause {
 	causes := make(map[string]Cause)

@@ -100,6 +100,11 @@ func TestAMemberThatCantBeReachedIsToldOfInOneLine(t *testing.T) {
 	if !strings.HasSuffix(err.Error(), line) {
 		t.Errorf("got  %v\nwant …%s", err, line)
 	}
+	for _, p := range a.Peers() {
+		if p.Member == idOf(3) && (p.Unreachable == nil || !slices.Equal(p.Unreachable.Tried, want)) {
+			t.Errorf("the list of peers says %v", p.Unreachable)
+		}
+	}
 	// Who can't wait is told what was found before.
 	a.dialer.heard(idOf(3).Peer())
 	_, err = a.Call(within(t, 50*time.Millisecond), idOf(3), echoProtocol, nil)

@@ -244,8 +244,11 @@ func TestACommandRunsOnItsHostAndDiesWhenKilled(t *testing.T) {
 	if dir != wd {
 		t.Errorf("the command runs in %s, want %s", dir, wd)
 	}
-	if out, err := h.Run(ctx, "cat", "/proc/"+inner+"/cmdline"); err != nil || out != "sleep\x001000\x00" {
-		t.Errorf("process %s on the host is %q (%v)", inner, out, err)
+	if err := WaitFor(ctx, "process "+inner+" on the host to be the command", func() (bool, error) {
+		out, err := h.Run(ctx, "cat", "/proc/"+inner+"/cmdline")
+		return out == "sleep\x001000\x00", err
+	}); err != nil {
+		t.Error(err)
 	}
 	kill()
 	if err := cmd.Wait(); err == nil || cmd.Wait() != err {

@@ -46,17 +46,14 @@ func (n *network) attach(ctx context.Context) error {
 		return err
 	}
 	n.trackHosts(a)
+	n.closers = append(n.closers, func() error { a.router.Close(); return nil })
 	source, err := n.node.loop.Add(a.tap.FD(), a.router.Poll, func(err error) {
 		n.node.fail(fmt.Errorf("group %s: nothing can be forwarded any more: %w", n.membership.Descriptor().Name, err))
 	})
 	if err != nil {
 		return err
 	}
-	n.closers = append(n.closers, func() error {
-		source.Remove()
-		a.router.Close()
-		return nil
-	})
+	n.closers = append(n.closers, func() error { source.Remove(); return nil })
 	if n.node.cfg.Mode == ModeInterface {
 		n.background(func() { n.keepAddress(ctx) })
 	}

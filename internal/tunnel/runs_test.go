@@ -82,9 +82,9 @@ func TestRunsArriveAsDatagrams(t *testing.T) {
 	}
 }
 
-// A path that takes less than a datagram: the kernel refuses runs and fragments single
-// datagrams.
-func TestARunThatTheKernelRefusesGoesAsSingleDatagrams(t *testing.T) {
+// ownLoopback gives the test's thread a network of its own, and returns its loopback.
+func ownLoopback(t *testing.T) netlink.Link {
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, for a network namespace")
 	}
@@ -96,10 +96,16 @@ func TestARunThatTheKernelRefusesGoesAsSingleDatagrams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := netlink.LinkSetMTU(lo, 1280); err != nil {
+	if err := netlink.LinkSetUp(lo); err != nil {
 		t.Fatal(err)
 	}
-	if err := netlink.LinkSetUp(lo); err != nil {
+	return lo
+}
+
+// A path that takes less than a datagram: the kernel refuses runs and fragments single
+// datagrams.
+func TestARunThatTheKernelRefusesGoesAsSingleDatagrams(t *testing.T) {
+	if err := netlink.LinkSetMTU(ownLoopback(t), 1280); err != nil {
 		t.Fatal(err)
 	}
 	s := openSocket(t, "127.0.0.1:0")
@@ -118,6 +124,35 @@ func TestARunThatTheKernelRefusesGoesAsSingleDatagrams(t *testing.T) {
 	}
 	if s.noSegments.Load() {
 		t.Error("one path that takes less ends joining for all")
+	}
+}
+
+// A link that is much slower than we are must not hold up the loop, which has other
+// things to do than to wait for it.
+func TestASlowLinkIsNotWaitedFor(t *testing.T) {
+	lo := ownLoopback(t)
+	err := netlink.QdiscAdd(&netlink.Tbf{
+		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: lo.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
+		Rate:       1e6, Buffer: 64 << 10, Limit: 64 << 20, // 1 MB/s, and no drops but ours
+	})
+	if err != nil {
+		t.Skip("this kernel can't slow a link down: ", err)
+	}
+	s := openSocket(t, "127.0.0.1:0")
+	b := s.newBatch()
+	start := time.Now()
+	for range 200 { // 12 MB; each waited for, it would be more than a second
+		for b.slot(1400) != nil && b.used < 60_000 {
+			b.add(netip.MustParseAddrPort("127.0.0.1:9"), 1400)
+		}
+		s.write(b)
+	}
+	took := time.Since(start)
+	if full := s.Counters()["send_full"]; full < 1000 {
+		t.Errorf("%d datagrams were dropped: the link isn't slow", full)
+	}
+	if took > 500*time.Millisecond {
+		t.Errorf("200 writes took %v", took)
 	}
 }
 

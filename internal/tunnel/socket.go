@@ -18,8 +18,15 @@ import (
 )
 
 const (
-	socketBuffer = 4 << 20 // bytes asked of the kernel for each direction
-	sendPatience = 20 * time.Millisecond
+	// Bytes asked of the kernel. What waits to be sent delays what comes after it: a
+	// mebibyte is 8 ms of 1 Gbit/s.
+	receiveBuffer = 4 << 20
+	sendBuffer    = 1 << 20
+
+	// How long a full send buffer is waited for, and how long not again if that was in vain:
+	// the loop that waits serves nothing else meanwhile.
+	sendPatience   = 5 * time.Millisecond
+	sendImpatience = 10 * sendPatience
 )
 
 // A Socket is the one UDP socket of a node. Its handler, run by a loop, gives tunnel
@@ -37,7 +44,8 @@ type Socket struct {
 	quic atomic.Pointer[quicConn]
 	mu   sync.Mutex // guards the replacement of quic
 
-	noSegments atomic.Bool // the kernel or a device takes no joined datagrams
+	noSegments atomic.Bool  // the kernel or a device takes no joined datagrams
+	impatient  atomic.Int64 // until when a full send buffer isn't waited for, by the demux's clock
 }
 
 // OpenSocket binds the socket and has the loop serve it. A zero address or :: takes both
@@ -82,17 +90,18 @@ func newSocket(l *loop.Loop, fd int, is4 bool, log *slog.Logger) (*Socket, error
 // sizeBuffers asks for large buffers: past the system's limit where we may
 // (CAP_NET_ADMIN), else as large as it allows.
 func (s *Socket) sizeBuffers(fd int) {
-	size := func(force, plain int) int {
-		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, socketBuffer) != nil {
-			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, plain, socketBuffer)
+	size := func(force, plain, want int) int {
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, want) != nil {
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, plain, want)
 		}
 		n, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, plain)
 		return n / 2 // the kernel doubles what it grants, for its own use
 	}
-	in, out := size(unix.SO_RCVBUFFORCE, unix.SO_RCVBUF), size(unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
-	if in < socketBuffer || out < socketBuffer {
+	in := size(unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, receiveBuffer)
+	out := size(unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, sendBuffer)
+	if in < receiveBuffer || out < sendBuffer {
 		s.log.Info("the kernel grants small UDP buffers; bursts may be lost (net.core.rmem_max, wmem_max)",
-			"receive_bytes", in, "send_bytes", out, "wanted_bytes", socketBuffer)
+			"receive_bytes", in, "send_bytes", out)
 	}
 }
 
@@ -197,7 +206,7 @@ func (s *Socket) write(b *batch) {
 		switch errno := b.sys.send(b, fd); {
 		case errno == 0, errno == unix.EINTR:
 		case errno == unix.EAGAIN:
-			if !awaitSpace(fd) {
+			if !s.awaitSpace(fd) {
 				s.dmx.counts.add(SendFull, b.sys.left(b))
 				return
 			}
@@ -223,8 +232,18 @@ func (s *Socket) unjoin(sys *sysBatch, errno syscall.Errno) {
 }
 
 // awaitSpace waits for room in the send buffer: the local link is slower than we
-// are. If there is none in time, what is left of the batch is dropped.
-func awaitSpace(fd int) bool { return loop.AwaitWritable(fd, sendPatience) }
+// are. If there is none in time, what is left of the batch is dropped, and for a while
+// nobody waits.
+func (s *Socket) awaitSpace(fd int) bool {
+	if s.dmx.clock() < time.Duration(s.impatient.Load()) {
+		return false
+	}
+	if loop.AwaitWritable(fd, sendPatience) {
+		return true
+	}
+	s.impatient.Store(int64(s.dmx.clock() + sendImpatience))
+	return false
+}
 
 // writeTo sends one datagram for QUIC.
 func (s *Socket) writeTo(data []byte, to netip.AddrPort) error {
@@ -238,7 +257,7 @@ func (s *Socket) writeTo(data []byte, to netip.AddrPort) error {
 		err := unix.Sendto(fd, data, unix.MSG_DONTWAIT, addr)
 		switch {
 		case err == unix.EINTR:
-		case err == unix.EAGAIN && awaitSpace(fd):
+		case err == unix.EAGAIN && s.awaitSpace(fd):
 		default:
 			return err
 		}

@@ -135,6 +135,7 @@ func TestOffersAndCommitsNeedNoNetworkWhileASpareIsThere(t *testing.T) {
 }
 
 func TestAMemberGoneForGoodIsInheritedFromWithItsLeases(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 4)
 	l.hold, l.lease = time.Hour, 10*time.Minute
 	ns := l.members(4)
@@ -240,6 +241,7 @@ func TestReplicasFollowMembersThatComeAndGo(t *testing.T) {
 }
 
 func TestAClientThatIsNewHereGetsTheAddressItHasElsewhere(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 6)
 	ns := l.members(3)
 	c := client(5)
@@ -272,6 +274,7 @@ func TestAClientThatIsNewHereGetsTheAddressItHasElsewhere(t *testing.T) {
 }
 
 func TestManyClaimsOfOneBlockAtOneMemberMakeOneHold(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 4)
 	l.delay = func() time.Duration { return time.Millisecond }
 	ns := l.members(3)
@@ -302,6 +305,7 @@ func TestManyClaimsOfOneBlockAtOneMemberMakeOneHold(t *testing.T) {
 }
 
 func TestMembersFartherAwayThanThePhaseBoundStillClaim(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 4)
 	l.pace.phase = 60 * time.Millisecond
 	l.delay = func() time.Duration { return 50 * time.Millisecond } // 100 ms there and back

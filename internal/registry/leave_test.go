@@ -8,6 +8,7 @@ import (
 )
 
 func TestWhoLeavesGivesBackTheBlocksWithoutLeases(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 4)
 	ns := l.members(3)
 	n, other := ns[2], ns[0]
@@ -33,6 +34,7 @@ func TestWhoLeavesGivesBackTheBlocksWithoutLeases(t *testing.T) {
 }
 
 func TestWhoLeftHasPromisedWhatItPromisedAndHoldsNothing(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 4)
 	n := l.members(3)[2]
 	lease := get(t, n.reg, client(1))

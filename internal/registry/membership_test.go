@@ -78,6 +78,7 @@ func join(t *testing.T, a *group.Authority, at group.MemberID, name string, now 
 }
 
 func TestRealMembersLearnOfEachOtherFromTheirRequests(t *testing.T) {
+	t.Parallel() // it mostly waits
 	now := time.Now()
 	w := &wire{}
 	db, key := wireDB(t, "founder")

@@ -14,6 +14,7 @@ func holdsBlock(r *Registry, b BlockID) bool {
 
 // A claim that was won, and the member stopped before it was installed.
 func TestABlockWhoseRegisterNamesAMemberThatDoesntHoldItIsClaimedByIt(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 4)
 	ns := l.members(7)
 	n := ns[2]
@@ -39,6 +40,7 @@ func TestABlockWhoseRegisterNamesAMemberThatDoesntHoldItIsClaimedByIt(t *testing
 }
 
 func TestABlockWhoseReleaseFailedIsGivenBackLater(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 4)
 	l.hold = 2 * time.Second
 	ns := l.members(3)

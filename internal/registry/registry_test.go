@@ -40,6 +40,7 @@ func TestALoneFounderLeasesAndRemembers(t *testing.T) {
 }
 
 func TestMembersFindEachOthersHostsByAddressAndName(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 6)
 	ns := l.members(4)
 	ctx := short(t, 10*time.Second)
@@ -72,6 +73,7 @@ func TestMembersFindEachOthersHostsByAddressAndName(t *testing.T) {
 }
 
 func TestAHostThatMovesTakesItsAddressAlong(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 6)
 	ns := l.members(3)
 	ctx := short(t, 10*time.Second)

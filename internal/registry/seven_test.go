@@ -31,17 +31,16 @@ const (
 )
 
 func scaled(n int) int {
-	percent := 100
+	if p, err := strconv.Atoi(os.Getenv("REGISTRY_SCALE")); err == nil {
+		return max(1, n*p/100)
+	}
 	switch {
 	case raceEnabled:
-		percent = 1
+		return n / 200
 	case testing.Short():
-		percent = 5
+		return n / 20
 	}
-	if p, err := strconv.Atoi(os.Getenv("REGISTRY_SCALE")); err == nil {
-		percent = p
-	}
-	return max(1, n*percent/100)
+	return n
 }
 
 func TestSevenMembersUnderKillsAndPartitionsGrantOnceAndLoseNoLease(t *testing.T) {

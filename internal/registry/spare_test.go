@@ -31,6 +31,7 @@ func remembered(r *Registry) (n int) {
 }
 
 func TestClientsThatStayAwayAreForgottenAndTheirBlocksGoBack(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 4)
 	l.hold, l.lease = 12*time.Hour, time.Hour
 	n := l.members(3)[0]
@@ -85,6 +86,7 @@ func TestAnAddressIsTakenFromTheClientLongestAwayBeforeABlockIsClaimed(t *testin
 }
 
 func TestAMemberHoldsNoMoreThanItsShareAndGivesBackWhatItHasTooMuch(t *testing.T) {
+	t.Parallel()                     // it mostly waits
 	l := newLab(t, "10.9.0.0/23", 4) // 32 blocks
 	ns := l.members(5)
 	n := ns[0]

@@ -12,6 +12,7 @@ import (
 
 // Who watches a block hears of its changes: it doesn't ask about every address.
 func TestASweepOfAWatchedBlockCostsAFewMessages(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/20", 6)
 	var messages atomic.Int64 // requests and replies
 	l.delay = func() time.Duration { messages.Add(1); return 0 }
@@ -42,6 +43,7 @@ func TestASweepOfAWatchedBlockCostsAFewMessages(t *testing.T) {
 
 // The holder says at once what it leases, so those who watch find it at once too.
 func TestANewLeaseInAWatchedBlockIsFoundAtOnce(t *testing.T) {
+	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/20", 6)
 	l.delay = func() time.Duration { return time.Millisecond }
 	l.pace.push = 600 * time.Millisecond // on a busy machine

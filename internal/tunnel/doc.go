@@ -30,7 +30,7 @@
 //
 // # The way of a packet in
 //
-//  1. The handler takes up to 32 messages with one recvmmsg, each a datagram or a run of
+//  1. The handler takes up to 16 messages with one recvmmsg, each a datagram or a run of
 //     them that the kernel has joined (UDP_GRO).
 //  2. Each datagram is looked up by its receiver index, checked against the replay window
 //     (RFC 6479), opened, and noted with the address it came from. A body is opened where

@@ -19,7 +19,7 @@ type mmsghdr struct {
 }
 
 const (
-	batchSize  = 32       // messages in one system call
+	batchSize  = 16       // messages in one system call
 	messageMax = 64 << 10 // bytes of one, joined datagrams included
 )
 

@@ -39,7 +39,7 @@ func (p *peer) sendControl(path pathID, plaintext []byte) {
 	if !ok {
 		return
 	}
-	b := t.batches.Get().(*batch)
+	b := t.borrowBatch()
 	slot := b.slot(len(plaintext) + sealOverhead + relayOverhead)
 	if hop == nil {
 		b.add(addr, s.out.seal(slot, typeControl, counter, plaintext))

@@ -16,6 +16,8 @@ const (
 	waitAtMost   = 10 * time.Second
 )
 
+const idleBatches = 4 // that are kept
+
 // Send seals IP packets to a member and sends them. It uses up their bytes and is done
 // with them when it returns; it waits for nothing but, for a moment, the kernel's send
 // buffer. Without a session copies wait, within bounds, while one is made. It is safe
@@ -43,7 +45,7 @@ func (p *peer) transmit(r *route, pkts []frame.Packet) bool {
 			return false
 		}
 	}
-	b := t.batches.Get().(*batch)
+	b := t.borrowBatch()
 	sent, size := 0, 0
 	for _, pkt := range pkts {
 		cuts, ok := t.cut(pkt)
@@ -129,6 +131,17 @@ func sealRelayed(dst []byte, relay *outbound, outer uint64, end *outbound, kind 
 	return relay.seal(dst, typeControl, outer, envelope[:envelopeSize+n])
 }
 
+// borrowBatch returns an idle batch, or a new one. They aren't left to the garbage
+// collector (sync.Pool): each is large, and its memory isn't the process's before it is used.
+func (t *Tunnel) borrowBatch() *batch {
+	select {
+	case b := <-t.batches:
+		return b
+	default:
+		return t.under.newBatch()
+	}
+}
+
 // flushBatch writes a batch and gives it back.
 func (t *Tunnel) flushBatch(b *batch) {
 	if b.n > 0 {
@@ -137,7 +150,10 @@ func (t *Tunnel) flushBatch(b *batch) {
 	if b.nfailed > 0 {
 		t.noteFailed(b)
 	}
-	t.batches.Put(b)
+	select {
+	case t.batches <- b:
+	default:
+	}
 }
 
 // noteFailed has run tell the path machines what the kernel can't reach.

@@ -90,7 +90,7 @@ type Tunnel struct {
 	codec  codec
 
 	peers   atomic.Pointer[peerSet]
-	batches sync.Pool
+	batches chan *batch // idle ones
 	waiting budget
 	relayed bucket // reader's
 
@@ -158,6 +158,7 @@ func open(cfg Config, under underlay) (*Tunnel, error) {
 		waiting: budget{packets: maxWaiting, bytes: maxWaitingMem},
 		relayed: newBucket(cfg.Relay.Rate),
 		wake:    make(chan struct{}, 1),
+		batches: make(chan *batch, idleBatches),
 		calls:   make(chan struct{}, maxCalls),
 		wants:   make(map[group.MemberID]struct{}),
 		seen:    make(map[seenBy]sighting),
@@ -165,7 +166,6 @@ func open(cfg Config, under underlay) (*Tunnel, error) {
 
 		keptUntil: make(map[group.MemberID]time.Duration),
 	}
-	t.batches.New = func() any { return under.newBatch() }
 	t.peers.Store(&peerSet{byID: map[group.MemberID]*peer{}, byHash: map[memberHash]*peer{}})
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.refreshLocal(t.now())

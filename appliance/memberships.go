@@ -183,7 +183,13 @@ func apply(ctx context.Context, s *state, o *overlay.Overlay, name string, inv g
 	o.Add(inv.Addrs)
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	reply, err := askAuthority(ctx, o, inv.Authority, group.NewJoinRequest(inv, group.NodeName(name)))
+	request := group.NewJoinRequest(inv, group.NodeName(name))
+	reply, err := askAuthority(ctx, o, inv.Authority, request)
+	if unreachable := new(overlay.UnreachableError); errors.As(err, &unreachable) {
+		// The attempt may have been one with a dial that the overlay began as it started, to
+		// addresses of an earlier try.
+		reply, err = askAuthority(ctx, o, inv.Authority, request)
+	}
 	if !refusesNewcomer(err) {
 		s.keep() // the authority has admitted this node key, or may have
 	}

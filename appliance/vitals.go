@@ -60,7 +60,11 @@ func (s sight) ailments() (all []ailment) {
 	if !s.claimable {
 		all = append(all, ailment{api.HealthLevelWarning, "registry", fmt.Sprintf(
 			"Too few members can be reached to claim or renew blocks of addresses, which takes a majority of those that keep the register: who has an address keeps it, and %s. "+
-				"This ends by itself when enough of them are back; remove those that are gone for good (landbridge group remove).", s.room()), "quorum"})
+				"This ends by itself when enough of them are back. Members that are gone for good should be removed (landbridge group remove) while a majority is still there: one that is lost for good can't be replaced.", s.room()), "quorum"})
+	} else if s.outlook.Stranded {
+		all = append(all, ailment{api.HealthLevelWarning, "registry", fmt.Sprintf(
+			"Members were removed, or went, before the register of the blocks could be taken over from them, and too few of those that kept it can be reached: no block can be claimed, %s, and some hosts may not be found. "+
+				"This ends by itself when enough of them are back; if they are gone for good, create a new group, and have the others join that.", s.room()), "stranded"})
 	}
 	if s.router && s.outlook.Free == 0 {
 		all = append(all, ailment{api.HealthLevelError, "registry", s.noAddresses(), "block"})

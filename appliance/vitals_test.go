@@ -33,6 +33,8 @@ func TestWhatIsWrongIsSaidInWords(t *testing.T) {
 			[]string{"those of the 1 block held here are all in use, and the others hold all"}},
 		"full, at its share": {sight{router: true, claimable: true, outlook: registry.Outlook{Blocks: 3, Valid: 3, Shortage: registry.ErrShare}},
 			[]string{"holds as many as one member may"}},
+		"the former keepers are gone": {sight{router: true, others: 1, connected: 1, claimable: true, outlook: registry.Outlook{Blocks: 1, Valid: 1, Free: 7, Stranded: true}},
+			[]string{"too few of those that kept it can be reached: no block can be claimed, new hosts get the 7 addresses"}},
 		"from an older copy": {sight{router: true, others: 1, outlook: registry.Outlook{Forgetful: true}},
 			[]string{"older copy of its state"}},
 		"from an older copy, with the CA key": {sight{authority: true, outlook: registry.Outlook{Forgetful: true}},

@@ -193,10 +193,16 @@ func (r *Registry) sweep(t *terms) bool {
 		if err := r.transfer(r.ctx, t, blocks); err != nil {
 			complete = false
 			r.log.Debug("registers not all taken over yet", "version", t.version, "err", err)
-			if errors.Is(err, errStale) || errors.Is(err, ErrNoQuorum) && first == 0 {
-				return false
+			if errors.Is(err, errStale) {
+				return false // there is a newer version, whose sweep tells
+			}
+			if errors.Is(err, ErrNoQuorum) && first == 0 {
+				break
 			}
 		}
+	}
+	if r.ctx.Err() == nil {
+		r.stranded.Store(!complete)
 	}
 	return complete
 }

@@ -13,6 +13,10 @@ type Outlook struct {
 	Free     int   // addresses in those
 	Shortage error // why the last attempt to claim a block failed; nil where it didn't
 
+	// Stranded: too few of those that kept the registers before the members changed can be
+	// reached to take these over; until they are, nothing is claimed.
+	Stranded bool
+
 	Forgetful bool // it runs from an older copy of its state, and leases and claims nothing: ErrForgetful
 }
 
@@ -25,7 +29,7 @@ func (r *Registry) Outlook() Outlook {
 	now := r.clock.Instant()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	o := Outlook{Blocks: len(r.book.held), Shortage: r.book.shortage, Forgetful: r.witness.forgetful.Load()}
+	o := Outlook{Blocks: len(r.book.held), Shortage: r.book.shortage, Forgetful: r.witness.forgetful.Load(), Stranded: r.stranded.Load()}
 	for _, blk := range r.book.held {
 		if blk.valid(now, t.holdTime) {
 			_, _, free := r.count(blk, now)

@@ -62,3 +62,29 @@ func TestWhetherAnyBlockCanBeClaimed(t *testing.T) {
 	}
 	answered(lone)
 }
+
+// Members that were admitted and never ran keep registers like any other: when a
+// majority is gone, removing them doesn't bring back what they might have known.
+func TestALostMajorityIsSaid(t *testing.T) {
+	t.Parallel() // it mostly waits
+	l := newLab(t, "10.9.0.0/22", 4)
+	ns := l.members(2)
+	eventually(t, "all is taken over", func() bool { return !ns[0].reg.Outlook().Stranded && ns[0].reg.Answered(t.Context()) })
+	tell := func() {
+		for _, n := range ns {
+			if err := n.learn(l.history[l.newest].raw); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var ghosts []*node
+	for _, name := range []string{"never", "ever", "runs"} {
+		ghosts = append(ghosts, l.admit(name))
+		tell()
+	}
+	for _, g := range ghosts {
+		l.remove(g, ns[0])
+		tell()
+	}
+	eventually(t, "it is said", func() bool { return ns[0].reg.Outlook().Stranded && ns[1].reg.Outlook().Stranded })
+}

@@ -86,6 +86,7 @@ type Registry struct {
 	proposing keyedLocks[BlockID]
 	counter   atomic.Uint64 // of ballots
 	reach     atomic.Bool   // members answered when last asked
+	stranded  atomic.Bool   // registers that this node keeps can't be had from their former keepers
 
 	stripes [256]sync.Mutex // one address changes by one goroutine at a time; taken before mu
 	mu      sync.Mutex      // guards book and subscribers

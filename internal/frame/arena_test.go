@@ -25,8 +25,8 @@ func TestBodiesThatLieAreRefused(t *testing.T) {
 		body []byte
 		want error
 	}{
-		"a control message":               {[]byte{1, 2, 3, ControlTrailer}, ErrBodyKind},
-		"control with headers":            {[]byte{1, 2, 3, 4, ControlTrailer + 1}, ErrBodyKind},
+		"no kind":                         {[]byte{1, 2, 3, 0}, ErrBodyKind},
+		"no kind, with headers":           {[]byte{1, 2, 3, 4, 1}, ErrBodyKind},
 		"a whole packet with headers":     {with(whole, -1, 0x45), ErrBodyKind},
 		"an empty whole packet":           {[]byte{0x40}, ErrTruncated},
 		"a whole packet of no version":    {with(whole, 0, 0x55), ErrVersion},

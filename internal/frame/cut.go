@@ -7,7 +7,7 @@ type BodyKind uint8
 
 // The kinds of bodies.
 const (
-	BodyControl BodyKind = iota // a message of the tunnel's own
+	_           BodyKind = iota // none: zeros are no body
 	BodyPacket                  // a whole IP packet
 	BodySegment                 // a TCP or UDP packet, payload first, its checksum as it was
 	BodyTrusted                 // the same, its checksum neither there nor to be verified
@@ -19,17 +19,6 @@ const (
 	maskLength = 1<<kindShift - 1 // counts four bytes
 	trailerLen = 1
 )
-
-// ControlTrailer is the last byte of a control message's body.
-const ControlTrailer = byte(BodyControl) << kindShift
-
-// Kind reads the last byte of a body; ok is false if it is empty.
-func Kind(body []byte) (kind BodyKind, ok bool) {
-	if len(body) == 0 {
-		return 0, false
-	}
-	return BodyKind(body[len(body)-1] >> kindShift), true
-}
 
 // Cuts is a packet cut into bodies. It lives as long as the packet's buffer.
 type Cuts struct {

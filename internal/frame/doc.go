@@ -48,7 +48,7 @@
 // A body, the plaintext of one datagram, is told by its last byte, the trailer: two
 // bits of kind, six bits of the headers' length in units of four bytes.
 //
-//	kind 0  control message | 0x00
+//	kind 0  none: zeros are no body
 //	kind 1  IP packet | 0x40
 //	kind 2  payload | IP header 20 to 60 | TCP header 20 to 60 or UDP header 8 | 0x80 + length/4
 //	kind 3  likewise                                                           | 0xc0 + length/4

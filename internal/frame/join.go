@@ -9,7 +9,7 @@ import (
 // What is wrong with a body. Values, to be counted by; besides them Take returns
 // ErrTruncated, ErrLength, and those of [ParseIPv4] and [ParseIPv6].
 var (
-	// ErrBodyKind: a control message, or a trailer that contradicts itself.
+	// ErrBodyKind: no kind of body, or a trailer that contradicts itself.
 	ErrBodyKind = errors.New("frame: body isn't a packet's")
 	// ErrSegment: the headers of a segment aren't those of a plain TCP or UDP packet.
 	ErrSegment = errors.New("frame: segment without the headers of a plain TCP or UDP packet")

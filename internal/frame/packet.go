@@ -15,8 +15,9 @@ const (
 	Tailroom = 128
 )
 
-// maxPieces bounds what one GSO packet is cut into. Linux has TCP segments of 48
-// bytes and more (tcp_min_snd_mss), which makes 1,365 of the largest packet.
+// maxPieces bounds what one GSO packet is cut into. An MSS of 48 (tcp_min_snd_mss of
+// Linux) with 12 bytes of timestamps makes 1,820 segments of the largest packet; one whose
+// options leave less is refused (ErrGSOSize).
 const maxPieces = 2048
 
 // maxPacket is the longest IP packet that is built here, for both versions.

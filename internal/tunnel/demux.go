@@ -11,7 +11,8 @@ import (
 )
 
 // A demux takes the datagrams that arrive at one socket to the peers they are for.
-// All its methods but the clock belong to the one goroutine that reads the socket.
+// All its methods but the clock belong to the reader, that is, to the loop's thread that
+// reads the socket.
 type demux struct {
 	table  *indexTable
 	start  time.Time

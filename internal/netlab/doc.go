@@ -1,6 +1,6 @@
 // Package netlab builds networks out of Linux namespaces, in a few lines: hosts, LANs,
-// NATs and a WAN whose links delay, lose and slow down. Tests, the demo and the benchmarks
-// run on it. It needs root, and changes nothing outside of what it makes.
+// NATs and a WAN whose links delay, lose, reorder and slow down. Tests, the demo, the soak and
+// the benchmarks run on it. It needs root, and changes nothing outside of what it makes.
 //
 //	lab := netlab.ForTest(t)                 // or netlab.New(log); defer lab.Close()
 //	wan := lab.WAN("203.0.113.0/24")

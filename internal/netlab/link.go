@@ -13,6 +13,8 @@ type Link struct {
 	Delay   time.Duration // one way
 	Jitter  time.Duration // added or taken, evenly spread; order is kept
 	Loss    float64       // share of frames lost, 0 to 1, each for itself
+	Reorder float64       // share of frames held back, 0 to 1, each for itself: those behind overtake them
+	Hold    time.Duration // for how long they are held back, beyond their delay; goes with Reorder
 	Rate    int64         // bits per second, of whole Ethernet frames; 0: unlimited
 	Queue   int           // bytes that wait where Rate is exceeded; 0: 100 ms of Rate, 64 KiB at least
 	MTU     int           // bytes; 0: 1500. Fixed when the port is made
@@ -41,10 +43,14 @@ func (l Link) queue() int {
 
 func (l Link) validate() error {
 	switch {
-	case l.Delay < 0 || l.Jitter < 0 || l.Rate < 0 || l.Queue < 0:
-		return fmt.Errorf("link %+v: delay, jitter, rate and queue must not be negative", l)
+	case l.Delay < 0 || l.Jitter < 0 || l.Hold < 0 || l.Rate < 0 || l.Queue < 0:
+		return fmt.Errorf("link %+v: delay, jitter, hold, rate and queue must not be negative", l)
 	case !(l.Loss >= 0 && l.Loss <= 1):
 		return fmt.Errorf("link %+v: loss is a share between 0 and 1", l)
+	case !(l.Reorder >= 0 && l.Reorder <= 1):
+		return fmt.Errorf("link %+v: reorder is a share between 0 and 1", l)
+	case (l.Reorder > 0) != (l.Hold > 0):
+		return fmt.Errorf("link %+v: reorder says how many frames are held back and hold for how long: it takes both", l)
 	case l.MTU != 0 && (l.MTU < 576 || l.MTU > maxMTU):
 		return fmt.Errorf("link %+v: MTU must be between 576 and %d", l, maxMTU)
 	}
@@ -62,6 +68,7 @@ type fate int
 
 const (
 	carried fate = iota
+	held         // back, by Link.Reorder: carried, but later
 	lost         // by Link.Loss
 	dropped      // the queue before the rate, or the link itself, was full
 )
@@ -70,14 +77,14 @@ const (
 type shaper struct {
 	rng      *rand.Rand
 	free     time.Duration // when the transmitter has sent all that waits
-	last     time.Duration // when the frame before is due
+	last     time.Duration // when the frame before that isn't held back is due
 	inFlight int           // bytes
 	frames   frameHeap
 	seq      uint64
 }
 
 // admit decides about a frame of size bytes that enters at now, and when a frame
-// that is carried leaves.
+// that is carried leaves. Frames that aren't held back keep their order.
 func (s *shaper) admit(now time.Duration, link Link, size int) (due time.Duration, f fate) {
 	sent := now
 	if link.Rate > 0 {
@@ -99,8 +106,12 @@ func (s *shaper) admit(now time.Duration, link Link, size int) (due time.Duratio
 	if link.Jitter > 0 {
 		delay += time.Duration(s.rng.Int64N(int64(2*link.Jitter)+1)) - link.Jitter
 	}
-	s.last = max(s.last, sent+max(delay, 0))
-	return s.last, carried
+	due = max(s.last, sent+max(delay, 0))
+	if link.Reorder > 0 && s.rng.Float64() < link.Reorder {
+		return due + link.Hold, held
+	}
+	s.last = due
+	return due, carried
 }
 
 // push puts a frame on its way. The shaper owns data until pop returns it.

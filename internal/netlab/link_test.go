@@ -71,6 +71,45 @@ func TestJitterSpreadsTheDelayAndKeepsTheOrder(t *testing.T) {
 	}
 }
 
+func TestALinkHoldsBackItsShareAndTheRestKeepTheirOrder(t *testing.T) {
+	const frames = 100_000
+	link := Link{Delay: 10 * time.Millisecond, Reorder: 0.03, Hold: 4 * time.Millisecond}
+	s := newShaper()
+	late := 0
+	var before time.Duration
+	for i := range frames {
+		now := time.Duration(i) * time.Millisecond
+		switch due, f := s.admit(now, link, 100); f {
+		case held:
+			late++
+			if due != now+14*time.Millisecond {
+				t.Fatalf("frame %d, held back, is due after %v", i, due-now)
+			}
+		case carried:
+			if due != now+10*time.Millisecond || due < before {
+				t.Fatalf("frame %d, not held back, is due after %v, %v after the one before", i, due-now, due-before)
+			}
+			before = due
+		default:
+			t.Fatalf("frame %d is %v", i, f)
+		}
+	}
+	if share := float64(late) / frames; share < 0.027 || share > 0.033 {
+		t.Errorf("held back %v of the frames, want 0.03", share)
+	}
+}
+
+func TestTheSameSeedHoldsBackTheSameFrames(t *testing.T) {
+	link := Link{Loss: 0.1, Reorder: 0.3, Hold: time.Millisecond, Jitter: time.Millisecond}
+	a, b := newShaper(), newShaper()
+	for i := range 1000 {
+		dueA, fateA := a.admit(time.Duration(i), link, 100)
+		if dueB, fateB := b.admit(time.Duration(i), link, 100); dueA != dueB || fateA != fateB {
+			t.Fatalf("frame %d: %v, %v and %v, %v", i, dueA, fateA, dueB, fateB)
+		}
+	}
+}
+
 func TestFramesLeaveInOrderAndInTime(t *testing.T) {
 	s := newShaper()
 	for i, due := range []time.Duration{5, 3, 9, 3, 1} {
@@ -106,12 +145,13 @@ func TestALinkHoldsABoundedNumberOfBytes(t *testing.T) {
 func TestAWrongLinkIsRefused(t *testing.T) {
 	nan := 0.0
 	nan /= nan
-	for _, link := range []Link{{Delay: -1}, {Loss: 1.1}, {Loss: -0.1}, {Loss: nan}, {Rate: -1}, {MTU: 100}, {MTU: 65536}, {Queue: -1}, {Jitter: -1}} {
+	for _, link := range []Link{{Delay: -1}, {Loss: 1.1}, {Loss: -0.1}, {Loss: nan}, {Rate: -1}, {MTU: 100}, {MTU: 65536}, {Queue: -1}, {Jitter: -1},
+		{Reorder: 1.1, Hold: 1}, {Reorder: nan, Hold: 1}, {Reorder: 0.1}, {Hold: 1}, {Reorder: 0.1, Hold: -1}} {
 		if link.validate() == nil {
 			t.Errorf("%+v was accepted", link)
 		}
 	}
-	if err := (Link{Delay: time.Second, Loss: 1, MTU: 9000}).validate(); err != nil {
+	if err := (Link{Delay: time.Second, Loss: 1, Reorder: 1, Hold: 1, MTU: 9000}).validate(); err != nil {
 		t.Error(err)
 	}
 }

@@ -268,6 +268,7 @@ func (p *Port) Restore() error { return p.configure() }
 // Stats counts one direction of a managed cable.
 type Stats struct {
 	Frames, Bytes uint64 // arrived
+	Held          uint64 // frames, held back by Link.Reorder
 	Lost          uint64 // frames, by Link.Loss or Cut
 	Dropped       uint64 // frames, as the queue was full or the receiver down
 }
@@ -278,7 +279,7 @@ func (p *Port) Stats() (leaving, coming Stats) {
 		return
 	}
 	count := func(w *way) Stats {
-		return Stats{Frames: w.frames.Load(), Bytes: w.bytes.Load(), Lost: w.lost.Load(), Dropped: w.dropped.Load()}
+		return Stats{Frames: w.frames.Load(), Bytes: w.bytes.Load(), Held: w.held.Load(), Lost: w.lost.Load(), Dropped: w.dropped.Load()}
 	}
 	return count(p.pump.ways[0]), count(p.pump.ways[1])
 }

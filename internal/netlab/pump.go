@@ -32,7 +32,7 @@ type way struct {
 	down    atomic.Bool // by Port.SetCarrier
 	closing atomic.Bool
 
-	frames, bytes, lost, dropped atomic.Uint64
+	frames, bytes, held, lost, dropped atomic.Uint64
 }
 
 // openTAP makes a TAP in the calling thread's network namespace. It lives as long
@@ -190,6 +190,10 @@ func (w *way) accept(s *shaper, start time.Time, bufs *buffers) {
 			f = lost
 		}
 		switch f {
+		case held:
+			w.held.Add(1)
+			s.push(due, buf[:n])
+			continue
 		case carried:
 			s.push(due, buf[:n])
 			continue

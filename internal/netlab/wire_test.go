@@ -116,6 +116,40 @@ func TestALossyLinkLosesItsShareOfRealDatagrams(t *testing.T) {
 	}
 }
 
+func TestAReorderingLinkDeliversAllDatagramsAndSomeOfThemLate(t *testing.T) {
+	t.Parallel()
+	lab := ForTest(t)
+	wan := lab.WAN("203.0.113.0/24")
+	a, b := wan.Host("a", Link{Reorder: 0.1, Hold: 3 * time.Millisecond}), wan.Host("b")
+	from, to := udp(t, a, a.Port("eth0").Addr()), udp(t, b, b.Port("eth0").Addr())
+	const sent, burst = 2000, 50 // no more at once than a socket's buffer holds
+	got, late, newest := 0, 0, -1
+	for first := 0; first < sent; first += burst {
+		for i := first; i < first+burst; i++ {
+			if _, err := from.WriteToUDPAddrPort(binary.BigEndian.AppendUint32(nil, uint32(i)), addrOf(to)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var buf [4]byte
+		for range burst {
+			to.SetReadDeadline(time.Now().Add(time.Second))
+			if _, _, err := to.ReadFromUDPAddrPort(buf[:]); err != nil {
+				t.Fatalf("%d datagrams of %d arrived: %v", got, sent, err)
+			}
+			got++
+			if n := int(binary.BigEndian.Uint32(buf[:])); n < newest {
+				late++
+			} else {
+				newest = n
+			}
+		}
+	}
+	leaving, coming := a.Port("eth0").Stats()
+	if held := int(leaving.Held); late < sent/20 || late > held || held < sent/15 || held > sent/7 || coming.Held != 0 {
+		t.Errorf("%d datagrams of %d were overtaken, %d held back (%d on the way back)", late, sent, held, coming.Held)
+	}
+}
+
 // drain counts the datagrams that come until there has been none for a while.
 func drain(conn *net.UDPConn, while time.Duration) (n int) {
 	var buf [64]byte

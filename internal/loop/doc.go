@@ -34,6 +34,8 @@
 //
 //	          +--------------------------------------------+
 //	          v                                            |
+//	those who wait until they can write, and can           |
+//	          v                                            |
 //	handlers in turn, each a batch -- something came ------+
 //	          | nothing came                               |
 //	          v                                            |
@@ -45,4 +47,10 @@
 // Changes of the set (Add, Source.Remove, Close) are made by the thread itself,
 // between two rounds, so that no handler runs once Remove has returned and the
 // frame path needs no lock.
+//
+// # Writing
+//
+// A handler whose descriptor takes no more data doesn't wait for it. It keeps what is left,
+// within bounds, and asks to be called when there is room again (Source.WhenWritable). Only
+// while somebody asks does each round begin with a look at epoll.
 package loop

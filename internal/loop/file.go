@@ -2,7 +2,6 @@ package loop
 
 import (
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -60,19 +59,4 @@ func (f *File) Close() error {
 			return nil
 		}
 	}
-}
-
-// AwaitWritable waits until fd takes data, a moment at most.
-func AwaitWritable(fd int, patience time.Duration) bool {
-	until := time.Now().Add(patience)
-	for left := patience; left > 0; left = time.Until(until) {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(left.Milliseconds())+1)
-		if n > 0 {
-			return true
-		}
-		if err != unix.EINTR {
-			return false
-		}
-	}
-	return false
 }

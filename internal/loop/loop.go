@@ -41,7 +41,8 @@ type Loop struct {
 	mu      sync.Mutex // guards changes and closed
 	changes []func()
 	closed  bool
-	pending atomic.Bool // changes isn't empty
+	pending atomic.Bool  // changes isn't empty
+	writers atomic.Int64 // sources that wait until they can write
 
 	// The thread's own.
 	sources []*Source
@@ -52,10 +53,11 @@ type Loop struct {
 
 // A Source is a descriptor that a loop serves.
 type Source struct {
-	loop   *Loop
-	fd     int
-	handle Handler
-	failed func(error)
+	loop    *Loop
+	fd      int
+	handle  Handler
+	failed  func(error)
+	writing writing
 }
 
 // Open starts a loop without sources. With doze it keeps one of the scheduler's processors
@@ -140,6 +142,7 @@ func (l *Loop) watch(fd int) error {
 func (l *Loop) drop(s *Source) {
 	if i := slices.Index(l.sources, s); i >= 0 {
 		l.sources = slices.Delete(l.sources, i, i+1)
+		s.endWriting()
 		_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, s.fd, nil) // fails if the caller has closed it, which removes it too
 	}
 }
@@ -175,8 +178,10 @@ func (l *Loop) wait() {
 	_, _ = unix.EpollWait(l.epoll, l.events[:], -1) // EINTR: go round
 }
 
-// round runs each handler once, and reports whether there was anything to do.
+// round calls who can write, then runs each handler once, and reports whether there was
+// anything to do.
 func (l *Loop) round() (busy bool) {
+	busy = l.serveWriters()
 	for i := 0; i < len(l.sources); i++ {
 		s := l.sources[i]
 		n, err := s.handle()

@@ -25,7 +25,7 @@ func floors() [][]string {
 		{"internal/overlay"},
 		{"internal/group"},
 		{"internal/store"},
-		{"internal/loop", "internal/frame"},
+		{"internal/loop", "internal/frame", "internal/codel"},
 		{"internal/netlab"},
 		{"internal/housetest"},
 	}

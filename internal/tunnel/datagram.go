@@ -4,13 +4,15 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"net/netip"
+	"time"
 
+	"landbridge/internal/codel"
 	"landbridge/internal/group"
 )
 
 // Sizes of the datagram layout (doc.go), in bytes.
 const (
-	headerSize   = 16 // type, reserved, receiver index, counter
+	headerSize   = 16 // kind, time of sending, receiver index, counter
 	tagSize      = 16 // AEAD tag; both ciphers have the same
 	sealOverhead = headerSize + tagSize
 
@@ -18,10 +20,10 @@ const (
 	envelopeSize  = 1 + hashSize // type and member hash before a relayed datagram
 	relayOverhead = sealOverhead + envelopeSize
 
-	// The first bytes that the tunnel accepts. QUIC's are 0x40 and above.
-	typeData    = 0x01 // a body, as package frame draws it
-	typeControl = 0x02 // a control message
-	quicBit     = 0x40
+	// Kinds of datagrams, in their first bytes. QUIC's are 0x40 and above.
+	typeData    lead = 0x01 << 24 // a body, as package frame draws it
+	typeControl lead = 0x02 << 24 // a control message
+	quicBit          = 0x40
 
 	// trailerSize is what a body has beside its packet.
 	trailerSize = 1
@@ -53,24 +55,34 @@ type datagram struct {
 	data []byte
 }
 
+// A lead is how a header begins: the kind in the high byte, and in the others, of data
+// alone, when it was sent.
+type lead uint32
+
+// dataAt begins the header of data that is sent now.
+func dataAt(now time.Duration) lead { return typeData | lead(codel.At(now)) }
+
+func (l lead) kind() lead         { return l & 0xff00_0000 }
+func (l lead) stamp() codel.Stamp { return codel.Stamp(l & 0x00ff_ffff) }
+
 // putHeader writes a sealed datagram's header.
-func putHeader(b []byte, kind byte, index uint32, counter uint64) {
-	binary.BigEndian.PutUint32(b[0:], uint32(kind)<<24)
+func putHeader(b []byte, l lead, index uint32, counter uint64) {
+	binary.BigEndian.PutUint32(b[0:], uint32(l))
 	binary.BigEndian.PutUint32(b[4:], index)
 	binary.BigEndian.PutUint64(b[8:], counter)
 }
 
 // parseHeader reads the header of a sealed datagram. It fails on anything that
 // cannot hold at least one byte of plaintext.
-func parseHeader(b []byte) (kind byte, index uint32, counter uint64, ok bool) {
+func parseHeader(b []byte) (l lead, index uint32, counter uint64, ok bool) {
 	if len(b) <= sealOverhead {
 		return 0, 0, 0, false
 	}
-	kind = b[0]
-	if kind != typeData && kind != typeControl || b[1]|b[2]|b[3] != 0 {
+	l = lead(binary.BigEndian.Uint32(b))
+	if l.kind() != typeData && l != typeControl {
 		return 0, 0, 0, false
 	}
-	return kind, binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint64(b[8:]), true
+	return l, binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint64(b[8:]), true
 }
 
 // headerNonce is the AEAD nonce, which is a part of the header: index and counter.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"landbridge/internal/codel"
 	"landbridge/internal/group"
 )
 
@@ -34,6 +35,7 @@ func goldenPacket() []byte { return append([]byte{0x45}, ascending(1, 39)...) }
 const (
 	goldenAES     = "01000000a1b2c3d400000000000000078bdf98a27cff6c4a01e4b80e0366879174ec2ccf4ee380041707c340a94e62f55f58fd3286b6151fc2828102640d481daa4128ee441613b8"
 	goldenChaCha  = "01000000a1b2c3d400000000000000071dd82df83ee258fa1bc4bab180007cf27506e2bbedaae5d1b1ffd06e11eb3a13d0140d5364e614d043845b8be1975375050d3c99fe0d58f2"
+	goldenSent    = "01fedcbaa1b2c3d4000000000000000821c3c5e7ac8494fb69dfca9782d91b74686df4cfb29eef2a402bc92832382f0bd7dc845a360453fc90b07fc6415fff4449f01b52b5e4b583"
 	goldenRelayed = "020000000badcafe0000000000000009a75a6eff78c735a53c452510edd4732f5d0bc75b1dbb85d1e7e84fdf4f14277971ff0c72243578cd7dc69d0e779a2ec1ec84b963ab47dde73927730ee5979d6463d1a08492a6ba186b317c5aaab2369804803ca52da2244700500fae49f258817b"
 	goldenKeys    = "2645b22fe256e99a93d80b2ed625cff2442e2281e40eb489310c01c8e5c2d42a619acac085448cabb692374d9fd208d5bda88ae53c2ff36cb05e180c6ff95183b71d2f06600f8a4d29540643019eab0f13cd77dc5e70e0cf4e86493e13cb6374"
 	goldenRekeys  = "64d5fd13d5db6d9680b3af7cabf12d093e2c6f86acd9cd9fc0df31f1e5297769fd05fce72c9f56ea4bab3c81e5f9d449a1c4b65ae305acc9afc2f8a242b3552161c5857faf59543ad120728e30d8aff737a7ce15b290a54a24f5cef7ffeeb4dd"
@@ -60,6 +62,28 @@ func TestSealedDatagramsAreThoseOfAnotherImplementation(t *testing.T) {
 		if plaintext, err := in.open(sealed[headerSize:], sealed, counter); err != nil || !bytes.Equal(plaintext, goldenPacket()) {
 			t.Errorf("%v: %x, %v", c, plaintext, err)
 		}
+	}
+}
+
+func TestDataSaysWhenItWasSent(t *testing.T) {
+	aead, err := newAEAD(AES256GCM, ascending(0, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := (5<<24 | 0xfedcba) * codel.Tick // the clock has gone round five times
+	out := &outbound{index: 0xa1b2c3d4, aead: aead}
+	buf := make([]byte, 200)
+	n := out.seal(buf, dataAt(now+codel.Tick-1), 8, goldenPacket())
+	if got := hex.EncodeToString(buf[:n]); got != goldenSent {
+		t.Errorf("%s instead of\n%s", got, goldenSent)
+	}
+	l, _, _, ok := parseHeader(buf[:n])
+	if !ok || l.kind() != typeData || l.stamp() != codel.At(now) {
+		t.Errorf("%x, %v", l, ok)
+	}
+	buf[0] = byte(typeControl >> 24)
+	if _, _, _, ok := parseHeader(buf[:n]); ok {
+		t.Error("a control message with a time is taken")
 	}
 }
 

@@ -67,7 +67,7 @@ func (d *demux) receive(arrived []datagram) {
 
 // open opens one datagram. It came from an address, or in the envelope of a relay.
 func (d *demux) open(b []byte, from netip.AddrPort, via *peer) {
-	kind, index, counter, ok := parseHeader(b)
+	lead, index, counter, ok := parseHeader(b)
 	if !ok {
 		d.counts.add(BadHeader, 1)
 		return
@@ -83,7 +83,7 @@ func (d *demux) open(b []byte, from netip.AddrPort, via *peer) {
 		return
 	}
 	dst := b[headerSize:]
-	if kind == typeData {
+	if lead.kind() == typeData {
 		dst = d.room(p, len(b)-sealOverhead)
 	}
 	plaintext, err := in.open(dst, b, counter)
@@ -100,7 +100,7 @@ func (d *demux) open(b []byte, from netip.AddrPort, via *peer) {
 	}
 	p.arrived(from, via, d.now)
 	switch {
-	case kind == typeData:
+	case lead.kind() == typeData:
 		if d.joiner.Take(plaintext) != nil {
 			p.tunnel.counts.add(BadBody, 1)
 			return

@@ -83,11 +83,12 @@
 //
 //	 0      1               4               8                       16
 //	+------+---------------+---------------+-----------------------+----- - -
-//	| kind | 0x00 0x00 0x00| receiver index| counter               | ciphertext, 16 bytes of tag
+//	| kind | sent          | receiver index| counter               | ciphertext, 16 bytes of tag
 //	+------+---------------+---------------+-----------------------+----- - -
 //
 // The nonce is bytes 4 to 15 of the header; the additional data is the whole header.
-// Counters start at 0 for each key. Kind 0x01 holds a body as package frame draws it:
+// Counters start at 0 for each key. Sent is when, by the sender's monotonic clock in units
+// of 64 µs modulo 2^24 (package codel), for data; zeros for control messages. Kind 0x01 holds a body as package frame draws it:
 // an IP packet, or a segment of one. Kind 0x02 holds a control message, which its first
 // byte tells:
 //

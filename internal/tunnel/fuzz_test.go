@@ -15,8 +15,8 @@ func FuzzDatagram(f *testing.F) {
 	f.Add(unhex(f, goldenAES))
 	f.Add(unhex(f, goldenRelayed))
 	f.Add([]byte{})
-	f.Add([]byte{typeData})
-	f.Add(append([]byte{typeData, 0, 0, 0, 0, 0, 0, 1}, make([]byte, 60)...))
+	f.Add([]byte{byte(typeData >> 24)})
+	f.Add(append([]byte{byte(typeData >> 24), 1, 2, 3, 0, 0, 0, 1}, make([]byte, 60)...))
 	a := wire(f, 2, func(group.MemberID, []frame.Packet) { f.Fatal("a packet came through") })[0]
 	from := netip.MustParseAddrPort("203.0.113.5:99")
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -27,7 +27,7 @@ func FuzzDatagram(f *testing.F) {
 		// and with an index that there is
 		if len(b) >= headerSize {
 			b = bytes.Clone(b)
-			putHeader(b, typeData+b[0]&1, 2+uint32(len(b)%2), uint64(len(b)))
+			putHeader(b, typeData+lead(b[0]&1)<<24+lead(b[1]), 2+uint32(len(b)%2), uint64(len(b)))
 			a.demux.receive([]datagram{{addr: from, data: b}})
 		}
 	})
@@ -63,7 +63,7 @@ func FuzzSealed(f *testing.F) {
 		p := a.peer(b.self)
 		from := netip.MustParseAddrPort("203.0.113.5:99")
 		buf := make([]byte, len(plaintext)+sealOverhead)
-		for _, kind := range []byte{typeData, typeControl, typeData} {
+		for _, kind := range []lead{typeData, typeControl, typeData} {
 			counter, _ := p.current.out.reserve(1)
 			n := p.current.out.seal(buf, kind, counter, plaintext)
 			b.demux.receive([]datagram{{addr: from, data: bytes.Clone(buf[:n])}})

@@ -45,6 +45,7 @@ func (p *peer) transmit(r *route, pkts []frame.Packet) bool {
 			return false
 		}
 	}
+	now := t.now()
 	b := t.borrowBatch()
 	sent, size := 0, 0
 	for _, pkt := range pkts {
@@ -59,14 +60,13 @@ func (p *peer) transmit(r *route, pkts []frame.Packet) bool {
 			t.under.write(b)
 			slots = b.slots(n, total)
 		}
-		if !p.sealPieces(b, slots, &cuts, r, hop, overhead) {
+		if !p.sealPieces(b, slots, &cuts, r, hop, overhead, dataAt(now)) {
 			t.counts.add(KeyWornOut, n)
 			continue
 		}
 		sent, size = sent+n, size+total-n*(overhead+trailerSize)
 	}
 	t.flushBatch(b)
-	now := t.now()
 	r.sent.Store(int64(now))
 	if hop != r {
 		hop.sent.Store(int64(now))
@@ -94,7 +94,7 @@ func (t *Tunnel) cut(pkt frame.Packet) (cuts frame.Cuts, ok bool) {
 
 // sealPieces seals the bodies of a packet into their slots, the last one first, as
 // frame.Cuts wants it. It reports false if a key has been used up.
-func (p *peer) sealPieces(b *batch, slots []byte, cuts *frame.Cuts, r, hop *route, overhead int) bool {
+func (p *peer) sealPieces(b *batch, slots []byte, cuts *frame.Cuts, r, hop *route, overhead int, l lead) bool {
 	n := cuts.Len()
 	counter, ok := r.out.reserve(n)
 	if !ok {
@@ -111,9 +111,9 @@ func (p *peer) sealPieces(b *batch, slots []byte, cuts *frame.Cuts, r, hop *rout
 		body := cuts.Body(i)
 		slot := slots[i*step : i*step+overhead+len(body)]
 		if hop == r {
-			r.out.seal(slot, typeData, counter+uint64(i), body)
+			r.out.seal(slot, l, counter+uint64(i), body)
 		} else {
-			sealRelayed(slot, hop.out, outer+uint64(i), r.out, typeData, counter+uint64(i), p.hash, body)
+			sealRelayed(slot, hop.out, outer+uint64(i), r.out, l, counter+uint64(i), p.hash, body)
 		}
 	}
 	for i := range n {
@@ -125,9 +125,9 @@ func (p *peer) sealPieces(b *batch, slots []byte, cuts *frame.Cuts, r, hop *rout
 // sealRelayed seals a plaintext for a peer inside an envelope sealed for a relay.
 // The inner datagram is sealed at its place in the envelope, and the envelope in
 // place around it.
-func sealRelayed(dst []byte, relay *outbound, outer uint64, end *outbound, kind byte, counter uint64, to memberHash, plaintext []byte) int {
+func sealRelayed(dst []byte, relay *outbound, outer uint64, end *outbound, l lead, counter uint64, to memberHash, plaintext []byte) int {
 	envelope := appendEnvelope(dst[headerSize:headerSize], msgForward, to)
-	n := end.seal(dst[headerSize+envelopeSize:], kind, counter, plaintext)
+	n := end.seal(dst[headerSize+envelopeSize:], l, counter, plaintext)
 	return relay.seal(dst, typeControl, outer, envelope[:envelopeSize+n])
 }
 

@@ -41,9 +41,9 @@ func (o *outbound) reserve(n int) (uint64, bool) {
 // seal writes the sealed datagram for plaintext to dst, which must have room for
 // len(plaintext)+sealOverhead bytes, and returns its length. The plaintext may
 // lie anywhere else, or exactly at dst[headerSize:] to be sealed in place.
-func (o *outbound) seal(dst []byte, kind byte, counter uint64, plaintext []byte) int {
+func (o *outbound) seal(dst []byte, l lead, counter uint64, plaintext []byte) int {
 	header := dst[:headerSize]
-	putHeader(header, kind, o.index, counter)
+	putHeader(header, l, o.index, counter)
 	sealed := o.aead.Seal(dst[headerSize:headerSize], headerNonce(header), plaintext, header)
 	return headerSize + len(sealed)
 }

@@ -71,7 +71,8 @@ func (t *TAP) takes(o frame.Offload) bool {
 // Counters lists what has been counted since the TAP was opened.
 func (t *TAP) Counters() map[string]uint64 {
 	return map[string]uint64{
-		"dropped_bad_offload":  t.lies.Load(),     // frames read whose virtio header contradicts them
-		"finished_in_software": t.finished.Load(), // frames written on which the kernel left us to do its work
+		"dropped_bad_offload":     t.lies.Load(),     // frames read whose virtio header contradicts them
+		"dropped_foreign_offload": t.foreign.Load(),  // frames read that are to be cut and aren't plain IP: VLAN tags, IPv6 routing headers
+		"finished_in_software":    t.finished.Load(), // frames written on which the kernel left us to do its work
 	}
 }

@@ -41,6 +41,7 @@ type TAP struct {
 
 	finish   finisher
 	lies     atomic.Uint64
+	foreign  atomic.Uint64
 	finished atomic.Uint64
 }
 

@@ -32,8 +32,8 @@ const (
 // ReadBatch takes the frames that the kernel has now, as many as pkts holds or fewer, and
 // returns how many; it doesn't wait, and 0 is none. Each is an Ethernet frame (see
 // [frame.Packet.Ethernet]), of which the kernel may have left work undone. They are
-// good until the next ReadBatch. A frame whose virtio header lies is dropped and
-// counted. Errors: os.ErrClosed after Close. It allocates nothing. One caller at a time.
+// good until the next ReadBatch. A frame whose virtio header lies, or that is to be cut
+// and isn't plain IP, is dropped and counted. Errors: os.ErrClosed after Close. It allocates nothing. One caller at a time.
 //
 // The first frame after a lull is returned alone: to ask for a second one first would
 // delay it by a system call.
@@ -59,6 +59,8 @@ func (t *TAP) ReadBatch(pkts []frame.Packet) (n int, err error) {
 			return n, nil
 		case errno == unix.EINVAL: // it was taken off the queue (tun_do_read)
 			t.lies.Add(1)
+		case errno == unix.EPROTONOSUPPORT: // readPacket
+			t.foreign.Add(1)
 		case errno != 0 && n > 0: // an error that stays is met again
 			return n, nil
 		case errno != 0:
@@ -72,7 +74,8 @@ func (t *TAP) ReadBatch(pkts []frame.Packet) (n int, err error) {
 	return n, nil
 }
 
-// readPacket reads one frame to the start of free. EINVAL is a frame to be dropped.
+// readPacket reads one frame to the start of free. EINVAL is a frame to be dropped, and
+// EPROTONOSUPPORT one that is to be cut, but not by us.
 func (t *TAP) readPacket(fd int, free []byte) (p frame.Packet, errno syscall.Errno) {
 	skip := t.skip()
 	size, errno := readFrame(fd, free[skip:longestFrame])
@@ -86,7 +89,11 @@ func (t *TAP) readPacket(fd int, free []byte) (p frame.Packet, errno syscall.Err
 	p.Buf = free[: size : size+frame.Tailroom]
 	if t.form.header {
 		var err error
-		if p.Offload, err = frame.ParseVirtio(p.Buf); err != nil {
+		switch p.Offload, err = frame.ParseVirtio(p.Buf); {
+		case err == nil:
+		case errors.Is(err, frame.ErrForeign):
+			return p, unix.EPROTONOSUPPORT
+		default:
 			return p, unix.EINVAL
 		}
 	}

@@ -7,7 +7,6 @@ const (
 	minMTU      = 576 // RFC 791: every host takes a datagram of this size
 	maxMTU      = 65535
 	tcpOverhead = 40 // bytes of IPv4 and TCP header: MSS = MTU - 40 (RFC 6691)
-	tcpChecksum = 16 // where the checksum stands in a TCP header (RFC 9293)
 )
 
 // Choices of this implementation.

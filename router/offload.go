@@ -36,23 +36,9 @@ func extentOf(p frame.Packet) extent {
 	return extent{headers + size, pieces, payload + pieces*headers}
 }
 
-// clampMSS lowers the MSS of a SYN to what fits the tunnel and the segment. A partial
-// checksum is the pseudo header's sum, in which the MSS has no part: it stays. A complete one is kept right.
+// clampMSS lowers the MSS of a SYN to what fits the tunnel and the segment.
 func (r *Router) clampMSS(p frame.Packet) {
-	ip := header(p)
-	if ip.Protocol() != frame.ProtocolTCP {
-		return
-	}
-	at := frame.Headroom + ip.HeaderLen() + tcpChecksum
-	partial := p.Partial && len(p.Buf) >= at+2
-	var sum [2]byte
-	if partial {
-		copy(sum[:], p.Buf[at:])
-	}
-	if frame.ClampMSS(ip, uint16(min(r.mtu, r.linkMTU)-tcpOverhead)) {
+	if frame.ClampMSS(p, uint16(min(r.mtu, r.linkMTU)-tcpOverhead)) {
 		r.counters.add(mssClamped, 1)
-	}
-	if partial {
-		copy(p.Buf[at:], sum[:])
 	}
 }

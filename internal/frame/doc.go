@@ -53,8 +53,9 @@
 //	kind 2  payload | IP header 20 to 60 | TCP header 20 to 60 or UDP header 8 | 0x80 + length/4
 //	kind 3  likewise                                                           | 0xc0 + length/4
 //
-// Kinds 2 and 3 are whole TCP or UDP packets: no fragments, no IPv6 extension
-// headers, UDP as long as its IP packet says. The payload comes first, so that the
+// Kinds 2 and 3 are whole, plain TCP or UDP packets: no fragments, no IPv6 extension
+// headers but hop-by-hop and destination options (which count to the IP header), at most
+// 120 bytes of headers, UDP as long as its IP packet says. The payload comes first, so that the
 // receiver opens each directly behind the one before. A segment's headers are its
 // own (sequence number, ID, flags), so losing one costs that one only. Zero in them,
 // whatever the packet had, and not read by the receiver but set:

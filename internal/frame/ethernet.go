@@ -11,6 +11,8 @@ const (
 	EtherTypeARP  uint16 = 0x0806
 	EtherTypeVLAN uint16 = 0x8100 // 802.1Q; the tag stands where the payload begins
 	EtherTypeIPv6 uint16 = 0x86dd
+
+	etherTypeServiceVLAN uint16 = 0x88a8 // 802.1ad, the outer tag of two
 )
 
 // EthernetHeaderLen is the length of an untagged Ethernet header in bytes.

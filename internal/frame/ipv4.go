@@ -12,6 +12,13 @@ const (
 	ProtocolUDP  uint8 = 17
 )
 
+// IPv6 extension headers (RFC 8200 section 4).
+const (
+	protocolHopByHop    uint8 = 0
+	protocolRouting     uint8 = 43
+	protocolDestination uint8 = 60
+)
+
 // IPv4HeaderLen is the length of an IPv4 header without options in bytes.
 const IPv4HeaderLen = 20
 

@@ -183,7 +183,7 @@ func (j *Joiner) continues(h []byte) bool {
 	r := &j.run
 	was := j.arena[r.first-r.shape.headers : r.first]
 	if r.shape.v6 {
-		if !bytes.Equal(h[:4], was[:4]) || !bytes.Equal(h[6:40], was[6:40]) {
+		if !bytes.Equal(h[:4], was[:4]) || !bytes.Equal(h[6:r.shape.ip], was[6:r.shape.ip]) {
 			return false
 		}
 	} else if !bytes.Equal(h[:2], was[:2]) || !bytes.Equal(h[6:10], was[6:10]) || !bytes.Equal(h[12:r.shape.ip], was[12:r.shape.ip]) || !r.nextID(h, was) {

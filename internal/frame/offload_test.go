@@ -21,6 +21,7 @@ type flow struct {
 	seq     uint32
 	flags   uint8
 	options []byte // TCP's, a multiple of 4
+	between []byte // IPv6 extension headers: hop-by-hop first, the last one's next header unset
 }
 
 // packet builds a packet of the flow with room around it and all checksums right.
@@ -45,9 +46,14 @@ func (f flow) packet(payload []byte) Packet {
 	}
 	if f.v6 {
 		b = append(b, 0x60, 0, 0, 7)
-		b = binary.BigEndian.AppendUint16(b, uint16(len(transport)+len(payload)))
+		b = binary.BigEndian.AppendUint16(b, uint16(len(f.between)+len(transport)+len(payload)))
 		b = append(b, protocol, 64)
 		b = append(append(b, ip6A.AsSlice()...), ip6B.AsSlice()...)
+		if len(f.between) > 0 {
+			b[Headroom+6] = protocolHopByHop
+			b = append(b, f.between...)
+			b[len(b)-8] = protocol // the last one has eight bytes
+		}
 	} else {
 		b = AppendIPv4(b, IPv4Fields{Src: ipA, Dst: ipB, Protocol: protocol}, len(transport)+len(payload))
 		ip := b[Headroom:]
@@ -154,11 +160,16 @@ func pattern(n int) []byte {
 // flows are one of each kind.
 func flows() map[string]flow {
 	timestamps := []byte{1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8}
+	hopByHop := []byte{protocolDestination, 0, 5, 2, 0, 0, 1, 0} // router alert, PadN of none
+	destination := []byte{0, 0, 1, 4, 0, 0, 0, 0}                // PadN
 	return map[string]flow{
 		"TCPv4": {port: 4000, id: 0xfffe, df: true, seq: 0xffff_f000, flags: TCPAck | tcpPsh | tcpCwr, options: timestamps},
 		"TCPv6": {v6: true, port: 4000, seq: 7, flags: TCPAck | TCPFin, options: timestamps},
 		"UDPv4": {udp: true, port: 4000, id: 9},
 		"UDPv6": {v6: true, udp: true, port: 4000},
+
+		"TCPv6 with options": {v6: true, port: 4000, seq: 7, flags: TCPAck, between: hopByHop},
+		"UDPv6 with options": {v6: true, udp: true, port: 4000, between: append(bytes.Clone(hopByHop), destination...)},
 	}
 }
 

@@ -29,6 +29,8 @@ var (
 	ErrOffload = errors.New("frame: offload that the packet's headers don't bear out")
 	// ErrGSOType: a GSO type that is unknown or not supported (UFO).
 	ErrGSOType = errors.New("frame: unsupported GSO type")
+	// ErrForeign: a packet that is to be cut and isn't plain IP (see doc.go), such as one with a VLAN tag.
+	ErrForeign = errors.New("frame: offload for a packet that isn't plain IP")
 	// ErrGSOSize: segments of no length, or so short that there would be more than 2,048.
 	ErrGSOSize = errors.New("frame: GSO size of zero, or too small")
 	// ErrRoom: the caller didn't leave the room around a packet that the contract asks for.
@@ -105,12 +107,16 @@ func (p *Packet) Complete() bool {
 	return true
 }
 
+// maxHeaders bounds the headers of what counts as a plain packet: those of IPv4 and TCP
+// with all their options, or of IPv6 and TCP with 20 to 60 bytes of extension headers.
+const maxHeaders = 120
+
 // shape is where the parts of a plain TCP or UDP packet stand: one that is no
-// fragment and has no IPv6 extension header.
+// fragment, and has no IPv6 extension headers but hop-by-hop and destination options.
 type shape struct {
 	v6, tcp bool
-	ip      int // length of the IP header, bytes
-	headers int // length of IP and transport headers, bytes: a multiple of 4, at most 120
+	ip      int // length of the IP header with IPv6 extension headers, bytes
+	headers int // length of IP and transport headers, bytes: a multiple of 4, at most maxHeaders
 }
 
 // shapeOf reads the headers at the start of b, which may be all there is. It leaves
@@ -127,7 +133,8 @@ func shapeOf(b []byte) (s shape, ok bool) {
 			return s, false
 		}
 	case 6:
-		s.v6, s.ip, protocol = true, IPv6HeaderLen, b[6]
+		s.v6 = true
+		s.ip, protocol = upperLayer(b)
 	default:
 		return s, false
 	}
@@ -142,7 +149,21 @@ func shapeOf(b []byte) (s shape, ok bool) {
 	default:
 		return s, false
 	}
-	return s, s.headers <= len(b)
+	return s, s.headers <= min(len(b), maxHeaders)
+}
+
+// upperLayer returns where in an IPv6 packet what follows the options begins, and the
+// number of its protocol. A routing header ends the walk: behind one the pseudo header has
+// another destination than the packet (RFC 8200 section 8.1).
+func upperLayer(b []byte) (at int, protocol uint8) {
+	at, protocol = IPv6HeaderLen, b[6]
+	for (protocol == protocolHopByHop || protocol == protocolDestination) && at < min(len(b), maxHeaders) {
+		if len(b) < at+2 {
+			return at, protocol
+		}
+		protocol, at = b[at], at+8+8*int(b[at+1])
+	}
+	return at, protocol
 }
 
 // parseIP returns the IP packet at the start of b without what is behind it.

@@ -101,15 +101,20 @@ func (t TCP) nextMSS(from int) int {
 	return 0
 }
 
-// ClampMSS lowers the MSS that a SYN announces to most, in place, and keeps the
-// checksum right by RFC 1624, so that a checksum which was wrong stays wrong. It
-// reports whether it changed anything. p may be any packet: what isn't TCP, isn't
-// the first fragment or has no SYN is left alone.
-func ClampMSS(p IPv4, most uint16) bool {
-	if p.Protocol() != ProtocolTCP || p.FragmentOffset() != 0 {
+// ClampMSS lowers the MSS that a SYN announces to most, in place, and reports whether
+// it changed anything. A checksum that is there is kept right by RFC 1624, so that one
+// which was wrong stays wrong; where it is yet to be computed (p.Partial) the field holds
+// the pseudo header's sum, in which the MSS has no part, and stays. p may be any
+// packet: what isn't TCP over IPv4, isn't the first fragment or has no SYN is left alone.
+func ClampMSS(p Packet, most uint16) bool {
+	if len(p.Buf) < Headroom {
 		return false
 	}
-	t, err := ParseTCP(p.Payload())
+	ip, err := ParseIPv4(p.IP())
+	if err != nil || ip.Protocol() != ProtocolTCP || ip.FragmentOffset() != 0 {
+		return false
+	}
+	t, err := ParseTCP(ip.Payload())
 	if err != nil || t.Flags()&TCPSyn == 0 {
 		return false
 	}
@@ -120,7 +125,9 @@ func ClampMSS(p IPv4, most uint16) bool {
 			continue
 		}
 		binary.BigEndian.PutUint16(t[at:], most)
-		t.updateChecksum(at, before, most)
+		if !p.Partial {
+			t.updateChecksum(at, before, most)
+		}
 		changed = true
 	}
 	return changed

@@ -26,6 +26,14 @@ func tcpPacket(t testing.TB, flags uint8, options []byte, payload string) IPv4 {
 	return mustIPv4(t, append(b, segment...))
 }
 
+// clamp is ClampMSS for a packet whose checksum has been computed.
+func clamp(p IPv4, most uint16) bool {
+	q := Packet{Buf: append(make([]byte, Headroom), p...)}
+	changed := ClampMSS(q, most)
+	copy(p, q.IP())
+	return changed
+}
+
 func tcpChecksumOK(p IPv4) bool {
 	return Checksum(p.Payload(), PseudoSum(p.Src(), p.Dst(), ProtocolTCP, len(p.Payload()))) == 0
 }
@@ -43,14 +51,14 @@ func TestClampMSSOfALinuxSYN(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := mustIPv4(t, serialize(t, ip, tcp))
-	if !ClampMSS(p, 1336) {
+	if !clamp(p, 1336) {
 		t.Fatal("not clamped")
 	}
 	tcp.Options[0].OptionData = []byte{0x05, 0x38}
 	if want := serialize(t, ip, tcp, gopacket.Payload(nil)); !bytes.Equal(p, want) {
 		t.Fatalf("clamped\n%x, want\n%x", []byte(p), want)
 	}
-	if ClampMSS(p, 1336) {
+	if clamp(p, 1336) {
 		t.Fatal("clamped twice")
 	}
 }
@@ -59,7 +67,7 @@ func TestClampMSSKeepsTheChecksumAtAnyOffset(t *testing.T) {
 	for nops := range 8 {
 		options := append(bytes.Repeat([]byte{tcpOptionNop}, nops), tcpOptionMSS, 4, 0x05, 0xb4)
 		p := tcpPacket(t, TCPSyn|TCPAck, options, "")
-		if !ClampMSS(p, 1000) || !tcpChecksumOK(p) {
+		if !clamp(p, 1000) || !tcpChecksumOK(p) {
 			t.Fatalf("%d NOPs: checksum ok %v", nops, tcpChecksumOK(p))
 		}
 		if mss, ok := TCP(p.Payload()).MSS(); !ok || mss != 1000 {
@@ -70,8 +78,19 @@ func TestClampMSSKeepsTheChecksumAtAnyOffset(t *testing.T) {
 
 func TestClampMSSLowersEveryMSSOption(t *testing.T) {
 	p := tcpPacket(t, TCPSyn, []byte{tcpOptionMSS, 4, 0x03, 0x00, tcpOptionNop, tcpOptionMSS, 4, 0x05, 0xb4}, "")
-	if !ClampMSS(p, 1000) || !tcpChecksumOK(p) || binary.BigEndian.Uint16(p[20+20+7:]) != 1000 || binary.BigEndian.Uint16(p[20+20+2:]) != 0x300 {
+	if !clamp(p, 1000) || !tcpChecksumOK(p) || binary.BigEndian.Uint16(p[20+20+7:]) != 1000 || binary.BigEndian.Uint16(p[20+20+2:]) != 0x300 {
 		t.Fatalf("%x", []byte(p))
+	}
+}
+
+// What the kernel leaves to be computed is right once it is.
+func TestClampMSSLeavesAPartialChecksumThePseudoHeadersSum(t *testing.T) {
+	f := flow{flags: TCPSyn, options: []byte{tcpOptionMSS, 4, 0x05, 0xb4}}
+	for _, size := range []int{0, 10} {
+		p := f.super(pattern(size), 1000)
+		if !ClampMSS(p, 1000) || !p.Complete() || !tcpChecksumOK(mustIPv4(t, p.IP())) {
+			t.Errorf("%d bytes of payload: %x", size, p.IP())
+		}
 	}
 }
 
@@ -97,7 +116,7 @@ func TestClampMSSLeavesTheRestAlone(t *testing.T) {
 		"header past the data": short,
 	} {
 		before := bytes.Clone(p)
-		if ClampMSS(p, 1000) || !bytes.Equal(p, before) {
+		if clamp(p, 1000) || !bytes.Equal(p, before) {
 			t.Errorf("%s: changed", name)
 		}
 	}
@@ -297,6 +316,7 @@ func TestViewsAndBuildersAllocateNothing(t *testing.T) {
 	big := mustIPv4(t, append(AppendIPv4(nil, IPv4Fields{Src: ipA, Dst: ipB}, 4000), make([]byte, 4000)...))
 	big[6] = 0
 	scratch := make([]byte, 0, 2048)
+	synAround := Packet{Buf: append(make([]byte, Headroom), syn...)}
 	sink := 0
 	for name, f := range map[string]func(){
 		"ARP": func() {
@@ -314,10 +334,10 @@ func TestViewsAndBuildersAllocateNothing(t *testing.T) {
 			}
 		},
 		"TTL and MSS": func() {
-			p, _ := ParseIPv4(syn)
+			p, _ := ParseIPv4(synAround.IP())
 			p[8] = 64
 			p.DecrementTTL()
-			ClampMSS(p, 1000)
+			ClampMSS(synAround, 1000)
 		},
 		"build": func() {
 			b := AppendARP(scratch, macA, macB, ARPFields{Op: ARPReply, SenderMAC: macB, SenderIP: ipB, TargetMAC: macA, TargetIP: ipA})

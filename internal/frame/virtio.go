@@ -15,8 +15,8 @@ import (
 // (inside a tunnel, behind an IPv6 extension header or a VLAN tag) is completed on
 // the spot, in buf, and the result says that nothing is left.
 //
-// Errors are ErrTruncated, ErrOffload, ErrGSOType and ErrGSOSize; then the frame is
-// to be dropped.
+// Errors are ErrTruncated, ErrOffload, ErrGSOType and ErrGSOSize, which are lies, and
+// ErrForeign; then the frame is to be dropped.
 func ParseVirtio(buf []byte) (Offload, error) {
 	if len(buf) < Headroom {
 		return Offload{}, ErrTruncated
@@ -40,7 +40,10 @@ func ParseVirtio(buf []byte) (Offload, error) {
 	if o.GSO = gsoFrom(gsoType); o.GSO == GSONone {
 		return Offload{}, ErrGSOType
 	}
-	if !usual || !partial || native(buf[2:4]) > len(ethernet) {
+	switch {
+	case isForeign(ethernet, ok):
+		return Offload{}, ErrForeign
+	case !usual || !partial || native(buf[2:4]) > len(ethernet):
 		return Offload{}, ErrOffload
 	}
 	n, err := o.pieces(s, len(ip))
@@ -102,6 +105,25 @@ func isIP(e Ethernet) bool {
 		return e[EthernetHeaderLen]>>4 == 4
 	case EtherTypeIPv6:
 		return e[EthernetHeaderLen]>>4 == 6
+	}
+	return false
+}
+
+// isForeign reports whether a frame may well be to be cut, but not by us: it has a VLAN
+// tag, or isn't plain for IPv6 extension headers that we don't go through.
+func isForeign(e Ethernet, plain bool) bool {
+	switch e.EtherType() {
+	case EtherTypeVLAN, etherTypeServiceVLAN:
+		return true
+	case EtherTypeIPv6:
+		p, err := ParseIPv6(e.Payload())
+		if plain || err != nil {
+			return false
+		}
+		switch p.NextHeader() {
+		case protocolHopByHop, protocolRouting, protocolDestination:
+			return true
+		}
 	}
 	return false
 }

@@ -157,6 +157,11 @@ func TestVirtioHeadersThatLieAreRefused(t *testing.T) {
 	fragment.IP()[6] |= flagMF >> 8
 	vlan := clone(tcp4.super(payload, 1000))
 	copy(vlan.Buf[VirtioHeaderLen+12:], []byte{0x81, 0})
+	options := flows()["TCPv6 with options"]
+	routed := clone(options.super(payload, 1000))
+	routed.IP()[6] = protocolRouting
+	long := clone(options.super(payload, 1000))
+	long.IP()[IPv6HeaderLen+1] = 17 // and what follows isn't TCP any more
 	for name, c := range map[string]struct {
 		buf  []byte
 		want error
@@ -178,7 +183,9 @@ func TestVirtioHeadersThatLieAreRefused(t *testing.T) {
 		"GSO with checksum elsewhere":  {put(tcp4.super(payload, 1000).Buf, 1, 1, 66, 1000, 34, 6), ErrOffload},
 		"GSO with checksum start off":  {put(tcp4.super(payload, 1000).Buf, 1, 1, 66, 1000, 38, 16), ErrOffload},
 		"GSO of a fragment":            {put(fragment.Buf, 1, 1, 66, 1000, 34, 16), ErrOffload},
-		"GSO behind a VLAN tag":        {put(vlan.Buf, 1, 1, 66, 1000, 34, 16), ErrOffload},
+		"GSO behind a VLAN tag":        {put(vlan.Buf, 1, 1, 66, 1000, 34, 16), ErrForeign},
+		"GSO behind a routing header":  {put(routed.Buf, 1, 4, 94, 1000, 62, 16), ErrForeign},
+		"GSO of a long IPv6 header":    {put(long.Buf, 1, 4, 234, 1000, 198, 16), ErrForeign},
 		"GSO of nothing":               {put(make([]byte, Headroom), 1, 1, 14, 1000, 14, 16), ErrOffload},
 		"GSO of a truncated packet":    {put(tcp4.super(payload, 1000).Buf[:4000], 1, 1, 66, 1000, 34, 16), ErrOffload},
 		"checksum in Ethernet":         {put(tcp4.super(payload, 1000).Buf, 1, 0, 0, 0, 6, 4), ErrOffload},

@@ -101,9 +101,8 @@ func (n *network) openRouter(a *attachment) (err error) {
 	}
 	// The prober writes by the router and the router shows it what comes back.
 	a.prober = arp.NewProber(mac, func(f []byte) error { return a.router.WriteFrame(f) })
-	cfg.Probes = a.prober
+	cfg.Probes, cfg.LinkMTU = a.prober, a.tap.MTU()
 	if a.bridge != nil {
-		cfg.LinkMTU = a.bridge.MTU()
 		cfg.DHCP = dhcp.NewServer(dhcp.Config{
 			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), LeaseTime: d.LeaseTime, MTU: min(d.MTU, a.bridge.MTU()),
 			Zone: d.Zone, Search: []string{d.Zone},

@@ -234,9 +234,10 @@ func (b *Bridge) joinTAP(bridge netlink.Link, cfg BridgeConfig) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	if err := b.h.LinkSetMTU(tap, b.mtu); err != nil {
-		return explain(doing, err)
+	if err := cfg.TAP.setMTU(b.h, tap, b.mtu, cfg.Log); err != nil {
+		return err
 	}
+	b.mtu = cfg.TAP.MTU()
 	if err := b.h.LinkSetMaster(tap, bridge); err != nil {
 		return explain(doing, err)
 	}
@@ -261,7 +262,8 @@ func (b *Bridge) joinTAP(bridge netlink.Link, cfg BridgeConfig) error {
 // Name returns the bridge's name.
 func (b *Bridge) Name() string { return b.name }
 
-// MTU returns the LAN port's MTU in bytes, which the TAP has too.
+// MTU returns the LAN port's MTU in bytes, which the TAP has too; or the TAP's, if the kernel
+// refused it that.
 func (b *Bridge) MTU() int { return b.mtu }
 
 // Close takes the LAN port off the bridge, puts it back as it was and removes the

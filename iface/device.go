@@ -62,14 +62,14 @@ func leaveBehind(dev *water.Interface, owner string) error {
 
 // attach takes hold of a persistent TAP, which from now on goes with the descriptor: it
 // never blocks, and the runtime's poller doesn't know it, which would be woken by each
-// frame (whoever reads the TAP waits by a loop). The form is the first of forms that
-// the kernel takes.
-func attach(name string, forms []form) (fd int, f form, err error) {
+// frame (whoever reads the TAP waits by a loop). The form is the best that the kernel
+// takes.
+func attach(name string) (fd int, f form, err error) {
 	fd, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return -1, form{}, fmt.Errorf("attach to the TAP %s: %w", name, os.NewSyscallError("open", err))
 	}
-	if f, err = setForm(fd, name, forms); err == nil {
+	if f, err = setForm(fd, name); err == nil {
 		err = persist(fd, false)
 	}
 	if err != nil {
@@ -80,16 +80,12 @@ func attach(name string, forms []form) (fd int, f form, err error) {
 
 // setForm attaches a descriptor to the TAP and settles what the kernel leaves undone
 // on frames.
-func setForm(fd int, name string, forms []form) (form, error) {
+func setForm(fd int, name string) (form, error) {
 	request, err := unix.NewIfreq(name)
 	if err != nil {
 		return form{}, err
 	}
-	flags := uint16(unix.IFF_TAP | unix.IFF_NO_PI)
-	if forms[0].header {
-		flags |= unix.IFF_VNET_HDR // a kernel without it ignores it
-	}
-	request.SetUint16(flags)
+	request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR) // a kernel without the last ignores it
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
 		return form{}, os.NewSyscallError("ioctl TUNSETIFF", err)
 	}
@@ -99,7 +95,7 @@ func setForm(fd int, name string, forms []form) (form, error) {
 	if request.Uint16()&unix.IFF_VNET_HDR == 0 {
 		return form{}, nil
 	}
-	for _, f := range forms {
+	for _, f := range allForms() {
 		if f.header && unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, f.offload) == nil {
 			return f, nil
 		}

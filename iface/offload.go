@@ -2,6 +2,7 @@ package iface
 
 import (
 	"log/slog"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -31,6 +32,9 @@ func allForms() []form {
 		{false, 0},
 	}
 }
+
+// lacks counts the forms that are better: how many kinds of offload were refused.
+func (f form) lacks() uint64 { return uint64(slices.Index(allForms(), f)) }
 
 // tell says what was lost, if anything, once.
 func (f form) tell(device string, log *slog.Logger) {
@@ -73,6 +77,8 @@ func (t *TAP) Counters() map[string]uint64 {
 	return map[string]uint64{
 		"dropped_bad_offload":     t.lies.Load(),     // frames read whose virtio header contradicts them
 		"dropped_foreign_offload": t.foreign.Load(),  // frames read that are to be cut and aren't plain IP: VLAN tags, IPv6 routing headers
+		"lacks_offload":           t.form.lacks(),    // kinds of offload for TAPs that the kernel doesn't have, of 5
+		"refused_mtu":             t.badMTU.Load(),   // MTUs that the kernel refused
 		"finished_in_software":    t.finished.Load(), // frames written on which the kernel left us to do its work
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 
 	"landbridge/internal/frame"
 	"landbridge/internal/loop"
+	"landbridge/internal/oldkernel"
 )
 
 // far is a thread in a network namespace of its own.
@@ -31,14 +33,15 @@ type far struct {
 	work chan func()
 }
 
-func newFar(t *testing.T) *far {
+// newFar makes one, whose kernel may lack something.
+func newFar(t *testing.T, lacks ...oldkernel.Lack) *far {
 	t.Helper()
 	f := &far{t: t, work: make(chan func())}
 	made := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread dies with the goroutine
 		ns, err := netns.New()
-		made <- err
+		made <- errors.Join(err, oldkernel.Enter(lacks...))
 		for do := range f.work {
 			do()
 		}
@@ -96,10 +99,10 @@ var (
 	farAddrs  = []string{"10.9.0.2/16", "fd00::2/64"}
 )
 
-// openEnd makes a TAP of a certain form, with addresses of both families, in the
+// openEnd makes a TAP, with addresses of both families, in the
 // namespace of this thread.
-func openEnd(mac net.HardwareAddr, log *slog.Logger, forms []form, addrs []string) (*TAP, error) {
-	tap, err := OpenTAP("", TAPOptions{MAC: mac, Owner: "test", Log: log, forms: forms})
+func openEnd(mac net.HardwareAddr, log *slog.Logger, addrs []string) (*TAP, error) {
+	tap, err := OpenTAP("", TAPOptions{MAC: mac, Owner: "test", Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -120,9 +123,24 @@ func openEnd(mac net.HardwareAddr, log *slog.Logger, forms []form, addrs []strin
 // transfer sends over TCP from the one listening to the one that dials, and compares hashes.
 func transfer(t *testing.T, listen, dial func(func() error), addr string) {
 	t.Helper()
+	transferWith(t, listen, dial, addr, nil)
+}
+
+// transferWith is transfer from a socket with options of its own.
+func transferWith(t *testing.T, listen, dial func(func() error), addr string, options func(fd int) error) {
+	t.Helper()
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		if options == nil {
+			return nil
+		}
+		return errors.Join(c.Control(func(fd uintptr) { err = options(int(fd)) }), err)
+	}}
 	const size = 4 << 20
 	var l net.Listener
-	listen(func() (err error) { l, err = net.Listen("tcp", net.JoinHostPort(addr, "7000")); return err })
+	listen(func() (err error) {
+		l, err = config.Listen(t.Context(), "tcp", net.JoinHostPort(addr, "7000"))
+		return err
+	})
 	defer l.Close()
 	sent := make(chan [32]byte, 1)
 	go func() {
@@ -183,20 +201,40 @@ func datagrams(t *testing.T, listen, dial func(func() error), addr string) {
 	}
 }
 
-// The far end has each form in turn, so that what the near end's kernel leaves undone
+// oldKernel is a kernel that lacks something.
+type oldKernel struct {
+	name  string
+	lacks []oldkernel.Lack
+}
+
+// oldKernels are those that make a TAP have each of allForms in turn.
+func oldKernels() []oldKernel {
+	const segments = unix.TUN_F_TSO4 | unix.TUN_F_TSO6
+	return []oldKernel{
+		{"all offload", nil},
+		{"no UDP segmentation", []oldkernel.Lack{oldkernel.TAPOffload(offloadUDP)}},
+		{"no segmentation with ECN", []oldkernel.Lack{oldkernel.TAPOffload(offloadUDP | unix.TUN_F_TSO_ECN)}},
+		{"no segmentation", []oldkernel.Lack{oldkernel.TAPOffload(offloadUDP | unix.TUN_F_TSO_ECN | segments)}},
+		{"no offload (TUNSETOFFLOAD)", []oldkernel.Lack{oldkernel.TAPOffload(0)}},
+		{"no header (IFF_VNET_HDR)", []oldkernel.Lack{oldkernel.TAPHeader()}},
+	}
+}
+
+// The far end has each kernel in turn, so that what the near end's kernel leaves undone
 // is done by the far end's, or by us.
 func TestSuperFramesCrossWhateverTheKernelTakes(t *testing.T) {
-	for i, f := range allForms() {
-		t.Run(fmt.Sprintf("header=%v offload=%#x", f.header, f.offload), func(t *testing.T) {
+	for i, kernel := range oldKernels() {
+		t.Run(kernel.name, func(t *testing.T) {
 			inNamespace(t)
-			other := newFar(t)
+			f := allForms()[i]
+			other := newFar(t, kernel.lacks...)
 			here := func(do func() error) { t.Helper(); must(t, do()) }
 			var log strings.Builder
-			near, err := openEnd(testMAC, nil, nil, nearAddrs)
+			near, err := openEnd(testMAC, nil, nearAddrs)
 			must(t, err)
 			var end *TAP
 			other.do(func() (err error) {
-				end, err = openEnd(net.HardwareAddr{2, 0xcc, 0, 0, 0, 1}, slog.New(slog.NewTextHandler(&log, nil)), allForms()[i:], farAddrs)
+				end, err = openEnd(net.HardwareAddr{2, 0xcc, 0, 0, 0, 1}, slog.New(slog.NewTextHandler(&log, nil)), farAddrs)
 				return err
 			})
 			t.Cleanup(func() { must(t, errors.Join(near.Close(), end.Close())) }) // after the cables
@@ -218,8 +256,9 @@ func TestSuperFramesCrossWhateverTheKernelTakes(t *testing.T) {
 			if tcp, udp := end.Takes(); tcp != f.header || udp != (f.offload&offloadUDP != 0) {
 				t.Errorf("takes TCP: %v, UDP: %v", tcp, udp)
 			}
-			if c := end.Counters()["finished_in_software"]; (c > 0) != (f.offload&offloadUDP == 0) {
-				t.Errorf("%d frames were finished in software", c)
+			c := end.Counters()
+			if (c["finished_in_software"] > 0) != (f.offload&offloadUDP == 0) || c["lacks_offload"] != uint64(i) {
+				t.Errorf("counters %v", c)
 			}
 		})
 	}
@@ -294,9 +333,11 @@ func TestABatchOfTheLongestFramesEndsWithTheArena(t *testing.T) {
 }
 
 func TestFinishingInSoftwareAllocatesNothing(t *testing.T) {
-	inNamespace(t)
-	tap, err := OpenTAP("", TAPOptions{Owner: "test", forms: []form{{}}})
-	must(t, err)
+	var tap *TAP
+	newFar(t, oldkernel.TAPHeader()).do(func() (err error) {
+		tap, err = OpenTAP("", TAPOptions{Owner: "test"})
+		return err
+	})
 	defer tap.Close()
 	p := packetOf(append(frame.AppendEthernet(nil, frame.MAC(testMAC), frame.MAC{2, 1}, frame.EtherTypeIPv4), frame.AppendUDP(nil,
 		netip.MustParseAddrPort("10.9.0.1:1"), netip.MustParseAddrPort("10.9.0.2:2"), make([]byte, 60_000))...))

@@ -23,8 +23,6 @@ type TAPOptions struct {
 	MTU   int              // bytes of IP packet, 68 to 65521; 0: 1500. CreateBridge sets it to the LAN port's
 	Owner string           // for the marker: names the state directory; required, no spaces
 	Log   *slog.Logger     // nil: discard
-
-	forms []form // to be tried in turn; nil: allForms
 }
 
 // TAP is an Ethernet device whose other end this process holds. It exists as long
@@ -33,6 +31,7 @@ type TAP struct {
 	name  string
 	index int
 	mac   net.HardwareAddr
+	mtu   int
 	file  *loop.File
 	form  form
 
@@ -42,13 +41,14 @@ type TAP struct {
 	finish   finisher
 	lies     atomic.Uint64
 	foreign  atomic.Uint64
+	badMTU   atomic.Uint64
 	finished atomic.Uint64
 }
 
 // OpenTAP makes a TAP and sets it up; name is its name, "" for [DefaultTAPName].
 // It fails with a *CapabilityError, ErrNoTun or ErrNameTaken (wrapped) before
 // anything is changed. IPv6 is off on the device: the kernel sends nothing by itself.
-// What offload the kernel refuses is logged.
+// What offload the kernel refuses is logged, and an MTU that it refuses.
 func OpenTAP(name string, opts TAPOptions) (*TAP, error) {
 	if !validOwner(opts.Owner) {
 		return nil, fmt.Errorf("TAP owner %q: want a word without spaces", opts.Owner)
@@ -58,9 +58,6 @@ func OpenTAP(name string, opts TAPOptions) (*TAP, error) {
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
-	}
-	if opts.forms == nil {
-		opts.forms = allForms()
 	}
 	if err := checkTun(); err != nil {
 		return nil, err
@@ -72,7 +69,7 @@ func OpenTAP(name string, opts TAPOptions) (*TAP, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd, form, err := attach(name, opts.forms)
+	fd, form, err := attach(name)
 	if err != nil {
 		return nil, errors.Join(err, removeDevice(name))
 	}
@@ -95,9 +92,10 @@ func (t *TAP) setUp(opts TAPOptions) error {
 			return explain(fmt.Sprintf("give the TAP %s the MAC %v", t.name, opts.MAC), err)
 		}
 	}
+	t.mtu = link.Attrs().MTU
 	if opts.MTU != 0 {
-		if err := netlink.LinkSetMTU(link, opts.MTU); err != nil {
-			return explain(fmt.Sprintf("give the TAP %s an MTU of %d", t.name, opts.MTU), err)
+		if err := t.setMTU(&netlink.Handle{}, link, opts.MTU, opts.Log); err != nil {
+			return err
 		}
 	}
 	disableIPv6(t.name, opts.Log)
@@ -117,6 +115,27 @@ func (t *TAP) Name() string { return t.name }
 
 // Index returns the kernel's number of the device.
 func (t *TAP) Index() int { return t.index }
+
+// MTU returns the device's MTU in bytes, which is another than the one asked for if the
+// kernel has refused that.
+func (t *TAP) MTU() int { return t.mtu }
+
+// setMTU gives the device an MTU. One that the kernel refuses is told and counted, and the
+// device keeps its own: what is larger is fragmented or refused, as anywhere on a path.
+func (t *TAP) setMTU(h *netlink.Handle, link netlink.Link, mtu int, log *slog.Logger) error {
+	err := h.LinkSetMTU(link, mtu)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ERANGE) { // dev_set_mtu: not between the driver's bounds
+		t.badMTU.Add(1)
+		log.Warn("the kernel refuses this MTU for the TAP, which keeps the one that it has; larger packets are fragmented or refused by ICMP",
+			"device", t.name, "mtu", mtu, "kept_mtu", t.mtu, "err", err)
+		return nil
+	}
+	if err != nil {
+		return explain(fmt.Sprintf("give the TAP %s an MTU of %d", t.name, mtu), err)
+	}
+	t.mtu = mtu
+	return nil
+}
 
 // MAC returns the address of the host's side of the device.
 func (t *TAP) MAC() net.HardwareAddr { return t.mac }

@@ -27,6 +27,7 @@ func floors() [][]string {
 		{"internal/store"},
 		{"internal/loop", "internal/frame", "internal/codel"},
 		{"internal/netlab"},
+		{"internal/oldkernel"},
 		{"internal/housetest"},
 	}
 }

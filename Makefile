@@ -9,6 +9,7 @@ BIN      := bin
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 2m
+SOAK     ?= 1h
 
 # What the tests and the demo use besides Go, as Debian package=program pairs.
 PACKAGES := isc-dhcp-client=dhclient udhcpc=udhcpc dhcpcd-base=dhcpcd iproute2=ip iputils-ping=ping \
@@ -57,6 +58,11 @@ bench: bench-deps build ## Landbridge beside other tunnels, into docs/performanc
 measure: deps build ## times of leases and starts, round trips and memory, each against its target
 	$(GO) build -trimpath -o $(BIN)/demo ./cmd/demo
 	$(BIN)/demo -landbridge $(BIN)/landbridge -once -measure
+
+.PHONY: soak
+soak: deps build ## traffic for an hour over links that lose and reorder, every byte verified (SOAK=2m: for less)
+	$(GO) build -trimpath -o $(BIN)/soak ./bench/soak
+	$(BIN)/soak -landbridge $(BIN)/landbridge -for $(SOAK)
 
 .PHONY: generate
 generate: go-version ## generated code from its sources (the API's types)

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"landbridge/bench/traffic"
+	"landbridge/console/api"
+	"landbridge/internal/netlab"
+)
+
+// watch looks at members and hosts while there is traffic.
+type watch struct {
+	options
+	scene    *scene
+	run      *traffic.Run
+	began    time.Time
+	samples  map[*member][]sample
+	sessions map[*member][]api.Peer // as they were last
+	made     map[*member]int        // sessions, before the traffic
+	refused  map[*netlab.Host]int   // checksums, before the traffic
+}
+
+func newWatch(o options, s *scene, run *traffic.Run) (*watch, error) {
+	w := &watch{
+		options: o, scene: s, run: run, began: time.Now(),
+		samples: make(map[*member][]sample), sessions: make(map[*member][]api.Peer),
+		made: make(map[*member]int), refused: make(map[*netlab.Host]int),
+	}
+	for _, m := range s.members {
+		log, err := os.ReadFile(m.log)
+		if err != nil {
+			return nil, err
+		}
+		if w.made[m] = sessionsMade(string(log)); w.made[m] == 0 {
+			return nil, fmt.Errorf("%s has sessions, and its log tells of none: are they told of in other words now?", m.Name)
+		}
+	}
+	for _, h := range s.hosts() {
+		n, err := checksumsRefused(h)
+		if err != nil {
+			return nil, err
+		}
+		w.refused[h] = n
+	}
+	return w, nil
+}
+
+// sampleEvery is the time between two samples of a run of this length.
+func sampleEvery(length time.Duration) time.Duration {
+	return max(time.Second, min(length/200, 10*time.Second))
+}
+
+// follow samples, inspects and tells how it goes, until the context ends or something is wrong.
+func (w *watch) follow(ctx context.Context) error {
+	sampling, telling := time.NewTicker(sampleEvery(w.length)), time.NewTicker(w.every)
+	defer sampling.Stop()
+	defer telling.Stop()
+	if err := w.sample(); err != nil {
+		return err
+	}
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-sampling.C:
+			err = w.sample()
+		case <-telling.C:
+			w.progress()
+			err = w.inspect(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// sample notes what each daemon uses.
+func (w *watch) sample() error {
+	for _, m := range w.scene.members {
+		s, err := used(m.daemon.Process.Pid)
+		if err == nil {
+			s.at = time.Since(w.began)
+			w.samples[m] = append(w.samples[m], s)
+			err = bounded(s)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.Name, err)
+		}
+	}
+	return nil
+}
+
+// used reads what a process uses (proc(5)).
+func used(pid int) (s sample, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return s, err
+	}
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return s, err
+	}
+	s.fds = len(fds)
+	for line := range strings.Lines(string(status)) {
+		key, value, _ := strings.Cut(line, ":")
+		fields := strings.Fields(value)
+		if len(fields) == 0 {
+			continue
+		}
+		switch key {
+		case "VmRSS":
+			kilobytes, _ := strconv.ParseInt(fields[0], 10, 64)
+			s.rss = kilobytes << 10
+		case "Threads":
+			s.threads, _ = strconv.Atoi(fields[0])
+		}
+	}
+	if s.rss == 0 || s.threads == 0 {
+		return s, fmt.Errorf("process %d has ended", pid)
+	}
+	return s, nil
+}
+
+// inspect judges what may not happen at any time.
+func (w *watch) inspect(ctx context.Context) error {
+	var errs []error
+	for _, m := range w.scene.members {
+		if err := w.inspectMember(ctx, m); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", m.Name, err))
+		}
+	}
+	for _, h := range w.scene.hosts() {
+		n, err := checksumsRefused(h)
+		if err == nil && n > w.refused[h] {
+			err = fmt.Errorf("%s: its kernel has refused %d packets for a wrong checksum: somebody changed bytes on the way", h.Name, n-w.refused[h])
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, w.scene.leased())...)
+}
+
+func (w *watch) inspectMember(ctx context.Context, m *member) error {
+	log, err := os.ReadFile(m.log)
+	if err != nil {
+		return err
+	}
+	var counters api.CounterList
+	if err := m.ask(ctx, &counters, "counters"); err != nil {
+		return err
+	}
+	var peers api.PeerList
+	if err := m.ask(ctx, &peers, "peers"); err != nil {
+		return err
+	}
+	w.sessions[m] = peers.Items
+	return errors.Join(errorsIn(string(log)), kept(w.made[m], sessionsMade(string(log))),
+		unmoved(counters.Items), renewed(peers.Items, time.Since(w.began)))
+}
+
+// judge is inspect at the end, and all that can be said only then.
+func (w *watch) judge(ctx context.Context) error {
+	errs := []error{w.sample(), w.inspect(ctx)}
+	for _, m := range w.scene.members {
+		if err := flat(w.samples[m], w.length); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", m.Name, err))
+		}
+		var status api.Status
+		if err := m.ask(ctx, &status, "status"); err != nil {
+			errs = append(errs, err)
+		}
+		for _, h := range status.Health {
+			errs = append(errs, fmt.Errorf("%s: its health says: %s", m.Name, h.Text))
+		}
+	}
+	const links = 2 // between any two sites
+	for _, d := range w.run.Directions() {
+		errs = append(errs, arrived(d, groupMTU, links, w.link.Loss))
+	}
+	if c := w.scene.carried(); w.link.Loss > 0 && c.Lost == 0 || w.link.Reorder > 0 && c.Held == 0 {
+		errs = append(errs, fmt.Errorf("the links have lost %d and held back %d of %d frames: this was no test", c.Lost, c.Held, c.Frames))
+	}
+	return errors.Join(errs...)
+}
+
+// checksumsRefused returns how many packets a host's kernel has dropped for a wrong
+// TCP, UDP or ICMP checksum.
+func checksumsRefused(h *netlab.Host) (int, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/snmp", h.Pid()))
+	if err != nil {
+		return 0, err
+	}
+	return sumOf(string(text), "InCsumErrors")
+}
+
+// sumOf adds a column of all tables of /proc/net/snmp, each of which has a line of names
+// and one of numbers.
+func sumOf(snmp, column string) (sum int, err error) {
+	found := 0
+	lines := strings.Split(strings.TrimSpace(snmp), "\n")
+	for i := 0; i+1 < len(lines); i += 2 {
+		names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
+		for j, name := range names {
+			if name != column || j >= len(values) {
+				continue
+			}
+			n, err := strconv.Atoi(values[j])
+			if err != nil {
+				return 0, fmt.Errorf("/proc/net/snmp: %s%s: %w", names[0], name, err)
+			}
+			sum += n
+			found++
+		}
+	}
+	if found == 0 {
+		return 0, fmt.Errorf("/proc/net/snmp has no %s", column)
+	}
+	return sum, nil
+}

@@ -121,6 +121,9 @@ func (n *network) peer(s tunnel.PeerStatus) api.Peer {
 		TxPackets: s.Sent.Packets, TxBytes: s.Sent.Bytes, RxPackets: s.Received.Packets, RxBytes: s.Received.Bytes,
 		Rekeys: s.Rekeys,
 	}
+	if s.Cipher != 0 {
+		p.Cipher = s.Cipher.String()
+	}
 	switch s.State {
 	case tunnel.StateConnecting:
 		p.Session = api.SessionStateConnecting

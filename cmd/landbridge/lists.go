@@ -27,6 +27,9 @@ func (p *program) peersCommand() *cobra.Command {
   connecting  keys are being agreed on, or no path has answered yet
   -           no session: none was needed for a while, or the member is away
 
+CIPHER is AES-256-GCM, or ChaCha20-Poly1305 where a processor at either end has no
+AES instructions, which is slower.
+
 OVERLAY says whether the two can call each other, which needs no session: about
 addresses, names and members.`,
 		Example: `  sudo landbridge peers
@@ -58,7 +61,7 @@ func peerTable(peers []api.Peer, now time.Time) *table {
 	t := &table{columns: []column{
 		{title: "NAME", keep: true}, {title: "PATH", keep: true}, {title: "ADDRESS", keep: true},
 		{title: "RTT", right: true}, {title: "HEARD", right: true}, {title: "SENT", right: true}, {title: "RECEIVED", right: true},
-		{title: "OVERLAY", keep: true}, {title: "MEMBER", keep: true}, {title: "WHY"},
+		{title: "CIPHER"}, {title: "OVERLAY", keep: true}, {title: "MEMBER", keep: true}, {title: "WHY"},
 	}}
 	for _, peer := range peers {
 		path, address := "-", ""
@@ -74,16 +77,16 @@ func peerTable(peers []api.Peer, now time.Time) *table {
 		if peer.Via != "" {
 			address = "via " + joined(" ", peer.ViaName, address)
 		}
-		sent, received := "", ""
+		sent, received, cipher := "", "", ""
 		if peer.Session == api.SessionStateEstablished {
-			sent, received = size(peer.TxBytes), size(peer.RxBytes)
+			sent, received, cipher = size(peer.TxBytes), size(peer.RxBytes), peer.Cipher
 		}
 		connected := "away"
 		if peer.Connected {
 			connected = "connected"
 		}
 		t.add(peer.Name, path, address, rtt(peer.RttMicroseconds), ago(peer.LastReceived, now), sent, received,
-			connected, short(peer.MemberID), peer.Why)
+			cipher, connected, short(peer.MemberID), peer.Why)
 	}
 	return t
 }

@@ -97,9 +97,9 @@ func TestPeersReadAsEngineersExpect(t *testing.T) {
 	now := time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC)
 	peers := []api.Peer{
 		{Name: "site-b", MemberID: "12D3KooWbbbbbbbb", Connected: true, Session: api.SessionStateEstablished, Path: api.PathKindDirect,
-			Address: netip.MustParseAddrPort("198.51.100.7:4860"), RttMicroseconds: 12345, LastReceived: now.Add(-2 * time.Second), TxBytes: 104_857_600, RxBytes: 2_000_000},
+			Address: netip.MustParseAddrPort("198.51.100.7:4860"), RttMicroseconds: 12345, LastReceived: now.Add(-2 * time.Second), TxBytes: 104_857_600, RxBytes: 2_000_000, Cipher: "AES-256-GCM"},
 		{Name: "site-c", MemberID: "12D3KooWcccccccc", Connected: true, Session: api.SessionStateEstablished, Path: api.PathKindRelay,
-			Address: netip.MustParseAddrPort("203.0.113.9:4860"), ViaName: "hub", Via: "12D3KooWdddddddd", RttMicroseconds: 40_000, LastReceived: now, Why: "both NATs are symmetric"},
+			Address: netip.MustParseAddrPort("203.0.113.9:4860"), ViaName: "hub", Via: "12D3KooWdddddddd", RttMicroseconds: 40_000, LastReceived: now, Why: "both NATs are symmetric", Cipher: "ChaCha20-Poly1305"},
 		{Name: "hub", MemberID: "12D3KooWdddddddd", Session: api.SessionStateConnecting},
 		{Name: "old", MemberID: "12D3KooWeeeeeeee", Session: api.SessionStateNone, Path: api.PathKindNone},
 	}
@@ -107,11 +107,11 @@ func TestPeersReadAsEngineersExpect(t *testing.T) {
 	if err := peerTable(peers, now).write(&b); err != nil {
 		t.Fatal(err)
 	}
-	want := `NAME    PATH        ADDRESS                       RTT  HEARD    SENT  RECEIVED  OVERLAY    MEMBER    WHY
-site-b  direct      198.51.100.7:4860         12.3 ms     2s  105 MB   2.00 MB  connected  bbbbbbbb
-site-c  relay       via hub 203.0.113.9:4860  40.0 ms     0s     0 B       0 B  connected  cccccccc  both NATs are symmetric
-hub     connecting                                                              away       dddddddd
-old     -                                                                       away       eeeeeeee
+	want := `NAME    PATH        ADDRESS                       RTT  HEARD    SENT  RECEIVED  CIPHER             OVERLAY    MEMBER    WHY
+site-b  direct      198.51.100.7:4860         12.3 ms     2s  105 MB   2.00 MB  AES-256-GCM        connected  bbbbbbbb
+site-c  relay       via hub 203.0.113.9:4860  40.0 ms     0s     0 B       0 B  ChaCha20-Poly1305  connected  cccccccc  both NATs are symmetric
+hub     connecting                                                                                 away       dddddddd
+old     -                                                                                          away       eeeeeeee
 `
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)

@@ -431,6 +431,9 @@ type Peer struct {
 	// Address The far end of the path; the relay's where relayed.
 	Address netip.AddrPort `json:"address,omitempty,omitzero"`
 
+	// Cipher The session's AEAD: AES-256-GCM, or ChaCha20-Poly1305 where an end has no AES instructions.
+	Cipher string `json:"cipher,omitempty,omitzero"`
+
 	// Connected Whether the overlay has a connection to it now.
 	Connected bool `json:"connected"`
 

@@ -102,4 +102,7 @@ type underlay interface {
 	demux() *demux
 	// port is the UDP port that the datagrams come from.
 	port() uint16
+	// pathMTU is what is known of the path to an address, in bytes of IP packet; zero if
+	// nothing is.
+	pathMTU(to netip.AddrPort) int
 }

@@ -34,9 +34,10 @@ func newPipe(n byte, ends map[netip.AddrPort]*pipe) *pipe {
 	return p
 }
 
-func (p *pipe) demux() *demux    { return p.dmx }
-func (p *pipe) port() uint16     { return p.addr.Port() }
-func (p *pipe) newBatch() *batch { return newBatch() }
+func (p *pipe) demux() *demux              { return p.dmx }
+func (p *pipe) pathMTU(netip.AddrPort) int { return 0 }
+func (p *pipe) port() uint16               { return p.addr.Port() }
+func (p *pipe) newBatch() *batch           { return newBatch() }
 
 func (p *pipe) write(b *batch) {
 	for i := range b.runs[:b.n] {

@@ -8,8 +8,8 @@ import (
 // A Counter names one of the tunnel's or the socket's counts.
 type Counter uint8
 
-// What is counted. The names say what happened to a datagram or a packet; all but
-// the first two and Forwarded are reasons to drop it.
+// What is counted. The names say what happened to a datagram or a packet; most are
+// reasons to drop it. The last three, and those that begin with Lacks, say what costs speed.
 const (
 	DatagramsIn Counter = iota // tunnel datagrams that arrived (socket)
 	QUICIn                     // datagrams handed to QUIC (socket)
@@ -23,6 +23,9 @@ const (
 	SendUnreachable
 	SendRefused  // any other error of the kernel (socket)
 	SendUnjoined // runs of datagrams that the kernel refused to take whole (socket)
+	LacksGRO     // 1: the kernel doesn't join datagrams that arrive (socket)
+	LacksSegment // 1: the kernel doesn't take joined datagrams (socket)
+	LacksIPv6    // 1: there is no IPv6, or no socket for both families (socket)
 
 	Forged   // the tag doesn't match
 	Replayed // the counter was seen, or is too old
@@ -42,6 +45,10 @@ const (
 	TooManyPeers
 	Unauthorized // a session ended because the peer's certificate did
 	BadOffer     // an offer or answer that was refused
+
+	NoAES          // sessions with ChaCha20-Poly1305, as an end has no AES instructions
+	PathNarrow     // paths taken into use on which full-size datagrams are lost
+	PathFragmented // paths taken into use on which full-size datagrams are fragmented
 	numCounters
 )
 
@@ -50,9 +57,11 @@ func (c Counter) String() string {
 	names := [numCounters]string{
 		"datagrams_in", "quic_in", "quic_full", "quic_oversize", "truncated", "bad_header", "unknown_index",
 		"send_full", "send_too_big", "send_unreachable", "send_refused", "send_unjoined",
+		"lacks_udp_gro", "lacks_udp_segment", "lacks_ipv6",
 		"forged", "replayed", "bad_control", "unknown_control", "bad_relayed", "forwarded",
 		"relay_no_path", "relay_over_rate", "relay_off", "bad_body", "not_ip", "over_mtu", "key_worn_out",
 		"queue_full", "queue_old", "too_many_peers", "unauthorized", "bad_offer",
+		"no_aes", "path_narrow", "path_fragmented",
 	}
 	if c >= numCounters {
 		return fmt.Sprintf("counter %d", uint8(c))

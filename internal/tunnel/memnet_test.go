@@ -133,9 +133,10 @@ func (m *memNet) attach(addr netip.AddrPort, nat *memNAT) *memHost {
 	return h
 }
 
-func (h *memHost) demux() *demux    { return h.dmx }
-func (h *memHost) port() uint16     { return memPort }
-func (h *memHost) newBatch() *batch { return newBatch() }
+func (h *memHost) demux() *demux              { return h.dmx }
+func (h *memHost) pathMTU(netip.AddrPort) int { return 0 }
+func (h *memHost) port() uint16               { return memPort }
+func (h *memHost) newBatch() *batch           { return newBatch() }
 
 func (h *memHost) read(done <-chan struct{}) {
 	for {

@@ -136,6 +136,7 @@ func (p *peer) perform(action any) {
 		p.sendProbe(a)
 	case usePath:
 		p.debugPath(a)
+		p.notePath(a)
 		p.publish()
 		p.tunnel.relaysMoved(p)
 	case tellCandidates:

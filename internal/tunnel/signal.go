@@ -138,7 +138,7 @@ func (p *peer) accepted(s *session, from *offerBody) {
 	p.dispatch(keysUp{fresh: from.Fresh})
 	p.publish()
 	p.dispatch(installed{initiator: true})
-	p.info("session made", "cipher", s.cipher.String(), "role", "initiator")
+	p.made(s, "initiator", from.AES)
 }
 
 // learn takes a peer's candidates from its offer or answer.
@@ -239,7 +239,7 @@ func (p *peer) answer(o *offerBody, offer []byte) ([]byte, error) {
 	p.learn(o)
 	p.dispatch(keysUp{fresh: o.Fresh})
 	p.dispatch(installed{initiator: false})
-	p.info("session made", "cipher", s.cipher.String(), "role", "responder")
+	p.made(s, "responder", o.AES)
 	return reply, nil
 }
 

@@ -44,12 +44,13 @@ type Socket struct {
 	quic atomic.Pointer[quicConn]
 	mu   sync.Mutex // guards the replacement of quic
 
-	noSegments atomic.Bool  // the kernel or a device takes no joined datagrams
+	singly     atomic.Int64 // until when datagrams aren't joined, by the demux's clock; zero: they are
+	toldSingly atomic.Bool
 	impatient  atomic.Int64 // until when a full send buffer isn't waited for, by the demux's clock
 }
 
 // OpenSocket binds the socket and has the loop serve it. A zero address or :: takes both
-// IPv4 and IPv6, or only IPv4 where the kernel has nothing else; port 0 takes any free port.
+// IPv4 and IPv6, or only IPv4 where the kernel refuses that, which is logged; port 0 takes any free port.
 func OpenSocket(l *loop.Loop, addr netip.AddrPort, log *slog.Logger) (*Socket, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -59,7 +60,8 @@ func OpenSocket(l *loop.Loop, addr netip.AddrPort, log *slog.Logger) (*Socket, e
 		ip = netip.IPv6Unspecified()
 	}
 	fd, err := bindUDP(ip, addr.Port())
-	if ip == netip.IPv6Unspecified() && (errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)) {
+	without6 := err // why there is no IPv6
+	if ip == netip.IPv6Unspecified() && (errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, errNotDual)) {
 		ip = netip.IPv4Unspecified()
 		fd, err = bindUDP(ip, addr.Port())
 	}
@@ -69,6 +71,9 @@ func OpenSocket(l *loop.Loop, addr netip.AddrPort, log *slog.Logger) (*Socket, e
 	s, err := newSocket(l, fd, ip.Is4(), log)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open UDP %v: %w", addr, err), unix.Close(fd))
+	}
+	if without6 != nil {
+		s.lack(LacksIPv6, "IPv6 isn't used: members that have nothing else aren't reached", without6)
 	}
 	return s, nil
 }
@@ -83,6 +88,7 @@ func newSocket(l *loop.Loop, fd int, is4 bool, log *slog.Logger) (*Socket, error
 	s.in = newReadBatch()
 	s.sizeBuffers(fd)
 	s.joinDatagrams(fd)
+	s.tellCipher()
 	s.source, err = l.Add(fd, s.read, func(err error) { log.Error("the UDP socket can't be read any more", "err", err) })
 	return s, err
 }
@@ -102,17 +108,6 @@ func (s *Socket) sizeBuffers(fd int) {
 	if in < receiveBuffer || out < sendBuffer {
 		s.log.Info("the kernel grants small UDP buffers; bursts may be lost (net.core.rmem_max, wmem_max)",
 			"receive_bytes", in, "send_bytes", out)
-	}
-}
-
-// joinDatagrams asks the kernel to give us datagrams joined (UDP_GRO, Linux 5.0), and
-// finds out whether it takes them so (UDP_SEGMENT, Linux 4.18).
-func (s *Socket) joinDatagrams(fd int) {
-	in := unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1)
-	_, out := unix.GetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT)
-	s.noSegments.Store(out != nil)
-	if err := errors.Join(in, out); err != nil {
-		s.log.Info("this kernel doesn't join datagrams (UDP_GRO, UDP_SEGMENT; Linux 5.0): that costs speed", "err", err)
 	}
 }
 
@@ -202,7 +197,7 @@ func (s *Socket) write(b *batch) {
 		return
 	}
 	defer s.file.Done()
-	for b.sys.rewind(); b.sys.fill(b, !s.noSegments.Load()); {
+	for b.sys.rewind(); b.sys.fill(b, s.joins()); {
 		switch errno := b.sys.send(b, fd); {
 		case errno == 0, errno == unix.EINTR:
 		case errno == unix.EAGAIN:
@@ -217,18 +212,6 @@ func (s *Socket) write(b *batch) {
 			b.sys.skip(b)
 		}
 	}
-}
-
-// unjoin deals with a run that the kernel doesn't take whole: it goes as single
-// datagrams.
-func (s *Socket) unjoin(sys *sysBatch, errno syscall.Errno) {
-	// udp_send_skb and udp_gso_segment: EINVAL or EMSGSIZE for datagrams larger than the path
-	// takes in one piece, EIO from a device that can't compute their checksums.
-	if errno == unix.EIO && !s.noSegments.Swap(true) {
-		s.log.Info("the network device takes no joined datagrams (UDP_SEGMENT): each is sent by itself from now on, which costs speed")
-	}
-	s.dmx.counts.add(SendUnjoined, 1)
-	sys.singly = true
 }
 
 // awaitSpace waits for room in the send buffer: the local link is slower than we

@@ -255,7 +255,9 @@ func bindUDP(ip netip.Addr, port uint16) (fd int, err error) {
 		return -1, os.NewSyscallError("socket", err)
 	}
 	if ip == netip.IPv6Unspecified() {
-		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0))
+		if err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0); err != nil {
+			err = fmt.Errorf("%w: %w", errNotDual, os.NewSyscallError("setsockopt", err))
+		}
 	}
 	if err == nil {
 		err = os.NewSyscallError("bind", unix.Bind(fd, addr))

@@ -77,6 +77,9 @@ func (p *peer) status() PeerStatus {
 		s.RTT, s.Narrow = c.rtt, c.width == widthNarrow
 		s.Since = p.tunnel.wall(p.paths.since)
 		s.Why = p.paths.whyNotBetter(m.now)
+		if fits := p.tunnel.fits(c.id); s.Why == "" && fits != 0 {
+			s.Why = fmt.Sprintf("full-size datagrams are fragmented on their way: the path takes less; an MTU of %d for the group would fit", fits)
+		}
 		if relay := p.tunnel.peers.Load().byID[c.id.via]; relay != nil {
 			if r := relay.route.Load(); r != nil {
 				s.Addr = r.addr

@@ -53,21 +53,21 @@ func (m *member) ask(ctx context.Context, into any, args ...string) error {
 	return json.Unmarshal(out, into)
 }
 
-// start starts the daemon and waits until it answers. When it ends, however it does, ended is
-// called.
+// start starts the daemon and waits until it answers. It runs until the lab is closed; when it
+// ends, however it does, ended is called.
 func (m *member) start(ctx context.Context, ended func(error)) error {
 	log, err := os.OpenFile(m.log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	m.daemon = m.Command(ctx, m.binary, append([]string{"run", "--state", m.state(), "--name", m.Name}, m.args...)...)
+	m.daemon = m.Command(context.WithoutCancel(ctx), m.binary, append([]string{"run", "--state", m.state(), "--name", m.Name}, m.args...)...)
 	m.daemon.Stdout, m.daemon.Stderr = log, log
 	if err := m.daemon.Start(); err != nil {
 		return err
 	}
 	m.ended = make(chan struct{})
-	go func() { // until the lab is closed, at the latest; scene.close waits
+	go func() { // scene.close waits for it
 		defer close(m.ended)
 		err := m.daemon.Wait()
 		m.how = fmt.Errorf("the daemon of %s has ended (%v)\n%s", m.Name, err, m.said())

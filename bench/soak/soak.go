@@ -65,5 +65,8 @@ func (s *scene) carry(ctx context.Context, stop context.CancelCauseFunc, o optio
 	}
 	err = w.judge(ctx)
 	w.summary()
+	if err == nil {
+		fmt.Fprintln(o.out, "Nothing was wrong.")
+	}
 	return err
 }

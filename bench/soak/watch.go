@@ -180,7 +180,8 @@ func (w *watch) judge(ctx context.Context) error {
 		}
 	}
 	const links = 2 // between any two sites
-	for _, d := range w.run.Directions() {
+	// All together tell of a smaller loss than each by itself.
+	for _, d := range append(w.run.Directions(), traffic.Direction{From: "all ends", To: "all others", Totals: w.run.Totals()}) {
 		errs = append(errs, arrived(d, groupMTU, links, w.link.Loss))
 	}
 	if c := w.scene.carried(); w.link.Loss > 0 && c.Lost == 0 || w.link.Reorder > 0 && c.Held == 0 {

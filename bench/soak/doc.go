@@ -16,7 +16,7 @@
 //   - counters of what can't happen (forged, bad_header, …), and checksums refused by any
 //     kernel: none
 //   - each daemon's log: no errors; its health, at the end: nothing
-//   - sessions: keys renewed as often as they should be, and never made anew
+//   - sessions: keys renewed as often as they should be, and direct paths at the end
 //
 // The first thing that is wrong ends it. The daemons' logs are kept in the directory of -out.
 // All else is gone when it ends, however it does: see package netlab.

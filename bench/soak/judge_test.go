@@ -119,33 +119,31 @@ func TestALogThatTellsOfAnErrorIsFound(t *testing.T) {
 	}
 }
 
-func TestASessionMadeAnewIsFound(t *testing.T) {
+func TestSessionsMadeAreCounted(t *testing.T) {
 	const log = `time=2026-11-22T08:55:34.111Z level=INFO msg="session made" group=soak cipher=AES-256-GCM role=responder` + "\n"
-	if err := kept(sessionsMade(log+log), sessionsMade(log+log)); err != nil {
-		t.Error(err)
-	}
-	if err := kept(sessionsMade(log), sessionsMade(log+log)); err == nil {
-		t.Error("one more is none")
+	if n := sessionsMade(log + "level=INFO msg=\"session ended\"\n" + log); n != 2 {
+		t.Errorf("%d of 2", n)
 	}
 }
 
-func TestSessionsMustStandAndRenewTheirKeys(t *testing.T) {
-	up := api.Peer{Name: "b", Session: api.SessionStateEstablished}
-	renewedOnce := up
-	renewedOnce.Rekeys = 1
+func TestSessionsMustRenewTheirKeys(t *testing.T) {
 	for _, c := range []struct {
-		peers []api.Peer
-		at    time.Duration
-		fine  bool
+		rekeys uint64
+		at     time.Duration
+		anew   int
+		fine   bool
 	}{
-		{[]api.Peer{up}, 149 * time.Second, true},
-		{[]api.Peer{up}, 151 * time.Second, false},
-		{[]api.Peer{renewedOnce}, 151 * time.Second, true},
-		{[]api.Peer{renewedOnce}, 301 * time.Second, false},
-		{[]api.Peer{{Name: "b", Session: api.SessionStateConnecting}}, time.Second, false},
+		{0, 149 * time.Second, 0, true},
+		{0, 151 * time.Second, 0, false},
+		{1, 151 * time.Second, 0, true},
+		{1, 301 * time.Second, 0, false},
+		{1, 301 * time.Second, 1, true},
+		{24, time.Hour, 0, true},
+		{23, time.Hour, 0, false},
 	} {
-		if err := renewed(c.peers, c.at); (err == nil) != c.fine {
-			t.Errorf("%+v after %v: %v", c.peers, c.at, err)
+		peers := []api.Peer{{Name: "b", Rekeys: 100}, {Name: "c", Rekeys: c.rekeys}}
+		if err := renewed(peers, c.at, c.anew); (err == nil) != c.fine {
+			t.Errorf("%+v: %v", c, err)
 		}
 	}
 }

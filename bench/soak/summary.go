@@ -85,7 +85,7 @@ func (w *watch) tellMembers() {
 		for _, p := range w.sessions[m] {
 			fmt.Fprintf(w.out, " %s %s, keys renewed %d times;", p.Name, p.Path, p.Rekeys)
 		}
-		fmt.Fprintln(w.out)
+		fmt.Fprintf(w.out, " %d sessions made anew\n", w.anew[m])
 	}
 	if w.length < shortestFlat {
 		fmt.Fprintf(w.out, "  (shorter than %v: that memory is bounded was judged, not that it is flat)\n", shortestFlat)

@@ -23,6 +23,7 @@ type watch struct {
 	samples  map[*member][]sample
 	sessions map[*member][]api.Peer // as they were last
 	made     map[*member]int        // sessions, before the traffic
+	anew     map[*member]int        // sessions, since
 	refused  map[*netlab.Host]int   // checksums, before the traffic
 }
 
@@ -30,7 +31,7 @@ func newWatch(o options, s *scene, run *traffic.Run) (*watch, error) {
 	w := &watch{
 		options: o, scene: s, run: run, began: time.Now(),
 		samples: make(map[*member][]sample), sessions: make(map[*member][]api.Peer),
-		made: make(map[*member]int), refused: make(map[*netlab.Host]int),
+		made: make(map[*member]int), anew: make(map[*member]int), refused: make(map[*netlab.Host]int),
 	}
 	for _, m := range s.members {
 		log, err := os.ReadFile(m.log)
@@ -159,14 +160,13 @@ func (w *watch) inspectMember(ctx context.Context, m *member) error {
 	if err := m.ask(ctx, &peers, "peers"); err != nil {
 		return err
 	}
-	w.sessions[m] = peers.Items
-	return errors.Join(errorsIn(string(log)), kept(w.made[m], sessionsMade(string(log))),
-		unmoved(counters.Items), renewed(peers.Items, time.Since(w.began)))
+	w.sessions[m], w.anew[m] = peers.Items, sessionsMade(string(log))-w.made[m]
+	return errors.Join(errorsIn(string(log)), unmoved(counters.Items), renewed(peers.Items, time.Since(w.began), w.anew[m]))
 }
 
 // judge is inspect at the end, and all that can be said only then.
 func (w *watch) judge(ctx context.Context) error {
-	errs := []error{w.sample(), w.inspect(ctx)}
+	errs := []error{w.scene.direct(ctx), w.sample(), w.inspect(ctx)}
 	for _, m := range w.scene.members {
 		if err := flat(w.samples[m], w.length); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", m.Name, err))

@@ -16,6 +16,7 @@ import (
 
 	"landbridge/console/api"
 	"landbridge/internal/netlab"
+	"landbridge/internal/oldkernel"
 )
 
 // patience bounds everything that should take a moment.
@@ -25,7 +26,9 @@ const patience = 20 * time.Second
 type machine struct {
 	*netlab.Host
 	t      *testing.T
-	flags  []string // of landbridge run
+	flags  []string         // of landbridge run
+	env    []string         // of the daemon, besides ours
+	lacks  []oldkernel.Lack // what the daemon's kernel is without
 	daemon *netlab.Cmd
 	log    string // file of what the daemon said
 }
@@ -123,6 +126,10 @@ func (m *machine) start() {
 	args := append([]string{"run", "--state", m.state(), "--name", m.Name}, m.flags...)
 	m.daemon = m.Command(context.WithoutCancel(m.t.Context()), binary, args...)
 	m.daemon.Stdout, m.daemon.Stderr = log, log
+	m.daemon.Env = append(m.daemon.Env, m.env...)
+	if len(m.lacks) > 0 {
+		m.daemon.Prepare = func() error { return oldkernel.Enter(m.lacks...) }
+	}
 	if err := m.daemon.Start(); err != nil {
 		m.t.Fatal(err)
 	}

@@ -15,6 +15,10 @@ import (
 // Process.Signal reaches it. It ends at the latest when the lab is closed.
 type Cmd struct {
 	*exec.Cmd
+	// Prepare, if set, runs on the thread that starts the process, in the host's namespaces. The
+	// process inherits what it does to its thread, such as a filter of system calls.
+	Prepare func() error
+
 	host *Host
 	once sync.Once
 	err  error
@@ -42,11 +46,20 @@ func (c *Cmd) Start() error {
 	if err := c.host.alive(); err != nil {
 		return err
 	}
-	err := c.host.lab.start(c, func() error { return onThread(c.host.pidfd, enterAll, c.Cmd.Start) })
+	err := c.host.lab.start(c, func() error { return onThread(c.host.pidfd, enterAll, c.begin) })
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.host.Name, err)
 	}
 	return nil
+}
+
+func (c *Cmd) begin() error {
+	if c.Prepare != nil {
+		if err := c.Prepare(); err != nil {
+			return err
+		}
+	}
+	return c.Cmd.Start()
 }
 
 // Wait is exec.Cmd.Wait; it may be called more than once.

@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"time"
@@ -16,7 +17,8 @@ const (
 	lanService = "_landbridge._udp" // DNS-SD service name (RFC 6763, section 7)
 	lanSettle  = 2 * time.Second    // addresses change in bursts
 	lanRetry   = 30 * time.Second
-	maxLAN     = 32 // peers that aren't members to connect to
+	lanEnd     = time.Second // that the service has to end
+	maxLAN     = 32          // peers that aren't members to connect to
 )
 
 // discover announces us on the LAN and looks for others, by multicast DNS (RFC 6762),
@@ -32,7 +34,7 @@ func (o *Overlay) discover() error {
 		var service mdns.Service
 		stop := func() {
 			if service != nil {
-				_ = service.Close()
+				closeLAN(service)
 			}
 		}
 		defer func() { stop() }()
@@ -56,6 +58,21 @@ func (o *Overlay) discover() error {
 		}
 	})
 	return nil
+}
+
+// closeLAN ends one run of the service. It isn't waited for without end: where no interface has
+// IPv6 (it is off, or the MTU is below 1280), zeroconf.Browse fails without closing
+// its channel, and the library's Close waits for who reads that.
+func closeLAN(service io.Closer) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = service.Close()
+	}()
+	select {
+	case <-done:
+	case <-time.After(lanEnd):
+	}
 }
 
 var errNoMulticast = errors.New("no interface that is up has multicast")

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestNodesOnOneLANFindEachOther(t *testing.T) {
@@ -63,3 +65,20 @@ func multicast(t *testing.T) bool {
 	}
 	return false
 }
+
+// As the mDNS library's does where no interface has IPv6.
+func TestALANServiceThatNeverEndsIsNotWaitedForWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ends := make(chan struct{})
+		began := time.Now()
+		closeLAN(closerFunc(func() error { <-ends; return nil }))
+		if took := time.Since(began); took != lanEnd {
+			t.Errorf("waited %v", took)
+		}
+		close(ends)
+	})
+}
+
+type closerFunc func() error
+
+func (f closerFunc) Close() error { return f() }

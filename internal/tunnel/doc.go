@@ -26,7 +26,7 @@
 //     copy. Over a relay they are sealed twice in place.
 //  3. Datagrams of one size for one address are a run, which the kernel takes whole
 //     (UDP_SEGMENT). One sendmmsg sends the batch. Where the kernel or a device
-//     refuses runs, they go as single datagrams, counted as send_unjoined.
+//     refuses runs, they go as single datagrams, counted as send_unjoined (degrade.go).
 //
 // # The way of a packet in
 //

@@ -8,7 +8,6 @@ import (
 	"landbridge/dhcp"
 	"landbridge/dns"
 	"landbridge/internal/frame"
-	"landbridge/internal/group"
 	"landbridge/internal/registry"
 	"landbridge/router"
 )
@@ -116,5 +115,11 @@ func translate(err, theirs, ours error) error {
 // tunnel can deliver to it.
 type sender network
 
-// Send seals packets to a member and sends them.
-func (s *sender) Send(to group.MemberID, pkts []frame.Packet) { s.tunnel.Send(to, pkts) }
+// Send seals packets to members and sends them.
+func (s *sender) Send(parcels []router.Parcel) {
+	out := s.tunnel.Outbox()
+	for _, p := range parcels {
+		out.Add(p.To, p.Packets)
+	}
+	out.Send()
+}

@@ -13,9 +13,13 @@ import (
 // sink is a Device and a Sender that keep nothing.
 type sink struct{ packets, frames int }
 
-func (s *sink) ReadBatch([]frame.Packet) (int, error)   { return 0, nil }
-func (s *sink) WriteBatch(p []frame.Packet) error       { s.frames += len(p); return nil }
-func (s *sink) Send(_ group.MemberID, p []frame.Packet) { s.packets += len(p) }
+func (s *sink) ReadBatch([]frame.Packet) (int, error) { return 0, nil }
+func (s *sink) WriteBatch(p []frame.Packet) error     { s.frames += len(p); return nil }
+func (s *sink) Send(parcels []Parcel) {
+	for _, p := range parcels {
+		s.packets += len(p.Packets)
+	}
+}
 
 // steady is a Directory without locks or waits.
 type steady map[netip.Addr]Route

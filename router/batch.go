@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"time"
 
 	"landbridge/internal/frame"
@@ -8,7 +9,7 @@ import (
 )
 
 // batch collects what leaves the router: packets by member, frames for the segment.
-// flush hands them over, with one Send for each member and one WriteBatch. It belongs to one
+// flush hands them over, with one Send and one WriteBatch. It belongs to one
 // goroutine at a time, and keeps its memory.
 //
 // What is added may lie in the buffers that were read or delivered, or in the slab, where
@@ -17,8 +18,7 @@ import (
 type batch struct {
 	r        *Router
 	now      time.Time
-	groups   []memberGroup // the first active are in use
-	active   int
+	parcels  []Parcel // behind those in use are the buffers of earlier ones
 	toDevice []frame.Packet
 	slab     []byte
 	used     int
@@ -26,11 +26,6 @@ type batch struct {
 	piece    []byte // for frame.Finish; made when it is first needed
 
 	sentPackets, sentBytes, deliveredPackets, deliveredBytes int
-}
-
-type memberGroup struct {
-	to      group.MemberID
-	packets []frame.Packet
 }
 
 func (r *Router) newBatch() *batch {
@@ -121,20 +116,17 @@ func (b *batch) send(to group.MemberID, p frame.Packet) {
 }
 
 // sendUncounted is send for the router's own packets.
-func (b *batch) sendUncounted(to group.MemberID, p frame.Packet) {
-	for i := b.active - 1; i >= 0; i-- { // the last one first: packets come in runs
-		if g := &b.groups[i]; g.to == to {
-			g.packets = append(g.packets, p)
+func (b *batch) sendUncounted(to group.MemberID, pkt frame.Packet) {
+	for i := len(b.parcels) - 1; i >= 0; i-- { // the last one first: packets come in runs
+		if p := &b.parcels[i]; p.To == to {
+			p.Packets = append(p.Packets, pkt)
 			return
 		}
 	}
-	if b.active == len(b.groups) {
-		b.groups = append(b.groups, memberGroup{})
-	}
-	g := &b.groups[b.active]
-	b.active++
-	g.to = to
-	g.packets = append(g.packets, p) // flush has emptied it
+	n := len(b.parcels)
+	b.parcels = slices.Grow(b.parcels, 1)[:n+1]
+	p := &b.parcels[n]
+	p.To, p.Packets = to, append(p.Packets[:0], pkt)
 }
 
 // write adds a frame for the segment.
@@ -148,13 +140,13 @@ func (b *batch) writeCopy(f []byte) { b.writeBuilt(append(b.room(len(f)), f...))
 
 // flush hands everything over and empties the batch.
 func (b *batch) flush() {
-	for i := range b.active {
-		g := &b.groups[i]
-		b.r.sender.Send(g.to, g.packets)
-		clear(g.packets) // don't keep the buffers alive
-		g.packets = g.packets[:0]
+	if len(b.parcels) > 0 {
+		b.r.sender.Send(b.parcels)
+		for _, p := range b.parcels {
+			clear(p.Packets) // don't keep the buffers alive
+		}
+		b.parcels = b.parcels[:0]
 	}
-	b.active = 0
 	if len(b.toDevice) > 0 {
 		if err := b.r.device.WriteBatch(b.toDevice); err != nil {
 			b.r.deviceFailed(err, b.now)

@@ -31,8 +31,8 @@ import (
 //  6. TTL and MTU are checked (of a GSO packet, that of its pieces), ICMP errors go back to the host; the
 //     MSS of a SYN is clamped, the TTL taken down, in place in the read buffer. A packet that must
 //     be fragmented is first finished (segments, checksums), and cut into the batch's slab.
-//  7. The packet joins those for the same member. At the end of the batch each member's go
-//     to the tunnel with one Send, which copies them by sealing; answers for the segment are
+//  7. The packet joins those for the same member. At the end of the batch all go to the
+//     tunnel with one Send, which copies them by sealing; answers for the segment are
 //     written with one WriteBatch. The buffers are free for step 1.
 //
 // In steady state nothing is allocated; alloc_test.go keeps it so.

@@ -41,9 +41,15 @@ type inspector struct {
 	mu sync.Mutex // jobs write too
 }
 
-func (i *inspector) Send(to group.MemberID, pkts []frame.Packet) {
+func (i *inspector) Send(parcels []Parcel) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	for _, p := range parcels {
+		i.inspect(p.To, p.Packets)
+	}
+}
+
+func (i *inspector) inspect(to group.MemberID, pkts []frame.Packet) {
 	for _, p := range pkts {
 		ip, err := frame.ParseIPv4(p.IP())
 		if err != nil || len(ip) != len(p.IP()) || !ip.ChecksumOK() || ip.TTL() == 0 {

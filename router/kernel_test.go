@@ -118,13 +118,15 @@ type patch struct {
 	whole atomic.Int64 // packets yet to be cut into segments
 }
 
-func (p *patch) Send(_ group.MemberID, pkts []frame.Packet) {
-	for _, q := range pkts {
-		if q.GSO != frame.GSONone {
-			p.whole.Add(1)
+func (p *patch) Send(parcels []Parcel) {
+	for _, to := range parcels {
+		for _, q := range to.Packets {
+			if q.GSO != frame.GSONone {
+				p.whole.Add(1)
+			}
 		}
+		p.to.router.Deliver(p.from, to.Packets)
 	}
-	p.to.router.Deliver(p.from, pkts)
 }
 
 // fixed is a Directory of two members.

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"landbridge/internal/frame"
-	"landbridge/internal/group"
 )
 
 // drain is a Device and a Sender without state, for concurrent use.
@@ -12,7 +11,7 @@ type drain struct{}
 
 func (drain) ReadBatch([]frame.Packet) (int, error) { return 0, nil }
 func (drain) WriteBatch([]frame.Packet) error       { return nil }
-func (drain) Send(group.MemberID, []frame.Packet)   {}
+func (drain) Send([]Parcel)                         {}
 
 func TestHammeredFromAllSidesAtOnce(t *testing.T) {
 	a := newSite(t, memberA, gwA, func(c *Config) { c.Sender, c.Device = drain{}, drain{} })

@@ -209,7 +209,13 @@ type sentPacket struct {
 	frame.Offload
 }
 
-func (w *wire) Send(to group.MemberID, pkts []frame.Packet) {
+func (w *wire) Send(parcels []Parcel) {
+	for _, p := range parcels {
+		w.send(p.To, p.Packets)
+	}
+}
+
+func (w *wire) send(to group.MemberID, pkts []frame.Packet) {
 	w.mu.Lock()
 	w.calls++
 	for _, p := range pkts {

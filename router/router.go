@@ -27,10 +27,16 @@ type Device interface {
 
 // Sender carries packets to members.
 type Sender interface {
-	// Send takes IP packets for one member. It waits for nothing but, for a moment, a full
-	// send buffer, and is done with their buffers, which it may have overwritten, when it
-	// returns. Safe for concurrent use.
-	Send(to group.MemberID, pkts []frame.Packet)
+	// Send takes IP packets for members, none of them twice. It waits for nothing but, for
+	// a moment, a full send buffer, and is done with their buffers, which it may have
+	// overwritten, when it returns. Safe for concurrent use.
+	Send(parcels []Parcel)
+}
+
+// Parcel is IP packets for one member.
+type Parcel struct {
+	To      group.MemberID
+	Packets []frame.Packet
 }
 
 // Status says what a Directory knows of an address.

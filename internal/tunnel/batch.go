@@ -6,7 +6,7 @@ const (
 	// arenaSize is what one packet may take, in bytes: 64 KiB in the most pieces
 	// (frame.Cuts.Len), each with the longest headers, sealed for a relay.
 	arenaSize   = 2048*(sealOverhead+relayOverhead+120+trailerSize) + 0xffff
-	batchRuns   = 64     // runs in a batch
+	batchRuns   = 128    // runs in a batch
 	maxSegments = 64     // datagrams in a run: UDP_MAX_SEGMENTS of Linux before 6.8
 	maxRunBytes = 65_487 // of an IPv6 packet without extension headers (RFC 8200), behind the UDP header
 )

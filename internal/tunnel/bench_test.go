@@ -21,6 +21,8 @@ type pipe struct {
 	ends map[netip.AddrPort]*pipe
 	bufs [maxSegments][]byte
 	dgs  []datagram
+
+	writes int
 }
 
 func newPipe(n byte, ends map[netip.AddrPort]*pipe) *pipe {
@@ -40,6 +42,7 @@ func (p *pipe) port() uint16               { return p.addr.Port() }
 func (p *pipe) newBatch() *batch           { return newBatch() }
 
 func (p *pipe) write(b *batch) {
+	p.writes++
 	for i := range b.runs[:b.n] {
 		r := &b.runs[i]
 		end := p.ends[r.addr]

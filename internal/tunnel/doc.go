@@ -18,7 +18,7 @@
 //
 // # The way of a packet out
 //
-//  1. Send finds the peer in an immutable map (one atomic load) and its route (one
+//  1. Outbox.Add finds the peer in an immutable map (one atomic load) and its route (one
 //     more). No route: the packet is copied into the peer's bounded queue, and the
 //     machines are told that somebody wants a path.
 //  2. Each packet is cut into bodies (frame.Cut), a segment each, which are sealed from

@@ -226,3 +226,26 @@ func smallestPieces() frame.Packet {
 	p.Offload = frame.Offload{GSO: frame.GSOTCPv4, Size: 32, Trusted: true, Partial: true}
 	return p
 }
+
+func TestPacketsForSeveralMembersLeaveTogether(t *testing.T) {
+	got := map[group.MemberID]int{}
+	list := wire(t, 4, func(from group.MemberID, pkts []frame.Packet) { got[from] += len(pkts) })
+	from := list[0]
+	pkts := packets(3, 100)
+	send := func() {
+		out := from.Outbox()
+		for _, to := range list[1:] {
+			out.Add(to.self, pkts)
+		}
+		out.Send()
+	}
+	under := from.under.(*pipe)
+	before := under.writes
+	send()
+	if under.writes != before+1 || got[from.self] != 3*len(pkts) {
+		t.Errorf("%d writes, %d packets came", under.writes-before, got[from.self])
+	}
+	if n := testing.AllocsPerRun(100, send); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

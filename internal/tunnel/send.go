@@ -23,20 +23,40 @@ const idleBatches = 4 // that are kept
 // buffer. Without a session copies wait, within bounds, while one is made. It is safe
 // for concurrent use.
 func (t *Tunnel) Send(to group.MemberID, pkts []frame.Packet) {
+	o := t.Outbox()
+	o.Add(to, pkts)
+	o.Send()
+}
+
+// An Outbox takes packets for several members, which leave together, in few system calls.
+// It is one goroutine's, and ends with Send.
+type Outbox struct {
+	tunnel *Tunnel
+	batch  *batch
+}
+
+// Outbox returns an empty one.
+func (t *Tunnel) Outbox() Outbox { return Outbox{t, t.borrowBatch()} }
+
+// Add seals packets to a member, as [Tunnel.Send] does. Some may leave before Send.
+func (o Outbox) Add(to group.MemberID, pkts []frame.Packet) {
 	for range 2 { // a peer may be forgotten just as we find it
-		p := t.peer(to)
+		p := o.tunnel.peer(to)
 		if p == nil {
 			return
 		}
-		if r := p.route.Load(); r != nil && p.transmit(r, pkts) || p.wait(pkts) {
+		if r := p.route.Load(); r != nil && p.transmit(o.batch, r, pkts) || p.wait(pkts) {
 			return
 		}
 	}
 }
 
-// transmit seals packets and sends them by a route. It reports false, having done
+// Send sends what was added.
+func (o Outbox) Send() { o.tunnel.flushBatch(o.batch) }
+
+// transmit seals packets into a batch, to leave by a route. It reports false, having done
 // nothing, if the route's relay is out of reach.
-func (p *peer) transmit(r *route, pkts []frame.Packet) bool {
+func (p *peer) transmit(b *batch, r *route, pkts []frame.Packet) bool {
 	t := p.tunnel
 	hop, overhead := r, sealOverhead
 	if r.via != nil {
@@ -46,7 +66,6 @@ func (p *peer) transmit(r *route, pkts []frame.Packet) bool {
 		}
 	}
 	now := t.now()
-	b := t.borrowBatch()
 	sent, size := 0, 0
 	for _, pkt := range pkts {
 		cuts, ok := t.cut(pkt)
@@ -66,7 +85,6 @@ func (p *peer) transmit(r *route, pkts []frame.Packet) bool {
 		}
 		sent, size = sent+n, size+total-n*(overhead+trailerSize)
 	}
-	t.flushBatch(b)
 	r.sent.Store(int64(now))
 	if hop != r {
 		hop.sent.Store(int64(now))
@@ -76,6 +94,13 @@ func (p *peer) transmit(r *route, pkts []frame.Packet) bool {
 	p.tx.add(sent, size)
 	p.rouse(now)
 	return true
+}
+
+// sendNow is transmit in a batch of its own.
+func (p *peer) sendNow(r *route, pkts []frame.Packet) bool {
+	b := p.tunnel.borrowBatch()
+	defer p.tunnel.flushBatch(b)
+	return p.transmit(b, r, pkts)
 }
 
 // cut cuts a packet into bodies, and counts it if it may not be sent.
@@ -211,7 +236,7 @@ func (p *peer) wait(pkts []frame.Packet) bool {
 	if p.closed {
 		return false
 	}
-	if r := p.route.Load(); r != nil && len(p.queue) == 0 && p.transmit(r, pkts) {
+	if r := p.route.Load(); r != nil && len(p.queue) == 0 && p.sendNow(r, pkts) {
 		return true // it came while we waited for the lock
 	}
 	now := p.tunnel.now()
@@ -271,7 +296,7 @@ func (p *peer) flush(r *route) {
 	for i, w := range p.queue {
 		pkts[i] = w.Packet
 	}
-	if p.transmit(r, pkts) {
+	if p.sendNow(r, pkts) {
 		p.dropQueue()
 	}
 }

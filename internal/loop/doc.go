@@ -29,6 +29,8 @@
 // the wait (EINTR), and like any Go code we see its wish before we wait again. Only a
 // loop that was opened so dozes: the daemon has a processor more than there are cores
 // (GOMAXPROCS), so that the other goroutines aren't held up.
+// Its wish comes after 10 ms and costs two wake-ups of other threads; so before a sleep it
+// gets its turn unasked (giveTurn), when nothing is expected.
 //
 // # How it goes
 //

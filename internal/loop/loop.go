@@ -19,6 +19,7 @@ const (
 	lingerShare = 10                     // at most one part in so many of the time is lingered away
 	lingerDepth = 10 * time.Millisecond  // what may be saved up
 	dozeTime    = 10 * time.Millisecond  // how long the thread sleeps without telling the scheduler
+	turnTime    = 2 * time.Millisecond   // how often the scheduler gets its turn, at most
 	waitEvents  = 16                     // descriptors that one epoll_wait tells of; the rest is told by the next
 )
 
@@ -48,6 +49,7 @@ type Loop struct {
 	sources []*Source
 	ended   bool
 	linger  linger
+	turn    time.Time // when the scheduler had its turn last
 	events  [waitEvents]unix.EpollEvent
 }
 
@@ -160,9 +162,20 @@ func (l *Loop) run() {
 		case l.linger.more(time.Now()):
 			_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) // never fails
 		default:
+			l.giveTurn(time.Now())
 			l.wait()
 			l.linger.woken(time.Now())
 		}
+	}
+}
+
+// giveTurn lets the scheduler have its way before a sleep, when it hasn't had it for a
+// while. Whoever runs for 10 ms is interrupted, and locked to a thread as we are it takes two
+// wake-ups of other threads until we go on: better now than when something arrives.
+func (l *Loop) giveTurn(now time.Time) {
+	if l.doze && now.Sub(l.turn) > turnTime {
+		runtime.Gosched()
+		l.turn = now
 	}
 }
 

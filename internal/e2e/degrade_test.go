@@ -171,9 +171,9 @@ func TestTrafficCrossesWhateverTheMTUs(t *testing.T) {
 	}
 }
 
-// A link with a smaller MTU on which the ICMP errors are lost: nothing large passes, and
-// both ends say so.
-func TestAPathThatSwallowsLargePacketsIsTold(t *testing.T) {
+// A link of x's with a smaller MTU, of which d hears nothing, as the ICMP errors are lost: nothing
+// large comes to x, and d says so. Then it lets routers fragment, and it does.
+func TestAPathThatSwallowsLargePacketsIsToldAndMended(t *testing.T) {
 	t.Parallel()
 	s := &scene{t: t, lab: netlab.ForTest(t)}
 	s.wan = s.lab.WAN("203.0.113.0/24")
@@ -191,6 +191,14 @@ func TestAPathThatSwallowsLargePacketsIsTold(t *testing.T) {
 		p, err := d.peer("x")
 		return strings.Contains(p.Why, "full-size datagrams are lost"), errors.Join(err, fmt.Errorf("%+v", p))
 	})
+	d.wait("routers' fragments", func() (bool, error) {
+		_, err := d.Run(t.Context(), "ping", "-q", "-c1", "-i0.1", "-w1", "-M", "do", "-s", fmt.Sprint(defaultMTU-28), x.address().String())
+		return err == nil, err
+	})
+	exchange(t, d, x)
+	if n := d.said("routers may fragment our datagrams from now on"); n != 1 {
+		t.Errorf("%d lines on fragments", n)
+	}
 	if lines, counted := d.said("full-size datagrams are lost on the path"), d.counter("tunnel", "path_narrow"); lines == 0 || lines > 2 || uint64(lines) != counted {
 		t.Errorf("%d lines, %d counted", lines, counted)
 	}

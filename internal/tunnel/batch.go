@@ -105,4 +105,6 @@ type underlay interface {
 	// pathMTU is what is known of the path to an address, in bytes of IP packet; zero if
 	// nothing is.
 	pathMTU(to netip.AddrPort) int
+	// allowFragments has routers fragment datagrams, if they may at all.
+	allowFragments()
 }

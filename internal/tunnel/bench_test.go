@@ -37,6 +37,7 @@ func newPipe(n byte, ends map[netip.AddrPort]*pipe) *pipe {
 }
 
 func (p *pipe) demux() *demux              { return p.dmx }
+func (p *pipe) allowFragments()            {}
 func (p *pipe) pathMTU(netip.AddrPort) int { return 0 }
 func (p *pipe) port() uint16               { return p.addr.Port() }
 func (p *pipe) newBatch() *batch           { return newBatch() }

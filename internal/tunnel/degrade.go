@@ -91,6 +91,7 @@ func (p *peer) notePath(a usePath) {
 		p.tunnel.counts.add(PathNarrow, 1)
 		p.info("full-size datagrams are lost on the path to this member, and with them large packets: a link on the way has a smaller MTU and doesn't tell; a smaller MTU for the group would help",
 			"path", a.kind.String(), "mtu", p.tunnel.mtu)
+		p.tunnel.under.allowFragments()
 		return
 	}
 	if fits := p.tunnel.fits(a.path); fits != 0 {
@@ -115,6 +116,27 @@ func (t *Tunnel) fits(path pathID) int {
 		return 0
 	}
 	return n
+}
+
+// allowFragments has routers fragment datagrams over IPv4 (no DF, RFC 791), as one on the way
+// drops large ones without a word. The next full-size probe finds out whether that helps
+// (pathState.retry). It holds for all paths and for good: where the kernel knows what a path
+// takes, nothing changes. Over IPv6 routers never fragment.
+func (s *Socket) allowFragments() {
+	fd, ok := s.file.Use()
+	if !ok {
+		return
+	}
+	defer s.file.Done()
+	if s.fragments.Swap(true) {
+		return
+	}
+	err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT)
+	if err != nil {
+		s.log.Info("the kernel doesn't let routers fragment our datagrams: large ones go on being lost", "err", err)
+		return
+	}
+	s.log.Info("routers may fragment our datagrams from now on, as large ones are lost without a word")
 }
 
 // The headers of a datagram, bytes.

@@ -134,6 +134,7 @@ func (m *memNet) attach(addr netip.AddrPort, nat *memNAT) *memHost {
 }
 
 func (h *memHost) demux() *demux              { return h.dmx }
+func (h *memHost) allowFragments()            {}
 func (h *memHost) pathMTU(netip.AddrPort) int { return 0 }
 func (h *memHost) port() uint16               { return memPort }
 func (h *memHost) newBatch() *batch           { return newBatch() }

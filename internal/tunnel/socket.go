@@ -46,6 +46,7 @@ type Socket struct {
 
 	singly     atomic.Int64 // until when datagrams aren't joined, by the demux's clock; zero: they are
 	toldSingly atomic.Bool
+	fragments  atomic.Bool  // routers may fragment what we send
 	impatient  atomic.Int64 // until when a full send buffer isn't waited for, by the demux's clock
 }
 

@@ -68,6 +68,9 @@
 // kept them: the receiver writes the pseudo header's sum and leaves the rest to its
 // own kernel, which mostly need not do it either. Only kind 3 is joined.
 //
+// [Bulk] and [MarkCE] read and write the headers in a body, for active queue management
+// where it arrives.
+//
 // What this package is not for: decisions. It does not know which addresses are
 // ours or what is to be forwarded; router, arp and dhcp do.
 package frame

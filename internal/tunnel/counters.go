@@ -36,12 +36,14 @@ const (
 	RelayNoPath
 	RelayOverRate
 	RelayOff
-	BadBody    // authentic, and not what package frame draws
-	NotIP      // asked to send what isn't an IP packet, or asks for an offload that it can't have
-	OverMTU    // asked to send more than the MTU
-	KeyWornOut // a key that was not renewed in time
-	QueueFull  // too many packets waited for a session
-	QueueOld   // a packet waited too long for a session
+	CongestionDropped // bulk, since the queue on its way has stood for long
+	CongestionMarked  // the same, with ECN: marked instead
+	BadBody           // authentic, and not what package frame draws
+	NotIP             // asked to send what isn't an IP packet, or asks for an offload that it can't have
+	OverMTU           // asked to send more than the MTU
+	KeyWornOut        // a key that was not renewed in time
+	QueueFull         // too many packets waited for a session
+	QueueOld          // a packet waited too long for a session
 	TooManyPeers
 	Unauthorized // a session ended because the peer's certificate did
 	BadOffer     // an offer or answer that was refused
@@ -59,7 +61,7 @@ func (c Counter) String() string {
 		"send_full", "send_too_big", "send_unreachable", "send_refused", "send_unjoined",
 		"lacks_udp_gro", "lacks_udp_segment", "lacks_ipv6",
 		"forged", "replayed", "bad_control", "unknown_control", "bad_relayed", "forwarded",
-		"relay_no_path", "relay_over_rate", "relay_off", "bad_body", "not_ip", "over_mtu", "key_worn_out",
+		"relay_no_path", "relay_over_rate", "relay_off", "congestion_dropped", "congestion_marked", "bad_body", "not_ip", "over_mtu", "key_worn_out",
 		"queue_full", "queue_old", "too_many_peers", "unauthorized", "bad_offer",
 		"no_aes", "path_narrow", "path_fragmented",
 	}

@@ -101,6 +101,9 @@ func (d *demux) open(b []byte, from netip.AddrPort, via *peer) {
 	p.arrived(from, via, d.now)
 	switch {
 	case lead.kind() == typeData:
+		if in.inflow.relieve(p, lead.stamp(), d.now, plaintext, from, via) {
+			return
+		}
 		if d.joiner.Take(plaintext) != nil {
 			p.tunnel.counts.add(BadBody, 1)
 			return

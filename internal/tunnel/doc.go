@@ -14,6 +14,7 @@
 //   - peer: a member, with its keys (session), its path machine (pathState,
 //     stepPaths) and its life machine (lifeState, stepLife).
 //   - route: the immutable snapshot from which the frame path sends.
+//   - inflow: the data that comes from a peer, and the queue on its way.
 //   - demux, indexTable: from a receiver index to the keys that open.
 //
 // # The way of a packet out
@@ -36,6 +37,8 @@
 //     (RFC 6479), opened, and noted with the address it came from. A body is opened where
 //     the joiner wants it (frame.Joiner): directly behind the segment before, so that the
 //     segments of a flow become one packet again without a copy.
+//     Where it has stood in a queue for too long it may be dropped here, or marked
+//     (inflow, package codel): counted as congestion_dropped and congestion_marked.
 //  3. Packets are handed to Deliver, a sender at a time. Control messages and relayed
 //     datagrams are opened in place and dealt with on the spot.
 //

@@ -73,6 +73,8 @@ type route struct {
 	addr netip.AddrPort // direct and lan
 	via  *peer          // relay
 
+	roundTrip time.Duration // as the path machine knew it when it made the route; 0 if it didn't
+
 	sent, heard atomic.Int64
 }
 
@@ -346,6 +348,9 @@ func (p *peer) makeRoute() *route {
 		return nil
 	}
 	r := &route{out: p.current.out, kind: p.paths.kind, path: p.paths.chosen, addr: p.paths.chosen.addr}
+	if c := p.paths.find(p.paths.chosen); c != nil {
+		r.roundTrip = c.rtt
+	}
 	if r.path.relayed() {
 		if r.via = p.tunnel.peers.Load().byID[r.path.via]; r.via == nil {
 			return nil

@@ -294,6 +294,7 @@ func (p *peer) rekeyed(s *session, private *ecdh.PrivateKey, public, offer, answ
 	next, err := newSession(p, s.cipher, keys, initiator, ours, theirs, p.tunnel.now())
 	if err == nil {
 		next.rekey = true
+		next.in.inflow = s.in.inflow
 	}
 	return next, err
 }

@@ -56,6 +56,7 @@ type inbound struct {
 	window    replayFilter
 	peer      *peer
 	session   *session
+	inflow    *inflow
 	confirmed atomic.Bool // an authentic datagram has come: the peer has the keys
 }
 
@@ -109,7 +110,7 @@ func newSession(p *peer, c Cipher, k keySet, initiator bool, ours, theirs uint32
 	}
 	s := &session{chain: k.chain, cipher: c, initiator: initiator, created: now}
 	s.out = &outbound{index: theirs, aead: sealer}
-	s.in = &inbound{index: ours, aead: opener, peer: p, session: s}
+	s.in = &inbound{index: ours, aead: opener, peer: p, session: s, inflow: new(inflow)}
 	return s, nil
 }
 

@@ -1,0 +1,176 @@
+package codel
+
+import (
+	"math"
+	"time"
+)
+
+// What the law aims at. For a delay of three tenths of the round trip a lone flow of
+// cubic, which gives up three tenths of its window, keeps the link busy.
+const (
+	leastGoal     = 5 * time.Millisecond   // of delay
+	leastInterval = 100 * time.Millisecond // for flows to react
+	leastQueue    = 16                     // bulk datagrams: a queue of fewer is none
+	bulkSize      = 512                    // bytes, at least, of a bulk datagram
+	leastBetween  = 32                     // bulk datagrams for one signal: what the law may cost at most
+)
+
+// After firmFrom without a sight of the base the goal shrinks, to a quarter by firmAt, so
+// that the queue runs empty before the base is forgotten and a standing queue taken for it.
+const (
+	firmFrom = bucketLength
+	firmAt   = 2 * bucketLength
+)
+
+// When the law gives up.
+const (
+	patience   = 5 * time.Second
+	starved    = 2 // times longer between bulk datagrams than before
+	sliceWidth = 500 * time.Millisecond
+)
+
+// A Queue is what stands before the narrowest link on the way from one sender, as its
+// datagrams show it, and the control law of CoDel (RFC 8289) for it. The zero value is
+// ready. It isn't safe for concurrent use.
+type Queue struct {
+	base base
+	seen time.Duration // when the queue was last as good as empty
+
+	lastSent Stamp // of the last datagram, if it
+	lastNow  time.Duration
+	calm     bool // found the queue as good as empty
+
+	// Bulk while there is a queue.
+	busy    time.Duration // since when it is counted; 0: it isn't
+	bulk    int
+	spacing time.Duration // mean time between bulk datagrams; 0: not known
+
+	// The law.
+	above    time.Duration // since when the delay has been over the goal; 0: it isn't
+	at       time.Duration // spacing then
+	pace     time.Duration // interval
+	between  int           // bulk datagrams since the last signal
+	dropping bool
+	began    time.Duration // dropping
+	next     time.Duration // when the next signal is due
+	count    uint32        // signals
+	before   uint32        // count as it was when dropping began
+
+	// The least transit of the present slice of time, and of the one before.
+	slice      time.Duration
+	low, lower Stamp
+}
+
+// Restart forgets everything: datagrams come another way now.
+func (q *Queue) Restart() { *q = Queue{} }
+
+// Arrived notes a datagram of size bytes that was sent and has come now, and reports
+// whether its sender should be told to slow down, by this datagram or by one that
+// comes soon; then call Signalled. Now never goes back; roundTrip is that of the path
+// without a queue, or 0 if it isn't known.
+func (q *Queue) Arrived(sent Stamp, now time.Duration, size int, roundTrip time.Duration) bool {
+	if q.calm && sent == q.lastSent && now == q.lastNow {
+		return false
+	}
+	transit := (At(now) - sent) & stampMask
+	over := time.Duration(q.base.over(transit, now)) * Tick
+	goal := max(leastGoal, roundTrip*3/10, leastQueue*q.spacing)
+	q.calm, q.lastSent, q.lastNow = over < goal/10, sent, now
+	if q.calm {
+		q.seen, q.busy = now, 0
+		q.above, q.dropping = 0, false
+		return false
+	}
+	bulk := size >= bulkSize
+	q.pace = max(leastInterval, 2*roundTrip)
+	q.measure(now, bulk)
+	if over < q.firm(goal, now) {
+		q.above, q.dropping = 0, false
+		return false
+	}
+	return q.judge(transit, now, bulk)
+}
+
+// firm returns the goal, or less if the base hasn't been seen for long.
+func (q *Queue) firm(goal, now time.Duration) time.Duration {
+	if age := now - q.seen; age > firmFrom {
+		part := float64(min(age, firmAt)-firmFrom) / float64(firmAt-firmFrom)
+		goal -= time.Duration(0.75 * part * float64(goal))
+	}
+	return goal
+}
+
+// measure counts bulk datagrams.
+func (q *Queue) measure(now time.Duration, bulk bool) {
+	if q.busy == 0 {
+		q.busy, q.bulk = now, 0
+	}
+	if bulk {
+		q.bulk++
+	}
+	if now-q.busy >= q.pace {
+		q.spacing = (now - q.busy) / time.Duration(max(q.bulk, 1))
+		q.busy, q.bulk = now, 0
+	}
+}
+
+// judge is the control law for a datagram that waited too long.
+func (q *Queue) judge(transit Stamp, now time.Duration, bulk bool) bool {
+	if q.above == 0 {
+		q.above, q.between, q.at = now, 0, q.spacing
+		q.slice, q.low, q.lower = now, transit, transit
+	}
+	if bulk {
+		q.between++
+	}
+	if now-q.slice >= sliceWidth {
+		q.slice, q.lower, q.low = now, q.low, transit
+	} else if transit.less(q.low) < 0 {
+		q.low = transit
+	}
+	switch {
+	case now-q.above < q.pace:
+		return false
+	case q.vain(now):
+		q.giveUp(now)
+		return false
+	case !q.dropping:
+		q.begin(now)
+	}
+	return now >= q.next && q.between >= leastBetween
+}
+
+// begin starts to drop, as often as last time if that was lately.
+func (q *Queue) begin(now time.Duration) {
+	lately := now-q.next < 16*q.pace
+	since := q.count - q.before
+	q.count = 0
+	if lately && since > 1 {
+		q.count = since - 1
+	}
+	q.before = q.count
+	q.dropping, q.began, q.next = true, now, now
+}
+
+// Signalled notes that the sender has been told, by a loss or by a mark.
+func (q *Queue) Signalled(now time.Duration) {
+	q.between = 0
+	q.count++
+	q.next = max(q.next, now-q.pace) + time.Duration(float64(q.pace)/math.Sqrt(float64(q.count)))
+}
+
+// vain reports whether signals only do harm: the delay stays, though what we get has become
+// much less, as if others fill the queue or it isn't one; or it stays for long.
+func (q *Queue) vain(now time.Duration) bool {
+	return q.at > 0 && q.spacing > starved*q.at || q.dropping && now-q.began > patience
+}
+
+// giveUp takes the delay as it is for the base.
+func (q *Queue) giveUp(now time.Duration) {
+	if q.lower.less(q.low) < 0 {
+		q.low = q.lower
+	}
+	q.base.restart(q.low, now)
+	q.seen, q.busy = now, 0
+	q.above, q.dropping = 0, false
+}

@@ -25,7 +25,7 @@ func floors() [][]string {
 		{"internal/overlay"},
 		{"internal/group"},
 		{"internal/store"},
-		{"internal/loop", "internal/frame", "internal/codel"},
+		{"internal/loop", "internal/frame", "internal/codel", "internal/aesgcm"},
 		{"internal/netlab"},
 		{"internal/oldkernel"},
 		{"internal/housetest"},

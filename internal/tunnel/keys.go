@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdh"
 	"crypto/hkdf"
@@ -11,6 +10,8 @@ import (
 
 	"golang.org/x/crypto/chacha20poly1305"
 	"golang.org/x/sys/cpu"
+
+	"landbridge/internal/aesgcm"
 )
 
 // A Cipher is the AEAD of a session.
@@ -51,11 +52,7 @@ func chooseCipher(ours, theirs bool) Cipher {
 func newAEAD(c Cipher, key []byte) (cipher.AEAD, error) {
 	switch c {
 	case AES256GCM:
-		block, err := aes.NewCipher(key)
-		if err != nil {
-			return nil, err
-		}
-		return cipher.NewGCM(block)
+		return aesgcm.New(key)
 	case ChaCha20Poly1305:
 		return chacha20poly1305.New(key)
 	}

@@ -35,6 +35,7 @@ type batch struct {
 	n     int // runs
 	arena []byte
 	used  int
+	class class // of all datagrams in it
 
 	// What write could not reach, for the path machine.
 	failed  [4]netip.AddrPort
@@ -81,7 +82,7 @@ func (b *batch) datagram(r *run, i int) []byte {
 	return b.arena[first : first+size : first+size]
 }
 
-func (b *batch) reset() { b.n, b.used = 0, 0 }
+func (b *batch) reset() { b.n, b.used, b.class = 0, 0, classData }
 
 func (b *batch) fail(addr netip.AddrPort) {
 	if b.nfailed < len(b.failed) {
@@ -93,8 +94,7 @@ func (b *batch) fail(addr netip.AddrPort) {
 // An underlay carries datagrams: the UDP socket, or a network in a test.
 type underlay interface {
 	// write sends the datagrams of a batch and empties it. It is safe for
-	// concurrent use, waits at most a moment for a full send buffer, and
-	// counts what the kernel refuses.
+	// concurrent use, never waits, and counts what the kernel refuses.
 	write(b *batch)
 	// newBatch makes a batch that fits write.
 	newBatch() *batch

@@ -9,7 +9,8 @@ import (
 type Counter uint8
 
 // What is counted. The names say what happened to a datagram or a packet; most are
-// reasons to drop it. The last three, and those that begin with Lacks, say what costs speed.
+// reasons to drop it. The last three, SendWaited, and those that begin with Lacks, say what
+// costs speed.
 const (
 	DatagramsIn Counter = iota // tunnel datagrams that arrived (socket)
 	QUICIn                     // datagrams handed to QUIC (socket)
@@ -18,7 +19,9 @@ const (
 	Truncated    // larger than any that we send (socket)
 	BadHeader    // not a sealed datagram (socket)
 	UnknownIndex // no such session: old, of another tunnel's past, or guessed (socket)
-	SendFull     // the kernel's send buffer stayed full (socket)
+	SendWaited   // the kernel's send buffer was full, and it waited in the backlog (socket)
+	SendFull     // the backlog of its destination, or of all, was as long as may be (socket)
+	SendOld      // it had waited in the backlog for too long, or CoDel chose it (socket)
 	SendTooBig   // EMSGSIZE (socket)
 	SendUnreachable
 	SendRefused  // any other error of the kernel (socket)
@@ -58,7 +61,7 @@ const (
 func (c Counter) String() string {
 	names := [numCounters]string{
 		"datagrams_in", "quic_in", "quic_full", "quic_oversize", "truncated", "bad_header", "unknown_index",
-		"send_full", "send_too_big", "send_unreachable", "send_refused", "send_unjoined",
+		"send_waited", "send_full", "send_old", "send_too_big", "send_unreachable", "send_refused", "send_unjoined",
 		"lacks_udp_gro", "lacks_udp_segment", "lacks_ipv6",
 		"forged", "replayed", "bad_control", "unknown_control", "bad_relayed", "forwarded",
 		"relay_no_path", "relay_over_rate", "relay_off", "congestion_dropped", "congestion_marked", "bad_body", "not_ip", "over_mtu", "key_worn_out",

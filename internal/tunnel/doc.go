@@ -28,6 +28,8 @@
 //  3. Datagrams of one size for one address are a run, which the kernel takes whole
 //     (UDP_SEGMENT). One sendmmsg sends the batch. Where the kernel or a device
 //     refuses runs, they go as single datagrams, counted as send_unjoined (degrade.go).
+//  4. What the kernel has no room for, and all that comes after it, waits in the backlog
+//     (sendQueue). Nobody waits for the kernel.
 //
 // # The way of a packet in
 //
@@ -47,8 +49,27 @@
 // replay windows belong to the reader. The reader holds demux.mu over a batch, so
 // that Close can wait for the last Deliver; nobody else takes it otherwise.
 //
-// Locks are taken in this order: a peer's mu, then Tunnel.mu; never those of two
-// peers. What concerns several peers is left to the goroutine run.
+// Locks are taken in this order: a peer's mu, then Tunnel.mu or sendQueue.mu; never those
+// of two peers. What concerns several peers is left to the goroutine run.
+//
+// # When the link is slower than the traffic
+//
+// The kernel's send buffer is full then, and it is one for all: whoever fills it delays
+// everybody by what is in it. So it is kept short: while there is more to send than it takes,
+// it holds 5 ms of what it was seen to take (sendWindow: SO_SNDBUF, 8 KiB to 4 MiB), and no
+// message is longer than a millisecond of that. All else waits in the backlog, copied into
+// blocks of 16 KiB, of which there are 128 at most and none when it hasn't been used for 10 s:
+//
+//	                 +- urgent: control messages, before all others
+//	write - EAGAIN - +- fresh:  destinations that had no backlog   - loop: it can be written - kernel
+//	                 +- old:    the others, in turn, equal in bytes
+//
+// A destination is an address: a peer or a relay, whose inner flows can't be told apart. QUIC's
+// datagrams are one more for each address. Datagrams for one keep their order. The oldest is
+// dropped where it has waited longer than 5 ms for more than 100 ms (CoDel, RFC 8289), or for
+// 250 ms (send_old); and where a destination has as much memory as is left for others, or 4096
+// datagrams, half a replay window (send_full). What has waited is counted too (send_waited). The kernel's buffer is that of the
+// socket, not of a device: while a slow device fills it, what goes out by another waits with it.
 //
 // # Making a session
 //

@@ -40,6 +40,7 @@ func (p *peer) sendControl(path pathID, plaintext []byte) {
 		return
 	}
 	b := t.borrowBatch()
+	b.class = classUrgent
 	slot := b.slot(len(plaintext) + sealOverhead + relayOverhead)
 	if hop == nil {
 		b.add(addr, s.out.seal(slot, typeControl, counter, plaintext))

@@ -36,7 +36,7 @@ type quicConn struct {
 
 // QUIC returns the socket as QUIC sees it, with net.UDPAddr addresses. Closing it
 // leaves the socket open; the next call makes a new one. Deadlines for writing are
-// accepted and have no effect, since no write waits long.
+// accepted and have no effect, since no write waits.
 func (s *Socket) QUIC() net.PacketConn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,8 +116,8 @@ func (q *quicConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
-// WriteTo sends a datagram at once. One for which the kernel has no room is lost,
-// as it might be on the way.
+// WriteTo sends a datagram, or queues it. One for which there is no room is lost, as it
+// might be on the way.
 func (q *quicConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if q.isClosed() {
 		return 0, q.opError("write", net.ErrClosed)
@@ -131,7 +131,7 @@ func (q *quicConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	switch {
 	case err == nil:
 		return len(b), nil
-	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.ENOBUFS):
+	case errors.Is(err, syscall.ENOBUFS):
 		q.socket.dmx.counts.add(SendFull, 1)
 		return len(b), nil
 	}

@@ -132,14 +132,7 @@ func TestARunThatTheKernelRefusesGoesAsSingleDatagrams(t *testing.T) {
 // A link that is much slower than we are must not hold up the loop, which has other
 // things to do than to wait for it.
 func TestASlowLinkIsNotWaitedFor(t *testing.T) {
-	lo := ownLoopback(t)
-	err := netlink.QdiscAdd(&netlink.Tbf{
-		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: lo.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
-		Rate:       1e6, Buffer: 64 << 10, Limit: 64 << 20, // 1 MB/s, and no drops but ours
-	})
-	if err != nil {
-		t.Skip("this kernel can't slow a link down: ", err)
-	}
+	slowLoopback(t, 1e6)
 	s := openSocket(t, "127.0.0.1:0")
 	b := s.newBatch()
 	start := time.Now()

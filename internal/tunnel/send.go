@@ -19,8 +19,7 @@ const (
 const idleBatches = 4 // that are kept
 
 // Send seals IP packets to a member and sends them. It uses up their bytes and is done
-// with them when it returns; it waits for nothing but, for a moment, the kernel's send
-// buffer. Without a session copies wait, within bounds, while one is made. It is safe
+// with them when it returns; it waits for nothing. Without a session copies wait, within bounds, while one is made. It is safe
 // for concurrent use.
 func (t *Tunnel) Send(to group.MemberID, pkts []frame.Packet) {
 	o := t.Outbox()

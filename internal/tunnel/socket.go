@@ -10,24 +10,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"landbridge/internal/loop"
 )
 
-const (
-	// Bytes asked of the kernel. What waits to be sent delays what comes after it: a
-	// mebibyte is 8 ms of 1 Gbit/s.
-	receiveBuffer = 4 << 20
-	sendBuffer    = 1 << 20
-
-	// How long a full send buffer is waited for, and how long not again if that was in vain:
-	// the loop that waits serves nothing else meanwhile.
-	sendPatience   = 5 * time.Millisecond
-	sendImpatience = 10 * sendPatience
-)
+const receiveBuffer = 4 << 20 // bytes, asked of the kernel
 
 // A Socket is the one UDP socket of a node. Its handler, run by a loop, gives tunnel
 // datagrams to the tunnels that are open on it and all others to QUIC. It is safe for
@@ -46,8 +35,8 @@ type Socket struct {
 
 	singly     atomic.Int64 // until when datagrams aren't joined, by the demux's clock; zero: they are
 	toldSingly atomic.Bool
-	fragments  atomic.Bool  // routers may fragment what we send
-	impatient  atomic.Int64 // until when a full send buffer isn't waited for, by the demux's clock
+	fragments  atomic.Bool // routers may fragment what we send
+	out        *sendQueue
 }
 
 // OpenSocket binds the socket and has the loop serve it. A zero address or :: takes both
@@ -87,6 +76,7 @@ func newSocket(l *loop.Loop, fd int, is4 bool, log *slog.Logger) (*Socket, error
 	s := &Socket{file: loop.NewFile(fd), is4: is4, local: local, log: log}
 	s.dmx = newDemux(s.newBatch(), s.write)
 	s.in = newReadBatch()
+	s.out = newSendQueue(s)
 	s.sizeBuffers(fd)
 	s.joinDatagrams(fd)
 	s.tellCipher()
@@ -94,19 +84,16 @@ func newSocket(l *loop.Loop, fd int, is4 bool, log *slog.Logger) (*Socket, error
 	return s, err
 }
 
-// sizeBuffers asks for large buffers: past the system's limit where we may
-// (CAP_NET_ADMIN), else as large as it allows.
+// sizeBuffers asks for a large receive buffer: past the system's limit where we may
+// (CAP_NET_ADMIN), else as large as it allows. The send buffer follows the link (sendWindow).
 func (s *Socket) sizeBuffers(fd int) {
-	size := func(force, plain, want int) int {
-		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, want) != nil {
-			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, plain, want)
-		}
-		n, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, plain)
-		return n / 2 // the kernel doubles what it grants, for its own use
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 	}
-	in := size(unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, receiveBuffer)
-	out := size(unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, sendBuffer)
-	if in < receiveBuffer || out < sendBuffer {
+	setSendBuffer(fd, windowStart)
+	in, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	out, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
+	if in, out = in/2, out/2; in < receiveBuffer || out < windowStart { // the kernel doubles what it grants, for its own use
 		s.log.Info("the kernel grants small UDP buffers; bursts may be lost (net.core.rmem_max, wmem_max)",
 			"receive_bytes", in, "send_bytes", out)
 	}
@@ -121,6 +108,7 @@ func (s *Socket) Counters() map[string]uint64 { return s.dmx.counts.snapshot() }
 // Close closes the socket; nothing is handed on afterwards. Close the tunnels first.
 func (s *Socket) Close() error {
 	s.source.Remove()
+	s.out.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.file.Close()
@@ -189,7 +177,8 @@ func (s *Socket) toQUIC(dg datagram, scope uint32) {
 	}
 }
 
-// write sends a batch with as few system calls as it can. A datagram that the
+// write sends a batch with as few system calls as it can, and never waits. What the kernel
+// has no room for waits in the backlog, and all that comes after it. A datagram that the
 // kernel refuses is counted and skipped; the rest still goes.
 func (s *Socket) write(b *batch) {
 	defer b.reset()
@@ -198,50 +187,45 @@ func (s *Socket) write(b *batch) {
 		return
 	}
 	defer s.file.Done()
-	for b.sys.rewind(); b.sys.fill(b, s.joins()); {
+	b.sys.rewind()
+	if s.out.waiting.Load() && s.keep(b, false) {
+		return
+	}
+	piece := int(s.out.piece.Load())
+	for b.sys.fill(b, piece, s.joins()) {
 		switch errno := b.sys.send(b, fd); {
 		case errno == 0, errno == unix.EINTR:
 		case errno == unix.EAGAIN:
-			if !s.awaitSpace(fd) {
-				s.dmx.counts.add(SendFull, b.sys.left(b))
-				return
-			}
-		case b.sys.joined() && (errno == unix.EINVAL || errno == unix.EMSGSIZE || errno == unix.EIO):
+			s.keep(b, true)
+			return
+		case b.sys.joined() && unjoinable(errno):
 			s.unjoin(b.sys, errno)
 		default:
-			s.refused(b, errno)
+			if s.refused(b.sys.counts[0], errno) {
+				b.fail(b.runs[b.sys.run].addr)
+			}
 			b.sys.skip(b)
 		}
 	}
 }
 
-// awaitSpace waits for room in the send buffer: the local link is slower than we
-// are. If there is none in time, what is left of the batch is dropped, and for a while
-// nobody waits.
-func (s *Socket) awaitSpace(fd int) bool {
-	if s.dmx.clock() < time.Duration(s.impatient.Load()) {
-		return false
-	}
-	if loop.AwaitWritable(fd, sendPatience) {
-		return true
-	}
-	s.impatient.Store(int64(s.dmx.clock() + sendImpatience))
-	return false
-}
-
-// writeTo sends one datagram for QUIC.
+// writeTo sends one datagram for QUIC. It waits in the backlog like any other.
 func (s *Socket) writeTo(data []byte, to netip.AddrPort) error {
 	fd, ok := s.file.Use()
 	if !ok {
 		return net.ErrClosed
 	}
 	defer s.file.Done()
+	if s.out.waiting.Load() && s.keepOne(data, to, false) {
+		return nil
+	}
 	addr := s.sockaddr(to)
 	for {
-		err := unix.Sendto(fd, data, unix.MSG_DONTWAIT, addr)
-		switch {
-		case err == unix.EINTR:
-		case err == unix.EAGAIN && s.awaitSpace(fd):
+		switch err := unix.Sendto(fd, data, unix.MSG_DONTWAIT, addr); err {
+		case unix.EINTR:
+		case unix.EAGAIN:
+			s.keepOne(data, to, true)
+			return nil
 		default:
 			return err
 		}
@@ -253,23 +237,29 @@ func (s *Socket) sockaddr(a netip.AddrPort) unix.Sockaddr {
 	if s.is4 && a.Addr().Is4() {
 		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 	}
-	zone, _ := strconv.ParseUint(a.Addr().Zone(), 10, 32) // toQUIC has written it
-	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: uint32(zone)}
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: scopeOf(a.Addr())}
 }
 
-// refused classifies what the kernel says of the first message left (udp_sendmsg and
-// ip_route_output_flow in the kernel's source).
-func (s *Socket) refused(b *batch, errno syscall.Errno) {
-	n := b.sys.counts[0]
+// scopeOf is the interface of a link-local address, as toQUIC has written it, or zero.
+func scopeOf(a netip.Addr) uint32 {
+	scope, _ := strconv.ParseUint(a.Zone(), 10, 32)
+	return uint32(scope)
+}
+
+// refused counts what the kernel says of a message of n datagrams (udp_sendmsg and
+// ip_route_output_flow in the kernel's source), and reports whether their far end is out of
+// reach.
+func (s *Socket) refused(n int, errno syscall.Errno) (unreachable bool) {
 	switch errno {
 	case unix.EMSGSIZE:
 		s.dmx.counts.add(SendTooBig, n)
 	case unix.ENETUNREACH, unix.EHOSTUNREACH, unix.ENETDOWN, unix.EADDRNOTAVAIL, unix.EAFNOSUPPORT, unix.EDESTADDRREQ, unix.EINVAL:
 		s.dmx.counts.add(SendUnreachable, n)
-		b.fail(b.runs[b.sys.run].addr)
+		return true
 	case unix.ENOBUFS, unix.ENOMEM:
 		s.dmx.counts.add(SendFull, n)
 	default: // EPERM by a packet filter, ECONNREFUSED for an earlier datagram, …
 		s.dmx.counts.add(SendRefused, n)
 	}
+	return false
 }

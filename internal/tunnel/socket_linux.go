@@ -65,6 +65,9 @@ func (m *messages) setName(i int, a netip.AddrPort, is4 bool) uint32 {
 	name := &m.names[i]
 	name.Family, name.Port, name.Addr = unix.AF_INET6, port, a.Addr().As16()
 	name.Flowinfo, name.Scope_id = 0, 0
+	if a.Addr().Zone() != "" {
+		name.Scope_id = scopeOf(a.Addr())
+	}
 	return unix.SizeofSockaddrInet6
 }
 
@@ -110,38 +113,40 @@ func newSysBatch(s *Socket) *sysBatch {
 func (m *sysBatch) rewind() { m.run, m.datagram, m.singly = 0, 0, false }
 
 // fill puts what is left of a batch into messages, as much as one system call takes,
-// and reports whether there is anything left.
-func (m *sysBatch) fill(b *batch, joined bool) bool {
+// and reports whether there is anything left. Where the kernel takes datagrams joined, a
+// message has up to piece bytes of them.
+func (m *sysBatch) fill(b *batch, piece int, joined bool) bool {
 	m.n = 0
-	for i, first := m.run, m.datagram; i < b.n && m.n < batchSize; i++ {
-		r := &b.runs[i]
-		if joined && !m.singly && r.n-first > 1 {
-			m.message(r, b.arena[r.first+first*r.size:r.first+r.bytes()], r.n-first)
-		} else {
-			for ; first < r.n && m.n < batchSize; first++ {
-				m.message(r, b.datagram(r, first), 1)
-			}
+	for i, first := m.run, m.datagram; i < b.n && m.n < batchSize; i, first = i+1, 0 {
+		r, most := &b.runs[i], 1
+		if joined && !m.singly {
+			most = max(1, piece/r.size)
+		}
+		for first < r.n && m.n < batchSize {
+			n := min(most, r.n-first)
+			end := min((first+n)*r.size, r.bytes())
+			m.message(r.addr, b.arena[r.first+first*r.size:r.first+end], r.size, n)
+			first += n
 		}
 		if m.singly {
 			break
 		}
-		first = 0
 	}
 	return m.n > 0
 }
 
-// message adds a message of n datagrams.
-func (m *sysBatch) message(r *run, data []byte, n int) {
+// message adds a message of n datagrams of a size.
+func (m *sysBatch) message(addr netip.AddrPort, data []byte, size, n int) {
 	h := &m.hdrs[m.n]
 	m.iovs[m.n].Base = unsafe.SliceData(data)
 	m.iovs[m.n].SetLen(len(data))
-	h.Namelen = m.setName(m.n, r.addr, m.is4)
+	h.Namelen = m.setName(m.n, addr, m.is4)
 	h.SetControllen(0)
 	if n > 1 {
 		s := &m.segments[m.n]
 		s.Level, s.Type = unix.SOL_UDP, unix.UDP_SEGMENT
 		s.SetLen(unix.CmsgLen(2))
-		binary.NativeEndian.PutUint16(s.size[:], uint16(r.size))
+		binary.NativeEndian.PutUint16(s.size[:], uint16(size))
 		h.SetControllen(unix.CmsgSpace(2))
 	}
 	m.counts[m.n] = n
@@ -174,12 +179,18 @@ func (m *sysBatch) joined() bool { return m.counts[0] > 1 }
 // skip gives the first message up.
 func (m *sysBatch) skip(b *batch) { m.advance(b, m.counts[0]) }
 
-// left counts the datagrams that haven't been sent.
-func (m *sysBatch) left(b *batch) int {
-	n := -m.datagram
-	for i := m.run; i < b.n; i++ {
-		n += b.runs[i].n
-	}
+// sendOne sends a message that isn't of a batch.
+func (m *sysBatch) sendOne(one *message, fd int) syscall.Errno {
+	m.n = 0
+	m.message(one.addr, one.data, one.size, one.n)
+	_, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.hdrs[0])), 1, unix.MSG_DONTWAIT, 0, 0)
+	return errno
+}
+
+// unsent is how much of what a socket has sent is still in its send buffer, in bytes of the
+// kernel's memory.
+func unsent(fd int) int {
+	n, _ := unix.IoctlGetInt(fd, unix.SIOCOUTQ) // fails for no UDP socket
 	return n
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"landbridge/internal/group"
-	"landbridge/internal/store"
 )
 
 // start asks the members in reach whether our blocks are still ours, and our memory whole,
@@ -23,6 +22,9 @@ func (r *Registry) start() {
 	r.mu.Unlock()
 	r.poke()
 }
+
+// newcomersAsk is how many members one that has nothing yet asks at its first start.
+const newcomersAsk = 8
 
 // checkHolds fences blocks that a member says it holds at a later epoch. Where a
 // keeper only has signs of one, no new leases are made until a renewal succeeds. It reports
@@ -43,6 +45,10 @@ func (r *Registry) checkHolds() (answered bool) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.pace.phase)
 	defer cancel()
 	others := others(t, r.id)
+	if r.witness.opened == 0 && len(blocks) == 0 {
+		rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+		others = others[:min(len(others), newcomersAsk)]
+	}
 	answered = len(others) == 0
 	for first := true; (first || len(blocks) > 0) && ctx.Err() == nil; first = false { // once, also without blocks
 		chunk := blocks[:min(len(blocks), maxBlocksAsk)]
@@ -89,7 +95,7 @@ func (r *Registry) suspect(b BlockID, epoch uint64) {
 
 // keeper is what the background loop remembers.
 type keeper struct {
-	version   uint64        // of the terms last seen
+	seen      *terms        // last; nil at first
 	swept     atomic.Uint64 // version whose transfers are complete
 	sweeping  atomic.Bool
 	sweepAt   time.Duration // not to be tried again before
@@ -110,6 +116,9 @@ func (r *Registry) keep() {
 		return
 	}
 	k.republish = r.clock.Mono() + r.pace.republish
+	if t, err := r.terms(); err == nil && r.witness.opened == 0 { // no earlier run that could have lost a block
+		k.orphans = r.clock.Mono() + r.orphanPause(t)
+	}
 	tick := time.NewTicker(r.pace.tick)
 	defer tick.Stop()
 	for {
@@ -149,7 +158,7 @@ func (r *Registry) turn(k *keeper) {
 		r.releaseSurplus(t, now)
 	}
 	if now.Mono >= k.orphans {
-		k.orphans = now.Mono + max(r.pace.tick, min(t.holdTime/10, time.Hour))
+		k.orphans = now.Mono + r.orphanPause(t)
 		r.spawn(func() { r.findOrphans(t) })
 	}
 	r.tendOrphans(t, now)
@@ -157,89 +166,6 @@ func (r *Registry) turn(k *keeper) {
 	if now.Mono >= k.republish {
 		k.republish = now.Mono + r.pace.republish
 		r.republishAll()
-	}
-}
-
-// follow brings this node's registers under a new version, and what is published
-// to its new keepers.
-func (r *Registry) follow(k *keeper, t *terms, now Instant) {
-	if t.version != k.version {
-		k.version, k.sweepAt, k.patience = t.version, 0, r.pace.phase
-		r.republishAll()
-		r.spawn(func() { r.handOver(t) })
-	}
-	if k.swept.Load() == t.version || now.Mono < k.sweepAt || k.sweeping.Swap(true) {
-		return
-	}
-	k.sweepAt = now.Mono + k.patience // while others can't be reached, ever more seldom
-	k.patience = min(2*k.patience, time.Minute)
-	r.spawn(func() {
-		defer k.sweeping.Store(false)
-		if r.sweep(t) {
-			k.swept.Store(t.version)
-		}
-	})
-}
-
-// sweep transfers every block that this node keeps. Blocks that nobody ever
-// claimed too: their old keepers may be gone when somebody does.
-func (r *Registry) sweep(t *terms) bool {
-	complete := true
-	for first := 0; first < t.blocks() && r.ctx.Err() == nil; first += maxBlocksAsk {
-		var blocks []BlockID
-		for b := first; b < min(first+maxBlocksAsk, t.blocks()); b++ {
-			blocks = append(blocks, BlockID(b))
-		}
-		if err := r.transfer(r.ctx, t, blocks); err != nil {
-			complete = false
-			r.log.Debug("registers not all taken over yet", "version", t.version, "err", err)
-			if errors.Is(err, errStale) {
-				return false // there is a newer version, whose sweep tells
-			}
-			if errors.Is(err, ErrNoQuorum) && first == 0 {
-				break
-			}
-		}
-	}
-	if r.ctx.Err() == nil {
-		r.stranded.Store(!complete)
-	}
-	return complete
-}
-
-// handOver sends the records that this node keeps to those who keep them now.
-func (r *Registry) handOver(t *terms) {
-	type kept struct {
-		b   BlockID
-		raw []byte
-	}
-	var all []kept
-	err := r.store.View(func(tx *store.Tx) error {
-		var failed error
-		for key, raw := range r.tables.records.Scan(tx, nil, &failed) {
-			all = append(all, kept{rowBlock(key), raw})
-		}
-		return failed
-	})
-	if err != nil {
-		r.log.Error("records not read", "err", err)
-	}
-	for _, k := range all {
-		chain := t.chain(k.b)
-		if len(chain) < 2 {
-			continue
-		}
-		was, is := chain[len(chain)-2], chain[len(chain)-1]
-		var fresh []group.MemberID
-		for _, m := range is.members {
-			if !was.has(m) && m != r.id {
-				fresh = append(fresh, m)
-			}
-		}
-		answers := r.ask(t, fresh, 4*r.pace.phase, request{Kind: kindStore, Block: k.b, Record: k.raw})
-		if collect(r.ctx, len(fresh), answers, func(answer) bool { return true }) != nil {
-			return
-		}
 	}
 }
 

@@ -61,6 +61,11 @@ func (r *Registry) adoptOrphan(ctx context.Context, b BlockID) error {
 	return err
 }
 
+// orphanPause is the time between two searches for orphans.
+func (r *Registry) orphanPause(t *terms) time.Duration {
+	return max(r.pace.tick, min(t.holdTime/10, time.Hour))
+}
+
 // findOrphans asks the keepers of the blocks that aren't held here whether one is
 // this member's: what it knew of it may have gone with an earlier run.
 func (r *Registry) findOrphans(t *terms) {
@@ -72,7 +77,7 @@ func (r *Registry) findOrphans(t *terms) {
 		if held {
 			continue
 		}
-		for _, m := range t.current(b).members {
+		for _, m := range t.keepers(b) {
 			want[m] = append(want[m], b)
 		}
 	}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
@@ -13,8 +14,9 @@ import (
 // replicaCount is R: how many members keep a block's register.
 const replicaCount = 5
 
-// maxChains bounds the memory of a roster.
-const maxChains = 4096
+// maxChains bounds the memory of a roster: in a group of 100 a chain takes 5 kB, and
+// 3 µs to make.
+const maxChains = 64
 
 // rosterEntry is one member's time in the group, in descriptor versions:
 // from Added on, until before Removed (0: still in).
@@ -78,25 +80,34 @@ type roster struct {
 	version uint64
 	group   group.ID
 	entries []rosterEntry
-	hashes  [][32]byte
-	changes []uint64 // versions at which somebody came or went, ascending
+	points  []point // where each entry stands in the key space
+	moves   []move  // who came and went up to version, oldest first
 
 	mu     sync.Mutex
 	chains map[BlockID][]configuration
 }
 
+// move is the coming or going of an entry at a version.
+type move struct {
+	version uint64
+	entry   int
+	in      bool
+}
+
 func newRoster(id group.ID, version uint64, entries []rosterEntry) *roster {
 	r := &roster{version: version, group: id, entries: entries, chains: make(map[BlockID][]configuration)}
-	for _, e := range entries {
-		r.hashes = append(r.hashes, sha256.Sum256(e.id[:]))
-		r.changes = append(r.changes, e.added)
+	for i, e := range entries {
+		r.points = append(r.points, pointOf(sha256.Sum256(e.id[:])))
+		if e.removed != 0 && e.removed <= e.added {
+			continue // never was in
+		}
+		r.moves = append(r.moves, move{e.added, i, true})
 		if e.removed != 0 {
-			r.changes = append(r.changes, e.removed)
+			r.moves = append(r.moves, move{e.removed, i, false})
 		}
 	}
-	slices.Sort(r.changes)
-	r.changes = slices.Compact(r.changes)
-	r.changes = slices.DeleteFunc(r.changes, func(v uint64) bool { return v > version })
+	r.moves = slices.DeleteFunc(r.moves, func(m move) bool { return m.version > version })
+	slices.SortStableFunc(r.moves, func(a, b move) int { return cmp.Compare(a.version, b.version) })
 	return r
 }
 
@@ -120,39 +131,97 @@ func blockKey(id group.ID, b BlockID) [32]byte {
 	return sha256.Sum256(binary.BigEndian.AppendUint32(append(id[:], "block"...), uint32(b)))
 }
 
-// byDistance returns the indexes of all entries, nearest to the key first.
-func (r *roster) byDistance(key [32]byte) []int {
-	order := make([]int, len(r.entries))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		for i := range key {
-			if d := int(r.hashes[a][i]^key[i]) - int(r.hashes[b][i]^key[i]); d != 0 {
-				return d
-			}
-		}
-		return int(r.entries[a].added) - int(r.entries[b].added)
-	})
-	return order
+// replicas is a set in the making: at most replicaCount entries, nearest to the key first.
+type replicas struct {
+	r   *roster
+	key point
+	at  [replicaCount]int // indexes of entries
+	n   int
 }
 
-// at picks the replica set of one version out of the ordered entries.
-func (r *roster) at(order []int, version uint64) voters {
-	var set []rosterEntry
-	for _, i := range order {
-		if e := r.entries[i]; e.at(version) {
-			if set = append(set, e); len(set) == replicaCount {
-				break
-			}
+// before orders entries by their distance to the key.
+func (s *replicas) before(a, b int) bool {
+	p, q := &s.r.points[a], &s.r.points[b]
+	for i, k := range s.key { // Kademlia's distance: the exclusive or
+		if c := cmp.Compare(p[i]^k, q[i]^k); c != 0 {
+			return c < 0
 		}
 	}
-	return newVoters(set)
+	return s.r.entries[a].added < s.r.entries[b].added
 }
 
-// nearest returns the replicas, at the roster's version, of any other key (hints).
+// enter takes an entry in, where it is near enough. It reports whether the set changed.
+func (s *replicas) enter(i int) bool {
+	if s.n == replicaCount {
+		if !s.before(i, s.at[s.n-1]) {
+			return false
+		}
+		s.n--
+	}
+	place := s.n
+	for place > 0 && s.before(i, s.at[place-1]) {
+		s.at[place] = s.at[place-1]
+		place--
+	}
+	s.at[place] = i
+	s.n++
+	return true
+}
+
+// fill makes the set anew, of those who are in at a version.
+func (s *replicas) fill(version uint64) {
+	s.n = 0
+	for i, e := range s.r.entries {
+		if e.at(version) {
+			s.enter(i)
+		}
+	}
+}
+
+func (s *replicas) voters() voters {
+	var set [replicaCount]rosterEntry
+	for i, e := range s.at[:s.n] {
+		set[i] = s.r.entries[e]
+	}
+	return newVoters(set[:s.n])
+}
+
+// nearest returns the replicas, at the roster's version, of any key.
 func (r *roster) nearest(key [32]byte) []group.MemberID {
-	return r.at(r.byDistance(key), r.version).members
+	s := replicas{r: r, key: pointOf(key)}
+	s.fill(r.version)
+	ms := make([]group.MemberID, s.n)
+	for i, e := range s.at[:s.n] {
+		ms[i] = r.entries[e].id
+	}
+	return ms
+}
+
+// keepers returns the members of a block's configuration in force, without its chain.
+func (r *roster) keepers(b BlockID) []group.MemberID { return r.nearest(blockKey(r.group, b)) }
+
+// keeps reports whether m is one of a block's keepers in force. It is cheaper than current,
+// for those who ask about all blocks.
+func (r *roster) keeps(b BlockID, m group.MemberID) bool {
+	self := slices.IndexFunc(r.entries, func(e rosterEntry) bool { return e.id == m && e.at(r.version) })
+	if self < 0 {
+		return false
+	}
+	s := replicas{r: r, key: pointOf(blockKey(r.group, b))}
+	nearer := 0
+	for i, e := range r.entries {
+		if e.at(r.version) && s.before(i, self) {
+			if nearer++; nearer == replicaCount {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// leftSince reports whether somebody left after a version.
+func (r *roster) leftSince(version uint64) bool {
+	return slices.ContainsFunc(r.moves, func(m move) bool { return !m.in && m.version > version })
 }
 
 // chain returns every configuration of a block, oldest first. The last one is in
@@ -164,9 +233,23 @@ func (r *roster) chain(b BlockID) []configuration {
 		return c
 	}
 	var chain []configuration
-	order := r.byDistance(blockKey(r.group, b))
-	for _, version := range r.changes {
-		set := r.at(order, version)
+	s := replicas{r: r, key: pointOf(blockKey(r.group, b))}
+	for moves := r.moves; len(moves) > 0; {
+		version, changed, gone := moves[0].version, len(chain) == 0, false
+		for ; len(moves) > 0 && moves[0].version == version; moves = moves[1:] {
+			if m := moves[0]; m.in {
+				changed = s.enter(m.entry) || changed
+			} else {
+				gone = gone || slices.Contains(s.at[:s.n], m.entry)
+			}
+		}
+		if gone { // somebody farther away takes the place
+			s.fill(version)
+		}
+		if !changed && !gone {
+			continue
+		}
+		set := s.voters()
 		if n := len(chain); n > 0 && slices.Equal(chain[n-1].members, set.members) {
 			continue
 		}
@@ -186,4 +269,14 @@ func (r *roster) current(b BlockID) configuration {
 		return configuration{}
 	}
 	return chain[len(chain)-1]
+}
+
+// point is a place in the key space.
+type point [4]uint64
+
+func pointOf(b [32]byte) (p point) {
+	for i := range p {
+		p[i] = binary.BigEndian.Uint64(b[8*i:])
+	}
+	return p
 }

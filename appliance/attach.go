@@ -150,14 +150,11 @@ const maxRelays = 3
 // relays returns the members with which a session is held so that they can relay: those
 // that the overlay reaches directly, the oldest members first.
 func (n *network) relays() []group.MemberID {
-	direct := make(map[group.MemberID]bool)
-	for _, p := range n.node.overlay.Peers() {
-		direct[p.Member] = p.Direct
-	}
+	links := n.node.overlay.Links()
 	d := n.membership.Descriptor()
 	var all []group.MemberID
 	for _, e := range d.Members {
-		if len(all) < maxRelays && e.In(d.Version) && direct[e.ID] {
+		if len(all) < maxRelays && e.In(d.Version) && links[e.ID].Direct {
 			all = append(all, e.ID)
 		}
 	}

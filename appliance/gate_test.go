@@ -43,7 +43,7 @@ func newMember(t *testing.T, join func(*store.DB, ed25519.PrivateKey) *group.Mem
 	t.Cleanup(func() { _ = o.Close() })
 	log := slog.New(slog.DiscardHandler)
 	nd := &node{overlay: o, log: log, state: &state{db: db, key: key}}
-	n := &network{node: nd, log: log, run: 1, ready: make(chan struct{}), runs: make(map[group.MemberID]uint64)}
+	n := &network{node: nd, log: log, run: 1, ready: make(chan struct{}), met: make(map[group.MemberID]greeting)}
 	n.membership = join(db, key)
 	n.id = n.membership.Group()
 	close(n.ready)
@@ -191,7 +191,7 @@ func TestAnotherRunIsNoticedOnce(t *testing.T) {
 		if err := founder.greet(self, second.hello(nil)); err != nil {
 			t.Fatal(err)
 		}
-		if got := founder.runs[self]; got != run {
+		if got := founder.met[self].run; got != run {
 			t.Errorf("the founder remembers run %d, want %d", got, run)
 		}
 	}

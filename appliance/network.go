@@ -28,6 +28,7 @@ type network struct {
 
 	ready             chan struct{} // closed once all the rooms stand
 	descriptorChanged chan struct{}
+	publishing        chan struct{}  // of capacity 1: the descriptor is to be put into the DHT
 	run               uint64         // tells this time that the group is taken up from others
 	renewalWarning    reminder       // of keepRoster's goroutine
 	cancels           []func()       // what ends the work
@@ -37,7 +38,7 @@ type network struct {
 
 	mu      sync.Mutex
 	stopped bool
-	runs    map[group.MemberID]uint64 // of the members, as they said hello last
+	met     map[group.MemberID]greeting // what members said, when they said hello last
 }
 
 // newNetwork opens a group's rooms; nothing runs and no device is touched before start.
@@ -51,7 +52,8 @@ func newNetwork(n *node, m *group.Membership) (*network, error) {
 		log:               n.log.With("group", m.Descriptor().Name),
 		ready:             make(chan struct{}),
 		descriptorChanged: make(chan struct{}, 1),
-		runs:              make(map[group.MemberID]uint64),
+		publishing:        make(chan struct{}, 1),
+		met:               make(map[group.MemberID]greeting),
 	}
 	nw.registry, err = registry.Open(registry.Config{
 		Membership: m,
@@ -112,12 +114,11 @@ func (n *network) start(ctx context.Context) error {
 		}
 	}
 	n.onStop(n.node.overlay.OnConnect(greet))
-	for _, p := range n.node.overlay.Peers() {
-		if p.Connected {
-			greet(p.Member, true) // it was there before we listened
-		}
+	for m := range n.node.overlay.Links() {
+		greet(m, true) // it was there before we listened
 	}
 	n.background(func() { n.keepRoster(ctx, told) })
+	n.background(func() { n.keepPublished(ctx) })
 	n.background(func() { n.keepVitals(ctx) })
 	return nil
 }

@@ -43,10 +43,10 @@ func (n *network) greet(from group.MemberID, h hello) error {
 		return err
 	}
 	n.mu.Lock()
-	former, known := n.runs[from]
-	n.runs[from] = h.Run
+	former, known := n.met[from]
+	n.met[from] = greeting{run: h.Run, version: h.Version}
 	n.mu.Unlock()
-	if known && former != h.Run {
+	if known && former.run != h.Run {
 		n.sessionsLost(from)
 	}
 	return nil
@@ -59,71 +59,6 @@ func (n *network) sessionsLost(m group.MemberID) {
 	case <-n.ready:
 		n.tunnel.Restarted(m)
 	default:
-	}
-}
-
-// keepRoster does, until ctx ends, what the group's membership needs: it renews the
-// certificate in good time, looks for newer descriptors, and spreads those that came after
-// the version told.
-func (n *network) keepRoster(ctx context.Context, told uint64) {
-	renewal := time.NewTicker(renewalCheck)
-	defer renewal.Stop()
-	refresh := time.NewTicker(refreshInterval)
-	defer refresh.Stop()
-	n.reportStanding()
-	n.node.updateMembers()
-	n.publishDescriptor(ctx)
-	n.fetchDescriptor(ctx)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-renewal.C:
-			n.renewCertificate(ctx, time.Now())
-		case <-refresh.C:
-			n.publishDescriptor(ctx)
-			n.fetchDescriptor(ctx)
-		case <-n.descriptorChanged:
-			n.reportStanding()
-			n.node.updateMembers()
-			told = n.spread(ctx, told)
-			n.publishDescriptor(ctx)
-		}
-	}
-}
-
-// spread says hello to every member that is connected, so that it has the new
-// descriptor at once and not when it happens to ask. Who was removed since the version
-// told is told once. It returns the version that it has seen to.
-func (n *network) spread(ctx context.Context, told uint64) uint64 {
-	d := n.membership.Descriptor()
-	for _, p := range n.node.overlay.Peers() {
-		if !p.Connected {
-			continue
-		}
-		tell := n.node.gate.introduce
-		if d.Check(p.Member) != nil {
-			if e, _ := d.Entry(p.Member); e.Removed <= told {
-				continue
-			}
-			tell = n.node.gate.tell
-		}
-		n.background(func() {
-			ctx, cancel := context.WithTimeout(ctx, introduceTimeout)
-			defer cancel()
-			if err := tell(ctx, n, p.Member); err != nil {
-				n.log.Debug("not told of the new descriptor", "member", p.Member, "err", err)
-			}
-		})
-	}
-	return d.Version
-}
-
-func (n *network) publishDescriptor(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, introduceTimeout)
-	defer cancel()
-	if err := n.node.overlay.PutDescriptor(ctx, n.id, n.membership.Signed()); err != nil {
-		n.log.Debug("descriptor not published", "err", err)
 	}
 }
 

@@ -197,21 +197,18 @@ func (n *network) look(ctx context.Context) sight {
 	}
 	d := n.membership.Descriptor()
 	s := sight{group: d.Name, router: n.node.cfg.Mode == ModeRouter, authority: n.authority != nil, claimable: true, outlook: n.registry.Outlook()}
-	up := make(map[group.MemberID]bool)
-	for _, p := range n.node.overlay.Peers() {
-		up[p.Member] = p.Connected
-	}
+	up := n.node.overlay.Links()
 	for _, m := range d.Current() {
 		if m == n.membership.Self() {
 			continue
 		}
 		s.others++
-		if up[m] {
+		if _, ok := up[m]; ok {
 			s.connected++
 		}
 	}
 	if overlay.KeepsAll(s.others) || s.connected < fewConnected {
-		s.claimable = n.registry.Claimable(func(m group.MemberID) bool { return up[m] })
+		s.claimable = n.registry.Claimable(func(m group.MemberID) bool { _, ok := up[m]; return ok })
 	}
 	if !s.claimable && !overlay.KeepsAll(s.others) {
 		s.claimable = n.registry.Answered(ctx)

@@ -19,13 +19,19 @@ import (
 )
 
 const (
+	// bucketSize is Kademlia's k: how many keep a record, and are known at each distance.
+	// libp2p's own is 20, for networks of strangers that come and go.
+	bucketSize = 8
+
 	recordSpace   = "landbridge" // DHT keys are /landbridge/ and the group ID's 32 bytes
 	recordLife    = 48 * time.Hour
 	republishTime = time.Hour
 	// After a peer has come, the records that we publish are published again, as it
-	// may be one of those that keep them; not more often than each republishPause.
+	// may be one of those that keep them; not more often than each republishPause, and
+	// than each republishEach of a member, as all of them publish.
 	republishSoon  = 3 * time.Second
 	republishPause = 30 * time.Second
+	republishEach  = 3 * time.Second
 	// A lookup that has found something and nothing better for searchQuiet is over:
 	// what is left are nodes that don't answer.
 	searchQuiet = 500 * time.Millisecond
@@ -92,6 +98,7 @@ func newDHT(n *node, check validator, kept *records) (*dht.IpfsDHT, error) {
 		dht.DisableProviders(),
 		dht.MaxRecordAge(recordLife),
 		dht.LookupCheckConcurrency(16),
+		dht.BucketSize(bucketSize),
 		dht.BootstrapPeers())
 }
 
@@ -167,7 +174,11 @@ func (o *Overlay) republish() {
 			last = time.Now()
 			timer.Reset(republishTime)
 		case <-o.published.grown:
-			timer.Reset(max(republishSoon, time.Until(last.Add(republishPause))))
+			pause := republishPause
+			if r := o.members.Load(); r != nil {
+				pause = max(pause, time.Duration(len(r.sorted))*republishEach)
+			}
+			timer.Reset(max(republishSoon, time.Until(last.Add(pause))))
 		case <-o.ctx.Done():
 			return
 		}

@@ -94,7 +94,7 @@ func newNode(cfg hostConfig) (*node, error) {
 	if err != nil {
 		return fail(err)
 	}
-	trim, err := connlimit.NewConnManager(lowWater, highWater)
+	trim, err := connlimit.NewConnManager(lowWater, highWater, connlimit.WithGracePeriod(connGrace))
 	if err != nil {
 		return fail(err)
 	}

@@ -57,34 +57,50 @@ func (o *Overlay) stranger(p peer.ID) bool {
 
 // rewant tells the keeper whom to keep connections to.
 func (o *Overlay) rewant() {
+	o.wanting.Lock()
+	defer o.wanting.Unlock()
 	want := o.memory.given()
 	if r := o.members.Load(); r != nil {
+		if !KeepsAll(len(r.sorted)) { // a connection of which one side lets go isn't kept
+			want = slices.DeleteFunc(want, func(p peer.ID) bool { return r.in[p] })
+		}
 		want = append(want, chosen(o.node.ID(), r.sorted)...)
 	} else {
 		want = append(want, o.memory.recent(maxKept)...)
 	}
 	slices.Sort(want)
 	want = slices.DeleteFunc(slices.Compact(want), func(p peer.ID) bool { return p == o.node.ID() })
-	for _, p := range want {
-		o.node.ConnManager().Protect(p, "member")
+	for _, p := range o.wanted {
+		if _, still := slices.BinarySearch(want, p); !still {
+			o.node.ConnManager().Unprotect(p, keptTag)
+		}
 	}
+	for _, p := range want {
+		o.node.ConnManager().Protect(p, keptTag)
+	}
+	o.wanted = want
 	o.tell(wantEvent{want})
 }
 
+// keptTag marks, for libp2p's connection manager, the peers whose connections are kept.
+const keptTag = "kept"
+
 // chosen picks the members to keep connections to: all of a small group; of a large
-// one, those 1, 2, 4, 8, … places after and the one before us in the sorted ring, so
-// that the group stays in one piece and any member is a few steps away.
+// one, those 1, 2, 4, 8, … places before and after us in the sorted ring, so that the
+// group stays in one piece and any member is a few steps away. Who is chosen chooses us:
+// neither side ends what the other keeps.
 func chosen(self peer.ID, sorted []peer.ID) []peer.ID {
 	n := len(sorted)
 	if KeepsAll(n) {
 		return slices.Clone(sorted)
 	}
 	at, _ := slices.BinarySearch(sorted, self) // where we would stand
-	picked := []peer.ID{sorted[(at+n-1)%n]}
-	for step := 1; step < n; step *= 2 {
-		picked = append(picked, sorted[(at+step-1)%n])
+	var picked []peer.ID
+	for step := 1; step <= n/2+1; step *= 2 {
+		picked = append(picked, sorted[(at+step-1)%n], sorted[(at+n-step)%n])
 	}
-	return picked
+	slices.Sort(picked)
+	return slices.Compact(picked)
 }
 
 // inbox collects what the keeper's goroutine must look at. Those who fill it never

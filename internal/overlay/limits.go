@@ -25,10 +25,12 @@ const (
 	maxMemory          = 96 << 20 // windows and requests that libp2p accounts for
 	maxPeerMemory      = 16 << 20
 
-	// Above highWater connections those to peers that aren't members are closed,
-	// down to lowWater.
-	lowWater  = 96
-	highWater = 160
+	// Above highWater connections those that aren't kept are closed, down to lowWater, the
+	// ones of the last connGrace excepted: a member of a large group has to do with nearly
+	// all others when it comes, and then with few.
+	lowWater  = 32
+	highWater = 48
+	connGrace = 2 * time.Minute
 )
 
 func newResourceManager() (network.ResourceManager, error) {

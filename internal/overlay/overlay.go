@@ -69,6 +69,8 @@ type Overlay struct {
 	memory *memory
 
 	members     atomic.Pointer[roster]
+	wanting     sync.Mutex // guards wanted
+	wanted      []peer.ID  // sorted; to whom the keeper keeps connections
 	server      server
 	dialer      dialer
 	inbox       inbox

@@ -62,6 +62,28 @@ func (o *Overlay) Peers() []PeerInfo {
 	return infos
 }
 
+// Link is how a connected peer is connected.
+type Link struct {
+	Direct bool // not only through a relay
+	Kept   bool // its connection is kept (see SetMembers): not one of the moment
+}
+
+// Links returns the peers that are connected now. It is for those who look often: Peers
+// costs a hundred times as much.
+func (o *Overlay) Links() map[group.MemberID]Link {
+	peers := o.node.swarm.Peers()
+	links := make(map[group.MemberID]Link, len(peers))
+	for _, p := range peers {
+		c := o.bestConn(p)
+		member, err := group.MemberOfPeer(p)
+		if c == nil || err != nil {
+			continue
+		}
+		links[member] = Link{Direct: !isCircuit(c.RemoteMultiaddr()), Kept: o.node.ConnManager().IsProtected(p, keptTag)}
+	}
+	return links
+}
+
 // latency returns QUIC's own measurement, else the peerstore's.
 func (o *Overlay) latency(c network.Conn) time.Duration {
 	var q *quic.Conn

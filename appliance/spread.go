@@ -17,8 +17,8 @@ import (
 
 const (
 	// spreadFew is how many members of a large group each one tells at once: it is with
-	// all of a hundred after four steps.
-	spreadFew = 4
+	// nearly all of a hundred after five steps.
+	spreadFew = 3
 	// settleTime is the least time after which the neighbours are told; half of them wait
 	// more than twice as long.
 	settleTime = time.Second
@@ -103,7 +103,7 @@ func (n *network) spreadNext(ctx context.Context) {
 	d := n.membership.Descriptor()
 	var neighbours []group.MemberID
 	for m, l := range n.node.overlay.Links() {
-		if l.Kept && d.Check(m) == nil {
+		if l.Next && d.Check(m) == nil {
 			neighbours = append(neighbours, m)
 		}
 	}

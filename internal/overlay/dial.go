@@ -218,13 +218,16 @@ func (o *Overlay) dialAsked(ctx context.Context, p peer.ID) error {
 	pause := 50 * time.Millisecond
 	var dials sync.WaitGroup
 	defer dials.Wait()
-	for range rounds {
-		found, relayed := o.askMembers(ctx, p)
+	for round := range rounds {
+		found, relayed := o.askMembers(ctx, p, round)
 		if relayed {
 			return o.dialAt(ctx, p, found)
 		}
 		if len(found) > 0 {
 			dials.Go(func() { _ = o.dialAt(ctx, p, found) })
+			if len(o.node.swarm.Peers()) > askedMembers { // the dial mostly does: others needn't be asked meanwhile
+				pause = max(pause, askedPause)
+			}
 		}
 		wait := time.NewTimer(pause)
 		pause *= 2

@@ -19,7 +19,9 @@ const (
 	pingProtocol  = "/landbridge/ping/1"  // empty request, empty reply
 	whereProtocol = "/landbridge/where/1" // request: a member's ID, 32 bytes; reply: whereReply
 
-	askedMembers = 16
+	askedMembers = 16 // at most, in one round
+	askedFirst   = 4  // in the first, where more are connected: in a large group many know
+	askedPause   = 500 * time.Millisecond // there, once somebody knew an address
 	askTime      = 2 * time.Second
 	askMore      = 30 * time.Millisecond
 	routingTime  = 5 * time.Second
@@ -78,7 +80,7 @@ func (o *Overlay) answerWhere(_ context.Context, _ group.MemberID, req []byte) (
 // askMembers asks those that we are connected to where p is, and returns addresses.
 // Whoever relays for p is a way there: relayed tells that there is one, and the
 // addresses include a circuit through it. Then it waits only a moment for more.
-func (o *Overlay) askMembers(ctx context.Context, p peer.ID) (found []ma.Multiaddr, relayed bool) {
+func (o *Overlay) askMembers(ctx context.Context, p peer.ID, round int) (found []ma.Multiaddr, relayed bool) {
 	id, err := group.MemberOfPeer(p)
 	if err != nil {
 		return nil, false
@@ -92,7 +94,9 @@ func (o *Overlay) askMembers(ctx context.Context, p peer.ID) (found []ma.Multiad
 	}
 	conns := o.directConns()
 	rand.Shuffle(len(conns), func(i, j int) { conns[i], conns[j] = conns[j], conns[i] })
-	conns = conns[:min(len(conns), askedMembers)]
+	if len(conns) > askedMembers {
+		conns = conns[:min(askedMembers, askedFirst<<round)]
+	}
 	answers := make(chan answer, len(conns))
 	for _, c := range conns {
 		o.running.Go(func() {

@@ -45,7 +45,13 @@ func (o *Overlay) SetMembers(members []group.MemberID) {
 	}
 	slices.Sort(r.sorted)
 	r.sorted = slices.Compact(r.sorted)
-	o.members.Store(r)
+	was := o.members.Swap(r)
+	if !KeepsAll(len(r.sorted)) && (was == nil || KeepsAll(len(was.sorted))) {
+		select {
+		case o.grown <- struct{}{}:
+		default:
+		}
+	}
 	o.rewant()
 }
 
@@ -64,7 +70,8 @@ func (o *Overlay) rewant() {
 		if !KeepsAll(len(r.sorted)) { // a connection of which one side lets go isn't kept
 			want = slices.DeleteFunc(want, func(p peer.ID) bool { return r.in[p] })
 		}
-		want = append(want, chosen(o.node.ID(), r.sorted)...)
+		picked, next := chosen(o.node.ID(), r.sorted)
+		want, o.next = append(want, picked...), next
 	} else {
 		want = append(want, o.memory.recent(maxKept)...)
 	}
@@ -88,19 +95,21 @@ const keptTag = "kept"
 // chosen picks the members to keep connections to: all of a small group; of a large
 // one, those 1, 2, 4, 8, … places before and after us in the sorted ring, so that the
 // group stays in one piece and any member is a few steps away. Who is chosen chooses us:
-// neither side ends what the other keeps.
-func chosen(self peer.ID, sorted []peer.ID) []peer.ID {
+// neither side ends what the other keeps. next are those of them after us: who passes
+// something on to these only, as all do, brings it to all.
+func chosen(self peer.ID, sorted []peer.ID) (picked, next []peer.ID) {
 	n := len(sorted)
 	if KeepsAll(n) {
-		return slices.Clone(sorted)
+		return slices.Clone(sorted), slices.Clone(sorted)
 	}
 	at, _ := slices.BinarySearch(sorted, self) // where we would stand
-	var picked []peer.ID
 	for step := 1; step <= n/2+1; step *= 2 {
-		picked = append(picked, sorted[(at+step-1)%n], sorted[(at+n-step)%n])
+		after, before := sorted[(at+step-1)%n], sorted[(at+n-step)%n]
+		picked, next = append(picked, after, before), append(next, after)
 	}
 	slices.Sort(picked)
-	return slices.Compact(picked)
+	slices.Sort(next)
+	return slices.Compact(picked), slices.Compact(next)
 }
 
 // inbox collects what the keeper's goroutine must look at. Those who fill it never

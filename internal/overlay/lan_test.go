@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -42,12 +41,27 @@ func TestLANDiscoveryDoesNotStartWhereNoInterfaceHasMulticast(t *testing.T) {
 		{Name: "lo", Flags: net.FlagUp | net.FlagLoopback},
 		{Name: "unplugged", Flags: net.FlagMulticast},
 	}
-	service, err := o.startLAN(func() ([]net.Interface, error) { return list, nil })
-	if !errors.Is(err, errNoMulticast) {
+	l := &lan{o: o.Overlay}
+	defer l.stop()
+	if _, err := l.turn(func() ([]net.Interface, error) { return list, nil }); !errors.Is(err, errNoMulticast) {
 		t.Errorf("got %v", err)
 	}
-	if service != nil {
-		_ = service.Close()
+	if l.server != nil || l.stopLook != nil {
+		t.Error("it has begun")
+	}
+}
+
+// As the mDNS library's does where no interface takes part.
+func TestALookThatCannotBeginEnds(t *testing.T) {
+	t.Parallel()
+	l := &lan{o: start(t, 1, nil).Overlay}
+	l.look([]net.Interface{{Index: 1 << 20, Name: "gone"}})
+	ended := make(chan struct{})
+	go func() { l.endLook(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it doesn't")
 	}
 }
 
@@ -65,20 +79,3 @@ func multicast(t *testing.T) bool {
 	}
 	return false
 }
-
-// As the mDNS library's does where no interface has IPv6.
-func TestALANServiceThatNeverEndsIsNotWaitedForWithoutEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ends := make(chan struct{})
-		began := time.Now()
-		closeLAN(closerFunc(func() error { <-ends; return nil }))
-		if took := time.Since(began); took != lanEnd {
-			t.Errorf("waited %v", took)
-		}
-		close(ends)
-	})
-}
-
-type closerFunc func() error
-
-func (f closerFunc) Close() error { return f() }

@@ -69,11 +69,13 @@ type Overlay struct {
 	memory *memory
 
 	members     atomic.Pointer[roster]
-	wanting     sync.Mutex // guards wanted
-	wanted      []peer.ID  // sorted; to whom the keeper keeps connections
+	wanting     sync.Mutex // guards wanted and next
+	wanted      []peer.ID  // to whom the keeper keeps connections; sorted
+	next        []peer.ID  // of these, the members to whom news are passed on; sorted
 	server      server
 	dialer      dialer
 	inbox       inbox
+	grown       chan struct{} // of capacity 1: the group has become large
 	subscribers subscribers
 	published   published
 	records     records
@@ -103,6 +105,7 @@ func Open(ctx context.Context, cfg Config) (*Overlay, error) {
 		dialer:      dialer{active: make(map[peer.ID]*reaching), failed: make(map[peer.ID]failure), sought: make(map[peer.ID][]Attempt), suspects: make(map[network.Conn]bool), tidying: make(map[peer.ID]bool)},
 		inbox:       inbox{changed: make(map[peer.ID]bool), signal: make(chan struct{}, 1)},
 		subscribers: subscribers{subs: make(map[int]*subscriber)},
+		grown:       make(chan struct{}, 1),
 		published:   published{values: make(map[group.ID]publishedValue), grown: make(chan struct{}, 1)},
 	}
 	o.records.values = make(map[ds.Key][]byte)

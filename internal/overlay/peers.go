@@ -65,13 +65,16 @@ func (o *Overlay) Peers() []PeerInfo {
 // Link is how a connected peer is connected.
 type Link struct {
 	Direct bool // not only through a relay
-	Kept   bool // its connection is kept (see SetMembers): not one of the moment
+	Next   bool // one of those to whom this node passes news on, so that all get them
 }
 
 // Links returns the peers that are connected now. It is for those who look often: Peers
 // costs a hundred times as much.
 func (o *Overlay) Links() map[group.MemberID]Link {
 	peers := o.node.swarm.Peers()
+	o.wanting.Lock()
+	next := o.next // replaced, never altered
+	o.wanting.Unlock()
 	links := make(map[group.MemberID]Link, len(peers))
 	for _, p := range peers {
 		c := o.bestConn(p)
@@ -79,7 +82,8 @@ func (o *Overlay) Links() map[group.MemberID]Link {
 		if c == nil || err != nil {
 			continue
 		}
-		links[member] = Link{Direct: !isCircuit(c.RemoteMultiaddr()), Kept: o.node.ConnManager().IsProtected(p, keptTag)}
+		_, isNext := slices.BinarySearch(next, p)
+		links[member] = Link{Direct: !isCircuit(c.RemoteMultiaddr()), Next: isNext}
 	}
 	return links
 }

@@ -37,7 +37,7 @@ const (
 	// to sweepDelay for each member: all members ask nearly all others in it, so that one
 	// sweep should do for many newcomers. Who needs a register before takes it over alone.
 	promptMembers = 16
-	sweepDelay    = 200 * time.Millisecond
+	sweepDelay    = time.Second
 )
 
 // sweepTime returns when the registers are to be taken over under new terms, where a sweep

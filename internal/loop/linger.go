@@ -2,12 +2,34 @@ package loop
 
 import "time"
 
-// linger decides how long the thread goes on looking before it sleeps: lingerTime
-// after the last work, as long as what was spent in vain stays under its share.
+// linger decides how long the thread goes on looking before it sleeps: in a stream of
+// packets lingerTime after the last work, as long as what was spent in vain stays under its
+// share; after single ones not at all.
 type linger struct {
 	idle   time.Time     // since when there is nothing to do; zero while there is
 	spent  time.Time     // until when the budget has been reckoned
 	budget time.Duration // that may be spent in vain
+	pace   pace
+	stream bool // there was work again and again of late: the next is near
+}
+
+const (
+	streamBursts = 6 // within streamWithin are a stream: a ping each 20 ms makes 10
+	streamWithin = 100 * time.Millisecond
+)
+
+// pace tells a stream of packets from single ones, such as what keeps connections alive.
+type pace struct {
+	ends [streamBursts]time.Time // of the last bursts of work
+	next int
+}
+
+// ended notes the end of a burst, and reports whether it is one of a stream.
+func (p *pace) ended(now time.Time) bool {
+	first := p.ends[p.next]
+	p.ends[p.next] = now
+	p.next = (p.next + 1) % streamBursts
+	return now.Sub(first) < streamWithin
 }
 
 func newLinger(now time.Time) linger { return linger{spent: now} }
@@ -21,6 +43,10 @@ func (l *linger) more(now time.Time) bool {
 	if l.idle.IsZero() {
 		l.idle = now
 		l.earn(now)
+		l.stream = l.pace.ended(now)
+	}
+	if !l.stream {
+		return false
 	}
 	waited := now.Sub(l.idle)
 	if waited < min(lingerTime, l.budget) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -34,7 +35,8 @@ type Handler func() (n int, err error)
 // A Loop is one thread and the descriptors that it serves. Its methods are safe for
 // concurrent use.
 type Loop struct {
-	epoll, wake int // descriptors; wake is an eventfd
+	epoll, wake int      // descriptors; wake is an eventfd
+	parked      *os.File // epoll, known to the runtime's poller; nil: it can't be
 	doze        bool
 	thread      sync.WaitGroup
 	closing     sync.Once
@@ -49,7 +51,8 @@ type Loop struct {
 	sources []*Source
 	ended   bool
 	linger  linger
-	turn    time.Time // when the scheduler had its turn last
+	park    syscall.RawConn // of parked
+	turn    time.Time       // when the scheduler had its turn last
 	events  [waitEvents]unix.EpollEvent
 }
 
@@ -78,6 +81,7 @@ func Open(doze bool) (*Loop, error) {
 	if err := l.watch(wake); err != nil {
 		return nil, errors.Join(err, unix.Close(epoll), unix.Close(wake))
 	}
+	l.parked, l.park = park(epoll)
 	l.thread.Go(l.run)
 	return l, nil
 }
@@ -112,6 +116,9 @@ func (l *Loop) Close() (err error) {
 		l.change(func() { l.ended = true })
 		l.thread.Wait()
 		err = errors.Join(unix.Close(l.epoll), unix.Close(l.wake))
+		if l.parked != nil {
+			err = errors.Join(err, l.parked.Close())
+		}
 	})
 	return err
 }
@@ -179,8 +186,12 @@ func (l *Loop) giveTurn(now time.Time) {
 	}
 }
 
-// wait sleeps until there is something to do, dozing first.
+// wait sleeps until there is something to do: in a stream dozing first, else as any
+// goroutine does.
 func (l *Loop) wait() {
+	if !l.linger.stream && l.park != nil && l.park.Read(l.ready) == nil {
+		return
+	}
 	if l.doze {
 		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])),
 			waitEvents, uintptr(dozeTime.Milliseconds()), 0, 0)
@@ -189,6 +200,12 @@ func (l *Loop) wait() {
 		}
 	}
 	_, _ = unix.EpollWait(l.epoll, l.events[:], -1) // EINTR: go round
+}
+
+// ready reports whether a descriptor is, without waiting.
+func (l *Loop) ready(uintptr) bool {
+	n, err := unix.EpollWait(l.epoll, l.events[:], 0)
+	return n > 0 || err != nil
 }
 
 // round calls who can write, then runs each handler once, and reports whether there was

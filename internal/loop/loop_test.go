@@ -210,10 +210,28 @@ func TestLingeringHasABudget(t *testing.T) {
 	}
 }
 
+// Each look in vain, and each doze, costs more than what a connection sends to stay alive.
+func TestASinglePacketIsNotLingeredAfter(t *testing.T) {
+	now := time.Now()
+	l := newLinger(now)
+	for i := range 1000 {
+		now = now.Add(streamWithin / (streamBursts - 1))
+		l.woken(now)
+		if l.more(now) {
+			t.Fatalf("it lingers after packet %d", i)
+		}
+		l.worked()
+	}
+}
+
 func TestLingeringThatPaysIsFree(t *testing.T) {
 	start := time.Now()
 	l := newLinger(start)
 	now := start.Add(time.Second)
+	for range streamBursts {
+		l.more(now)
+		l.worked()
+	}
 	for range 100_000 {
 		if !l.more(now) || !l.more(now.Add(lingerTime/2)) {
 			t.Fatal("it doesn't linger")

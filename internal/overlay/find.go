@@ -19,8 +19,8 @@ const (
 	pingProtocol  = "/landbridge/ping/1"  // empty request, empty reply
 	whereProtocol = "/landbridge/where/1" // request: a member's ID, 32 bytes; reply: whereReply
 
-	askedMembers = 16 // at most, in one round
-	askedFirst   = 4  // in the first, where more are connected: in a large group many know
+	askedMembers = 16                     // at most, in one round
+	askedFirst   = 4                      // in the first, where more are connected: in a large group many know
 	askedPause   = 500 * time.Millisecond // there, once somebody knew an address
 	askTime      = 2 * time.Second
 	askMore      = 30 * time.Millisecond

@@ -204,9 +204,7 @@ func TestChosenKeepsALargeGroupInOnePiece(t *testing.T) {
 				t.Fatalf("group of %d: %d connections", n+1, len(picked))
 			}
 			most = max(most, len(picked))
-			for _, p := range picked {
-				neighbours[self] = append(neighbours[self], p)
-			}
+			neighbours[self] = picked
 		}
 		for self, picked := range neighbours {
 			for _, p := range picked {

@@ -34,7 +34,7 @@
 // gets its turn unasked (giveTurn), when nothing is expected.
 //
 // After single packets, as keep connections alive, the thread parks as any goroutine does,
-// with its epoll descriptor in the runtime's poller: that wakes it later by some 50 µs, and
+// with its epoll descriptor in the runtime's poller for so long: that wakes it later by some 50 µs, and
 // uses half of the processor time that a member needs to be idle.
 //
 // # How it goes

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 	"unsafe"
 
@@ -35,8 +34,7 @@ type Handler func() (n int, err error)
 // A Loop is one thread and the descriptors that it serves. Its methods are safe for
 // concurrent use.
 type Loop struct {
-	epoll, wake int      // descriptors; wake is an eventfd
-	parked      *os.File // epoll, known to the runtime's poller; nil: it can't be
+	epoll, wake int // descriptors; wake is an eventfd
 	doze        bool
 	thread      sync.WaitGroup
 	closing     sync.Once
@@ -51,8 +49,8 @@ type Loop struct {
 	sources []*Source
 	ended   bool
 	linger  linger
-	park    syscall.RawConn // of parked
-	turn    time.Time       // when the scheduler had its turn last
+	parking parking
+	turn    time.Time // when the scheduler had its turn last
 	events  [waitEvents]unix.EpollEvent
 }
 
@@ -81,7 +79,6 @@ func Open(doze bool) (*Loop, error) {
 	if err := l.watch(wake); err != nil {
 		return nil, errors.Join(err, unix.Close(epoll), unix.Close(wake))
 	}
-	l.parked, l.park = park(epoll)
 	l.thread.Go(l.run)
 	return l, nil
 }
@@ -116,9 +113,7 @@ func (l *Loop) Close() (err error) {
 		l.change(func() { l.ended = true })
 		l.thread.Wait()
 		err = errors.Join(unix.Close(l.epoll), unix.Close(l.wake))
-		if l.parked != nil {
-			err = errors.Join(err, l.parked.Close())
-		}
+		l.parking.close()
 	})
 	return err
 }
@@ -180,7 +175,7 @@ func (l *Loop) run() {
 // while. Whoever runs for 10 ms is interrupted, and locked to a thread as we are it takes two
 // wake-ups of other threads until we go on: better now than when something arrives.
 func (l *Loop) giveTurn(now time.Time) {
-	if l.doze && now.Sub(l.turn) > turnTime {
+	if l.doze && l.linger.stream && now.Sub(l.turn) > turnTime { // else it has it as we park
 		runtime.Gosched()
 		l.turn = now
 	}
@@ -189,9 +184,10 @@ func (l *Loop) giveTurn(now time.Time) {
 // wait sleeps until there is something to do: in a stream dozing first, else as any
 // goroutine does.
 func (l *Loop) wait() {
-	if !l.linger.stream && l.park != nil && l.park.Read(l.ready) == nil {
+	if !l.linger.stream && l.parking.open(l.epoll) && l.parking.raw.Read(l.ready) == nil {
 		return
 	}
+	l.parking.close()
 	if l.doze {
 		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])),
 			waitEvents, uintptr(dozeTime.Milliseconds()), 0, 0)

@@ -7,22 +7,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// park makes the epoll descriptor, a copy of it, known to the runtime's poller, so that
-// the thread can sleep as a goroutine does: nothing of the scheduler watches over it then.
-func park(epoll int) (*os.File, syscall.RawConn) {
+// parking makes the epoll descriptor, a copy of it, known to the runtime's poller, so that
+// the thread can sleep as a goroutine does: nothing of the scheduler watches over it then. In
+// a stream it is closed, or each packet would wake the poller too.
+type parking struct {
+	file *os.File
+	raw  syscall.RawConn
+}
+
+// open reports whether the thread can park.
+func (p *parking) open(epoll int) bool {
+	if p.file != nil {
+		return true
+	}
 	fd, err := unix.FcntlInt(uintptr(epoll), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil
+		return false
 	}
 	if err := unix.SetNonblock(fd, true); err != nil {
 		_ = unix.Close(fd)
-		return nil, nil
+		return false
 	}
-	f := os.NewFile(uintptr(fd), "loop")
-	raw, err := f.SyscallConn()
-	if err != nil {
-		_ = f.Close()
-		return nil, nil
+	p.file = os.NewFile(uintptr(fd), "loop")
+	if p.raw, err = p.file.SyscallConn(); err != nil {
+		p.close()
+		return false
 	}
-	return f, raw
+	return true
+}
+
+func (p *parking) close() {
+	if p.file != nil {
+		_ = p.file.Close()
+		p.file = nil
+	}
 }

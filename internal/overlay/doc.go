@@ -31,10 +31,12 @@
 // # What is kept
 //
 // A keeper (keeper.go, pure) keeps connections to the members of this node's groups,
-// to all in a group of up to 16, and to those that it was told of at the start; it
+// to all in a group of up to 16, in a larger one to the 1st, 2nd, 4th, 8th, … before and after
+// this node in the ring of IDs, and to those that it was told of at the start; it
 // backs off from those that it can't reach, and asks each that it reaches directly for
 // a relay reservation, so that others reach this node through it. Where peers were
-// last is in the store: after a restart they are dialled at once.
+// last is in the store: after a restart they are dialled at once. Beyond 48 connections
+// those that nobody keeps end, two minutes after they began.
 //
 // # What is never contacted
 //

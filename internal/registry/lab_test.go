@@ -41,6 +41,7 @@ type lab struct {
 	cut     map[[2]group.MemberID]bool // one way
 	delay   func() time.Duration
 	loss    float64
+	calls   int // made so far
 }
 
 type node struct {
@@ -275,6 +276,7 @@ func (n labLine) Call(ctx context.Context, to group.MemberID, req []byte) ([]byt
 	}
 	go func() {
 		l.mu.Lock()
+		l.calls++
 		peer := l.nodes[to]
 		delay := l.delay
 		l.mu.Unlock()

@@ -11,6 +11,7 @@ const (
 	backlogStale  = 250 * time.Millisecond
 	minQuantum    = 1500
 	backlogMost   = 4096     // datagrams of a destination: control messages overtake them, which the replay window must bear
+	backlogBulk   = 512      // bytes of a datagram that CoDel may drop: a smaller one makes no queue, and its sender may not yield
 	backlogShort  = 4 * 1500 // bytes, of which nothing is dropped: a few flows can hardly have less on their way
 )
 
@@ -252,9 +253,9 @@ func (q *backlog) drop(f *lane, n int) {
 // thin drops what a queue has that is too old, and reports whether anything is left.
 func (q *backlog) thin(f *lane, now time.Duration) bool {
 	for f.head != nil {
-		sojourn := now - f.head.first().since
-		short := f.bytes <= max(q.quantum, backlogShort)
-		drop := f.law.drop(now, sojourn, short) || sojourn >= backlogStale && !short
+		r := f.head.first()
+		sojourn, short := now-r.since, f.bytes <= max(q.quantum, backlogShort)
+		drop := sojourn >= backlogStale && !short || min(int(r.size), r.bytes()) >= backlogBulk && f.law.drop(now, sojourn, short)
 		if !drop || f.key.class == classUrgent {
 			return true
 		}

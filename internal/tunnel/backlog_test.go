@@ -258,21 +258,23 @@ func TestManyDestinationsShareTheBacklog(t *testing.T) {
 func TestWhatStandsInTheBacklogIsDropped(t *testing.T) {
 	for _, c := range []struct {
 		name    string
+		size    int
 		sojourn time.Duration
 		lasting time.Duration
 		least   uint64
 		most    uint64
 	}{
-		{"a short wait", 4 * time.Millisecond, 2 * time.Second, 0, 0},
-		{"a burst", 50 * time.Millisecond, 90 * time.Millisecond, 0, 0},
-		{"a standing queue", 20 * time.Millisecond, time.Second, 10, 100},
-		{"a stale queue", 2 * backlogStale, 2 * time.Millisecond, 20, 1000},
+		{"a short wait", 1400, 4 * time.Millisecond, 2 * time.Second, 0, 0},
+		{"a burst", 1400, 50 * time.Millisecond, 90 * time.Millisecond, 0, 0},
+		{"a standing queue", 1400, 20 * time.Millisecond, time.Second, 10, 100},
+		{"a standing queue of small ones", 400, 20 * time.Millisecond, time.Second, 0, 0},
+		{"a stale queue", 1400, 2 * backlogStale, 2 * time.Millisecond, 20, 1000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			q := newBacklogTest(t)
 			n := 0
 			put := func(now time.Duration) {
-				q.put(now, dataTo(1), numbered(n, 1, 1400), 1400)
+				q.put(now, dataTo(1), numbered(n, 1, c.size), c.size)
 				n++
 			}
 			for at := q.now - c.sojourn; at < q.now; at += time.Millisecond {

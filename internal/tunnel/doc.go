@@ -66,9 +66,10 @@
 //
 // A destination is an address: a peer or a relay, whose inner flows can't be told apart. QUIC's
 // datagrams are one more for each address. Datagrams for one keep their order. The oldest is
-// dropped where it has waited longer than 5 ms for more than 100 ms (CoDel, RFC 8289), or for
-// 250 ms (send_old); and where a destination has as much memory as is left for others, or 4096
-// datagrams, half a replay window (send_full). What has waited is counted too (send_waited). The kernel's buffer is that of the
+// dropped where large ones have waited longer than 5 ms for more than 100 ms (CoDel, RFC 8289)
+// and where any has for 250 ms (send_old), but not from a queue of a few; and where a
+// destination has as much memory as is left for others, or 4096 datagrams, half a replay window
+// (send_full). What has waited is counted too (send_waited). The kernel's buffer is that of the
 // socket, not of a device: while a slow device fills it, what goes out by another waits with it.
 //
 // # Making a session

@@ -27,9 +27,9 @@ type Device interface {
 
 // Sender carries packets to members.
 type Sender interface {
-	// Send takes IP packets for members, none of them twice. It waits for nothing but, for
-	// a moment, a full send buffer, and is done with their buffers, which it may have
-	// overwritten, when it returns. Safe for concurrent use.
+	// Send takes IP packets for members, none of whom is named twice. It waits for nothing,
+	// and is done with their buffers, which it may have overwritten, when it returns. Safe
+	// for concurrent use.
 	Send(parcels []Parcel)
 }
 

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"testing"
 
+	"landbridge/internal/frame"
 	"landbridge/internal/group"
 )
 
@@ -86,5 +87,22 @@ func TestControlMessagesOfWrongSizeAreMalformed(t *testing.T) {
 	tooMany := candidateList{endpoints: make([]endpointCandidate, maxOffered+1)}
 	if parse("candidates", tooMany.bytes(0)) == nil {
 		t.Error("too many candidates are taken")
+	}
+}
+
+// A batch is used again by whoever sends next, whose data must not go as urgent.
+func TestAControlMessageThatCannotBeSealedLeavesNothingUrgentBehind(t *testing.T) {
+	list := wire(t, 3, func(group.MemberID, []frame.Packet) {})
+	detour(list[0], list[1], list[2])
+	a := list[0]
+	p := a.peer(list[1].self)
+	a.peer(list[2].self).route.Load().out.counter.Store(rejectMessages)
+	p.mu.Lock()
+	p.sendControl(pathID{via: list[2].self}, []byte{msgKeepalive})
+	p.mu.Unlock()
+	for range len(a.batches) + 1 {
+		if b := a.borrowBatch(); b.class != classData {
+			t.Error("the next batch is urgent before anything is in it")
+		}
 	}
 }

@@ -39,12 +39,18 @@ func (p *peer) sendControl(path pathID, plaintext []byte) {
 	if !ok {
 		return
 	}
+	var outer uint64
+	if hop != nil {
+		if outer, ok = hop.out.reserve(1); !ok {
+			return
+		}
+	}
 	b := t.borrowBatch()
 	b.class = classUrgent
 	slot := b.slot(len(plaintext) + sealOverhead + relayOverhead)
 	if hop == nil {
 		b.add(addr, s.out.seal(slot, typeControl, counter, plaintext))
-	} else if outer, ok := hop.out.reserve(1); ok {
+	} else {
 		b.add(addr, sealRelayed(slot, hop.out, outer, s.out, typeControl, counter, p.hash, plaintext))
 		now := t.now()
 		hop.sent.Store(int64(now))

@@ -19,8 +19,8 @@ const (
 const idleBatches = 4 // that are kept
 
 // Send seals IP packets to a member and sends them. It uses up their bytes and is done
-// with them when it returns; it waits for nothing. Without a session copies wait, within bounds, while one is made. It is safe
-// for concurrent use.
+// with them when it returns; it waits for nothing. Without a session copies wait, within
+// bounds, while one is made. It is safe for concurrent use.
 func (t *Tunnel) Send(to group.MemberID, pkts []frame.Packet) {
 	o := t.Outbox()
 	o.Add(to, pkts)

@@ -90,8 +90,11 @@ type message struct {
 }
 
 // put adds datagrams of size bytes, one behind the other, of which the last may be shorter.
-// They are copied.
+// They are copied. No bytes are no datagram.
 func (q *backlog) put(now time.Duration, key laneKey, data []byte, size int) {
+	if len(data) == 0 {
+		return
+	}
 	f := q.lane(key)
 	for f != nil && len(data) > 0 && size <= blockSize {
 		if (f.tail == nil || !f.tail.takes(min(size, len(data)))) && !q.grow(f) {

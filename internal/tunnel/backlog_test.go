@@ -251,6 +251,10 @@ func TestManyDestinationsShareTheBacklog(t *testing.T) {
 	if _, _, ok := q.take(); ok {
 		t.Error("a datagram larger than a block was taken")
 	}
+	q.put(q.now, dataTo(1), nil, 0)
+	if _, _, ok := q.take(); ok {
+		t.Error("a datagram without bytes was taken")
+	}
 }
 
 // A queue in which datagrams stand for long is thinned out: one that doesn't, or no longer

@@ -8,9 +8,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"landbridge/internal/loop"
 )
 
-const drainBytes = 256 << 10 // that the loop's thread sends from the backlog before it looks at the others
+const (
+	drainBytes   = 256 << 10              // that the loop's thread sends from the backlog before it looks at the others
+	farewellTime = 100 * time.Millisecond // that a socket with a backlog takes to close, at most
+)
 
 // A sendQueue is what a socket has that the kernel didn't take: datagrams wait here for room
 // in its send buffer, and the loop sends them when there is some. So nobody waits for a slow
@@ -25,6 +30,7 @@ type sendQueue struct {
 	sys    *sysBatch   // for one message
 	lull   *time.Timer // gives memory back; nil while there is none
 	used   time.Duration
+	closed bool   // what comes now is lost
 	drain  func() // the socket's
 }
 
@@ -37,13 +43,14 @@ func newSendQueue(s *Socket) *sendQueue {
 }
 
 // keep takes what write has left of a batch. If the kernel isn't known to be full, it keeps
-// only what comes behind something else, and reports false if nothing waits.
+// only what comes behind something else, and reports false if nothing waits. Once the socket
+// is closed it keeps nothing.
 func (s *Socket) keep(b *batch, full bool) bool {
 	o := s.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !full && !o.waiting.Load() {
-		return false
+	if o.closed || !full && !o.waiting.Load() {
+		return o.closed
 	}
 	now := s.dmx.clock()
 	key := laneKey{class: b.class}
@@ -62,8 +69,8 @@ func (s *Socket) keepOne(data []byte, to netip.AddrPort, full bool) bool {
 	o := s.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !full && !o.waiting.Load() {
-		return false
+	if o.closed || !full && !o.waiting.Load() {
+		return o.closed
 	}
 	now := s.dmx.clock()
 	o.queue.put(now, laneKey{to, classQUIC}, data, len(data))
@@ -165,10 +172,24 @@ func (s *Socket) trim() {
 	o.lull = nil
 }
 
-// close ends it; the source has been removed.
+// farewell sends what waits for a last moment: first what is urgent, which tells peers that
+// we leave. The source has been removed.
+func (s *Socket) farewell() {
+	fd, ok := s.file.Use()
+	if !ok {
+		return
+	}
+	defer s.file.Done()
+	for until := time.Now().Add(farewellTime); s.out.waiting.Load() && loop.AwaitWritable(fd, time.Until(until)); {
+		s.drain()
+	}
+}
+
+// close ends it.
 func (o *sendQueue) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.closed, o.queue = true, backlog{counts: o.queue.counts, quantum: o.queue.quantum}
 	if o.lull != nil {
 		o.lull.Stop()
 		o.lull = nil

@@ -226,3 +226,44 @@ func TestQUICWaitsForASlowLinkToo(t *testing.T) {
 		t.Errorf("they came behind the flood: after %d datagrams", n)
 	}
 }
+
+// A tunnel that ends says so to its peers, and the socket is closed right after it.
+func TestASocketIsClosedWhenWhatIsUrgentHasLeft(t *testing.T) {
+	slowLoopback(t, 5_000_000)
+	var urgent atomic.Int64
+	to := listenFor(t, func(b []byte) {
+		if len(b) == 60 {
+			urgent.Add(1)
+		}
+	})
+	s := openSocket(t, "127.0.0.1:0")
+	b := s.newBatch()
+	for n := 0; n < 5000 && s.Counters()["send_waited"] < 100; n += 20 {
+		for range 20 {
+			b.slot(1400)
+			b.add(to, 1400)
+		}
+		s.write(b)
+	}
+	b.class = classUrgent
+	b.slot(60)
+	b.add(to, 60)
+	s.write(b)
+	if !s.out.waiting.Load() {
+		t.Skip("the link isn't slow")
+	}
+	began := time.Now()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 10*farewellTime { // a busy machine may take the core away
+		t.Errorf("closing took %v", took)
+	}
+	await(t, 10*time.Second, "what is urgent comes", func() bool { return urgent.Load() == 1 })
+	b.slot(1400)
+	b.add(to, 1400)
+	b.sys.rewind()
+	if !s.keep(b, true) || s.out.queue.used != 0 || s.out.lull != nil { // by who has just found the kernel full
+		t.Errorf("a closed socket keeps what comes: %d blocks, timer %v", s.out.queue.used, s.out.lull)
+	}
+}

@@ -105,9 +105,11 @@ func (s *Socket) LocalAddr() netip.AddrPort { return s.local }
 // Counters lists what the socket has counted, without zeros.
 func (s *Socket) Counters() map[string]uint64 { return s.dmx.counts.snapshot() }
 
-// Close closes the socket; nothing is handed on afterwards. Close the tunnels first.
+// Close closes the socket; nothing is handed on afterwards. What waits for a slow link gets a
+// tenth of a second. Close the tunnels first.
 func (s *Socket) Close() error {
 	s.source.Remove()
+	s.farewell()
 	s.out.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()

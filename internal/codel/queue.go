@@ -91,6 +91,13 @@ func (q *Queue) Arrived(sent Stamp, now time.Duration, size int, roundTrip time.
 	return q.judge(transit, now, bulk)
 }
 
+// Late notes a datagram that may have waited at our own end, so that its transit says nothing
+// of the way there.
+func (q *Queue) Late() {
+	q.calm, q.busy = false, 0
+	q.above, q.dropping = 0, false
+}
+
 // firm returns the goal, or less if the base hasn't been seen for long.
 func (q *Queue) firm(goal, now time.Duration) time.Duration {
 	if age := now - q.seen; age > firmFrom {

@@ -211,3 +211,18 @@ func BenchmarkArrived(b *testing.B) {
 		}
 	}
 }
+
+func TestADelayOfOurOwnIsNotSignalled(t *testing.T) {
+	var q Queue
+	now := time.Minute
+	hold(&q, &now, time.Second, ms, 10*ms)
+	for range 40 {
+		if n := hold(&q, &now, leastInterval/2, ms, 40*ms); n > 0 {
+			t.Fatalf("%d signals", n)
+		}
+		q.Late()
+	}
+	if n := hold(&q, &now, time.Second, ms, 40*ms); n == 0 {
+		t.Error("no signal once it is on the way")
+	}
+}

@@ -56,7 +56,7 @@ func (p *pipe) write(b *batch) {
 			n := copy(buf, b.datagram(r, k))
 			end.dgs = append(end.dgs, datagram{addr: p.addr, data: buf[:n]})
 		}
-		end.dmx.receive(end.dgs)
+		end.dmx.receive(end.dgs, false)
 	}
 	b.reset()
 }

@@ -25,6 +25,10 @@ func (f *inflow) relieve(p *peer, sent codel.Stamp, now time.Duration, body []by
 		f.queue.Restart()
 		f.from, f.via = from, via
 	}
+	if p.tunnel.demux.behind {
+		f.queue.Late()
+		return false
+	}
 	var roundTrip time.Duration
 	if r := p.route.Load(); r != nil {
 		roundTrip = r.roundTrip

@@ -31,6 +31,12 @@ func transfer(tos byte, payload int, udp uint16) frame.Packet {
 // arrive has a packet arrive from one tunnel at another, sent so long ago.
 func arrive(t *testing.T, from, to *Tunnel, addr netip.AddrPort, delay time.Duration, pkt frame.Packet) {
 	t.Helper()
+	arriveAt(t, from, to, addr, delay, pkt, false)
+}
+
+// arriveAt is arrive at a member that may be behind with its reading.
+func arriveAt(t *testing.T, from, to *Tunnel, addr netip.AddrPort, delay time.Duration, pkt frame.Packet, behind bool) {
+	t.Helper()
 	p := from.peer(to.self)
 	cuts, err := frame.Cut(pkt)
 	if err != nil {
@@ -43,14 +49,14 @@ func arrive(t *testing.T, from, to *Tunnel, addr netip.AddrPort, delay time.Dura
 	r := p.route.Load()
 	if r.via == nil {
 		n := p.current.out.seal(buf, lead, counter, body)
-		to.demux.receive([]datagram{{addr: addr, data: buf[:n]}})
+		to.demux.receive([]datagram{{addr: addr, data: buf[:n]}}, behind)
 		return
 	}
 	hop := r.via.route.Load()
 	outer, _ := hop.out.reserve(1)
 	n := sealRelayed(buf, hop.out, outer, p.current.out, lead, counter, p.hash, body)
 	relay := from.under.(*pipe).ends[hop.addr]
-	relay.dmx.receive([]datagram{{addr: addr, data: buf[:n]}})
+	relay.dmx.receive([]datagram{{addr: addr, data: buf[:n]}}, false)
 }
 
 // stand has packets arrive, one a millisecond, first for a second without and then for a
@@ -206,4 +212,24 @@ func TestRelievingAllocatesNothing(t *testing.T) {
 	if list[0].Counters()["congestion_marked"] == 0 {
 		t.Error("nothing was marked")
 	}
+}
+
+// A member that can't keep up has the delay at home: to drop what has come makes nothing faster.
+func TestWhatWaitedForUsIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := 0
+		list := wire(t, 2, func(_ group.MemberID, pkts []frame.Packet) { got += len(pkts) })
+		const n = 3000
+		for i := range n {
+			delay := 10 * ms
+			if i >= n/3 {
+				delay = 40 * ms
+			}
+			arriveAt(t, list[0], list[1], list[0].under.(*pipe).addr, delay, transfer(0, 1300, 0), i%50 == 0)
+			time.Sleep(ms)
+		}
+		if counts := list[1].Counters(); got != n {
+			t.Errorf("%d of %d came; %v", got, n, counts)
+		}
+	})
 }

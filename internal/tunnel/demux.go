@@ -21,6 +21,7 @@ type demux struct {
 
 	mu       sync.Mutex // held while a batch is worked on; close of a tunnel waits on it
 	now      time.Duration
+	behind   bool   // see receive
 	out      *batch // relayed datagrams on their way
 	joiner   *frame.Joiner
 	arrivals []arrivals // who sent the packets in the joiner
@@ -50,10 +51,12 @@ func newDemux(b *batch, write func(*batch)) *demux {
 func (d *demux) clock() time.Duration { return time.Since(d.start) + time.Second }
 
 // receive works through a batch of arrived datagrams, which it overwrites, and
-// hands each sender's packets on together.
-func (d *demux) receive(arrived []datagram) {
+// hands each sender's packets on together. If behind, more had arrived than were taken: they
+// may have waited for us rather than on their way.
+func (d *demux) receive(arrived []datagram, behind bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.behind = behind
 	d.now = d.clock()
 	d.counts.add(DatagramsIn, len(arrived))
 	for _, dg := range arrived {

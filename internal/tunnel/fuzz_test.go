@@ -23,12 +23,12 @@ func FuzzDatagram(f *testing.F) {
 		if len(b) > maxDatagram {
 			return
 		}
-		a.demux.receive([]datagram{{addr: from, data: bytes.Clone(b)}})
+		a.demux.receive([]datagram{{addr: from, data: bytes.Clone(b)}}, false)
 		// and with an index that there is
 		if len(b) >= headerSize {
 			b = bytes.Clone(b)
 			putHeader(b, typeData+lead(b[0]&1)<<24+lead(b[1]), 2+uint32(len(b)%2), uint64(len(b)))
-			a.demux.receive([]datagram{{addr: from, data: b}})
+			a.demux.receive([]datagram{{addr: from, data: b}}, false)
 		}
 	})
 }
@@ -66,7 +66,7 @@ func FuzzSealed(f *testing.F) {
 		for _, kind := range []lead{typeData, typeControl, typeData} {
 			counter, _ := p.current.out.reserve(1)
 			n := p.current.out.seal(buf, kind, counter, plaintext)
-			b.demux.receive([]datagram{{addr: from, data: bytes.Clone(buf[:n])}})
+			b.demux.receive([]datagram{{addr: from, data: bytes.Clone(buf[:n])}}, false)
 		}
 		q := b.peer(a.self)
 		q.mu.Lock()

@@ -157,7 +157,7 @@ func (h *memHost) read(done <-chan struct{}) {
 				break drain
 			}
 		}
-		h.dmx.receive(batch)
+		h.dmx.receive(batch, false)
 	}
 }
 

@@ -163,7 +163,7 @@ func (s *Socket) read() (int, error) {
 	}
 	s.in.arrived = arrived
 	if len(arrived) > 0 {
-		s.dmx.receive(arrived)
+		s.dmx.receive(arrived, n == batchSize)
 	}
 	return n, nil
 }

@@ -2,6 +2,8 @@
 // their sender should be told to slow down. It is for the receiving end of a tunnel whose
 // bottleneck somebody else owns: a router with a dumb buffer of 100 ms, say.
 //
+// [Law] alone, without the finding out, is for queues of our own (internal/tunnel's backlog).
+//
 // It is pure: it reads no clock, does no I/O, and drops nothing. What may be dropped or
 // marked is known to others (frame.Bulk, frame.MarkCE).
 //
@@ -18,7 +20,7 @@
 //
 // # When it is too long
 //
-// [Queue] has the control law of CoDel (RFC 8289): when the delay has been over the goal for
+// [Queue] has the control law of CoDel ([Law], RFC 8289): when the delay has been over the goal for
 // an interval, a signal is due, and others ever faster until the delay is below it.
 //
 //	goal      three tenths of the round trip, 5 ms at least; and what 16 of our large

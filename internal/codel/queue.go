@@ -1,9 +1,6 @@
 package codel
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // What the law aims at. For a delay of three tenths of the round trip a lone flow of
 // cubic, which gives up three tenths of its window, keeps the link busy.
@@ -45,16 +42,10 @@ type Queue struct {
 	bulk    int
 	spacing time.Duration // mean time between bulk datagrams; 0: not known
 
-	// The law.
-	above    time.Duration // since when the delay has been over the goal; 0: it isn't
-	at       time.Duration // spacing then
-	pace     time.Duration // interval
-	between  int           // bulk datagrams since the last signal
-	dropping bool
-	began    time.Duration // dropping
-	next     time.Duration // when the next signal is due
-	count    uint32        // signals
-	before   uint32        // count as it was when dropping began
+	law     Law
+	at      time.Duration // spacing when the delay rose over the goal
+	pace    time.Duration // interval
+	between int           // bulk datagrams since the last signal
 
 	// The least transit of the present slice of time, and of the one before.
 	slice      time.Duration
@@ -78,14 +69,14 @@ func (q *Queue) Arrived(sent Stamp, now time.Duration, size int, roundTrip time.
 	q.calm, q.lastSent, q.lastNow = over < goal/10, sent, now
 	if q.calm {
 		q.seen, q.busy = now, 0
-		q.above, q.dropping = 0, false
+		q.law.Calm()
 		return false
 	}
 	bulk := size >= bulkSize
 	q.pace = max(leastInterval, 2*roundTrip)
 	q.measure(now, bulk)
 	if over < q.firm(goal, now) {
-		q.above, q.dropping = 0, false
+		q.law.Calm()
 		return false
 	}
 	return q.judge(transit, now, bulk)
@@ -95,7 +86,7 @@ func (q *Queue) Arrived(sent Stamp, now time.Duration, size int, roundTrip time.
 // of the way there.
 func (q *Queue) Late() {
 	q.calm, q.busy = false, 0
-	q.above, q.dropping = 0, false
+	q.law.Calm()
 }
 
 // firm returns the goal, or less if the base hasn't been seen for long.
@@ -123,8 +114,8 @@ func (q *Queue) measure(now time.Duration, bulk bool) {
 
 // judge is the control law for a datagram that waited too long.
 func (q *Queue) judge(transit Stamp, now time.Duration, bulk bool) bool {
-	if q.above == 0 {
-		q.above, q.between, q.at = now, 0, q.spacing
+	if q.law.above == 0 {
+		q.between, q.at = 0, q.spacing
 		q.slice, q.low, q.lower = now, transit, transit
 	}
 	if bulk {
@@ -135,41 +126,27 @@ func (q *Queue) judge(transit Stamp, now time.Duration, bulk bool) bool {
 	} else if transit.less(q.low) < 0 {
 		q.low = transit
 	}
-	switch {
-	case now-q.above < q.pace:
-		return false
-	case q.vain(now):
+	if q.vain(now) {
 		q.giveUp(now)
 		return false
-	case !q.dropping:
-		q.begin(now)
 	}
-	return now >= q.next && q.between >= leastBetween
-}
-
-// begin starts to drop, as often as last time if that was lately.
-func (q *Queue) begin(now time.Duration) {
-	lately := now-q.next < 16*q.pace
-	since := q.count - q.before
-	q.count = 0
-	if lately && since > 1 {
-		q.count = since - 1
-	}
-	q.before = q.count
-	q.dropping, q.began, q.next = true, now, now
+	return q.law.Due(now, q.pace) && q.between >= leastBetween
 }
 
 // Signalled notes that the sender has been told, by a loss or by a mark.
 func (q *Queue) Signalled(now time.Duration) {
 	q.between = 0
-	q.count++
-	q.next = max(q.next, now-q.pace) + time.Duration(float64(q.pace)/math.Sqrt(float64(q.count)))
+	q.law.Told(now, q.pace)
 }
 
 // vain reports whether signals only do harm: the delay stays, though what we get has become
-// much less, as if others fill the queue or it isn't one; or it stays for long.
+// much less, as if others fill the queue or it isn't one; or it stays for long. Less than an
+// interval says nothing.
 func (q *Queue) vain(now time.Duration) bool {
-	return q.at > 0 && q.spacing > starved*q.at || q.dropping && now-q.began > patience
+	if q.law.above == 0 || now-q.law.above < q.pace {
+		return false
+	}
+	return q.at > 0 && q.spacing > starved*q.at || q.law.dropping && now-q.law.began > patience
 }
 
 // giveUp takes the delay as it is for the base.
@@ -179,5 +156,5 @@ func (q *Queue) giveUp(now time.Duration) {
 	}
 	q.base.restart(q.low, now)
 	q.seen, q.busy = now, 0
-	q.above, q.dropping = 0, false
+	q.law.Calm()
 }

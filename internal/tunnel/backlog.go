@@ -3,12 +3,16 @@ package tunnel
 import (
 	"net/netip"
 	"time"
+
+	"landbridge/internal/codel"
 )
 
 const (
 	backlogBlocks = 128              // of 16 KiB, in all: 2 MiB
 	backlogIdle   = 10 * time.Second // after so long without a backlog its memory is given back
 	backlogStale  = 250 * time.Millisecond
+	codelTarget   = 5 * time.Millisecond   // how long datagrams may wait for good
+	codelInterval = 100 * time.Millisecond // and for how long they may wait longer
 	minQuantum    = 1500
 	backlogMost   = 4096     // datagrams of a destination: control messages overtake them, which the replay window must bear
 	backlogBulk   = 512      // bytes of a datagram that CoDel may drop: a smaller one makes no queue, and its sender may not yield
@@ -41,7 +45,7 @@ type lane struct {
 	head, tail *block
 	blocks     int
 	bytes, n   int // that wait, and datagrams
-	law        dropLaw
+	law        codel.Law
 }
 
 // A laneList is a list of lanes, from which the first is served.
@@ -256,16 +260,29 @@ func (q *backlog) drop(f *lane, n int) {
 // thin drops what a queue has that is too old, and reports whether anything is left.
 func (q *backlog) thin(f *lane, now time.Duration) bool {
 	for f.head != nil {
-		r := f.head.first()
-		sojourn, short := now-r.since, f.bytes <= max(q.quantum, backlogShort)
-		drop := sojourn >= backlogStale && !short || min(int(r.size), r.bytes()) >= backlogBulk && f.law.drop(now, sojourn, short)
-		if !drop || f.key.class == classUrgent {
+		if !q.tooOld(f, now) {
 			return true
 		}
 		q.counts.add(SendOld, 1)
 		q.drop(f, 1)
 	}
 	return false
+}
+
+// tooOld reports whether a queue's oldest is to be dropped: by CoDel, or as it is stale.
+func (q *backlog) tooOld(f *lane, now time.Duration) bool {
+	r := f.head.first()
+	sojourn := now - r.since
+	if sojourn < codelTarget || f.bytes <= max(q.quantum, backlogShort) || f.key.class == classUrgent {
+		f.law.Calm()
+		return false
+	}
+	due := f.law.Due(now, codelInterval)
+	if due && min(int(r.size), r.bytes()) >= backlogBulk {
+		f.law.Told(now, codelInterval)
+		return true
+	}
+	return sojourn >= backlogStale
 }
 
 // trim gives all memory back, if nothing waits.

@@ -296,6 +296,33 @@ func TestWhatStandsInTheBacklogIsDropped(t *testing.T) {
 	}
 }
 
+// What small datagrams are spared isn't made up for by large ones that come long after.
+func TestLargeDatagramsDoNotPayForSmallOnes(t *testing.T) {
+	q := newBacklogTest(t)
+	stand := func(lasting time.Duration, sizes ...int) (dropped uint64) { // a queue of 30 ms
+		before := q.counted[SendOld].Load()
+		for range lasting / time.Millisecond {
+			for _, size := range sizes {
+				q.put(q.now, dataTo(1), numbered(0, 1, size), size)
+			}
+			for q.lane(dataTo(1)).n > 30*len(sizes) {
+				q.take()
+			}
+			q.now += time.Millisecond
+		}
+		return q.counted[SendOld].Load() - before
+	}
+	if n := stand(500*time.Millisecond, 1400, 400); n == 0 {
+		t.Fatal("nothing is dropped from a standing queue")
+	}
+	if n := stand(time.Minute, 400); n > 0 {
+		t.Errorf("%d small ones were dropped", n)
+	}
+	if n := stand(500*time.Millisecond, 1400, 400); n == 0 || n > 60 {
+		t.Errorf("%d of 500 large ones were dropped", n)
+	}
+}
+
 func TestTheBacklogGivesItsMemoryBack(t *testing.T) {
 	q := newBacklogTest(t)
 	if q.spare != nil || cap(q.lanes) > 0 {

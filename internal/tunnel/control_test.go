@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"reflect"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
@@ -105,4 +107,32 @@ func TestAControlMessageThatCannotBeSealedLeavesNothingUrgentBehind(t *testing.T
 			t.Error("the next batch is urgent before anything is in it")
 		}
 	}
+}
+
+// Answers are urgent, so a member could hold all others up by asking.
+func TestAMemberThatProbesWithoutEndIsNotAnsweredWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		list := wire(t, 2, func(group.MemberID, []frame.Packet) {})
+		p := list[0].peer(list[1].self)
+		far, buf := list[1].under.(*pipe), make([]byte, 200)
+		probe := func(n int) (pongs int) {
+			before := far.writes
+			for range n {
+				counter, _ := p.current.out.reserve(1)
+				size := p.current.out.seal(buf, typeControl, counter, newProbe(7, probeSize))
+				list[1].demux.receive([]datagram{{addr: list[0].under.(*pipe).addr, data: buf[:size]}}, false)
+			}
+			return far.writes - before
+		}
+		if n := probe(24 * len(probeGaps)); n != 24*len(probeGaps) {
+			t.Errorf("%d answers to all that a peer probes at first", n)
+		}
+		if n := probe(10_000); n > 500 {
+			t.Errorf("%d answers at once", n)
+		}
+		time.Sleep(time.Second)
+		if n := probe(10_000); n < 90 || n > 110 {
+			t.Errorf("%d answers a second later", n)
+		}
+	})
 }

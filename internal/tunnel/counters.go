@@ -20,7 +20,7 @@ const (
 	BadHeader    // not a sealed datagram (socket)
 	UnknownIndex // no such session: old, of another tunnel's past, or guessed (socket)
 	SendWaited   // the kernel's send buffer was full, and it waited in the backlog (socket)
-	SendFull     // the backlog of its destination, or of all, was as long as may be (socket)
+	SendFull     // the backlog of its destination, or of all, was as long as may be; or ENOBUFS (socket)
 	SendOld      // it had waited in the backlog for too long, or CoDel chose it (socket)
 	SendTooBig   // EMSGSIZE (socket)
 	SendUnreachable

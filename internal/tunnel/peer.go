@@ -52,6 +52,7 @@ type peer struct {
 	offersIn     bucket
 	candidatesIn bucket
 	rekeysIn     bucket
+	probesIn     bucket
 	assured      int // times that assure has sent something
 	assureAt     time.Duration
 }

@@ -99,11 +99,15 @@ func (p *peer) control(s *session, msg []byte, from netip.AddrPort, via *peer) {
 	}
 }
 
-// onProbe answers a probe where it came from.
+// onProbe answers a probe where it came from, a hundred in a second: answers go before all
+// that waits for a slow link (classUrgent).
 func (p *peer) onProbe(msg []byte, path pathID) error {
 	id, err := parseProbe(msg)
 	if err != nil {
 		return err
+	}
+	if !p.probesIn.take(1, p.tunnel.now()) {
+		return nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

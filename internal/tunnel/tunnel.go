@@ -239,6 +239,7 @@ func (t *Tunnel) newPeer(id group.MemberID) *peer {
 		offersIn:     bucket{rate: offersPerSecond, depth: 2 * offersPerSecond, level: 2 * offersPerSecond},
 		candidatesIn: bucket{rate: 2, depth: 6, level: 6},
 		rekeysIn:     bucket{rate: 0.2, depth: 4, level: 4},
+		probesIn:     bucket{rate: 100, depth: 500, level: 500}, // all paths of a peer that has just begun, and again
 		born:         t.now(),
 	}
 	p.paths, _ = stepPaths(p.paths, relaysLive{t.relays}, moment{now: p.born})

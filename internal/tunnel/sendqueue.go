@@ -103,13 +103,17 @@ func (s *Socket) drain() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now, sent := s.dmx.clock(), 0
-	s.resize(fd, now)
+	if rate, changed := o.window.writable(now, unsent(fd)); changed {
+		s.resize(fd, rate)
+	}
 	o.sys.singly = !s.joins()
 	for sent < drainBytes {
 		m, more := o.queue.next(now)
 		if !more {
 			o.waiting.Store(false)
-			o.window.emptied()
+			if rate, changed := o.window.emptied(s.dmx.clock(), unsent(fd)); changed {
+				s.resize(fd, rate)
+			}
 			return
 		}
 		if o.sys.singly {
@@ -135,14 +139,10 @@ func (s *Socket) drain() {
 	s.source.WhenWritable(o.drain)
 }
 
-// resize sets the size of the kernel's send buffer, and of what goes into it at once, if
-// enough has been sent to tell the link's rate; out.mu is held.
-func (s *Socket) resize(fd int, now time.Duration) {
+// resize sets the size of the kernel's send buffer, and of what goes into it at once, for a
+// rate of the link in bits per second; out.mu is held.
+func (s *Socket) resize(fd int, rate int64) {
 	o := s.out
-	rate, changed := o.window.writable(now, unsent(fd))
-	if !changed {
-		return
-	}
 	setSendBuffer(fd, o.window.size)
 	piece := pieceSize(rate)
 	o.piece.Store(int64(piece))

@@ -39,8 +39,7 @@ func (w *sendWindow) writable(now time.Duration, unsent int) (rate int64, change
 	if took < windowSpan {
 		return 0, false
 	}
-	rate = int64(float64(max(0, w.bytes+w.unsent-unsent)) * 8 / took.Seconds())
-	want := min(max(int(float64(rate)/8*windowTime.Seconds()), windowLeast), windowMost)
+	rate, want := w.taken(took, unsent)
 	if w.dry { // we came late: the link is faster than that
 		want = max(want, w.size)
 	}
@@ -52,6 +51,12 @@ func (w *sendWindow) writable(now time.Duration, unsent int) (rate int64, change
 	return rate, true
 }
 
+// taken is the rate at which bytes have left the buffer, and the size that goes with it.
+func (w *sendWindow) taken(took time.Duration, unsent int) (rate int64, want int) {
+	rate = int64(float64(max(0, w.bytes+w.unsent-unsent)) * 8 / took.Seconds())
+	return rate, min(max(int(float64(rate)/8*windowTime.Seconds()), windowLeast), windowMost)
+}
+
 // measure begins to.
 func (w *sendWindow) measure(now time.Duration, unsent int) {
 	w.measuring, w.since, w.unsent, w.bytes, w.dry = true, now, unsent, 0, unsent <= 0
@@ -60,8 +65,23 @@ func (w *sendWindow) measure(now time.Duration, unsent int) {
 // sent notes that bytes have gone into the buffer.
 func (w *sendWindow) sent(n int) { w.bytes += n }
 
-// emptied notes that nothing waits any more: it isn't the link that sets the pace.
-func (w *sendWindow) emptied() { w.measuring = false }
+// emptied notes that nothing waits any more: it isn't the link that sets the pace. It returns
+// what writable does. So short a time says enough for the size that we begin with, or else
+// bursts that are over soon would keep the buffer of a link that was slow once.
+func (w *sendWindow) emptied(now time.Duration, unsent int) (rate int64, changed bool) {
+	took := now - w.since
+	if !w.measuring || took <= 0 {
+		w.measuring = false
+		return 0, false
+	}
+	w.measuring = false
+	rate, want := w.taken(took, unsent)
+	if want = min(want, windowStart); want <= w.size*5/4 {
+		return 0, false
+	}
+	w.size = want
+	return rate, true
+}
 
 // pieceSize is how many bytes one message may have at a rate in bits per second.
 func pieceSize(rate int64) int {

@@ -56,6 +56,34 @@ func TestASendBufferThatRunsDryDoesNotShrink(t *testing.T) {
 	}
 }
 
+// On a link that has become faster bursts leave before its rate is measured for long.
+func TestBurstsOnAFasterLinkGetALargerBuffer(t *testing.T) {
+	for _, c := range []struct {
+		rate float64
+		want int
+	}{{10e6, windowLeast}, {1e9, windowStart}} {
+		w := sendWindow{size: windowStart}
+		now := drainedAt(&w, time.Hour, 10e6, 10*time.Microsecond)
+		w.emptied(now, w.size)
+		for range 100 { // bursts of 100,000 bytes, the first of it in the buffer at once
+			now += 500 * time.Millisecond
+			unsent := w.size
+			for left := 100_000 - w.size; left > 0; {
+				took := time.Duration(float64(unsent-w.size/2) * 8 / c.rate * 1e9)
+				now, unsent = now+took, w.size/2
+				w.writable(now, unsent)
+				n := min(left, w.size-unsent)
+				w.sent(n)
+				left, unsent = left-n, unsent+n
+			}
+			w.emptied(now+time.Microsecond, unsent)
+		}
+		if w.size != c.want {
+			t.Errorf("at %v Mbit/s the buffer is %d bytes", c.rate/1e6, w.size)
+		}
+	}
+}
+
 func TestTheSendBufferIsSetRarely(t *testing.T) {
 	w := sendWindow{size: windowStart}
 	sets := 0
@@ -67,7 +95,7 @@ func TestTheSendBufferIsSetRarely(t *testing.T) {
 		}
 		w.sent(12_500 + (i%3-1)*1_250)
 		if i%100 == 99 {
-			w.emptied() // nothing waits for a while
+			w.emptied(now, 30_000) // nothing waits for a while
 			now += time.Second
 		}
 	}

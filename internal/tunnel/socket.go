@@ -16,7 +16,13 @@ import (
 	"landbridge/internal/loop"
 )
 
-const receiveBuffer = 4 << 20 // bytes, asked of the kernel
+const (
+	receiveBuffer = 4 << 20 // bytes, asked of the kernel
+
+	// behindBytes is how much may be read in one go before what comes counts as having
+	// waited for us: 2 ms of 1 Gbit/s.
+	behindBytes = 256 << 10
+)
 
 // A Socket is the one UDP socket of a node. Its handler, run by a loop, gives tunnel
 // datagrams to the tunnels that are open on it and all others to QUIC. It is safe for
@@ -25,6 +31,7 @@ type Socket struct {
 	file   *loop.File
 	source *loop.Source
 	in     *readBatch // the loop's
+	inARow int        // bytes read since there was nothing more to read; the loop's
 	is4    bool       // an IPv4 socket: the kernel has no IPv6, or an IPv4 address was asked for
 	local  netip.AddrPort
 	log    *slog.Logger
@@ -142,9 +149,10 @@ func (s *Socket) read() (int, error) {
 		s.dmx.counts.add(SendUnreachable, 1)
 		return 0, nil
 	}
-	arrived := s.in.arrived[:0]
+	arrived, bytes := s.in.arrived[:0], 0
 	for i := range n {
 		dg, size, truncated := s.in.message(i)
+		bytes += len(dg.data)
 		switch {
 		case truncated:
 			s.dmx.counts.add(Truncated, 1)
@@ -162,8 +170,11 @@ func (s *Socket) read() (int, error) {
 		}
 	}
 	s.in.arrived = arrived
+	if s.inARow += bytes; n < batchSize {
+		s.inARow = 0 // that was all
+	}
 	if len(arrived) > 0 {
-		s.dmx.receive(arrived, n == batchSize)
+		s.dmx.receive(arrived, s.inARow > behindBytes)
 	}
 	return n, nil
 }

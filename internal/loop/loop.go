@@ -236,6 +236,9 @@ func (l *Loop) makeChanges() {
 	if !l.ended {
 		return
 	}
+	for len(l.sources) > 0 {
+		l.drop(l.sources[0])
+	}
 	l.mu.Lock()
 	l.closed = true
 	changes, l.changes = l.changes, nil

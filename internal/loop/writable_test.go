@@ -139,3 +139,20 @@ func TestWaitingToWriteAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// The loop's descriptors are closed then, and their numbers may be somebody else's.
+func TestAClosedLoopTellsEpollNothingMore(t *testing.T) {
+	l, err := Open(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _, _ := full(t, l)
+	s.WhenWritable(func() {})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.WhenWritable(func() { t.Error("called after Close") })
+	if s.writing.watched || l.writers.Load() != 0 {
+		t.Error("it still asks epoll")
+	}
+}

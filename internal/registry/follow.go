@@ -16,7 +16,7 @@ func (r *Registry) follow(k *keeper, t *terms, now Instant) {
 	if was := k.seen; was == nil || t.version != was.version {
 		k.seen, k.patience = t, r.pace.phase
 		k.sweepAt = sweepTime(was, t, k.sweepAt, now.Mono)
-		r.republishMoved(was, t)
+		r.republish(was, t)
 		r.spawn(func() { r.handOver(was, t) })
 	}
 	if k.swept.Load() == t.version || now.Mono < k.sweepAt || k.sweeping.Swap(true) {
@@ -120,17 +120,13 @@ func (r *Registry) handOver(before, t *terms) {
 	}
 }
 
-// republishMoved publishes, after a change of the terms, what has new keepers by that:
-// nearly nothing in a large group. Without terms before, it publishes all.
-func (r *Registry) republishMoved(before, t *terms) {
-	if before == nil {
-		r.republishAll()
-		return
-	}
+// republish publishes what has new keepers by a change of the terms, which in a large group
+// is nearly nothing; without terms before, all.
+func (r *Registry) republish(before, t *terms) {
 	r.mu.Lock()
 	var hs []hint
 	for b, blk := range r.book.held {
-		if !slices.Equal(before.keepers(b), t.keepers(b)) {
+		if before == nil || !slices.Equal(before.keepers(b), t.keepers(b)) {
 			r.publisher.mark(b)
 		}
 		for i := range blk.slots {
@@ -142,6 +138,6 @@ func (r *Registry) republishMoved(before, t *terms) {
 	}
 	r.mu.Unlock()
 	r.publisher.suggest(slices.DeleteFunc(hs, func(h hint) bool {
-		return slices.Equal(before.nearest(h.Key), t.nearest(h.Key))
+		return before != nil && slices.Equal(before.nearest(h.Key), t.nearest(h.Key))
 	})...)
 }

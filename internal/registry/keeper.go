@@ -165,24 +165,8 @@ func (r *Registry) turn(k *keeper) {
 	r.renewWatches(now)
 	if now.Mono >= k.republish {
 		k.republish = now.Mono + r.pace.republish
-		r.republishAll()
+		r.republish(nil, nil)
 	}
-}
-
-func (r *Registry) republishAll() {
-	r.mu.Lock()
-	var hs []hint
-	for b, blk := range r.book.held {
-		r.publisher.mark(b)
-		for i := range blk.slots {
-			hs = r.hintsOf(hs, blk.slots[i].lease)
-		}
-	}
-	for _, l := range r.book.foreign {
-		hs = r.hintsOf(hs, l)
-	}
-	r.mu.Unlock()
-	r.publisher.suggest(hs...)
 }
 
 func (r *Registry) hintsOf(hs []hint, l *lease) []hint {

@@ -2,13 +2,16 @@ package codel
 
 import "time"
 
+// BulkSize is how many bytes a datagram has, at least, that is worth a signal: smaller ones
+// make no queue, and their sender may not yield.
+const BulkSize = 512
+
 // What the law aims at. For a delay of three tenths of the round trip a lone flow of
 // cubic, which gives up three tenths of its window, keeps the link busy.
 const (
 	leastGoal     = 5 * time.Millisecond   // of delay
 	leastInterval = 100 * time.Millisecond // for flows to react
 	leastQueue    = 16                     // bulk datagrams: a queue of fewer is none
-	bulkSize      = 512                    // bytes, at least, of a bulk datagram
 	leastBetween  = 32                     // bulk datagrams for one signal: what the law may cost at most
 )
 
@@ -72,7 +75,7 @@ func (q *Queue) Arrived(sent Stamp, now time.Duration, size int, roundTrip time.
 		q.law.Calm()
 		return false
 	}
-	bulk := size >= bulkSize
+	bulk := size >= BulkSize
 	q.pace = max(leastInterval, 2*roundTrip)
 	q.measure(now, bulk)
 	if over < q.firm(goal, now) {

@@ -15,7 +15,6 @@ const (
 	codelInterval = 100 * time.Millisecond // and for how long they may wait longer
 	minQuantum    = 1500
 	backlogMost   = 4096     // datagrams of a destination: control messages overtake them, which the replay window must bear
-	backlogBulk   = 512      // bytes of a datagram that CoDel may drop: a smaller one makes no queue, and its sender may not yield
 	backlogShort  = 4 * 1500 // bytes, of which nothing is dropped: a few flows can hardly have less on their way
 )
 
@@ -278,7 +277,7 @@ func (q *backlog) tooOld(f *lane, now time.Duration) bool {
 		return false
 	}
 	due := f.law.Due(now, codelInterval)
-	if due && min(int(r.size), r.bytes()) >= backlogBulk {
+	if due && min(int(r.size), r.bytes()) >= codel.BulkSize {
 		f.law.Told(now, codelInterval)
 		return true
 	}

@@ -21,7 +21,7 @@ import (
 // Status tells how the appliance is.
 func (n *node) Status(context.Context) (api.Status, error) {
 	s := api.Status{
-		MemberID: n.state.self().String(), Name: n.cfg.Name, Version: n.cfg.Version, Mode: api.Mode(n.cfg.Mode),
+		MemberID: n.state.self().String(), Name: n.cfg.Name, Version: n.cfg.Version, Mode: api.Mode(n.setup().Mode),
 		StartedAt: n.started.UTC(), UptimeSeconds: int64(time.Since(n.started) / time.Second),
 		Listen:    []string{"udp " + n.socket.LocalAddr().String(), "tcp " + n.cfg.TCPListen().String()},
 		Addresses: nonNil(n.overlay.Addrs()), Observed: nonNil(n.overlay.Observed()),
@@ -69,15 +69,19 @@ func (n *network) status(peers map[group.MemberID]overlay.PeerInfo) api.GroupSta
 }
 
 func (n *network) attached() api.Attachment {
+	now := n.attachment.Load()
+	if now == nil {
+		return api.Attachment{} // it is being replaced
+	}
 	a := api.Attachment{
-		Tap: n.attachment.tap.Name(), GatewayMAC: gatewayMAC(n.membership.Self()).String(),
+		Tap: now.tap.Name(), GatewayMAC: gatewayMAC(n.membership.Self()).String(),
 		MTU: n.membership.Descriptor().MTU,
 	}
-	if own := n.attachment.address.Load(); own != nil {
+	if own := now.address.Load(); own != nil {
 		a.Address = own.Addr()
 	}
-	if n.attachment.bridge != nil {
-		a.Bridge, a.LanPort = n.attachment.bridge.Name(), n.node.cfg.LANPort
+	if now.bridge != nil {
+		a.Bridge, a.LanPort = now.bridge.Name(), now.setup.LANPort
 	}
 	return a
 }
@@ -208,12 +212,10 @@ func (n *node) Counters(context.Context) ([]api.Counter, error) {
 		add("socket", snake(name), value)
 	}
 	for _, nw := range n.running() {
-		for _, c := range nw.attachment.router.Counters() {
-			add("router", c.Name, c.Value)
+		if a := nw.attachment.Load(); a != nil {
+			a.counters(func(c count, value uint64) { add(c.component, c.name, value+nw.former.of(c)) })
 		}
-		for name, value := range nw.attachment.tap.Counters() {
-			add("tap", name, value)
-		}
+		add("router", "dropped_unattached", nw.unattached.Load())
 		for name, value := range nw.tunnel.Counters() {
 			add("tunnel", snake(name), value)
 		}

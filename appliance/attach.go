@@ -1,14 +1,12 @@
 package appliance
 
 import (
+	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"net/netip"
-	"sync/atomic"
-	"time"
 
 	"landbridge/arp"
-	"landbridge/console/api"
 	"landbridge/dhcp"
 	"landbridge/dns"
 	"landbridge/iface"
@@ -19,45 +17,18 @@ import (
 	"landbridge/router"
 )
 
-// attachment is how hosts are attached to a group: the devices and the forwarder
-// between them and the tunnel.
-type attachment struct {
-	tap    *iface.TAP
-	bridge *iface.Bridge // router mode
-	hosts  *router.Hosts
-	router *router.Router
-	prober *arp.Prober
-
-	address atomic.Pointer[netip.Prefix] // interface mode: this host's own; nil until leased
-}
-
-// attach makes the devices of the configured mode, and sets the forwarder and the
-// tunnel to work.
+// attach makes the attachment that the appliance's mode wants, opens the tunnel, and sets
+// both to work. The attachment may be replaced later (attachment.go); the tunnel stands.
 func (n *network) attach(ctx context.Context) error {
-	a := &attachment{}
-	n.attachment = a
-	if err := n.openDevices(a); err != nil {
-		return err
-	}
-	if err := n.openRouter(a); err != nil {
-		return err
-	}
-	if err := n.openTunnel(); err != nil {
-		return err
-	}
-	n.trackHosts(a)
-	n.closers = append(n.closers, func() error { a.router.Close(); return nil })
-	source, err := n.node.loop.Add(a.tap.FD(), a.router.Poll, func(err error) {
-		n.node.fail(fmt.Errorf("group %s: nothing can be forwarded any more: %w", n.membership.Descriptor().Name, err))
-	})
+	a, err := n.openAttachment(n.node.setup())
 	if err != nil {
 		return err
 	}
-	n.closers = append(n.closers, func() error { source.Remove(); return nil })
-	if n.node.cfg.Mode == ModeInterface {
-		n.background(func() { n.keepAddress(ctx) })
+	if err := n.openTunnel(a.tap.Takes()); err != nil {
+		return errors.Join(err, a.close())
 	}
-	return nil
+	n.closers = append(n.closers, n.detach)
+	return n.enliven(ctx, a)
 }
 
 // openDevices makes the TAP and, in router mode, the bridge to the LAN port.
@@ -67,17 +38,17 @@ func (n *network) openDevices(a *attachment) (err error) {
 	if err != nil {
 		return err
 	}
-	n.closers = append(n.closers, a.tap.Close)
-	if n.node.cfg.Mode != ModeRouter {
+	a.closers = append(a.closers, a.tap.Close)
+	if a.setup.Mode != ModeRouter {
 		return nil
 	}
 	a.bridge, err = iface.CreateBridge(iface.BridgeConfig{
-		LANPort: n.node.cfg.LANPort, TAP: a.tap, GatewayMAC: gatewayMAC(self), Owner: owner, Log: n.log,
+		LANPort: a.setup.LANPort, TAP: a.tap, GatewayMAC: gatewayMAC(self), Owner: owner, Log: n.log,
 	})
 	if err != nil {
 		return err
 	}
-	n.closers = append(n.closers, a.bridge.Close)
+	a.closers = append(a.closers, a.bridge.Close)
 	return nil
 }
 
@@ -109,14 +80,17 @@ func (n *network) openRouter(a *attachment) (err error) {
 			Leaser: &leaser{registry: n.registry, hosts: a.hosts}, Prober: a.prober, Log: n.log,
 		})
 	}
-	a.router, err = router.New(cfg)
-	return err
+	if a.router, err = router.New(cfg); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, func() error { a.router.Close(); return nil })
+	return nil
 }
 
-// openTunnel opens the group's data plane.
-func (n *network) openTunnel() (err error) {
+// openTunnel opens the group's data plane. That the TAP takes joined segments is the
+// kernel's ability, so each TAP after the first takes them too.
+func (n *network) openTunnel(joinTCP, joinUDP bool) (err error) {
 	prefix := n.membership.Descriptor().Prefix
-	joinTCP, joinUDP := n.attachment.tap.Takes()
 	n.tunnel, err = tunnel.Open(tunnel.Config{
 		Socket:     n.node.socket,
 		Membership: n.membership,
@@ -131,7 +105,7 @@ func (n *network) openTunnel() (err error) {
 		},
 		Exclude: prefix.Contains,
 		Keep:    n.relays,
-		Deliver: n.attachment.router.Deliver,
+		Deliver: n.deliver,
 		JoinTCP: joinTCP,
 		JoinUDP: joinUDP,
 		MTU:     n.membership.Descriptor().MTU,
@@ -161,9 +135,10 @@ func (n *network) relays() []group.MemberID {
 	return all
 }
 
-// trackHosts keeps the host table of the segment in step with the leases.
+// trackHosts keeps the host table of the segment in step with the leases. Leases of hosts
+// that aren't on this segment, as those of a LAN that is detached, stay out of it.
 func (n *network) trackHosts(a *attachment) {
-	n.onStop(n.registry.Subscribe(func(c registry.Change) {
+	a.cancels = append(a.cancels, n.registry.Subscribe(func(c registry.Change) {
 		if c.Kind != registry.LeaseChanged {
 			return
 		}
@@ -181,73 +156,10 @@ func (n *network) trackHosts(a *attachment) {
 			}
 		}
 	}))
+	self := n.ownClient()
 	for l := range n.registry.Leases() {
-		a.hosts.Learn(l.Addr, frame.MAC(l.MAC))
-	}
-}
-
-// ownClient is this host as the registry sees it, in interface mode.
-func (n *network) ownClient() registry.Client {
-	self := n.membership.Self()
-	return registry.Client{
-		ID:   append([]byte{255}, self[:]...), // RFC 2132 section 9.14: type 255 is no hardware address
-		MAC:  hostMAC(self),
-		Name: group.NodeName(n.node.cfg.Name),
-	}
-}
-
-// keepAddress gives this host its address in interface mode, and renews the lease.
-func (n *network) keepAddress(ctx context.Context) {
-	client := n.ownClient()
-	var addr netip.Addr
-	for {
-		wait, err := n.leaseOwn(ctx, client, &addr)
-		if err != nil {
-			if ctx.Err() != nil {
-				return
-			}
-			wait = 500 * time.Millisecond
-			n.log.Debug("no address of our own yet", "err", err)
-			n.node.health.report(api.HealthLevelWarning, "registry", "address",
-				fmt.Sprintf("This host has no address yet: %v. It goes on trying.", err), time.Now())
-		} else {
-			n.node.health.clear("registry", "address")
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
+		if own := bytes.Equal(l.Client, self.ID); own != a.setup.attachesLAN() {
+			a.hosts.Learn(l.Addr, frame.MAC(l.MAC))
 		}
 	}
-}
-
-// leaseOwn leases the host's address, or renews the lease, and says when to come
-// again.
-func (n *network) leaseOwn(ctx context.Context, client registry.Client, addr *netip.Addr) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, introduceTimeout)
-	defer cancel()
-	if !addr.IsValid() {
-		offer, err := n.registry.Offer(ctx, client, netip.Addr{})
-		if err != nil {
-			return 0, err
-		}
-		*addr = offer.Addr
-	}
-	lease, err := n.registry.Commit(ctx, client, *addr)
-	if err != nil {
-		*addr = netip.Addr{} // it is another's now: ask for a new one
-		return 0, err
-	}
-	a := n.attachment
-	mac, _ := frame.MACFrom(client.MAC)
-	a.hosts.Learn(lease.Addr, mac)
-	own := netip.PrefixFrom(lease.Addr, n.membership.Descriptor().Prefix.Bits())
-	if former := a.address.Load(); former == nil || *former != own {
-		if err := iface.AssignAddress(a.tap, own); err != nil {
-			return 0, err
-		}
-		a.address.Store(&own)
-		n.log.Info("address leased", "addr", lease.Addr, "device", a.tap.Name())
-	}
-	return renewAfter(lease, time.Now()), nil
 }

@@ -7,7 +7,9 @@
 //	state.go                   the state directory: database and node key
 //	node.go                    the daemon: start, stop, what all groups share
 //	network.go                 one group at work: membership, registry, tunnel, attachment
-//	attach.go                  devices and forwarder of the configured mode
+//	attachment.go              how hosts are attached; may be replaced while the rest stands
+//	attach.go                  its devices and forwarder, and the tunnel
+//	ownaddress.go              this host's own lease
 //	gate.go                    who may speak to a group's rooms: hello, certificates
 //	roster.go                  descriptor and certificate, kept up to date
 //	adapters.go                what one room needs of another, given by small types

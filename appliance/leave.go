@@ -134,8 +134,8 @@ func (n *network) vacate(ctx context.Context) (released int) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, vacateTimeout)
 	defer cancel()
-	if own := n.attachment.address.Load(); own != nil { // this host's, on a device that has gone
-		if err := n.registry.Release(ctx, n.ownClient(), own.Addr()); err != nil {
+	if own, ok := n.ownLease(); ok { // its device has gone
+		if err := n.registry.Release(ctx, n.ownClient(), own.Addr); err != nil {
 			n.log.Debug("own address not given back", "err", err)
 		}
 	}

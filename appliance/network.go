@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"landbridge/internal/group"
@@ -24,7 +25,9 @@ type network struct {
 	authority  *group.Authority // nil unless the CA key is here
 	registry   *registry.Registry
 	tunnel     *tunnel.Tunnel
-	attachment *attachment
+	attachment atomic.Pointer[attachment] // nil while one takes another's place
+	former     tally                      // what those before it counted
+	unattached atomic.Uint64              // packets that came while there was none
 
 	ready             chan struct{} // closed once all the rooms stand
 	descriptorChanged chan struct{}

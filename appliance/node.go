@@ -40,6 +40,14 @@ type node struct {
 
 	mu       sync.Mutex
 	networks map[group.ID]*network
+	present  setup // how groups are attached
+}
+
+// setup returns how groups are attached.
+func (n *node) setup() setup {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.present
 }
 
 // Run is the daemon: it serves until ctx ends, and has put the system right again when
@@ -145,7 +153,7 @@ func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*no
 		return nil, errors.Join(explainListen(err, "udp", cfg.Listen, "listen"), l.Close())
 	}
 	n := &node{cfg: cfg, log: log, state: state, loop: l, socket: socket, started: time.Now(), base: ctx,
-		networks: make(map[group.ID]*network)}
+		networks: make(map[group.ID]*network), present: setup{cfg.Mode, cfg.LANPort}}
 	n.overlay, err = overlay.Open(ctx, overlay.Config{
 		Key:       state.key,
 		Socket:    socket.QUIC(),

@@ -1,0 +1,149 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"landbridge/arp"
+	"landbridge/iface"
+	"landbridge/internal/frame"
+	"landbridge/internal/group"
+	"landbridge/router"
+)
+
+// setup is a mode with what it needs.
+type setup struct {
+	Mode    Mode
+	LANPort string // empty where the mode has none
+}
+
+// attachesLAN says that hosts of a LAN are attached, and this host isn't.
+func (s setup) attachesLAN() bool { return s.Mode == ModeRouter }
+
+// attachment is how hosts are attached to a group: the devices, and the forwarder between
+// them and the tunnel. It has a life of its own, so that another can take its place while
+// tunnel, registry and overlay stand.
+type attachment struct {
+	setup  setup
+	tap    *iface.TAP
+	bridge *iface.Bridge // router mode
+	hosts  *router.Hosts
+	router *router.Router
+	prober *arp.Prober
+
+	address atomic.Pointer[netip.Prefix] // interface mode: this host's own; nil until leased
+
+	cancels []func()       // what ends its work
+	running sync.WaitGroup // its work
+	closers []func() error // of its parts, last first, once the work has ended
+}
+
+// close ends the attachment's work and takes its devices down. It is called once, after
+// enliven or in its place.
+func (a *attachment) close() error {
+	for _, cancel := range a.cancels {
+		cancel()
+	}
+	a.running.Wait()
+	var errs []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		errs = append(errs, a.closers[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// openAttachment makes the devices and the forwarder of a setup. Nothing moves before
+// enliven.
+func (n *network) openAttachment(s setup) (*attachment, error) {
+	a := &attachment{setup: s}
+	err := n.openDevices(a)
+	if err == nil {
+		err = n.openRouter(a)
+	}
+	if err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+// enliven sets an attachment to work as the group's. One that can't be is closed.
+func (n *network) enliven(ctx context.Context, a *attachment) error {
+	ctx, cancel := context.WithCancel(ctx)
+	a.cancels = append(a.cancels, cancel)
+	n.trackHosts(a)
+	source, err := n.node.loop.Add(a.tap.FD(), a.router.Poll, func(err error) {
+		n.node.fail(fmt.Errorf("group %s: nothing can be forwarded any more: %w", n.membership.Descriptor().Name, err))
+	})
+	if err != nil {
+		return errors.Join(err, a.close())
+	}
+	a.closers = append(a.closers, func() error { source.Remove(); return nil })
+	n.attachment.Store(a)
+	if a.setup.attachesLAN() {
+		a.running.Go(func() { n.reserveAddress(ctx) })
+	} else {
+		a.running.Go(func() { n.keepAddress(ctx, a) })
+	}
+	return nil
+}
+
+// detach takes the present attachment down, if there is one.
+func (n *network) detach() error {
+	a := n.attachment.Swap(nil)
+	if a == nil {
+		return nil
+	}
+	err := a.close()
+	n.former.add(a)
+	return err
+}
+
+// deliver hands what the tunnel has received to the present attachment. Between two there
+// is nobody to take it.
+func (n *network) deliver(from group.MemberID, packets []frame.Packet) {
+	if a := n.attachment.Load(); a != nil {
+		a.router.Deliver(from, packets)
+		return
+	}
+	n.unattached.Add(uint64(len(packets)))
+}
+
+// tally adds up what attachments have counted that are no more. The zero value is empty.
+type tally struct {
+	mu     sync.Mutex
+	counts map[count]uint64
+}
+
+// count names what is counted.
+type count struct{ component, name string }
+
+// add adds what an attachment has counted.
+func (t *tally) add(a *attachment) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.counts == nil {
+		t.counts = make(map[count]uint64)
+	}
+	a.counters(func(c count, value uint64) { t.counts[c] += value })
+}
+
+// of returns what was counted under a name.
+func (t *tally) of(c count) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.counts[c]
+}
+
+// counters tells what the attachment has counted.
+func (a *attachment) counters(add func(c count, value uint64)) {
+	for _, c := range a.router.Counters() {
+		add(count{"router", c.Name}, c.Value)
+	}
+	for name, value := range a.tap.Counters() {
+		add(count{"tap", name}, value)
+	}
+}

@@ -1,0 +1,130 @@
+package appliance
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"landbridge/console/api"
+	"landbridge/iface"
+	"landbridge/internal/frame"
+	"landbridge/internal/group"
+	"landbridge/internal/registry"
+)
+
+// ownClient is this host as the registry sees it, where it has an address of its own.
+func (n *network) ownClient() registry.Client {
+	self := n.membership.Self()
+	return registry.Client{
+		ID:   append([]byte{255}, self[:]...), // RFC 2132 section 9.14: type 255 is no hardware address
+		MAC:  hostMAC(self),
+		Name: group.NodeName(n.node.cfg.Name),
+	}
+}
+
+// ownLease returns this host's lease, if it has one.
+func (n *network) ownLease() (registry.Lease, bool) {
+	self := n.ownClient()
+	for l := range n.registry.Leases() {
+		if bytes.Equal(l.Client, self.ID) {
+			return l, true
+		}
+	}
+	return registry.Lease{}, false
+}
+
+// reserveInterval is how often a lease that is kept for later is looked at.
+const reserveInterval = time.Minute
+
+// reserveAddress renews this host's lease while the LAN is attached in its place, so that
+// it finds its address again when it is attached itself. One that never was has none.
+func (n *network) reserveAddress(ctx context.Context) {
+	for {
+		wait := reserveInterval
+		if l, ok := n.ownLease(); ok {
+			if renewed, err := n.registry.Commit(ctx, n.ownClient(), l.Addr); err != nil {
+				n.log.Debug("own lease, kept for later, not renewed", "addr", l.Addr, "err", err)
+			} else {
+				wait = renewAfter(renewed, time.Now())
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// keepAddress gives this host its address in interface mode, and renews the lease.
+func (n *network) keepAddress(ctx context.Context, a *attachment) {
+	client := n.ownClient()
+	var addr netip.Addr
+	if l, ok := n.ownLease(); ok { // as it was, at once
+		addr = l.Addr
+		if err := n.assign(a, addr); err != nil {
+			n.log.Debug("own address not assigned", "addr", addr, "err", err)
+		}
+	}
+	for {
+		wait, err := n.leaseOwn(ctx, a, client, &addr)
+		if err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			wait = 500 * time.Millisecond
+			n.log.Debug("no address of our own yet", "err", err)
+			n.node.health.report(api.HealthLevelWarning, "registry", "address",
+				fmt.Sprintf("This host has no address yet: %v. It goes on trying.", err), time.Now())
+		} else {
+			n.node.health.clear("registry", "address")
+		}
+		select {
+		case <-ctx.Done():
+			n.node.health.clear("registry", "address")
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// leaseOwn leases the host's address, or renews the lease, and says when to come
+// again.
+func (n *network) leaseOwn(ctx context.Context, a *attachment, client registry.Client, addr *netip.Addr) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, introduceTimeout)
+	defer cancel()
+	if !addr.IsValid() {
+		offer, err := n.registry.Offer(ctx, client, netip.Addr{})
+		if err != nil {
+			return 0, err
+		}
+		*addr = offer.Addr
+	}
+	lease, err := n.registry.Commit(ctx, client, *addr)
+	if err != nil {
+		*addr = netip.Addr{} // it is another's now: ask for a new one
+		return 0, err
+	}
+	if err := n.assign(a, lease.Addr); err != nil {
+		return 0, err
+	}
+	return renewAfter(lease, time.Now()), nil
+}
+
+// assign gives the TAP this host's address.
+func (n *network) assign(a *attachment, addr netip.Addr) error {
+	mac, _ := frame.MACFrom(hostMAC(n.membership.Self()))
+	a.hosts.Learn(addr, mac)
+	own := netip.PrefixFrom(addr, n.membership.Descriptor().Prefix.Bits())
+	if former := a.address.Load(); former != nil && *former == own {
+		return nil
+	}
+	if err := iface.AssignAddress(a.tap, own); err != nil {
+		return err
+	}
+	a.address.Store(&own)
+	n.log.Info("address leased", "addr", addr, "device", a.tap.Name())
+	return nil
+}

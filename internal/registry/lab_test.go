@@ -42,6 +42,7 @@ type lab struct {
 	delay   func() time.Duration
 	loss    float64
 	calls   int // made so far
+	heard   func(from group.MemberID, q request)
 }
 
 type node struct {
@@ -278,8 +279,13 @@ func (n labLine) Call(ctx context.Context, to group.MemberID, req []byte) ([]byt
 		l.mu.Lock()
 		l.calls++
 		peer := l.nodes[to]
-		delay := l.delay
+		delay, heard := l.delay, l.heard
 		l.mu.Unlock()
+		if own := n.registry(); heard != nil && own != nil {
+			if q, err := own.codec.decodeRequest(req); err == nil {
+				heard(n.id, q)
+			}
+		}
 		if delay != nil && !wait(ctx, delay()) {
 			return
 		}
@@ -308,6 +314,13 @@ func (l *lab) pass(from, to group.MemberID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.cut[[2]group.MemberID{from, to}] && (l.loss == 0 || rand.Float64() >= l.loss)
+}
+
+// overhear calls f with every request from now on, before it is delivered.
+func (l *lab) overhear(f func(from group.MemberID, q request)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.heard = f
 }
 
 // isolate cuts a node off from all others, or joins it again.

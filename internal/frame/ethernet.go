@@ -12,6 +12,8 @@ const (
 	EtherTypeVLAN uint16 = 0x8100 // 802.1Q; the tag stands where the payload begins
 	EtherTypeIPv6 uint16 = 0x86dd
 
+	EtherTypeBeacon uint16 = 0x88b5 // IEEE 802 local experimental 1: what members on one segment say to each other
+
 	etherTypeServiceVLAN uint16 = 0x88a8 // 802.1ad, the outer tag of two
 )
 

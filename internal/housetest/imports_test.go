@@ -23,6 +23,7 @@ func floors() [][]string {
 		{"internal/registry"},
 		{"internal/tunnel"},
 		{"internal/overlay"},
+		{"internal/beacon"},
 		{"internal/group"},
 		{"internal/store"},
 		{"internal/loop", "internal/frame", "internal/codel", "internal/aesgcm"},

@@ -2,8 +2,8 @@
 // its segment, and puts the host's network back as it was.
 //
 // It is for: the TAP (frames in and out, in batches), the bridge that joins the
-// TAP with a LAN port in router mode, the TAP's own address in interface mode,
-// and questions about the host's network that must be answered before anything
+// TAP with a LAN port in router mode, the TAP's own address in interface mode, the
+// host's presence on the wire of a port of its own in hybrid mode, and questions about the host's network that must be answered before anything
 // is changed (is this port fit, does this prefix overlap a route). It is not for
 // deciding what to do with a frame (router), nor for choosing a mode (appliance).
 //
@@ -13,10 +13,14 @@
 //     it goes with the process, however that ends. It reads and writes [frame.Packet].
 //   - [Bridge]: the LAN port and the TAP on one bridge. A bridge outlives a killed
 //     process, so it carries a marker.
+//   - [Presence]: the virtual address on a port that the host uses for itself, and routes by
+//     that port. They outlive a killed process, so they carry a mark.
+//   - [Wire]: frames of one EtherType on such a port.
+//   - [PortWatch]: what becomes of a port.
 //   - [PortError], [CapabilityError]: why something was refused, in words for the
 //     operator.
 //
-// # The two attachments
+// # The three attachments
 //
 //	interface mode                        router mode
 //
@@ -26,6 +30,14 @@
 //	         |    MTU of the group           |                   MTU of the LAN port
 //	      router                           router
 //
+//	hybrid mode
+//
+//	   host's IP stack --------------- eth0   its own addresses, routes and MTU, as they were;
+//	         |                               address/32, scope link
+//	        TAP   address/prefix length      HOST/32 src address proto 76, for each host
+//	         |    MTU of the group             that is on this wire
+//	      router
+//
 // In router mode the devices keep the MTU of the LAN port: hosts are told the
 // group's MTU by DHCP (option 26), and the router enforces it on what leaves by
 // the tunnel. The host that the appliance runs on has no address on the bridge.
@@ -33,6 +45,12 @@
 // The TAP's bridge port neither learns nor takes unknown unicast or multicast:
 // the one MAC behind it, the gateway MAC, is a static entry of the bridge. What
 // two hosts of the LAN say to each other therefore never reaches the router.
+//
+// In hybrid mode the more special route wins: the TAP gets what isn't on the wire. That the
+// address is on both devices is what makes the kernel answer ARP for it on the wire, and
+// lets a TCP connection go on when its route changes from one to the other. The scope keeps
+// the kernel from choosing it as a source for anything else. Without a presence, or after the
+// port has gone, all goes by the TAP.
 //
 // # Offload
 //
@@ -67,6 +85,16 @@
 // undoes them; [CreateBridge] takes over one that already fits, so that a restart
 // after kill -9 doesn't touch the LAN port. Names tell nothing: a device gets the first
 // that is free, lb0 and lbbr0 or the next, so several appliances live on one machine.
+//
+// A port that a [Presence] is on isn't ours to mark. Its address is: by its label (ip addr
+// shows it; a long port name is cut off), /32 and scope link together:
+//
+//	eth0:lb        a presence
+//	eth0:lb1       rp_filter of the port had the value 1 (or 0) before, and is 2 now
+//
+// and its routes by protocol 76. They don't say whose they are. They are a live appliance's
+// if a device with an alias as above has the same address: the TAP gets it first and loses it
+// last. Else [Recover] removes them.
 //
 // # Namespaces and threads
 //

@@ -16,6 +16,7 @@ var (
 	ErrLoopback     = errors.New("port is the loopback")
 	ErrOwnDevice    = errors.New("port is a device of Landbridge itself")
 	ErrNotEthernet  = errors.New("port can't be bridged")
+	ErrNoARP        = errors.New("port answers no ARP for other addresses")
 	ErrNameTaken    = errors.New("a device of that name exists")
 	ErrNoTun        = errors.New("this kernel offers no TUN/TAP devices")
 )

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -105,7 +106,8 @@ func must(t *testing.T, err error) {
 }
 
 // startChild runs a Landbridge-like process in this namespace: a TAP, bridged with
-// port; it returns once that stands, and the child lives until killed.
+// port (or of "presence PORT ADDR", with that presence); it returns once that stands, and the
+// child lives until killed.
 func startChild(t *testing.T, port string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
@@ -129,7 +131,7 @@ func TestMain(m *testing.M) {
 	}
 	tap, err := OpenTAP("", TAPOptions{MAC: testMAC, Owner: "test"})
 	if err == nil {
-		_, err = CreateBridge(bridgeConfig(tap, port))
+		err = attachChild(tap, port)
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -137,6 +139,23 @@ func TestMain(m *testing.M) {
 	}
 	fmt.Println("ready")
 	select {}
+}
+
+func attachChild(tap *TAP, how string) error {
+	words := strings.Fields(how)
+	if words[0] != "presence" {
+		_, err := CreateBridge(bridgeConfig(tap, how))
+		return err
+	}
+	addr := netip.MustParseAddr(words[2])
+	if err := AssignAddress(tap, netip.PrefixFrom(addr, 16)); err != nil {
+		return err
+	}
+	p, err := EnterPresence(PresenceConfig{Port: words[1], Addr: addr, TAP: tap, Log: quiet()})
+	if err != nil {
+		return err
+	}
+	return p.AddRoute(addr.Next())
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -26,12 +26,9 @@ func CheckPort(name, owner string) error {
 }
 
 func checkPort(h *netlink.Handle, name, owner string) (netlink.Link, error) {
-	port, err := h.LinkByName(name)
-	if missing := (netlink.LinkNotFoundError{}); errors.As(err, &missing) {
-		return nil, refuse(name, ErrNoPort, "LAN port %q: this host has no such device; it has %s", name, candidates(h))
-	}
+	port, err := findPort(h, name)
 	if err != nil {
-		return nil, fmt.Errorf("look for the LAN port %s: %w", name, err)
+		return nil, err
 	}
 	if err := checkKind(port); err != nil {
 		return nil, err
@@ -45,18 +42,38 @@ func checkPort(h *netlink.Handle, name, owner string) (netlink.Link, error) {
 	return port, checkAddresses(h, port)
 }
 
+// findPort returns the device of that name.
+func findPort(h *netlink.Handle, name string) (netlink.Link, error) {
+	port, err := h.LinkByName(name)
+	if missing := (netlink.LinkNotFoundError{}); errors.As(err, &missing) {
+		return nil, refuse(name, ErrNoPort, "LAN port %q: this host has no such device; it has %s", name, candidates(h))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for the LAN port %s: %w", name, err)
+	}
+	return port, nil
+}
+
 // checkKind refuses what isn't a plain Ethernet device of somebody else.
 func checkKind(port netlink.Link) error {
+	if err := checkEthernet(port); err != nil {
+		return err
+	}
+	if name := port.Attrs().Name; port.Type() == "bridge" {
+		return refuse(name, ErrNotEthernet, "LAN port %s is a bridge, and a bridge can't be put on another; "+
+			"name a port of it after taking it off (ip link set PORT nomaster)", name)
+	}
+	return nil
+}
+
+// checkEthernet refuses what isn't an Ethernet device of somebody else.
+func checkEthernet(port netlink.Link) error {
 	a := port.Attrs()
 	if a.Flags&net.FlagLoopback != 0 {
 		return refuse(a.Name, ErrLoopback, "LAN port %s is the loopback device; name the network card that leads to the LAN", a.Name)
 	}
 	if _, ours := parseMarker(a.Alias); ours {
 		return refuse(a.Name, ErrOwnDevice, "LAN port %s was made by Landbridge itself; name the network card that leads to the LAN", a.Name)
-	}
-	if port.Type() == "bridge" {
-		return refuse(a.Name, ErrNotEthernet, "LAN port %s is a bridge, and a bridge can't be put on another; "+
-			"name a port of it after taking it off (ip link set PORT nomaster)", a.Name)
 	}
 	if a.EncapType != "ether" {
 		return refuse(a.Name, ErrNotEthernet, "LAN port %s is no Ethernet device (it is %q)", a.Name, a.EncapType)
@@ -118,7 +135,14 @@ func checkAddresses(h *netlink.Handle, port netlink.Link) error {
 	if err != nil {
 		return fmt.Errorf("list the addresses of LAN port %s: %w", a.Name, err)
 	}
+	left, err := orphans(h)
+	if err != nil {
+		return err
+	}
 	for _, addr := range addrs {
+		if m, marked := markOf(addr); marked && slices.Contains(left, m) {
+			continue // Recover takes it away
+		}
 		byHand := addr.Flags&unix.IFA_F_PERMANENT != 0
 		if addr.Scope == unix.RT_SCOPE_UNIVERSE && (addr.IP.To4() != nil || byHand) {
 			return refuse(a.Name, ErrHasAddress, "LAN port %s carries this host's address %v, which would stop working while it is bridged; "+

@@ -14,6 +14,8 @@ import (
 // Recover undoes what a killed run of this owner left: its bridges go, their LAN
 // ports are put back as they were, and log hears of each. (A TAP goes with its process,
 // but for one that was killed while OpenTAP made it: that goes here.)
+// The address and the routes of a [Presence] go whoever's they are, as its TAP has gone with
+// its process: that is how they are told from those of a live one.
 // Bridges of a port in keepPorts stay for CreateBridge to take over, which spares the
 // LAN port the detour. Call it at every start, while the lock on the state directory
 // says that no other run of this owner lives.
@@ -26,6 +28,11 @@ func Recover(owner string, log *slog.Logger, keepPorts ...string) error {
 		return fmt.Errorf("open netlink: %w", err)
 	}
 	defer h.Close()
+	return errors.Join(recoverDevices(h, owner, log, keepPorts), recoverPresences(h, log))
+}
+
+// recoverDevices removes the devices that killed runs of an owner have left.
+func recoverDevices(h *netlink.Handle, owner string, log *slog.Logger, keepPorts []string) error {
 	links, err := dump(h.LinkList)
 	if err != nil {
 		return fmt.Errorf("list devices: %w", err)

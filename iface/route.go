@@ -16,7 +16,7 @@ import (
 // addresses with prefix. It returns the zero prefix if there is none, else the
 // route and the device that it leads to ("" for a route without one). Default
 // routes, also when written as two halves (0.0.0.0/1, 128.0.0.0/1), don't count:
-// they say nothing about who owns the addresses.
+// they say nothing about who owns the addresses. Nor does what a [Presence] has made.
 func OverlapsRoute(prefix netip.Prefix) (route netip.Prefix, dev string, err error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -31,9 +31,13 @@ func OverlapsRoute(prefix netip.Prefix) (route netip.Prefix, dev string, err err
 	if err != nil {
 		return netip.Prefix{}, "", err
 	}
+	marked, err := markedAddrs(h, 0)
+	if err != nil {
+		return netip.Prefix{}, "", err
+	}
 	for _, r := range routes {
 		dst, ok := routePrefix(r)
-		if !ok || dst.Bits() <= 1 || !dst.Overlaps(prefix) {
+		if !ok || dst.Bits() <= 1 || !dst.Overlaps(prefix) || isPresenceRoute(r) || isPresenceItself(r, marked) {
 			continue
 		}
 		for _, index := range routeDevices(r) {
@@ -49,7 +53,7 @@ func OverlapsRoute(prefix netip.Prefix) (route netip.Prefix, dev string, err err
 // LocalAddrs returns the addresses at which other machines may reach this one, for
 // path candidates: those of devices that are up, without loopback, link-local and
 // multicast ones, without addresses still being probed or deprecated, without our
-// own devices and without what lies in one of the excluded prefixes (the group's).
+// own devices and virtual addresses, and without what lies in one of the excluded prefixes (the group's).
 func LocalAddrs(exclude ...netip.Prefix) ([]netip.Addr, error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -70,6 +74,7 @@ func LocalAddrs(exclude ...netip.Prefix) ([]netip.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
+	list = slices.DeleteFunc(list, func(a netlink.Addr) bool { _, virtual := markOf(a); return virtual })
 	const unfit = unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED | unix.IFA_F_DEPRECATED
 	var out []netip.Addr
 	for _, a := range list {

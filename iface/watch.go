@@ -1,0 +1,125 @@
+package iface
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// PortState is how a port is.
+type PortState struct {
+	Index   int              // the kernel's number of the device; 0: there is none of that name
+	Running bool             // it is up and has a carrier
+	MAC     net.HardwareAddr // nil where there is no device
+}
+
+// PortWatch tells what becomes of a port, until it is closed.
+type PortWatch struct {
+	name    string
+	changed func(PortState)
+	log     *slog.Logger
+	h       *netlink.Handle
+	news    *nl.NetlinkSocket
+	done    chan struct{}
+	running sync.WaitGroup
+}
+
+// rereadPause is how long a watch waits after the kernel's news were lost or failed.
+const rereadPause = 100 * time.Millisecond
+
+// WatchPort calls changed with the state of the device of that name, which need not exist: at once, and
+// whenever the device or its IPv4 addresses have changed, perhaps to the same state. The
+// calls come one after the other from one goroutine.
+func WatchPort(name string, log *slog.Logger, changed func(PortState)) (*PortWatch, error) {
+	news, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR)
+	if err != nil {
+		return nil, fmt.Errorf("watch the LAN port %s: %w", name, err)
+	}
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		news.Close()
+		return nil, fmt.Errorf("open netlink: %w", err)
+	}
+	w := &PortWatch{name: name, changed: changed, log: log, h: h, news: news, done: make(chan struct{})}
+	w.running.Go(w.run)
+	return w, nil
+}
+
+// Close ends the watch; changed isn't called any more when it returns. It must not be called by changed.
+func (w *PortWatch) Close() {
+	close(w.done)
+	w.news.Close()
+	w.running.Wait()
+	w.h.Close()
+}
+
+func (w *PortWatch) run() {
+	last := w.read()
+	w.changed(last)
+	for {
+		msgs, _, err := w.news.Receive()
+		select {
+		case <-w.done:
+			return
+		default:
+		}
+		if err != nil {
+			if errors.Is(err, os.ErrClosed) {
+				return
+			}
+			// ENOBUFS: more has happened than fits. What counts is how it is now.
+			w.log.Debug("news of devices were lost", "device", w.name, "err", err)
+			select {
+			case <-w.done:
+				return
+			case <-time.After(rereadPause):
+			}
+		}
+		state := w.read()
+		if err == nil && state.Index == last.Index && !concerns(msgs, state.Index) {
+			continue
+		}
+		last = state
+		w.changed(state)
+	}
+}
+
+// read asks the kernel for the state.
+func (w *PortWatch) read() PortState {
+	link, err := w.h.LinkByName(w.name)
+	if err != nil {
+		if missing := (netlink.LinkNotFoundError{}); !errors.As(err, &missing) {
+			w.log.Debug("a device can't be looked up", "device", w.name, "err", err)
+		}
+		return PortState{}
+	}
+	a := link.Attrs()
+	const running = unix.IFF_UP | unix.IFF_RUNNING
+	return PortState{Index: a.Index, Running: a.RawFlags&running == running, MAC: a.HardwareAddr}
+}
+
+// concerns reports whether one of the messages is about the device.
+func concerns(msgs []syscall.NetlinkMessage, index int) bool {
+	for _, m := range msgs {
+		switch m.Header.Type {
+		case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+			if len(m.Data) >= unix.SizeofIfInfomsg && int(nl.DeserializeIfInfomsg(m.Data).Index) == index {
+				return true
+			}
+		case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+			if len(m.Data) >= unix.SizeofIfAddrmsg && int(nl.DeserializeIfAddrmsg(m.Data).Index) == index {
+				return true
+			}
+		}
+	}
+	return false
+}

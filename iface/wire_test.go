@@ -1,0 +1,148 @@
+package iface
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"landbridge/internal/frame"
+)
+
+const testEtherType = 0x88b5 // IEEE 802, local experimental
+
+func readFrameWithin(t *testing.T, w *Wire, patience time.Duration) []byte {
+	t.Helper()
+	fds := []unix.PollFd{{Fd: int32(w.FD()), Events: unix.POLLIN}}
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		_, _ = unix.Poll(fds, 10)
+		buf := make([]byte, 2000)
+		n, err := w.Read(buf)
+		must(t, err)
+		if n > 0 {
+			return buf[:n]
+		}
+	}
+	t.Fatal("no frame came")
+	return nil
+}
+
+func openWire(t *testing.T, port string) *Wire {
+	t.Helper()
+	w, err := OpenWire(port, testEtherType)
+	must(t, err)
+	t.Cleanup(func() { _ = w.Close() })
+	return w
+}
+
+// ethernet is a broadcast frame of w with a text in it.
+func ethernet(w *Wire, etherType uint16, text string) []byte {
+	f := frame.AppendEthernet(nil, frame.Broadcast(), w.MAC(), etherType)
+	f = append(f, text...)
+	return append(f, make([]byte, 60-len(f))...)
+}
+
+func TestAWireTakesOneEtherTypeOnly(t *testing.T) {
+	inNamespace(t)
+	host := addLAN(t, "lan0")
+	awaitCarrier(t, "lan0")
+	near, far := openWire(t, "lan0"), openWire(t, host.Attrs().Name)
+	if own, _ := frame.MACFrom(linkNamed(t, "lan0").Attrs().HardwareAddr); near.MAC() != own {
+		t.Errorf("the MAC is %v, want %v", near.MAC(), own)
+	}
+	tagged := frame.AppendEthernet(nil, frame.Broadcast(), far.MAC(), frame.EtherTypeVLAN)
+	tagged = append(tagged, 0, 5, testEtherType>>8, testEtherType&0xff)
+	tagged = append(append(tagged, "in VLAN 5"...), make([]byte, 40)...)
+	must(t, far.Write(ethernet(far, frame.EtherTypeARP, "another EtherType")))
+	must(t, far.Write(tagged))
+	want := ethernet(far, testEtherType, "this one")
+	must(t, far.Write(want))
+	if got := readFrameWithin(t, near, 2*time.Second); !bytes.Equal(got, want) {
+		t.Errorf("came %q", got)
+	}
+	if n, err := near.Read(make([]byte, 2000)); n != 0 || err != nil {
+		t.Errorf("%d bytes more came, %v", n, err)
+	}
+	if n, err := far.Read(make([]byte, 2000)); n != 0 || err != nil {
+		t.Errorf("what was sent came back: %d bytes, %v", n, err)
+	}
+	must(t, near.Close())
+	if _, err := near.Read(make([]byte, 2000)); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("a closed wire reads: %v", err)
+	}
+}
+
+func TestAWireOutlivesALinkThatIsDownForAWhile(t *testing.T) {
+	inNamespace(t)
+	host := addLAN(t, "lan0")
+	awaitCarrier(t, "lan0")
+	near, far := openWire(t, "lan0"), openWire(t, host.Attrs().Name)
+	must(t, netlink.LinkSetDown(linkNamed(t, "lan0")))
+	must(t, near.Write(ethernet(near, testEtherType, "lost")))
+	if near.Refused() != 1 {
+		t.Errorf("%d frames were refused, want 1", near.Refused())
+	}
+	_, err := near.Read(make([]byte, 2000))
+	must(t, err)
+	must(t, netlink.LinkSetUp(linkNamed(t, "lan0")))
+	awaitCarrier(t, "lan0")
+	want := ethernet(near, testEtherType, "up again")
+	must(t, near.Write(want))
+	if got := readFrameWithin(t, far, 2*time.Second); !bytes.Equal(got, want) {
+		t.Errorf("came %q", got)
+	}
+	must(t, far.Write(want))
+	readFrameWithin(t, near, 2*time.Second)
+}
+
+func TestAWatchTellsWhatBecomesOfAPort(t *testing.T) {
+	inNamespace(t)
+	host := addLAN(t, "lan0")
+	awaitCarrier(t, "lan0")
+	states := make(chan PortState, 64)
+	w, err := WatchPort("lan0", quiet(), func(s PortState) { states <- s })
+	must(t, err)
+	first := await(t, states, func(s PortState) bool { return s.Running })
+
+	must(t, netlink.LinkSetDown(host)) // the cable is pulled
+	began := time.Now()
+	await(t, states, func(s PortState) bool { return !s.Running && s.Index == first.Index })
+	t.Logf("the loss of the carrier was told after %v", time.Since(began))
+	must(t, netlink.LinkSetUp(host))
+	await(t, states, func(s PortState) bool { return s.Running })
+
+	addAddr(t, "lan0", "192.0.2.2/24")
+	await(t, states, func(s PortState) bool { return s.Running }) // told, though the state is the same
+
+	must(t, netlink.LinkDel(linkNamed(t, "lan0")))
+	await(t, states, func(s PortState) bool { return s.Index == 0 })
+	addLAN(t, "lan0")
+	again := await(t, states, func(s PortState) bool { return s.Running })
+	if again.Index == first.Index || len(again.MAC) != 6 {
+		t.Errorf("the new device is told as %+v", again)
+	}
+	w.Close()
+	must(t, netlink.LinkDel(linkNamed(t, "lan0")))
+	for len(states) > 0 {
+		<-states
+	}
+}
+
+func await(t *testing.T, states <-chan PortState, which func(PortState) bool) PortState {
+	t.Helper()
+	patience := time.After(5 * time.Second)
+	for {
+		select {
+		case s := <-states:
+			if which(s) {
+				return s
+			}
+		case <-patience:
+			t.Fatal("the state wasn't told")
+		}
+	}
+}

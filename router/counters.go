@@ -25,6 +25,8 @@ const (
 	arpReplied
 	arpResolving
 	arpSilent
+	arpMisled
+	strangers
 	dhcpHandled
 	dhcpReplied
 	dnsHandled
@@ -78,6 +80,8 @@ func countNames() [numCounters][2]string {
 		arpReplied:   {"arp_replied", "ARP requests answered with the gateway MAC"},
 		arpResolving: {"arp_resolving", "ARP requests that had to ask the registry"},
 		arpSilent:    {"arp_silent", "ARP packets that needed no answer of ours"},
+		arpMisled:    {"arp_misled", "hosts told by ARP where another one is, as they sent to a station that no longer has it"},
+		strangers:    {"strangers", "sightings of hosts that use an address which isn't leased here: moved here, or leased nothing"},
 		dhcpHandled:  {"dhcp_handled", "DHCP messages taken from hosts"},
 		dhcpReplied:  {"dhcp_replied", "DHCP messages sent to hosts"},
 		dnsHandled:   {"dns_handled", "DNS queries taken from hosts"},

@@ -75,6 +75,7 @@ func (r *Router) takeFrame(b *batch, p frame.Packet) {
 		}
 	default:
 		r.counters.add(v.reason, 1)
+		r.overhear(b, f, v.reason)
 	}
 }
 
@@ -83,6 +84,7 @@ func (r *Router) forward(b *batch, p frame.Packet, mac frame.MAC) {
 	ip := header(p)
 	if route, status := r.directory.Lookup(ip.Src()); status != Known || !route.Local {
 		r.counters.add(dropSpoofed, 1)
+		r.stranger(ip.Src(), mac, b.now)
 		return
 	}
 	dst := ip.Dst()

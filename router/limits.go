@@ -33,6 +33,9 @@ const (
 	refuseFailed    = 250 * time.Millisecond // … when the registry could not say, and of a foreign source
 	refuseNeighbour = 2 * time.Second        // … when a leased host doesn't answer ARP
 
+	strangerEvery = 200 * time.Millisecond // between two reports of one address and MAC
+	misledEvery   = 100 * time.Millisecond // between two ARP packets that tell one host of one address
+
 	neighbourTries = 3
 	neighbourWait  = 400 * time.Millisecond // between ARP requests
 

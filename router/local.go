@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/netip"
+	"time"
 
 	"landbridge/arp"
 	"landbridge/dhcp"
@@ -31,7 +32,7 @@ func (r *Router) answerARP(b *batch, a frame.ARP) {
 	}
 	d := r.arp.Answer(a, b.now)
 	if d.Observed {
-		r.observe(a.SenderIP(), a.SenderMAC())
+		r.observe(a.SenderIP(), a.SenderMAC(), b.now)
 	}
 	switch d.Action {
 	case arp.Reply:
@@ -46,12 +47,14 @@ func (r *Router) answerARP(b *batch, a frame.ARP) {
 }
 
 // observe notes where a host of this segment is. An address that isn't leased here is
-// none of ours, whatever a packet says.
-func (r *Router) observe(addr netip.Addr, mac frame.MAC) {
-	if route, status := r.directory.Lookup(addr); status == Known && route.Local {
-		r.hosts.Observe(addr, mac)
-		r.waiting.signal(waitKey{question: whichMAC, addr: addr})
+// a stranger's, whatever a packet says.
+func (r *Router) observe(addr netip.Addr, mac frame.MAC, now time.Time) {
+	if route, status := r.directory.Lookup(addr); status != Known || !route.Local {
+		r.stranger(addr, mac, now)
+		return
 	}
+	r.hosts.Observe(addr, mac)
+	r.waiting.signal(waitKey{question: whichMAC, addr: addr})
 }
 
 // resolveARP asks the registry for an ARP request's target; the job calls

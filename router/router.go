@@ -77,6 +77,15 @@ type ARPObserver interface {
 	Observe(frame.ARP)
 }
 
+// Strangers hears who uses an address of the group on the segment that isn't leased there: a
+// host that has moved here, or one that nobody leased anything.
+type Strangers interface {
+	// Stranger is told of one address and MAC at most every strangerEvery. addr is invalid where
+	// a MAC announced itself without an address (RARP). It is called on the frame path, and
+	// must not block.
+	Stranger(addr netip.Addr, mac frame.MAC)
+}
+
 // Config is what a Router needs. Fields not marked optional are required.
 type Config struct {
 	Device      Device
@@ -92,6 +101,7 @@ type Config struct {
 	Probes      ARPObserver // optional
 	DHCP        DHCP        // optional: interface mode has no clients
 	DNS         DNS         // optional
+	Strangers   Strangers   // optional
 	Log         *slog.Logger
 	Now         func() time.Time // optional
 }
@@ -126,6 +136,7 @@ type Router struct {
 	probes    ARPObserver
 	dhcp      DHCP
 	dns       DNS
+	strangers Strangers
 	hosts     *Hosts
 	log       *slog.Logger
 	now       func() time.Time
@@ -139,6 +150,7 @@ type Router struct {
 	counters counters
 	waiting  *waitlist
 	refused  refusals // destinations that can't be reached, neighbours that don't answer, sources that aren't the member's
+	told     refusals // strangers reported, hosts told where another is
 	errors   icmpLimiter
 	jobs     *jobs
 	clients  *serializer
@@ -164,7 +176,7 @@ func New(c Config) (*Router, error) {
 	}
 	r := &Router{
 		device: c.Device, directory: c.Directory, sender: c.Sender, hosts: c.Hosts,
-		arp: c.ARP, probes: c.Probes, dhcp: c.DHCP, dns: c.DNS,
+		arp: c.ARP, probes: c.Probes, dhcp: c.DHCP, dns: c.DNS, strangers: c.Strangers,
 		log: c.Log, now: c.Now,
 		classifier: newClassifier(c.Prefix, c.ServiceAddr, c.GatewayMAC),
 		service:    c.ServiceAddr,
@@ -173,6 +185,7 @@ func New(c Config) (*Router, error) {
 		linkMTU:    c.LinkMTU,
 		waiting:    newWaitlist(),
 		refused:    newRefusals(c.Now()),
+		told:       newRefusals(c.Now()),
 		jobs:       newJobs(),
 		clients:    newSerializer(),
 		errors:     newICMPLimiter(),

@@ -12,6 +12,9 @@ const ARPLen = 28
 const (
 	ARPRequest uint16 = 1
 	ARPReply   uint16 = 2
+	// RARPRequest is one of frames with EtherTypeRARP (RFC 903). One about its own sender
+	// announces where a station is: its addresses are 0.0.0.0.
+	RARPRequest uint16 = 3
 )
 
 // ARP is a view of an ARP packet for IPv4 over Ethernet (RFC 826).

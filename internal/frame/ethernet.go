@@ -9,6 +9,7 @@ import (
 const (
 	EtherTypeIPv4 uint16 = 0x0800
 	EtherTypeARP  uint16 = 0x0806
+	EtherTypeRARP uint16 = 0x8035 // RFC 903; hypervisors announce a guest that has moved by it
 	EtherTypeVLAN uint16 = 0x8100 // 802.1Q; the tag stands where the payload begins
 	EtherTypeIPv6 uint16 = 0x86dd
 

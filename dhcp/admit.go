@@ -3,6 +3,7 @@ package dhcp
 import (
 	"context"
 	"fmt"
+	"net/netip"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
@@ -39,7 +40,18 @@ func (s *Server) addressee(_ context.Context, x *exchange) error {
 		return fmt.Errorf("%w: server identifier", ErrMalformed)
 	}
 	if server != s.config.ServiceAddr {
+		s.overheard(x, server)
 		return ErrOtherServer
 	}
 	return nil
+}
+
+// overheard notes which server a host has chosen.
+func (s *Server) overheard(x *exchange, server netip.Addr) {
+	p := s.config.Policy
+	if x.kind != dhcpv4.MessageTypeRequest || p.Others == nil {
+		return
+	}
+	registered := p.Registered != nil && p.Registered(x.source)
+	p.Others.chose(x.source, server, registered || p.Known != nil && p.Known(x.client), x.received)
 }

@@ -3,7 +3,7 @@
 //
 // The server owns no socket and no address. The router hands [Server.Handle] what a
 // host sent to UDP port 67 and writes the reply, if there is one, back to the
-// segment, from the service address, port 67, to port 68. Which address a client
+// segment, from the service address, port 67, to port 68 (or other [Ports]). Which address a client
 // gets is the [Leaser]'s business (the registry's, behind an adapter), and whether
 // somebody uses it already is the [Prober]'s (arp's).
 //
@@ -13,9 +13,11 @@
 //
 //	relayed       a relay agent's message: dropped
 //	hardware      Ethernet only, and chaddr must be the frame's source
-//	addressee     a request for another server: dropped
+//	addressee     a request for another server: dropped, and remembered
+//	served        a host that the [Policy] leaves out: dropped
 //	discover      OFFER: the client's address, probed before a stranger gets it
 //	request       ACK or NAK: SELECTING, INIT-REBOOT, RENEWING, REBINDING
+//	deference     a NAK that another server's client might get: dropped
 //	inform        ACK without a lease
 //	release       no reply
 //	decline       no reply; only of an address that the Leaser grants the client
@@ -40,6 +42,27 @@
 //	any                       another fault of the Leaser      silence: the client asks again, or another server
 //
 // Refused means [ErrTaken], [ErrNotOurs] or [ErrNoAddress]; unsure, [ErrUnsure].
+//
+// # Other servers on the segment
+//
+// An open server leaves alone the hosts that another DHCP server of the segment serves,
+// and has that one go first with those that nobody knows ([Policy]). Who they are is kept
+// by [Others]:
+//
+//	what is heard                            what is remembered
+//	OFFER, ACK, NAK of another server        the server; of the first two, that the host is its
+//	  (broadcast ones; unicast ones don't
+//	  reach us)
+//	OFFER to our own DISCOVER ([Discover])   the server: this finds each for sure
+//	REQUEST that names another server        that the host is its; these are always broadcast
+//
+//	state of the segment    DISCOVER of a new host    of one with a lease here    REQUEST
+//	not looked at yet       waits for that            waits                       waits
+//	no other server         answered                  answered                    answered
+//	another server          from 4 s after its first  answered                    answered; no NAK to who
+//	                          one, if still asked                                   comes from another network
+//	… which serves it       silence                   silence                     silence, but for renewals
+//	                                                                                of its lease here
 //
 // A client is who it says by option 61, else htype and MAC, which is what option 61
 // says for most clients: so a machine that boots with and without it stays one.

@@ -38,7 +38,14 @@ const (
 
 // parse decodes a request. Options that continue in the file and sname fields
 // (option 52) are read from there, in the order of RFC 3396 section 5.
-func parse(payload []byte) (*dhcpv4.DHCPv4, error) {
+func parse(payload []byte) (*dhcpv4.DHCPv4, error) { return parseAs(dhcpv4.OpcodeBootRequest, payload) }
+
+// parseReply decodes what a server sends.
+func parseReply(payload []byte) (*dhcpv4.DHCPv4, error) {
+	return parseAs(dhcpv4.OpcodeBootReply, payload)
+}
+
+func parseAs(op dhcpv4.OpcodeType, payload []byte) (*dhcpv4.DHCPv4, error) {
 	if len(payload) < offsetOptions || len(payload) > maxRequest {
 		return nil, fmt.Errorf("%w: %d bytes", ErrMalformed, len(payload))
 	}
@@ -53,8 +60,8 @@ func parse(payload []byte) (*dhcpv4.DHCPv4, error) {
 			return nil, err
 		}
 	}
-	if m.OpCode != dhcpv4.OpcodeBootRequest || len(m.Options.Get(dhcpv4.OptionDHCPMessageType)) != 1 {
-		return nil, fmt.Errorf("%w: no DHCP request", ErrMalformed)
+	if m.OpCode != op || len(m.Options.Get(dhcpv4.OptionDHCPMessageType)) != 1 {
+		return nil, fmt.Errorf("%w: no DHCP message, or one that goes the other way", ErrMalformed)
 	}
 	return m, nil
 }

@@ -25,6 +25,10 @@ type Config struct {
 
 	Leaser Leaser
 	Prober Prober // nil: offers aren't probed
+	Policy Policy // whom to serve; the zero value serves all
+	// ProbeClass is the vendor class by which the group's appliances look for other DHCP
+	// servers (see Discover): it gets no answer. Empty for none.
+	ProbeClass string
 
 	Log *slog.Logger     // nil: silent
 	Now func() time.Time // nil: time.Now
@@ -37,6 +41,7 @@ type Server struct {
 	answers   map[uint8][]byte
 	links     []link
 	offers    offers
+	counts    counts
 }
 
 // exchange is a request and what has been decided about its answer.
@@ -53,6 +58,8 @@ type exchange struct {
 	options  []option           // behind message type and server identifier
 	dst      netip.Addr
 	dstMAC   frame.MAC
+
+	deferential bool // the segment has another server, which may know the host
 }
 
 // link is a step of the chain. An error ends the exchange without a reply.
@@ -78,8 +85,8 @@ func NewServer(c Config) *Server {
 	s := &Server{config: c, broadcast: lastAddr(c.Prefix), offers: newOffers()}
 	s.answers = s.parameterValues()
 	s.links = []link{
-		s.relayed, s.hardware, s.addressee,
-		s.discover, s.request, s.inform, s.release, s.decline, s.known,
+		s.relayed, s.hardware, s.addressee, s.served,
+		s.discover, s.request, s.deference, s.inform, s.release, s.decline, s.known,
 		s.leaseTimes, s.parameters, s.identifier, s.destination,
 	}
 	return s
@@ -119,6 +126,7 @@ func (s *Server) parameterValues() map[uint8][]byte {
 // A DISCOVER of a client without a lease takes as long as the probe of its address,
 // within ctx; others as long as the Leaser. req isn't kept.
 func (s *Server) Handle(ctx context.Context, req []byte, source frame.MAC) (reply Reply, ok bool, err error) {
+	defer func() { s.counts.note(reply, err) }()
 	m, err := parse(req)
 	if err != nil {
 		return Reply{}, false, err
@@ -135,7 +143,7 @@ func (s *Server) Handle(ctx context.Context, req []byte, source frame.MAC) (repl
 			return Reply{}, false, err
 		}
 	}
-	return Reply{Payload: s.encode(x), Dst: x.dst, DstMAC: x.dstMAC}, true, nil
+	return Reply{Payload: s.encode(x), Dst: x.dst, DstMAC: x.dstMAC, kind: x.answer}, true, nil
 }
 
 // clientOf says who sent m. An option 61 of less than two bytes is no identifier

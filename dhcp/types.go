@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
 	"landbridge/internal/frame"
 )
 
@@ -86,7 +88,9 @@ type Prober interface {
 
 // Reply is one UDP payload for the segment.
 type Reply struct {
-	Payload []byte     // from the service address, port 67, to port 68
+	Payload []byte     // from the service address and the server's port, to the clients' port
 	Dst     netip.Addr // the client's address, or 255.255.255.255
 	DstMAC  frame.MAC  // the client's, or broadcast
+
+	kind dhcpv4.MessageType
 }

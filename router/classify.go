@@ -4,23 +4,21 @@ import (
 	"encoding/binary"
 	"net/netip"
 
+	"landbridge/dhcp"
 	"landbridge/internal/frame"
 )
 
-const (
-	portDNS        = 53
-	portDHCPServer = 67
-	portDHCPClient = 68
-)
+const portDNS = 53
 
 // kind is the way that a frame from the segment takes.
 type kind uint8
 
 const (
-	toIgnore  kind = iota // counted under the verdict's reason; nothing else
-	toForward             // IPv4 unicast to the gateway MAC, into the prefix
-	toService             // IPv4 to the service address
-	toDHCP                // a message to a DHCP server: us
+	toIgnore    kind = iota // counted under the verdict's reason; nothing else
+	toForward               // IPv4 unicast to the gateway MAC, into the prefix
+	toService               // IPv4 to the service address
+	toDHCP                  // a message to a DHCP server: us
+	toDHCPReply             // one of another DHCP server, to a host
 	toARP
 )
 
@@ -40,9 +38,10 @@ type classifier struct {
 	prefix    netip.Prefix
 	network   netip.Addr
 	broadcast netip.Addr
+	ports     dhcp.Ports
 }
 
-func newClassifier(prefix netip.Prefix, serviceAddr netip.Addr, gateway frame.MAC) classifier {
+func newClassifier(prefix netip.Prefix, serviceAddr netip.Addr, gateway frame.MAC, ports dhcp.Ports) classifier {
 	prefix = prefix.Masked()
 	first := prefix.Addr().As4()
 	last := binary.BigEndian.Uint32(first[:]) | (1<<(32-prefix.Bits()) - 1)
@@ -50,7 +49,7 @@ func newClassifier(prefix netip.Prefix, serviceAddr netip.Addr, gateway frame.MA
 	binary.BigEndian.PutUint32(b[:], last)
 	return classifier{
 		gateway: gateway, service: serviceAddr, prefix: prefix,
-		network: prefix.Addr(), broadcast: netip.AddrFrom4(b),
+		network: prefix.Addr(), broadcast: netip.AddrFrom4(b), ports: ports.OrStandard(),
 	}
 }
 
@@ -95,9 +94,12 @@ func (c *classifier) classifyIPv4(b []byte, toUs bool) verdict {
 	}
 	dst := ip.Dst()
 	if dst == c.service || dst == c.broadcast || isLimitedBroadcast(dst) {
-		if isDHCP(ip) {
+		if c.isDHCP(ip, c.ports.Server) {
 			return checked(toDHCP, ip)
 		}
+	}
+	if !(toUs && c.isHost(dst)) && c.isDHCP(ip, c.ports.Client) {
+		return checked(toDHCPReply, ip)
 	}
 	if !toUs {
 		return ignored(ignoredMulticast)
@@ -130,10 +132,11 @@ func (c *classifier) isHost(a netip.Addr) bool {
 
 func isLimitedBroadcast(a netip.Addr) bool { return a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
 
-func isDHCP(ip frame.IPv4) bool {
+// isDHCP says whether a packet is a datagram to this one of the DHCP ports.
+func (c *classifier) isDHCP(ip frame.IPv4, port uint16) bool {
 	if ip.Protocol() != frame.ProtocolUDP || ip.IsFragment() {
 		return false
 	}
 	u, err := frame.ParseUDP(ip.Payload())
-	return err == nil && u.DstPort() == portDHCPServer
+	return err == nil && u.DstPort() == port && (port != c.ports.Client || u.SrcPort() == c.ports.Server)
 }

@@ -29,6 +29,7 @@ const (
 	strangers
 	dhcpHandled
 	dhcpReplied
+	dhcpOverheard
 	dnsHandled
 	echoReplied
 
@@ -77,15 +78,16 @@ func countNames() [numCounters][2]string {
 		inFragmented:  {"in_fragmented", "packets from members that were fragmented for the segment"},
 		mssClamped:    {"mss_clamped", "TCP SYNs whose MSS was lowered"},
 
-		arpReplied:   {"arp_replied", "ARP requests answered with the gateway MAC"},
-		arpResolving: {"arp_resolving", "ARP requests that had to ask the registry"},
-		arpSilent:    {"arp_silent", "ARP packets that needed no answer of ours"},
-		arpMisled:    {"arp_misled", "hosts told by ARP where another one is, as they sent to a station that no longer has it"},
-		strangers:    {"strangers", "sightings of hosts that use an address which isn't leased here: moved here, or leased nothing"},
-		dhcpHandled:  {"dhcp_handled", "DHCP messages taken from hosts"},
-		dhcpReplied:  {"dhcp_replied", "DHCP messages sent to hosts"},
-		dnsHandled:   {"dns_handled", "DNS queries taken from hosts"},
-		echoReplied:  {"echo_replied", "pings of the service address answered"},
+		arpReplied:    {"arp_replied", "ARP requests answered with the gateway MAC"},
+		arpResolving:  {"arp_resolving", "ARP requests that had to ask the registry"},
+		arpSilent:     {"arp_silent", "ARP packets that needed no answer of ours"},
+		arpMisled:     {"arp_misled", "hosts told by ARP where another one is, as they sent to a station that no longer has it"},
+		strangers:     {"strangers", "sightings of hosts that use an address which isn't leased here: moved here, or leased nothing"},
+		dhcpHandled:   {"dhcp_handled", "DHCP messages taken from hosts"},
+		dhcpReplied:   {"dhcp_replied", "DHCP messages sent to hosts"},
+		dhcpOverheard: {"dhcp_overheard", "DHCP messages of other servers to hosts of the segment"},
+		dnsHandled:    {"dns_handled", "DNS queries taken from hosts"},
+		echoReplied:   {"echo_replied", "pings of the service address answered"},
 
 		ignoredNative:    {"ignored_native", "frames between other stations of the segment"},
 		ignoredMulticast: {"ignored_multicast", "multicast and broadcast, which never cross"},

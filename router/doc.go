@@ -14,6 +14,7 @@
 //   - [Hosts]: virtual address to MAC, of the hosts on this segment.
 //   - [Directory], [Sender], [Device], [ARP], [DHCP], [DNS]: what it needs of others,
 //     each declared here.
+//   - [Watch]: hears of what else the segment has: other DHCP servers, hosts without a lease.
 //   - [Count]: a counter with its name. They say what became of frames and packets;
 //     nothing is dropped without being counted.
 //
@@ -27,6 +28,7 @@
 //	… to the service address: echo, DHCP, DNS      answered here; anything else: ICMP port unreachable
 //	ARP                                            answered here or left to the segment
 //	DHCP to 255.255.255.255                        answered here
+//	DHCP of another server to a host               shown to [Watch]
 //	unicast to another MAC                         nothing: two hosts talk natively (bypass)
 //	multicast, broadcast, IPv6, spanning tree,     nothing; counted. They never cross
 //	  router advertisements, VLAN tags, the rest

@@ -61,12 +61,15 @@ func (r *Router) takeFrame(b *batch, p frame.Packet) {
 		r.forward(b, p, f.Src())
 	case toARP:
 		r.answerARP(b, v.arp)
-	case toService, toDHCP:
+	case toService, toDHCP, toDHCPReply:
 		mac := f.Src()
 		err := b.finish(p, func(q frame.Packet) {
-			if v.kind == toDHCP {
+			switch v.kind {
+			case toDHCP:
 				r.takeDHCP(header(q), mac)
-			} else {
+			case toDHCPReply:
+				r.overhearDHCP(header(q), mac)
+			default:
 				r.serve(b, header(q), mac)
 			}
 		})

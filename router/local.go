@@ -3,6 +3,7 @@ package router
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -171,14 +172,16 @@ func (r *Router) handleDHCP(ctx context.Context, message []byte, mac frame.MAC) 
 	r.counters.add(dhcpHandled, 1)
 	reply, ok, err := r.dhcp.Handle(ctx, message, mac)
 	if err != nil {
-		r.counters.add(dhcpFailed, 1)
+		if !errors.Is(err, dhcp.ErrNotServed) && !errors.Is(err, dhcp.ErrOtherServer) {
+			r.counters.add(dhcpFailed, 1)
+		}
 		r.log.Debug("DHCP message not answered", "mac", mac, "err", err)
 	}
 	if !ok {
 		return
 	}
 	r.counters.add(dhcpReplied, 1)
-	r.reply(reply.DstMAC, netip.AddrPortFrom(r.service, portDHCPServer), netip.AddrPortFrom(reply.Dst, portDHCPClient), reply.Payload)
+	r.reply(reply.DstMAC, netip.AddrPortFrom(r.service, r.classifier.ports.Server), netip.AddrPortFrom(reply.Dst, r.classifier.ports.Client), reply.Payload)
 }
 
 // reply sends one datagram to a host of the segment. One that is larger than the link

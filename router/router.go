@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"landbridge/arp"
+	"landbridge/dhcp"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
 )
@@ -100,6 +101,8 @@ type Config struct {
 	ARP         ARP
 	Probes      ARPObserver // optional
 	DHCP        DHCP        // optional: interface mode has no clients
+	DHCPPorts   dhcp.Ports  // optional: the standard ones
+	Watch       Watch       // optional
 	DNS         DNS         // optional
 	Strangers   Strangers   // optional
 	Log         *slog.Logger
@@ -137,6 +140,7 @@ type Router struct {
 	dhcp      DHCP
 	dns       DNS
 	strangers Strangers
+	watch     Watch
 	hosts     *Hosts
 	log       *slog.Logger
 	now       func() time.Time
@@ -176,9 +180,9 @@ func New(c Config) (*Router, error) {
 	}
 	r := &Router{
 		device: c.Device, directory: c.Directory, sender: c.Sender, hosts: c.Hosts,
-		arp: c.ARP, probes: c.Probes, dhcp: c.DHCP, dns: c.DNS, strangers: c.Strangers,
+		arp: c.ARP, probes: c.Probes, dhcp: c.DHCP, dns: c.DNS, strangers: c.Strangers, watch: c.Watch,
 		log: c.Log, now: c.Now,
-		classifier: newClassifier(c.Prefix, c.ServiceAddr, c.GatewayMAC),
+		classifier: newClassifier(c.Prefix, c.ServiceAddr, c.GatewayMAC, c.DHCPPorts),
 		service:    c.ServiceAddr,
 		gateway:    c.GatewayMAC,
 		mtu:        c.MTU,

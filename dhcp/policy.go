@@ -1,0 +1,134 @@
+package dhcp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"landbridge/internal/frame"
+)
+
+// Serve says which hosts get addresses, besides those that are registered, who always do.
+type Serve string
+
+const (
+	// ServeOpen serves every host, but those that another DHCP server of the segment serves.
+	ServeOpen Serve = "open"
+	// ServeVendorClass serves hosts of certain vendor classes (option 60).
+	ServeVendorClass Serve = "vendor-class"
+	// ServeRegistered serves registered hosts alone.
+	ServeRegistered Serve = "registered"
+)
+
+// Ports are the UDP ports of server and clients. Both are 0 for the standard ones, 67 and
+// 68. With others the service exists only for hosts that were told of it, whatever other
+// servers the segment has.
+type Ports struct{ Server, Client uint16 }
+
+// StandardPorts are those of RFC 2131 section 4.1.
+func StandardPorts() Ports { return Ports{Server: 67, Client: 68} }
+
+// OrStandard returns p, or the standard ports where it is zero.
+func (p Ports) OrStandard() Ports {
+	if p == (Ports{}) {
+		return StandardPorts()
+	}
+	return p
+}
+
+// Policy says which hosts a Server serves. The zero Policy serves all.
+//
+// The rules nest: a registered host is served whatever Serve says; then those of the
+// vendor classes; then, where Serve is open, everybody to whom no other DHCP server
+// speaks. Who isn't served gets silence, never a NAK; what it releases or declines
+// counts all the same.
+type Policy struct {
+	Serve         Serve                // "" is ServeOpen
+	Registered    func(frame.MAC) bool // nil: nobody is
+	VendorClasses []string             // beginnings of option 60; for ServeVendorClass
+	Others        *Others              // the segment's other DHCP servers; nil: unknown
+	Known         func(Client) bool    // reports a live lease here; nil: nobody has one
+}
+
+// Why a host isn't served; each is ErrNotServed.
+var (
+	ErrNotServed       = errors.New("dhcp: host isn't served")
+	ErrNotRegistered   = fmt.Errorf("%w: it isn't registered", ErrNotServed)
+	ErrVendorClass     = fmt.Errorf("%w: it is of another vendor class", ErrNotServed)
+	ErrServedElsewhere = fmt.Errorf("%w: another DHCP server serves it", ErrNotServed)
+	ErrYielded         = fmt.Errorf("%w yet: the segment's other DHCP server goes first", ErrNotServed)
+	ErrOurProbe        = fmt.Errorf("%w: it is a Landbridge that looks for other servers", ErrNotServed)
+)
+
+// yieldTime is how long a host that nobody knows asks in vain where the segment has
+// another DHCP server: that one may ping an address for up to 3 s before it offers it.
+const yieldTime = 4 * time.Second
+
+// served drops what comes from a host that isn't to be served.
+func (s *Server) served(ctx context.Context, x *exchange) error {
+	p := s.config.Policy
+	switch x.kind {
+	case dhcpv4.MessageTypeRelease, dhcpv4.MessageTypeDecline:
+		return nil // they are of what we have leased, and get no reply
+	}
+	class := string(x.req.Options.Get(dhcpv4.OptionClassIdentifier))
+	switch {
+	case s.config.ProbeClass != "" && class == s.config.ProbeClass:
+		return ErrOurProbe
+	case p.Registered != nil && p.Registered(x.source):
+		return nil
+	case p.Serve == ServeRegistered:
+		return ErrNotRegistered
+	case p.Serve == ServeVendorClass:
+		for _, begin := range p.VendorClasses {
+			if strings.HasPrefix(class, begin) {
+				return nil
+			}
+		}
+		return ErrVendorClass
+	case p.Others == nil:
+		return nil
+	}
+	return s.yield(ctx, x)
+}
+
+// yield leaves to the segment's other DHCP server the hosts that it serves, and lets it go
+// first with those that nobody knows.
+func (s *Server) yield(ctx context.Context, x *exchange) error {
+	o := s.config.Policy.Others
+	if err := o.settled(ctx); err != nil {
+		return fmt.Errorf("looking for other DHCP servers: %w", err)
+	}
+	known := s.config.Policy.Known != nil && s.config.Policy.Known(x.client)
+	if known && !fieldAddr(x.req.ClientIPAddr).IsUnspecified() {
+		return nil // it has an address of ours now, and renews its lease
+	}
+	if o.Serves(x.source, x.received) {
+		return ErrServedElsewhere
+	}
+	if !o.Present(x.received) {
+		return nil
+	}
+	x.deferential = true
+	if known || x.kind != dhcpv4.MessageTypeDiscover {
+		return nil
+	}
+	if o.waited(x.source, x.received) < yieldTime {
+		return ErrYielded
+	}
+	return nil
+}
+
+// deference keeps a NAK from a host that asks for an address of another network, where the
+// segment has a server that may have given it that.
+func (s *Server) deference(_ context.Context, x *exchange) error {
+	addr, _ := addrOption(x.req, dhcpv4.OptionRequestedIPAddress)
+	if x.deferential && x.answer == dhcpv4.MessageTypeNak && !s.config.Prefix.Contains(addr) {
+		return ErrServedElsewhere
+	}
+	return nil
+}

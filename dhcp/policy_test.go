@@ -1,0 +1,294 @@
+package dhcp
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/gopacket/layers"
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"landbridge/internal/frame"
+)
+
+var (
+	siteServer = netip.MustParseAddr("192.168.7.1")
+	siteMAC    = frame.MAC{0x52, 0x54, 0, 0, 7, 1}
+	otherHost  = frame.MAC{0x52, 0x54, 0, 0, 0, 9}
+	gateway    = frame.MAC{0x02, 0xaa, 0, 0, 0, 1}
+	sibling    = frame.MAC{0x02, 0xaa, 0, 0, 0, 2} // another router of the group
+)
+
+// policed is a server with a policy, a clock, and a segment on which other servers were
+// looked for.
+type policed struct {
+	*bench
+	others *Others
+	now    time.Time
+}
+
+func newPoliced(p Policy) *policed {
+	b := &policed{bench: newBench(), now: began}
+	b.others = NewOthers(func(mac frame.MAC) bool { return mac == gateway || mac == sibling })
+	b.others.Settle()
+	c := b.config
+	c.Policy, c.ProbeClass = p, ProbeClass([]byte("group"))
+	c.Policy.Others = b.others
+	c.Now = func() time.Time { return b.now }
+	b.Server = NewServer(c)
+	return b
+}
+
+func registered(macs ...frame.MAC) func(frame.MAC) bool {
+	return func(mac frame.MAC) bool {
+		for _, m := range macs {
+			if m == mac {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// siteOffers lets the other server answer our probe, which tells of no host.
+func (b *policed) siteOffers() { b.others.Observe(toClient(gateway), siteMAC, b.now, nil) }
+
+// toClient is dnsmasq's OFFER, to another client.
+func toClient(mac frame.MAC) []byte {
+	m, err := parseReply(offerOfSite())
+	if err != nil {
+		panic(err)
+	}
+	m.ClientHWAddr = mac.HardwareAddr()
+	return m.ToBytes()
+}
+
+func offerOfSite() []byte {
+	return (&dhcpv4.DHCPv4{
+		OpCode: dhcpv4.OpcodeBootReply, HWType: 1, ClientHWAddr: clientMAC.HardwareAddr(), YourIPAddr: []byte{192, 168, 7, 85},
+		Options: dhcpv4.OptionsFromList(dhcpv4.OptMessageType(dhcpv4.MessageTypeOffer), dhcpv4.OptServerIdentifier(siteServer.AsSlice()),
+			dhcpv4.OptGeneric(dhcpv4.OptionSubnetMask, []byte{255, 255, 255, 0}), dhcpv4.OptIPAddressLeaseTime(12*time.Hour)),
+	}).ToBytes()
+}
+
+func (b *policed) expect(t *testing.T, what string, message []byte, want error) {
+	t.Helper()
+	_, ok, err := b.Handle(t.Context(), message, clientMAC)
+	if !errors.Is(err, want) || ok != (want == nil) {
+		t.Errorf("%s: reply %t, %v; want %v", what, ok, err, want)
+	}
+}
+
+func TestWhoIsServedByEachPolicy(t *testing.T) {
+	const dhclient, udhcpc, dhcpcd = "dhclient-discover", "udhcpc-discover", "dhcpcd-discover"
+	for _, c := range []struct {
+		name   string
+		policy Policy
+		want   map[string]error
+	}{
+		{"open", Policy{}, map[string]error{dhclient: nil, udhcpc: nil, dhcpcd: nil}},
+		{"registered, and it is", Policy{Serve: ServeRegistered, Registered: registered(otherHost, clientMAC)}, map[string]error{dhclient: nil, udhcpc: nil}},
+		{"registered, and it isn't", Policy{Serve: ServeRegistered, Registered: registered(otherHost)}, map[string]error{dhclient: ErrNotRegistered, udhcpc: ErrNotRegistered}},
+		{"registered, and nobody is", Policy{Serve: ServeRegistered}, map[string]error{dhcpcd: ErrNotRegistered}},
+		{"vendor class", Policy{Serve: ServeVendorClass, VendorClasses: []string{"PXEClient", "udhcp 1."}}, map[string]error{dhclient: ErrVendorClass, udhcpc: nil, dhcpcd: ErrVendorClass}},
+		{"vendor class of the whole text", Policy{Serve: ServeVendorClass, VendorClasses: []string{"udhcp 1.35.0"}}, map[string]error{udhcpc: nil}},
+		{"vendor class that goes on", Policy{Serve: ServeVendorClass, VendorClasses: []string{"udhcp 1.35.0-x"}}, map[string]error{udhcpc: ErrVendorClass}},
+		{"vendor class in its midst", Policy{Serve: ServeVendorClass, VendorClasses: []string{"1.35.0"}}, map[string]error{udhcpc: ErrVendorClass}},
+		{"vendor class, or registered", Policy{Serve: ServeVendorClass, VendorClasses: []string{"dhcpcd-"}, Registered: registered(clientMAC)}, map[string]error{dhclient: nil, udhcpc: nil, dhcpcd: nil}},
+	} {
+		for message, want := range c.want {
+			b := newPoliced(c.policy)
+			b.expect(t, c.name+": "+message, captured(t, message), want)
+			if want != nil && len(b.leaser.calls) != 0 {
+				t.Errorf("%s: %s: %v", c.name, message, b.leaser.calls)
+			}
+			if want != nil && !errors.Is(want, ErrNotServed) {
+				t.Errorf("%v is no ErrNotServed", want)
+			}
+		}
+	}
+}
+
+// Whatever a host says that isn't served: silence, never a NAK; and what it gives back
+// is taken.
+func TestAHostThatIsNotServedGetsNoNAK(t *testing.T) {
+	for _, message := range []string{"dhclient-reboot-elsewhere", "dhclient-reboot", "udhcpc-select", "udhcpc-renew", "dhcpcd-rebind"} {
+		b := newPoliced(Policy{Serve: ServeRegistered})
+		b.leaser.fail = ErrTaken
+		b.expect(t, message, captured(t, message), ErrNotRegistered)
+	}
+	b := newPoliced(Policy{Serve: ServeRegistered})
+	if err := b.refuse(t, captured(t, "udhcpc-release")); err != nil || b.leaser.seen("release 10.9.1.1") != 1 {
+		t.Errorf("a release: %v, %v", err, b.leaser.calls)
+	}
+	if got := b.Counters()["silent_not_registered"]; got != 0 {
+		t.Errorf("a release counted as %d hosts that aren't registered", got)
+	}
+}
+
+func TestSilenceIsCountedByReason(t *testing.T) {
+	b := newPoliced(Policy{Serve: ServeVendorClass, VendorClasses: []string{"udhcp"}})
+	for _, m := range []string{"udhcpc-discover", "udhcpc-select", "dhclient-discover", "dhcpcd-discover"} {
+		_, _, _ = b.Handle(t.Context(), captured(t, m), clientMAC)
+	}
+	_, _, _ = b.Handle(t.Context(), []byte{1}, clientMAC)
+	got := b.Counters()
+	for name, want := range map[string]uint64{"offers": 1, "acks": 1, "silent_other_vendor_class": 2, "malformed": 1, "silent_yielded": 0} {
+		if got[name] != want {
+			t.Errorf("%s = %d, want %d", name, got[name], want)
+		}
+	}
+}
+
+func TestAHostOfAnotherServerIsLeftAlone(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		hear func(b *policed, t *testing.T)
+	}{
+		{"OFFER", func(b *policed, t *testing.T) {
+			b.others.Observe(captured(t, "dnsmasq-offer"), siteMAC, b.now, nil)
+		}},
+		{"ACK", func(b *policed, t *testing.T) {
+			b.others.Observe(captured(t, "dnsmasq-ack"), siteMAC, b.now, nil)
+		}},
+		{"REQUEST that names it", func(b *policed, t *testing.T) {
+			b.expect(t, "the REQUEST", captured(t, "udhcpc-select-elsewhere"), ErrOtherServer)
+		}},
+	} {
+		b := newPoliced(Policy{Registered: registered(otherHost)})
+		c.hear(b, t)
+		b.now = b.now.Add(serverMemory - time.Second)
+		for _, m := range []string{"udhcpc-discover", "dhclient-reboot-elsewhere", "dhclient-reboot"} {
+			b.expect(t, c.name+", then "+m, captured(t, m), ErrServedElsewhere)
+		}
+		b.now = b.now.Add(2 * time.Second) // the other server hasn't been heard for so long
+		b.expect(t, c.name+", long ago", captured(t, "udhcpc-discover"), nil)
+
+		b = newPoliced(Policy{Registered: registered(clientMAC)})
+		c.hear(b, t)
+		b.expect(t, c.name+" to a registered host", captured(t, "udhcpc-discover"), nil)
+		if c.name == "REQUEST that names it" && !b.others.Servers(b.now)[0].Contested {
+			t.Error("a registered host chose the other server, and it isn't told")
+		}
+	}
+}
+
+func TestAHostIsForgottenWithTheLeaseThatItHasElsewhere(t *testing.T) {
+	b := newPoliced(Policy{})
+	b.others.Observe(captured(t, "dnsmasq-ack"), siteMAC, b.now, nil) // of 12 hours
+	for range 72 {
+		b.now = b.now.Add(serverMemory - time.Second)
+		b.siteOffers()
+		b.expect(t, "within its lease", captured(t, "udhcpc-discover"), ErrServedElsewhere)
+	}
+	b.now = b.now.Add(serverMemory - time.Second)
+	b.siteOffers()
+	b.expect(t, "after 12 hours", captured(t, "udhcpc-discover"), ErrYielded)
+}
+
+func TestTheOtherServerGoesFirst(t *testing.T) {
+	b := newPoliced(Policy{})
+	b.siteOffers()
+	for _, after := range []time.Duration{0, time.Second, 3 * time.Second} {
+		b.now = began.Add(after)
+		b.expect(t, "a DISCOVER of late", captured(t, "udhcpc-discover"), ErrYielded)
+	}
+	b.expect(t, "INIT-REBOOT with an address of another network", captured(t, "dhclient-reboot-elsewhere"), ErrServedElsewhere)
+	b.expect(t, "INIT-REBOOT with one of ours", captured(t, "dhclient-reboot"), nil)
+	b.now = began.Add(yieldTime)
+	b.expect(t, "a DISCOVER that nobody has answered", captured(t, "udhcpc-discover"), nil)
+	b.expect(t, "SELECTING us", captured(t, "udhcpc-select"), nil)
+
+	b.now = b.now.Add(2 * waitMemory) // another day
+	b.siteOffers()
+	b.expect(t, "a DISCOVER", captured(t, "udhcpc-discover"), ErrYielded)
+}
+
+func TestAHostWithALeaseOfOursIsAnsweredAtOnce(t *testing.T) {
+	b := newPoliced(Policy{})
+	b.config.Policy.Known = func(c Client) bool { return true }
+	b.siteOffers()
+	b.expect(t, "a DISCOVER", captured(t, "udhcpc-discover"), nil)
+	b.expect(t, "a renewal", captured(t, "udhcpc-renew"), nil)
+	b.others.Observe(captured(t, "dnsmasq-offer"), siteMAC, b.now, nil)
+	b.expect(t, "a DISCOVER that the other server has answered, too", captured(t, "udhcpc-discover"), ErrServedElsewhere)
+	b.expect(t, "a renewal then", captured(t, "udhcpc-renew"), nil)
+}
+
+func TestAHostWaitsUntilOtherServersWereLookedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newPoliced(Policy{})
+		o := NewOthers(func(frame.MAC) bool { return false })
+		b.config.Policy.Others = o
+		answered := make(chan time.Time, 1)
+		asked := time.Now()
+		go func() {
+			b.send(t, captured(t, "udhcpc-discover"))
+			answered <- time.Now()
+		}()
+		time.Sleep(300 * time.Millisecond)
+		o.Settle()
+		if took := (<-answered).Sub(asked); took != 300*time.Millisecond {
+			t.Errorf("answered after %v", took)
+		}
+	})
+}
+
+func TestLandbridgesOfOneGroupAreNoOtherServers(t *testing.T) {
+	b := newPoliced(Policy{})
+	b.others.Observe(captured(t, "dnsmasq-offer"), sibling, b.now, nil)
+	b.others.Observe(captured(t, "dnsmasq-offer"), gateway, b.now, nil)
+	b.others.Observe(captured(t, "dnsmasq-offer"), frame.Broadcast(), b.now, nil)
+	if s := b.others.Servers(b.now); len(s) != 0 {
+		t.Errorf("servers: %v", s)
+	}
+	probe := Discover(clientMAC, b.config.ProbeClass, [4]byte{1, 2, 3, 4})
+	b.expect(t, "a probe of the group", probe, ErrOurProbe)
+	b.expect(t, "a probe of another group", Discover(clientMAC, ProbeClass([]byte("another")), [4]byte{1, 2, 3, 4}), nil)
+	if got := read(t, Reply{Payload: b.send(t, Discover(clientMAC, "x", [4]byte{1, 2, 3, 4})).Payload}); got.kind != layers.DHCPMsgTypeOffer || got.Flags != 0x8000 {
+		t.Errorf("the probe was answered by %v", got.kind)
+	}
+}
+
+func TestWhatIsSeenOfAnotherServer(t *testing.T) {
+	b := newPoliced(Policy{})
+	b.others.Observe(captured(t, "dnsmasq-offer"), siteMAC, b.now, registered(clientMAC))
+	got := b.others.Servers(b.now)
+	want := OtherServer{Addr: siteServer, MAC: siteMAC, Offers: netip.MustParsePrefix("192.168.7.0/24"), First: b.now, Last: b.now, Contested: true}
+	if len(got) != 1 || got[0] != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// Hosts and servers that somebody makes up are remembered to a bound only.
+func TestWhatASegmentMakesUsRememberIsBounded(t *testing.T) {
+	o := NewOthers(func(frame.MAC) bool { return false })
+	for i := range 3 * maxServed {
+		mac := frame.MAC{2, 0, 0, byte(i >> 16), byte(i >> 8), byte(i)}
+		o.chose(mac, netip.AddrFrom4([4]byte{192, 168, byte(i % 64), 1}), false, began.Add(time.Duration(i)*time.Microsecond))
+		o.waited(mac, began.Add(time.Duration(i)*time.Microsecond))
+	}
+	if len(o.servers) > maxServers || len(o.hosts) > maxServed || len(o.waiting) > maxWaiting {
+		t.Errorf("%d servers, %d hosts, %d that wait", len(o.servers), len(o.hosts), len(o.waiting))
+	}
+	if o.Present(began) {
+		t.Error("a server that nobody has heard counts as there")
+	}
+}
+
+func FuzzOthers(f *testing.F) {
+	for _, name := range []string{"dnsmasq-offer", "dnsmasq-ack", "udhcpc-discover"} {
+		f.Add(captured(f, name))
+	}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		o := NewOthers(func(frame.MAC) bool { return false })
+		o.Observe(message, siteMAC, began, nil)
+		for _, s := range o.Servers(began) {
+			if !s.Addr.Is4() || s.MAC != siteMAC || s.Offers.IsValid() && !s.Offers.Addr().Is4() {
+				t.Fatalf("%x: %+v", message, s)
+			}
+		}
+	})
+}

@@ -12,7 +12,7 @@ FUZZTIME ?= 2m
 SOAK     ?= 1h
 
 # What the tests and the demo use besides Go, as Debian package=program pairs.
-PACKAGES := isc-dhcp-client=dhclient udhcpc=udhcpc dhcpcd-base=dhcpcd iproute2=ip iputils-ping=ping \
+PACKAGES := isc-dhcp-client=dhclient udhcpc=udhcpc dhcpcd-base=dhcpcd dnsmasq-base=dnsmasq iproute2=ip iputils-ping=ping \
             nftables=nft util-linux=nsenter dnsutils=dig netcat-openbsd=nc
 # What the benchmark uses besides, and where it keeps what it builds.
 RIVALS   := iperf3=iperf3 ethtool=ethtool openvpn=openvpn tinc=tincd n2n=edge

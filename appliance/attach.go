@@ -74,11 +74,12 @@ func (n *network) openRouter(a *attachment) (err error) {
 	a.prober = arp.NewProber(mac, func(f []byte) error { return a.router.WriteFrame(f) })
 	cfg.Probes, cfg.LinkMTU = a.prober, a.tap.MTU()
 	if a.bridge != nil {
-		cfg.DHCP = dhcp.NewServer(dhcp.Config{
+		a.segment = n.newSegment(a, mac, dhcp.Config{
 			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), LeaseTime: d.LeaseTime, MTU: min(d.MTU, a.bridge.MTU()),
 			Zone: d.Zone, Search: []string{d.Zone},
 			Leaser: &leaser{registry: n.registry, hosts: a.hosts}, Prober: a.prober, Log: n.log,
 		})
+		cfg.DHCP, cfg.DHCPPorts, cfg.Watch = a.segment.dhcp, n.node.cfg.DHCP.Ports, a.segment
 	}
 	if a.router, err = router.New(cfg); err != nil {
 		return err

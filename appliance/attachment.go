@@ -35,6 +35,7 @@ type attachment struct {
 	router *router.Router
 	prober *arp.Prober
 
+	segment *segment                     // router mode
 	address atomic.Pointer[netip.Prefix] // interface mode: this host's own; nil until leased
 
 	cancels []func()       // what ends its work
@@ -85,6 +86,7 @@ func (n *network) enliven(ctx context.Context, a *attachment) error {
 	n.attachment.Store(a)
 	if a.setup.attachesLAN() {
 		a.running.Go(func() { n.reserveAddress(ctx) })
+		a.running.Go(func() { a.segment.run(ctx) })
 	} else {
 		a.running.Go(func() { n.keepAddress(ctx, a) })
 	}
@@ -145,5 +147,10 @@ func (a *attachment) counters(add func(c count, value uint64)) {
 	}
 	for name, value := range a.tap.Counters() {
 		add(count{"tap", name}, value)
+	}
+	if a.segment != nil {
+		for name, value := range a.segment.dhcp.Counters() {
+			add(count{"dhcp", name}, value)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 
+	"landbridge/dhcp"
 	"landbridge/internal/group"
 )
 
@@ -48,6 +49,8 @@ type Config struct {
 	Mode Mode
 	// LANPort is the network interface of the LAN (router mode only).
 	LANPort string
+	// DHCP says which hosts of the LAN get addresses (router mode).
+	DHCP DHCPConfig
 	// Listen is the UDP address of the data socket and QUIC. Port 0 lets the kernel
 	// choose.
 	Listen netip.AddrPort
@@ -76,6 +79,7 @@ func DefaultConfig() Config {
 		State:        DefaultState,
 		Name:         group.NodeName(hostName()),
 		Mode:         ModeInterface,
+		DHCP:         DHCPConfig{Serve: dhcp.ServeOpen, Ports: dhcp.StandardPorts()},
 		Listen:       netip.AddrPortFrom(netip.IPv6Unspecified(), DefaultPort),
 		LANDiscovery: true,
 		LogLevel:     slog.LevelInfo,
@@ -156,7 +160,7 @@ func checkTogether(cfg Config, origin map[string]configValue, known []ConfigFaul
 			faults = append(faults, origin["lan-port"].fault("lan-port: only router mode has a LAN port: set mode: router, or leave lan-port out"))
 		}
 	}
-	return faults
+	return append(faults, checkDHCP(cfg, origin, bad)...)
 }
 
 // hostName returns the name of this host.

@@ -247,7 +247,7 @@ func (p *fileParser) pair(key string, line int, n ast.Node) {
 func (p *fileParser) list(s Setting, line int, n ast.Node) (list []string, ok bool) {
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {
-		p.faultf(line, s.Key, "%s: want a list of texts, as [\"203.0.113.5:%d\"], and this is %s", s.Key, DefaultPort, kindOf(n))
+		p.faultf(line, s.Key, "%s: want a list of texts, as [%q], and this is %s", s.Key, s.example, kindOf(n))
 		return nil, false
 	}
 	for _, item := range seq.Values {

@@ -17,13 +17,15 @@ type Setting struct {
 	Key   string
 	Value string // the placeholder of its value in help texts
 	Kind  SettingKind
-	Usage string // one line
+	Usage string // one line; of a list it has the placeholder in backquotes
 
 	// Default returns the setting's value in a configuration, as it would be written.
 	Default func(Config) string
 
 	set  func(*Config, []string) error // values has one element unless Kind is SettingList
 	item func(string) error            // checks one element (SettingList only)
+
+	example string // of one element (SettingList only)
 }
 
 // SettingKind is the shape of a setting's value.
@@ -38,6 +40,11 @@ const (
 
 // Settings returns every setting, in the order in which a person would decide them.
 func Settings() []Setting {
+	return slices.Concat(attachmentSettings(), dhcpSettings(), reachSettings())
+}
+
+// attachmentSettings say what the appliance is and how it is attached.
+func attachmentSettings() []Setting {
 	return []Setting{
 		{Key: "state", Value: "DIR", Usage: "state directory: node key, groups, leases",
 			Default: func(c Config) string { return c.State },
@@ -53,15 +60,21 @@ func Settings() []Setting {
 		{Key: "lan-port", Value: "IFACE", Usage: "network interface of the LAN (router mode)",
 			Default: func(c Config) string { return c.LANPort },
 			set:     one(func(c *Config, v string) error { c.LANPort = v; return checkInterfaceName(v) })},
+	}
+}
+
+// reachSettings say how others reach it, and what it logs.
+func reachSettings() []Setting {
+	return []Setting{
 		{Key: "listen", Value: "ADDR:PORT", Usage: "UDP address to listen on, and TCP unless tcp says otherwise",
 			Default: func(c Config) string { return c.Listen.String() },
 			set:     one(func(c *Config, v string) error { return setListen(&c.Listen, v) })},
 		{Key: "tcp", Value: "ADDR:PORT", Usage: "TCP address to listen on where it is not that of listen",
 			Default: func(Config) string { return "" },
 			set:     one(func(c *Config, v string) error { return setListen(&c.TCP, v) })},
-		{Key: "announce", Value: "HOST[:PORT]", Kind: SettingList, Usage: "address at which others reach this appliance; may be given more than once",
+		{Key: "announce", Value: "HOST[:PORT]", Kind: SettingList, Usage: "`HOST[:PORT]` at which others reach this appliance; may be given more than once",
 			Default: func(c Config) string { return strings.Join(c.Announce, " ") },
-			set:     setAnnounce, item: checkAnnounce},
+			set:     setAnnounce, item: checkAnnounce, example: fmt.Sprintf("203.0.113.5:%d", DefaultPort)},
 		{Key: "lan-discovery", Value: "BOOL", Kind: SettingBool, Usage: "look for members on this LAN by multicast",
 			Default: func(c Config) string { return strconv.FormatBool(c.LANDiscovery) },
 			set:     one(func(c *Config, v string) error { return setBool(&c.LANDiscovery, v) })},

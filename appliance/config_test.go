@@ -10,6 +10,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"landbridge/dhcp"
+	"landbridge/internal/frame"
 )
 
 // writeConfig returns the path of a file with this content.
@@ -49,6 +52,7 @@ func TestDefaultConfigListensOnTheDefaultPortAtEveryAddress(t *testing.T) {
 		State:        DefaultState,
 		Name:         "site-a",
 		Mode:         ModeInterface,
+		DHCP:         DHCPConfig{Serve: dhcp.ServeOpen, Ports: dhcp.Ports{Server: 67, Client: 68}},
 		Listen:       netip.MustParseAddrPort("[::]:4860"),
 		LANDiscovery: true,
 		LogLevel:     slog.LevelInfo,
@@ -68,6 +72,10 @@ state: /srv/landbridge/
 name: Site-A
 mode: router
 lan-port: eth1
+dhcp: vendor-class
+dhcp-host: ["52:54:00:00:00:01", "52-54-00-00-00-02", "52:54:00:00:00:01"]
+dhcp-vendor-class: [PXEClient, udhcp]
+dhcp-ports: 1067/1068
 listen: ":4900"
 tcp: 192.0.2.7:443
 announce:
@@ -82,10 +90,14 @@ log-format: json
 		t.Fatal(err)
 	}
 	want := Config{
-		State:     "/srv/landbridge",
-		Name:      "site-a",
-		Mode:      ModeRouter,
-		LANPort:   "eth1",
+		State:   "/srv/landbridge",
+		Name:    "site-a",
+		Mode:    ModeRouter,
+		LANPort: "eth1",
+		DHCP: DHCPConfig{
+			Serve: dhcp.ServeVendorClass, VendorClasses: []string{"PXEClient", "udhcp"}, Ports: dhcp.Ports{Server: 1067, Client: 1068},
+			Hosts: []frame.MAC{{0x52, 0x54, 0, 0, 0, 1}, {0x52, 0x54, 0, 0, 0, 2}},
+		},
 		Listen:    netip.MustParseAddrPort("[::]:4900"),
 		TCP:       netip.MustParseAddrPort("192.0.2.7:443"),
 		Announce:  []string{"203.0.113.5:4860", "/dns/a.example.com/udp/4860/quic-v1"},
@@ -169,6 +181,18 @@ func TestOneFaultIsNamedWithItsLine(t *testing.T) {
 		"empty value":           {content: `name: ""`, want: "1 name: want 1 to 63 letters"},
 		"long name":             {content: "name: " + strings.Repeat("a", 64), want: "1 name: want 1 to 63 letters"},
 		"name with a dot":       {content: "name: a.b", want: "1 name: want letters, digits and hyphens only"},
+		"whom DHCP serves":      {content: "dhcp: some", want: `1 dhcp: "some" is not one of open, vendor-class and registered`},
+		"no host registered":    {content: "name: a\ndhcp: registered", want: "2 dhcp: registered without a dhcp-host serves nobody"},
+		"no MAC":                {content: "dhcp-host: [\"52:54:00:12:34\"]", want: `1 dhcp-host: "52:54:00:12:34" is not a hardware address`},
+		"group MAC":             {content: "dhcp-host: [\"01:00:5e:00:00:01\"]", want: "1 dhcp-host: 01:00:5e:00:00:01 is no single host's"},
+		"one MAC":               {content: "dhcp-host: \"52:54:00:12:34:56\"", want: `1 dhcp-host: want a list of texts, as ["52:54:00:12:34:56"]`},
+		"no vendor class":       {flags: map[string][]string{"dhcp": {"vendor-class"}}, want: "--dhcp vendor-class needs dhcp-vendor-class"},
+		"vendor class, open":    {content: "\ndhcp-vendor-class: [udhcp]", want: "2 dhcp-vendor-class: it counts only with dhcp: vendor-class"},
+		"empty vendor class":    {content: "dhcp-vendor-class: [\"\"]", want: "1 dhcp-vendor-class: want 1 to 255 bytes"},
+		"one DHCP port":         {content: "dhcp-ports: \"1067\"", want: `1 dhcp-ports: "1067" is not two UDP ports`},
+		"equal DHCP ports":      {content: "dhcp-ports: 1067/1067", want: "1 dhcp-ports: server and clients can't both have port 1067"},
+		"DHCP at DNS":           {content: "dhcp-ports: 53/1068", want: "1 dhcp-ports: port 53 is the DNS server's"},
+		"large DHCP port":       {content: "dhcp-ports: 67/65536", want: `1 dhcp-ports: "67/65536" is not two UDP ports`},
 		"long LAN port":         {content: "mode: router\nlan-port: abcdefghijklmnop", want: `2 lan-port: "abcdefghijklmnop" can't be`},
 		"listen without port":   {content: "listen: 192.0.2.1", want: `1 listen: "192.0.2.1" is not an IP address with a port`},
 		"listen at a name":      {content: "listen: localhost:4860", want: `1 listen: "localhost:4860" is not an IP`},

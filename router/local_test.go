@@ -285,3 +285,65 @@ func TestDNSQueriesAtATimeAreBounded(t *testing.T) {
 		a.oneFrame(hostA.mac)
 	}, func(c *Config) { c.DNS = &dnsFake{} })
 }
+
+// watched keeps what a Watch was shown.
+type watched struct {
+	mu      sync.Mutex
+	replies []string
+}
+
+func (w *watched) DHCPReply(message []byte, from netip.Addr, source frame.MAC) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.replies = append(w.replies, from.String()+" "+source.String()+" "+string(message))
+}
+
+func TestDHCPOfAnotherServerIsOverheard(t *testing.T) {
+	w, d := &watched{}, &dhcpFake{}
+	server := frame.MAC{2, 0xe, 0, 0, 0, 1}
+	reply := func(to frame.MAC, from, dst string, text string) []byte {
+		return ethernet(server, to, frame.AppendUDP(nil, netip.MustParseAddrPort(from), netip.MustParseAddrPort(dst), []byte(text)))
+	}
+	inBubble(t, func(t *testing.T, a *site) {
+		d.let = make(chan struct{})
+		close(d.let)
+		a.sends(
+			reply(frame.Broadcast(), "192.168.7.1:67", "255.255.255.255:68", "OFFER"),
+			reply(gwA, "192.168.7.1:67", "192.168.7.99:68", "OFFER to our probe"),
+			reply(hostA.mac, "192.168.7.1:67", "192.168.7.50:68", "to another station"),
+			reply(frame.Broadcast(), "192.168.7.1:68", "255.255.255.255:68", "no server's port"),
+		)
+		a.silent()
+		want := []string{"192.168.7.1 02:0e:00:00:00:01 OFFER", "192.168.7.1 02:0e:00:00:00:01 OFFER to our probe"}
+		if got := w.replies; len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
+			t.Errorf("overheard %q, want %q", got, want)
+		}
+		if len(d.handled) != 0 {
+			t.Errorf("handled %q", d.handled)
+		}
+		a.counts(map[counter]uint64{dhcpOverheard: 2, ignoredNative: 1, ignoredMulticast: 1})
+
+		// What a host sends to another site is forwarded, whatever its ports.
+		a.sends(a.toGateway(hostA, frame.AppendUDP(nil, netip.AddrPortFrom(hostA.ip, 67), netip.AddrPortFrom(hostB.ip, 68), []byte("x"))))
+		a.onePacket(memberB)
+	}, func(c *Config) { c.DHCP, c.Watch = d, w })
+}
+
+func TestDHCPAtOtherPorts(t *testing.T) {
+	d := &dhcpFake{}
+	inBubble(t, func(t *testing.T, a *site) {
+		d.let = make(chan struct{})
+		close(d.let)
+		a.sends(discover(hostA.mac, "at the standard ports"))
+		a.silent()
+		a.sends(ethernet(hostA.mac, frame.Broadcast(), frame.AppendUDP(nil,
+			netip.MustParseAddrPort("0.0.0.0:1068"), netip.MustParseAddrPort("255.255.255.255:1067"), []byte("x"))))
+		ip := a.oneFrame(hostA.mac)
+		if u, err := frame.ParseUDP(ip.Payload()); err != nil || u.SrcPort() != 1067 || u.DstPort() != 1068 {
+			t.Errorf("answered % x", ip)
+		}
+		if len(d.handled) != 1 || d.handled[0] != "x" {
+			t.Errorf("handled %q", d.handled)
+		}
+	}, func(c *Config) { c.DHCP, c.DHCPPorts = d, dhcp.Ports{Server: 1067, Client: 1068} })
+}

@@ -8,7 +8,6 @@ import (
 	"net"
 	"runtime"
 	"runtime/debug"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -58,6 +57,7 @@ once, and nothing is started. It needs CAP_NET_ADMIN, as root has it.`,
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 	completions := map[string][]string{
 		"mode":       {"interface\tattach this host", "router\tattach the LAN behind --lan-port"},
+		"dhcp":       {"open\tevery host that no other DHCP server serves", "vendor-class\thosts of --dhcp-vendor-class", "registered\thosts of --dhcp-host alone"},
 		"log-level":  {"debug", "info", "warn", "error"},
 		"log-format": {"text", "json"},
 	}
@@ -86,7 +86,7 @@ func tellOfStop(ctx context.Context, log *slog.Logger) (end func()) {
 // addSetting adds the flag of a setting. Its value is parsed with the file's, not here.
 func addSetting(f *pflag.FlagSet, s appliance.Setting, defaults appliance.Config) {
 	if s.Kind == appliance.SettingList {
-		f.StringArray(s.Key, nil, strings.Replace(s.Usage, "address", "`"+s.Value+"`", 1))
+		f.StringArray(s.Key, nil, s.Usage)
 		return
 	}
 	f.Var(textFlag(new(string), s.Value, s.Default(defaults)), s.Key, s.Usage)

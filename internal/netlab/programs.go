@@ -23,6 +23,7 @@ func packages() map[string]string {
 		"dhclient": "isc-dhcp-client",
 		"udhcpc":   "udhcpc",
 		"dhcpcd":   "dhcpcd-base",
+		"dnsmasq":  "dnsmasq-base",
 		"nsenter":  "util-linux",
 		"iperf3":   "iperf3",
 		"ethtool":  "ethtool",

@@ -278,6 +278,18 @@ func (r *Registry) leaseAt(a netip.Addr) *lease {
 	return nil
 }
 
+// Serves reports whether the client with this ID has a live lease here.
+func (r *Registry) Serves(client []byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, ok := r.book.clients[string(client)]
+	if !ok {
+		return false
+	}
+	l := r.leaseAt(a)
+	return l != nil && l.live(r.clock.Mono())
+}
+
 // holds reports whether the address is in a block of ours.
 func (r *Registry) holds(a netip.Addr) bool {
 	r.mu.Lock()

@@ -1,0 +1,70 @@
+package appliance
+
+import (
+	"fmt"
+	"time"
+
+	"landbridge/console/api"
+	"landbridge/dhcp"
+)
+
+// ailments says in words what of the segment isn't as it should be.
+func (s *segment) ailments(now time.Time) (all []ailment) {
+	d := s.group.Descriptor()
+	for _, o := range s.others.Servers(now) {
+		if text := s.aboutServer(o, d.Name, o.Offers.IsValid() && o.Offers.Overlaps(d.Prefix)); text != "" {
+			all = append(all, ailment{api.HealthLevelWarning, "dhcp", text, "other server " + o.Addr.String()})
+		}
+	}
+	return all
+}
+
+// aboutServer says what another DHCP server does to the hosts here; nothing where it does
+// no harm.
+func (s *segment) aboutServer(o dhcp.OtherServer, group string, overlaps bool) string {
+	who := fmt.Sprintf("Another DHCP server is on this LAN (port %s): %v", s.port, o.Addr)
+	if o.MAC.IsZero() {
+		who = fmt.Sprintf("A host of this LAN (port %s) names another DHCP server, %v, which itself wasn't heard", s.port, o.Addr)
+	} else {
+		who += fmt.Sprintf(" at %v", o.MAC)
+	}
+	if o.Offers.IsValid() {
+		who += fmt.Sprintf(", which offers addresses of %v", o.Offers.Masked())
+	}
+	switch {
+	case overlaps:
+		return who + fmt.Sprintf(". These are addresses of the group %s, so two hosts can get the same one. Turn that server off, or have it offer others.", group)
+	case s.cfg.Serve == dhcp.ServeOpen:
+		return who + fmt.Sprintf(". Hosts that it answers get no address of the group %s, and a new one gets it only after asking in vain for some seconds. "+
+			"If all hosts of this LAN belong to the group, turn that server off. If it is the site's own, say which hosts are the group's (dhcp: registered with a dhcp-host for each, or dhcp: vendor-class), "+
+			"or use other ports (dhcp-ports).", group)
+	case o.Contested:
+		return who + ". It also answers hosts that this appliance serves, and they may take its address instead. Have it ignore them (dnsmasq: dhcp-host=MAC,ignore)."
+	}
+	return ""
+}
+
+// tell brings the appliance's health from what was told of the segment to what is to be
+// told now, and notes that.
+func (s *segment) tell(told map[string]string, all []ailment) {
+	present := make(map[string]bool)
+	for _, a := range all {
+		present[a.key] = true
+		was := told[a.key]
+		if was != a.text {
+			told[a.key] = a.text
+			s.health.report(a.level, a.component, a.key, a.text, time.Now())
+		}
+		if was == "" { // and not again with other words, which somebody on the LAN could cause without end
+			s.log.Warn("something on the LAN isn't as it should be", "port", s.port, "why", a.text)
+		}
+	}
+	for key := range told {
+		if !present[key] {
+			delete(told, key)
+			for _, component := range []string{"dhcp", "arp"} {
+				s.health.clear(component, key)
+			}
+		}
+	}
+}

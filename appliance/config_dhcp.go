@@ -1,0 +1,142 @@
+package appliance
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"landbridge/dhcp"
+	"landbridge/internal/frame"
+)
+
+// DHCPConfig says which hosts of the LAN get addresses by DHCP (router mode).
+type DHCPConfig struct {
+	// Serve says which hosts are served besides Hosts.
+	Serve dhcp.Serve
+	// Hosts are the hardware addresses of hosts that are served whatever Serve says.
+	Hosts []frame.MAC
+	// VendorClasses are beginnings of vendor classes (DHCP option 60); for dhcp.ServeVendorClass.
+	VendorClasses []string
+	// Ports are the UDP ports of server and clients.
+	Ports dhcp.Ports
+}
+
+// Bounds of what a file can list.
+const (
+	maxDHCPHosts     = 1024
+	maxVendorClasses = 16
+)
+
+func dhcpSettings() []Setting {
+	return []Setting{
+		{Key: "dhcp", Value: "WHOM", Usage: "which hosts of the LAN get addresses: open, vendor-class or registered (router mode)",
+			Default: func(c Config) string { return string(c.DHCP.Serve) },
+			set: one(func(c *Config, v string) error {
+				return oneOf(&c.DHCP.Serve, v, dhcp.ServeOpen, dhcp.ServeVendorClass, dhcp.ServeRegistered)
+			})},
+		{Key: "dhcp-host", Value: "MAC", Kind: SettingList, Usage: "`MAC` of a host that gets an address whatever dhcp says; may be given more than once",
+			Default: func(c Config) string { return strings.Join(texts(c.DHCP.Hosts), " ") }, example: "52:54:00:12:34:56",
+			set: list(maxDHCPHosts, parseHost, func(c *Config) *[]frame.MAC { return &c.DHCP.Hosts }), item: checked(parseHost)},
+		{Key: "dhcp-vendor-class", Value: "TEXT", Kind: SettingList, Usage: "beginning, `TEXT`, of the vendor classes (option 60) of hosts that get addresses; may be given more than once",
+			Default: func(c Config) string { return strings.Join(c.DHCP.VendorClasses, " ") }, example: "PXEClient",
+			set: list(maxVendorClasses, parseVendorClass, func(c *Config) *[]string { return &c.DHCP.VendorClasses }), item: checked(parseVendorClass)},
+		{Key: "dhcp-ports", Value: "SERVER/CLIENT", Usage: "UDP ports of DHCP, others where the LAN has a DHCP server of its own",
+			Default: func(c Config) string { return portsText(c.DHCP.Ports) },
+			set:     one(func(c *Config, v string) error { return setPorts(&c.DHCP.Ports, v) })},
+	}
+}
+
+func texts(macs []frame.MAC) []string {
+	all := make([]string, len(macs))
+	for i, m := range macs {
+		all[i] = m.String()
+	}
+	return all
+}
+
+// list makes a setter of a list of at most so many values.
+func list[T comparable](most int, parse func(string) (T, error), field func(*Config) *[]T) func(*Config, []string) error {
+	return func(c *Config, values []string) error {
+		if len(values) > most {
+			return fmt.Errorf("%d values are more than %d", len(values), most)
+		}
+		var all []T
+		var errs []string
+		for _, v := range values {
+			one, err := parse(v)
+			if err != nil {
+				errs = append(errs, err.Error())
+			} else if !slices.Contains(all, one) {
+				all = append(all, one)
+			}
+		}
+		if len(errs) > 0 {
+			return errors.New(strings.Join(errs, "; "))
+		}
+		*field(c) = all
+		return nil
+	}
+}
+
+// checked makes of a parser a check.
+func checked[T any](parse func(string) (T, error)) func(string) error {
+	return func(v string) error { _, err := parse(v); return err }
+}
+
+func parseHost(v string) (frame.MAC, error) {
+	hw, err := net.ParseMAC(v)
+	mac, ok := frame.MACFrom(hw)
+	if err != nil || !ok {
+		return mac, fmt.Errorf("%q is not a hardware address, as 52:54:00:12:34:56", v)
+	}
+	if !mac.IsUnicast() {
+		return mac, fmt.Errorf("%v is no single host's hardware address: it stands for a group, or for none", mac)
+	}
+	return mac, nil
+}
+
+func parseVendorClass(v string) (string, error) {
+	if v == "" || len(v) > 255 {
+		return "", errors.New("want 1 to 255 bytes: the beginning of what hosts say in DHCP option 60, as PXEClient")
+	}
+	return v, nil
+}
+
+func portsText(p dhcp.Ports) string { return fmt.Sprintf("%d/%d", p.Server, p.Client) }
+
+// setPorts reads SERVER/CLIENT.
+func setPorts(dst *dhcp.Ports, v string) error {
+	server, client, ok := strings.Cut(v, "/")
+	s, err := strconv.ParseUint(server, 10, 16)
+	c, err2 := strconv.ParseUint(client, 10, 16)
+	switch {
+	case !ok || err != nil || err2 != nil || s == 0 || c == 0:
+		return fmt.Errorf("%q is not two UDP ports, the server's and the clients', as 67/68 or 1067/1068", v)
+	case s == c:
+		return fmt.Errorf("server and clients can't both have port %d", s)
+	case s == 53:
+		return errors.New("port 53 is the DNS server's")
+	}
+	*dst = dhcp.Ports{Server: uint16(s), Client: uint16(c)}
+	return nil
+}
+
+// checkDHCP finds DHCP settings that don't fit together.
+func checkDHCP(cfg Config, origin map[string]configValue, bad map[string]bool) (faults []ConfigFault) {
+	if bad["dhcp"] || bad["dhcp-vendor-class"] || bad["dhcp-host"] {
+		return nil
+	}
+	classes := len(cfg.DHCP.VendorClasses) > 0
+	switch {
+	case cfg.DHCP.Serve == dhcp.ServeVendorClass && !classes:
+		faults = append(faults, origin["dhcp"].fault("dhcp: vendor-class needs dhcp-vendor-class: say how the vendor classes of the hosts begin, as dhcp-vendor-class: [PXEClient]"))
+	case cfg.DHCP.Serve != dhcp.ServeVendorClass && classes:
+		faults = append(faults, origin["dhcp-vendor-class"].fault("dhcp-vendor-class: it counts only with dhcp: vendor-class, and dhcp is %s: set that, or leave dhcp-vendor-class out", cfg.DHCP.Serve))
+	case cfg.DHCP.Serve == dhcp.ServeRegistered && len(cfg.DHCP.Hosts) == 0:
+		faults = append(faults, origin["dhcp"].fault("dhcp: registered without a dhcp-host serves nobody: list the hosts' hardware addresses, as dhcp-host: [\"52:54:00:12:34:56\"]"))
+	}
+	return faults
+}

@@ -1,0 +1,156 @@
+package appliance
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"landbridge/dhcp"
+	"landbridge/internal/frame"
+	"landbridge/internal/group"
+)
+
+// segment is the LAN of router mode: whom DHCP serves there, and what there is besides
+// the appliance's hosts. It is the router's Watch.
+type segment struct {
+	port   string // the LAN port
+	group  *group.Membership
+	mac    frame.MAC // the gateway MAC
+	cfg    DHCPConfig
+	send   func([]byte) error
+	health *health
+	log    *slog.Logger
+
+	dhcp     *dhcp.Server
+	others   *dhcp.Others
+	heard    chan heardReply
+	gateways atomic.Pointer[gateways]
+}
+
+// heardReply is a message of another DHCP server, copied.
+type heardReply struct {
+	message []byte
+	source  frame.MAC
+}
+
+// maxHeard is how many messages of other DHCP servers wait to be looked at; the next are
+// lost, and as good as never heard.
+const maxHeard = 64
+
+// newSegment makes a segment that does nothing yet. dhcp wants what is yet missing in it:
+// whom to serve.
+func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *segment {
+	s := &segment{
+		port: a.setup.LANPort, group: n.membership, mac: mac, cfg: n.node.cfg.DHCP,
+		send:   func(f []byte) error { return a.router.WriteFrame(f) },
+		health: &n.node.health, log: n.log, heard: make(chan heardReply, maxHeard),
+	}
+	id := n.membership.Group()
+	s.others = dhcp.NewOthers(s.isOurs)
+	server.ProbeClass = dhcp.ProbeClass(id[:])
+	server.Policy = dhcp.Policy{
+		Serve: s.cfg.Serve, Registered: s.registered, VendorClasses: s.cfg.VendorClasses, Others: s.others,
+		Known: func(c dhcp.Client) bool { return n.registry.Serves(c.ID) },
+	}
+	s.dhcp = dhcp.NewServer(server)
+	return s
+}
+
+// isOurs recognises the gateway MAC of a member of the group: a router of the group on
+// this LAN is neither another DHCP server nor another gateway.
+func (s *segment) isOurs(mac frame.MAC) bool {
+	if mac == s.mac {
+		return true
+	}
+	d := s.group.Descriptor()
+	known := s.gateways.Load()
+	if known == nil || known.version != d.Version {
+		known = &gateways{version: d.Version, macs: make(map[frame.MAC]bool)}
+		for _, m := range d.Current() {
+			known.macs[frame.MAC(gatewayMAC(m))] = true
+		}
+		s.gateways.Store(known)
+	}
+	return known.macs[mac]
+}
+
+// gateways are the gateway MACs of the members in one version of the descriptor.
+type gateways struct {
+	version uint64
+	macs    map[frame.MAC]bool
+}
+
+// registered reports whether the configuration names a host.
+func (s *segment) registered(mac frame.MAC) bool { return slices.Contains(s.cfg.Hosts, mac) }
+
+// DHCPReply takes what another DHCP server has said to a host. It is called on the frame path.
+func (s *segment) DHCPReply(message []byte, _ netip.Addr, source frame.MAC) {
+	if source == s.mac || len(s.heard) == cap(s.heard) {
+		return
+	}
+	select {
+	case s.heard <- heardReply{slices.Clone(message), source}:
+	default:
+	}
+}
+
+// When the LAN is asked for other DHCP servers: as the port comes up, in case the first
+// frame is lost or a switch isn't forwarding yet, and then again and again, well within the
+// time after which a server that isn't heard is forgotten.
+const (
+	settleAfter   = 500 * time.Millisecond // most servers answer sooner
+	probeInterval = 3 * time.Minute
+)
+
+func firstProbes() []time.Duration {
+	return []time.Duration{0, 200 * time.Millisecond, 4 * time.Second, 30 * time.Second}
+}
+
+// run looks after the segment until ctx ends.
+func (s *segment) run(ctx context.Context) {
+	begun := time.Now()
+	settled := time.NewTimer(settleAfter)
+	defer settled.Stop()
+	next, firsts := time.NewTimer(0), firstProbes()[1:]
+	defer next.Stop()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	troubles := make(map[string]string)
+	defer s.tell(troubles, nil)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case h := <-s.heard:
+			s.others.Observe(h.message, h.source, time.Now(), s.registered)
+		case <-settled.C:
+			s.others.Settle()
+		case <-next.C:
+			s.lookForServers()
+			wait := probeInterval
+			if len(firsts) > 0 {
+				wait, firsts = time.Until(begun.Add(firsts[0])), firsts[1:]
+			}
+			next.Reset(wait)
+		case <-tick.C:
+		}
+		s.tell(troubles, s.ailments(time.Now()))
+	}
+}
+
+// lookForServers broadcasts a DISCOVER whose OFFERs are never taken up.
+func (s *segment) lookForServers() {
+	var xid [4]byte
+	_, _ = rand.Read(xid[:]) // it never fails
+	id, ports := s.group.Group(), s.cfg.Ports
+	f := frame.AppendEthernet(nil, frame.Broadcast(), s.mac, frame.EtherTypeIPv4)
+	f = frame.AppendUDP(f, netip.AddrPortFrom(netip.IPv4Unspecified(), ports.Client),
+		netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), ports.Server), dhcp.Discover(s.mac, dhcp.ProbeClass(id[:]), xid))
+	if err := s.send(f); err != nil {
+		s.log.Debug("other DHCP servers not looked for", "port", s.port, "err", err)
+	}
+}

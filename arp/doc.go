@@ -10,7 +10,10 @@
 //	who asks        for what                    answer
 //	a host          the service address         gateway MAC
 //	a host          leased elsewhere            gateway MAC
-//	a host          leased here                 silence: that host answers
+//	a host          leased here, or to a host   silence: that host answers
+//	                of another router here
+//	a host          what another router of the  silence: that router answers
+//	                segment answers
 //	a host          not leased                  silence
 //	a host          not known yet               silence now; asked of the registry, answered when it knows
 //	a prober        any of the above            the same: a leased address is thereby defended (RFC 5227)

@@ -48,13 +48,14 @@ const (
 	ReasonNoRequest                  // a reply, or another operation
 	ReasonSender                     // a sender MAC that no host can have, or our own
 	ReasonLimited                    // too many lookups: see Limits
+	ReasonShared                     // another router of this segment answers
 )
 
 // String returns the reason as a counter's label.
 func (r Reason) String() string {
 	names := [...]string{
 		"service", "remote", "unknown", "waiting", "local", "absent", "foreign", "announcement",
-		"no-request", "sender", "limited",
+		"no-request", "sender", "limited", "shared",
 	}
 	if int(r) < len(names) {
 		return names[r]
@@ -73,13 +74,17 @@ type Decision struct {
 	Observed bool
 }
 
-// Config is what a Responder needs. All fields are required but Limits.
+// Config is what a Responder needs. All fields are required but Ours and Limits.
 type Config struct {
 	Prefix      netip.Prefix // the group's, IPv4
 	ServiceAddr netip.Addr
 	GatewayMAC  frame.MAC
 	Directory   Directory
-	Limits      Limits // zero fields take the default
+	// Ours says, where several routers stand on the segment, whether it is for us to answer
+	// the host at mac, with the address sender (0.0.0.0 where it probes), about target; nil: always.
+	// It neither blocks nor allocates.
+	Ours   func(mac frame.MAC, sender, target netip.Addr) bool
+	Limits Limits // zero fields take the default
 }
 
 // Responder decides about ARP packets of one segment. It is safe for concurrent use.
@@ -89,6 +94,7 @@ type Responder struct {
 	service   netip.Addr
 	gateway   frame.MAC
 	directory Directory
+	ours      func(mac frame.MAC, sender, target netip.Addr) bool
 	pending   pending
 }
 
@@ -100,6 +106,7 @@ func NewResponder(c Config) *Responder {
 		service:   c.ServiceAddr,
 		gateway:   c.GatewayMAC,
 		directory: c.Directory,
+		ours:      c.Ours,
 		pending:   newPending(c.Limits),
 	}
 }
@@ -124,11 +131,24 @@ func (r *Responder) Answer(req frame.ARP, now time.Time) Decision {
 		return d
 	}
 	d.Target = target
-	if target == r.service {
-		d.Action, d.Reason = Reply, ReasonService
-		return d
+	known, shared := Remote, r.ours != nil && !r.ours(mac, sender, target)
+	if target != r.service {
+		known = r.directory.Lookup(target)
 	}
-	switch r.directory.Lookup(target) {
+	switch {
+	case shared && (known == Remote || known == Unknown):
+		d.Reason = ReasonShared
+	case target == r.service:
+		d.Action, d.Reason = Reply, ReasonService
+	default:
+		r.decide(&d, known, requester{mac, sender}, now)
+	}
+	return d
+}
+
+// decide says what a request calls for that is ours to answer.
+func (r *Responder) decide(d *Decision, known Result, from requester, now time.Time) {
+	switch known {
 	case Remote:
 		d.Action, d.Reason = Reply, ReasonRemote
 	case Local:
@@ -136,12 +156,11 @@ func (r *Responder) Answer(req frame.ARP, now time.Time) Decision {
 	case Absent:
 		d.Reason = ReasonAbsent
 	default:
-		d.Reason = r.pending.add(target, requester{mac, sender}, now)
+		d.Reason = r.pending.add(d.Target, from, now)
 		if d.Reason == ReasonUnknown {
 			d.Action = Resolve
 		}
 	}
-	return d
 }
 
 // Resolved ends the lookup of addr that Answer asked for, and hands emit a frame for

@@ -81,6 +81,27 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
+func TestWhatAnotherRouterOfTheSegmentAnswersIsLeftToIt(t *testing.T) {
+	cfg := Config{Prefix: prefix, ServiceAddr: service, GatewayMAC: gateway, Directory: table{here: Local, away: Remote, free: Absent}}
+	cfg.Ours = func(mac frame.MAC, sender, target netip.Addr) bool {
+		if mac != hostMAC || sender != here && sender != zero {
+			t.Errorf("asked about %v, %v", mac, sender)
+		}
+		return false
+	}
+	for _, sender := range []netip.Addr{here, zero} {
+		for target, want := range map[netip.Addr]Reason{away: ReasonShared, service: ReasonShared, strange: ReasonShared, here: ReasonLocal, free: ReasonAbsent} {
+			if sender == target {
+				continue // an announcement
+			}
+			d := NewResponder(cfg).Answer(packet(frame.ARPRequest, hostMAC, sender, target), start)
+			if d.Action != Silent || d.Reason != want {
+				t.Errorf("%v asks for %v: %+v, want %v", sender, target, d, want)
+			}
+		}
+	}
+}
+
 func TestReplyBytes(t *testing.T) {
 	got := newTestResponder(Limits{}).AppendReply(nil, packet(frame.ARPRequest, hostMAC, here, away))
 	want := []byte{

@@ -20,6 +20,7 @@ const (
 	toDHCP                  // a message to a DHCP server: us
 	toDHCPReply             // one of another DHCP server, to a host
 	toARP
+	toBeacon // what members on one segment say to each other; ours too, where the segment has a loop
 )
 
 // verdict is what classify says of a frame. ip is set but for toARP and toIgnore;
@@ -62,6 +63,9 @@ func (c *classifier) classify(f []byte) verdict {
 		return ignored(dropMalformed)
 	}
 	dst, src := eth.Dst(), eth.Src()
+	if eth.EtherType() == frame.EtherTypeBeacon {
+		return verdict{kind: toBeacon}
+	}
 	if !src.IsUnicast() || src == c.gateway {
 		return ignored(ignoredLoop)
 	}

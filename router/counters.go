@@ -32,6 +32,8 @@ const (
 	dhcpOverheard
 	dnsHandled
 	echoReplied
+	beaconsTaken
+	outBypass
 
 	ignoredNative
 	ignoredMulticast
@@ -88,6 +90,8 @@ func countNames() [numCounters][2]string {
 		dhcpOverheard: {"dhcp_overheard", "DHCP messages of other servers to hosts of the segment"},
 		dnsHandled:    {"dns_handled", "DNS queries taken from hosts"},
 		echoReplied:   {"echo_replied", "pings of the service address answered"},
+		beaconsTaken:  {"beacons_taken", "beacons of members on this segment, and of ourselves where it has a loop"},
+		outBypass:     {"out_bypass", "packets forwarded to members on this segment while the bypass is being opened"},
 
 		ignoredNative:    {"ignored_native", "frames between other stations of the segment"},
 		ignoredMulticast: {"ignored_multicast", "multicast and broadcast, which never cross"},

@@ -22,13 +22,14 @@
 //
 //	from the segment                              becomes
 //	IPv4 unicast to the gateway MAC, from a host   a bare IP packet to the member that
-//	  leased here, to an address leased elsewhere    serves the destination
-//	… to an address leased here (a stale           back to the segment, to the host's MAC
-//	  neighbour entry after a host moved here)
+//	  of this segment, to an address elsewhere       serves the destination
+//	… to an address of a host on this segment      back to the segment, to the host's MAC
+//	  (a stale neighbour entry after it moved here)
 //	… to the service address: echo, DHCP, DNS      answered here; anything else: ICMP port unreachable
 //	ARP                                            answered here or left to the segment
 //	DHCP to 255.255.255.255                        answered here
 //	DHCP of another server to a host               shown to [Watch]
+//	beacons of members                             to [Beacons]
 //	unicast to another MAC                         nothing: two hosts talk natively (bypass)
 //	multicast, broadcast, IPv6, spanning tree,     nothing; counted. They never cross
 //	  router advertisements, VLAN tags, the rest

@@ -23,7 +23,7 @@ import (
 //     probes or other members; see local.go. Pings of the service address are answered at
 //     once. Here alone what the kernel left undone is done first.
 //  4. What is to be forwarded must come from an address that is leased to a host
-//     of this segment (one Directory.Lookup: memory, no lock).
+//     of this segment, by us or by another member on it (one Directory.Lookup: memory, no lock).
 //  5. The destination is looked up likewise. Known: go on. Absent: ICMP host
 //     unreachable. Unknown: the packet is copied into the waitlist (a mutex, only here), and
 //     the first one for an address starts a job that asks the registry, then
@@ -61,6 +61,8 @@ func (r *Router) takeFrame(b *batch, p frame.Packet) {
 		r.forward(b, p, f.Src())
 	case toARP:
 		r.answerARP(b, v.arp)
+	case toBeacon:
+		r.takeBeacon(b, f)
 	case toService, toDHCP, toDHCPReply:
 		mac := f.Src()
 		err := b.finish(p, func(q frame.Packet) {
@@ -85,7 +87,7 @@ func (r *Router) takeFrame(b *batch, p frame.Packet) {
 // forward takes a sound packet from a host of the segment, mac.
 func (r *Router) forward(b *batch, p frame.Packet, mac frame.MAC) {
 	ip := header(p)
-	if route, status := r.directory.Lookup(ip.Src()); status != Known || !route.Local {
+	if route, status := r.directory.Lookup(ip.Src()); status != Known || !route.here() {
 		r.counters.add(dropSpoofed, 1)
 		r.stranger(ip.Src(), mac, b.now)
 		return
@@ -110,7 +112,7 @@ func (r *Router) forwardTo(b *batch, p frame.Packet, mac frame.MAC, route Route)
 		r.tellHost(b, mac, ip, timeExceeded, 0)
 		return
 	}
-	if route.Local {
+	if route.here() && !r.bypasses(route, ip) {
 		ip.DecrementTTL()
 		r.toHost(b, parked{packet: p, mac: mac})
 		return
@@ -134,6 +136,16 @@ func (r *Router) forwardTo(b *batch, p frame.Packet, mac frame.MAC, route Route)
 		return
 	}
 	r.counters.add(outFragmented, 1)
+}
+
+// bypasses reports whether route is past this router's device, and has it opened.
+func (r *Router) bypasses(route Route, ip frame.IPv4) bool {
+	if !route.Native || r.bypass == nil {
+		return false
+	}
+	r.counters.add(outBypass, 1)
+	r.bypass.Want(ip.Dst())
+	return true
 }
 
 // resolve makes a packet wait for the registry.
@@ -173,7 +185,7 @@ func (r *Router) askRegistry(ctx context.Context, key waitKey) {
 	route, err := r.directory.Resolve(ctx, key.addr)
 	b := r.borrow()
 	defer r.giveBack(b)
-	found, reason := arpResult(route, Known), dropUnresolved
+	found, reason := arpResult(route, Known, r.bypass != nil), dropUnresolved
 	if err != nil {
 		found, reason = r.rememberRefusal(key, err, b.now)
 	}

@@ -47,10 +47,20 @@ func (r *Router) answerARP(b *batch, a frame.ARP) {
 	}
 }
 
+// takeBeacon hands on what a member on this segment says to others.
+func (r *Router) takeBeacon(b *batch, f frame.Ethernet) {
+	if r.beacons == nil {
+		r.counters.add(ignoredEtherType, 1)
+		return
+	}
+	r.counters.add(beaconsTaken, 1)
+	r.beacons.Receive(f, b.now)
+}
+
 // observe notes where a host of this segment is. An address that isn't leased here is
 // a stranger's, whatever a packet says.
 func (r *Router) observe(addr netip.Addr, mac frame.MAC, now time.Time) {
-	if route, status := r.directory.Lookup(addr); status != Known || !route.Local {
+	if route, status := r.directory.Lookup(addr); status != Known || !route.here() {
 		r.stranger(addr, mac, now)
 		return
 	}

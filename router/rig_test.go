@@ -129,6 +129,7 @@ type registryFake struct {
 	mu       sync.Mutex
 	served   map[netip.Addr]group.MemberID
 	unknown  map[netip.Addr]bool // Lookup says Unknown
+	native   map[group.MemberID]bool
 	delay    time.Duration
 	err      error
 	resolved []netip.Addr
@@ -136,7 +137,7 @@ type registryFake struct {
 
 func (d *registryFake) route(a netip.Addr) (Route, bool) {
 	m, ok := d.served[a]
-	return Route{Member: m, Local: m == d.self}, ok
+	return Route{Member: m, Local: m == d.self, Native: d.native[m]}, ok
 }
 
 func (d *registryFake) Lookup(a netip.Addr) (Route, Status) {

@@ -52,8 +52,12 @@ const (
 // Route says who serves an address.
 type Route struct {
 	Member group.MemberID
-	Local  bool // its host is on this segment
+	Local  bool // its host is on this segment, and served by us
+	Native bool // its host is on this segment, and served by another member: frames for it need no router
 }
+
+// here says that the host is on this segment.
+func (r Route) here() bool { return r.Local || r.Native }
 
 // ErrAbsent is what a Directory's Resolve returns for an address without a lease.
 var ErrAbsent = errors.New("router: no host has this address")
@@ -87,6 +91,19 @@ type Strangers interface {
 	Stranger(addr netip.Addr, mac frame.MAC)
 }
 
+// Beacons takes what members on one segment say to each other; a beacon.Beacon is one.
+type Beacons interface {
+	// Receive takes a frame of EtherType frame.EtherTypeBeacon. It keeps nothing of it and doesn't wait.
+	Receive(f []byte, now time.Time)
+}
+
+// Bypass leads frames for hosts of this segment past the router.
+type Bypass interface {
+	// Want is called with an address whose Route is Native and that a packet went to. It
+	// doesn't wait, and allocates nothing where nothing is to be done.
+	Want(addr netip.Addr)
+}
+
 // Config is what a Router needs. Fields not marked optional are required.
 type Config struct {
 	Device      Device
@@ -105,6 +122,8 @@ type Config struct {
 	Watch       Watch       // optional
 	DNS         DNS         // optional
 	Strangers   Strangers   // optional
+	Beacons     Beacons     // optional
+	Bypass      Bypass      // optional: where the device leads to this host alone; what is Native then goes to its member until the bypass stands
 	Log         *slog.Logger
 	Now         func() time.Time // optional
 }
@@ -141,6 +160,8 @@ type Router struct {
 	dns       DNS
 	strangers Strangers
 	watch     Watch
+	beacons   Beacons
+	bypass    Bypass
 	hosts     *Hosts
 	log       *slog.Logger
 	now       func() time.Time
@@ -181,6 +202,7 @@ func New(c Config) (*Router, error) {
 	r := &Router{
 		device: c.Device, directory: c.Directory, sender: c.Sender, hosts: c.Hosts,
 		arp: c.ARP, probes: c.Probes, dhcp: c.DHCP, dns: c.DNS, strangers: c.Strangers, watch: c.Watch,
+		beacons: c.Beacons, bypass: c.Bypass,
 		log: c.Log, now: c.Now,
 		classifier: newClassifier(c.Prefix, c.ServiceAddr, c.GatewayMAC, c.DHCPPorts),
 		service:    c.ServiceAddr,
@@ -229,23 +251,30 @@ func (r *Router) Announce(addr netip.Addr) error {
 	return r.WriteFrame(arp.Announce(addr, r.gateway))
 }
 
-// ARPDirectory shows a Directory to an arp.Responder.
-func ARPDirectory(d Directory) arp.Directory { return arpDirectory{d} }
+// ARPDirectory shows a Directory to an arp.Responder of a segment.
+func ARPDirectory(d Directory) arp.Directory { return arpDirectory{d: d} }
 
-type arpDirectory struct{ d Directory }
+// HostARPDirectory shows a Directory to an arp.Responder whose device leads to this host
+// alone: a Native host doesn't answer there, so we do.
+func HostARPDirectory(d Directory) arp.Directory { return arpDirectory{d, true} }
+
+type arpDirectory struct {
+	d     Directory
+	alone bool // what is Native isn't on the device's wire
+}
 
 func (a arpDirectory) Lookup(addr netip.Addr) arp.Result {
 	route, status := a.d.Lookup(addr)
-	return arpResult(route, status)
+	return arpResult(route, status, a.alone)
 }
 
-func arpResult(route Route, status Status) arp.Result {
+func arpResult(route Route, status Status, alone bool) arp.Result {
 	switch {
 	case status == Absent:
 		return arp.Absent
 	case status != Known:
 		return arp.Unknown
-	case route.Local:
+	case route.Local, route.Native && !alone:
 		return arp.Local
 	}
 	return arp.Remote

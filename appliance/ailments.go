@@ -6,7 +6,40 @@ import (
 
 	"landbridge/console/api"
 	"landbridge/dhcp"
+	"landbridge/router"
 )
+
+// describe tells the API what the segment has besides the appliance and its hosts.
+func (s *segment) describe(a *api.Attachment, now time.Time) {
+	for _, o := range s.others.Servers(now) {
+		item := api.OtherDhcpServer{Address: o.Addr, Since: utc(o.First), LastSeen: utc(o.Last)}
+		if !o.MAC.IsZero() {
+			item.MAC = o.MAC.String()
+		}
+		if o.Offers.IsValid() {
+			item.Offers = o.Offers.Masked()
+		}
+		a.OtherDhcpServers = append(a.OtherDhcpServers, item)
+	}
+	for _, g := range s.rivals.list(now) {
+		a.OtherGateways = append(a.OtherGateways, api.OtherGateway{
+			MAC: g.mac.String(), Address: g.addr, Sign: signOf(g.sign), Since: utc(g.first), LastSeen: utc(g.last),
+		})
+	}
+}
+
+func signOf(s router.GatewaySign) api.GatewaySign {
+	switch s {
+	case router.SignAdvertisement:
+		return api.GatewaySignRouterAdvertisement
+	case router.SignRedirect:
+		return api.GatewaySignRedirect
+	case router.SignProxy:
+		return api.GatewaySignProxyArp
+	default:
+		return api.GatewaySignServiceAddress
+	}
+}
 
 // ailments says in words what of the segment isn't as it should be.
 func (s *segment) ailments(now time.Time) (all []ailment) {
@@ -15,6 +48,9 @@ func (s *segment) ailments(now time.Time) (all []ailment) {
 		if text := s.aboutServer(o, d.Name, o.Offers.IsValid() && o.Offers.Overlaps(d.Prefix)); text != "" {
 			all = append(all, ailment{api.HealthLevelWarning, "dhcp", text, "other server " + o.Addr.String()})
 		}
+	}
+	for _, g := range s.rivals.list(now) {
+		all = append(all, s.aboutGateway(g))
 	}
 	return all
 }

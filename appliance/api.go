@@ -83,6 +83,9 @@ func (n *network) attached() api.Attachment {
 	if now.bridge != nil {
 		a.Bridge, a.LanPort = now.bridge.Name(), now.setup.LANPort
 	}
+	if now.segment != nil {
+		now.segment.describe(&a, time.Now())
+	}
 	return a
 }
 

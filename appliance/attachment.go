@@ -87,6 +87,7 @@ func (n *network) enliven(ctx context.Context, a *attachment) error {
 	if a.setup.attachesLAN() {
 		a.running.Go(func() { n.reserveAddress(ctx) })
 		a.running.Go(func() { a.segment.run(ctx) })
+		a.running.Go(func() { a.segment.watchGateways(ctx) })
 	} else {
 		a.running.Go(func() { n.keepAddress(ctx, a) })
 	}

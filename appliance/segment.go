@@ -9,9 +9,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"landbridge/arp"
 	"landbridge/dhcp"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/registry"
 )
 
 // segment is the LAN of router mode: whom DHCP serves there, and what there is besides
@@ -24,6 +26,10 @@ type segment struct {
 	send   func([]byte) error
 	health *health
 	log    *slog.Logger
+
+	registry *registry.Registry
+	prober   *arp.Prober
+	rivals   gatewayWatch
 
 	dhcp     *dhcp.Server
 	others   *dhcp.Others
@@ -46,7 +52,8 @@ const maxHeard = 64
 func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *segment {
 	s := &segment{
 		port: a.setup.LANPort, group: n.membership, mac: mac, cfg: n.node.cfg.DHCP,
-		send:   func(f []byte) error { return a.router.WriteFrame(f) },
+		send:     func(f []byte) error { return a.router.WriteFrame(f) },
+		registry: n.registry, prober: a.prober,
 		health: &n.node.health, log: n.log, heard: make(chan heardReply, maxHeard),
 	}
 	id := n.membership.Group()

@@ -25,7 +25,9 @@
 // reports the outcome with [Responder.Resolved].
 //
 // [Prober] asks the segment whether an address is in use (RFC 5227 section 2.1, with
-// shorter waits); dhcp uses it before it offers an address.
+// shorter waits); dhcp uses it before it offers an address. [Prober.Who] tells which
+// stations have it: more than one is a conflict, and one that has an address which nobody
+// holds is a gateway that answers for others.
 //
 // The package is not for keeping a neighbour table: it reports what a packet shows
 // ([Decision.Observed]), and the router remembers.

@@ -33,10 +33,11 @@ var ErrTooManyProbes = errors.New("arp: too many address probes run already; the
 type Prober struct {
 	mac    frame.MAC
 	send   func([]byte) error
-	active atomic.Int32 // len(probing), so that Observe is free while nothing is probed
+	active atomic.Int32 // len(probing) + len(asking), so that Observe is free while nothing is probed
 
 	mu      sync.Mutex
 	probing map[*probe]struct{}
+	asking  map[*inquiry]struct{}
 }
 
 // probe is one call of InUse.
@@ -50,7 +51,7 @@ type probe struct {
 // NewProber returns a Prober that sends from mac (the gateway MAC) by send, which
 // takes a whole Ethernet frame, does not keep it, and must not block for long.
 func NewProber(mac frame.MAC, send func([]byte) error) *Prober {
-	return &Prober{mac: mac, send: send, probing: make(map[*probe]struct{})}
+	return &Prober{mac: mac, send: send, probing: make(map[*probe]struct{}), asking: make(map[*inquiry]struct{})}
 }
 
 // InUse probes addr and reports whether a host other than the one at except answers,
@@ -101,11 +102,14 @@ func (p *Prober) Observe(a frame.ARP) {
 	if a.IsProbe() {
 		addr = a.TargetIP() // somebody else is about to take it: RFC 5227 section 2.1.1
 	}
-	if mac == p.mac {
+	if mac == p.mac || !mac.IsUnicast() {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !a.IsProbe() {
+		p.heard(addr, mac)
+	}
 	for q := range p.probing {
 		if q.addr == addr && q.except != mac {
 			q.once.Do(func() { close(q.found) })
@@ -117,11 +121,11 @@ func (p *Prober) start(addr netip.Addr, except frame.MAC) (*probe, error) {
 	q := &probe{addr: addr, except: except, found: make(chan struct{})}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.probing) >= maxProbes {
+	if len(p.probing)+len(p.asking) >= maxProbes {
 		return nil, ErrTooManyProbes
 	}
 	p.probing[q] = struct{}{}
-	p.active.Store(int32(len(p.probing)))
+	p.counted()
 	return q, nil
 }
 
@@ -129,5 +133,5 @@ func (p *Prober) stop(q *probe) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.probing, q)
-	p.active.Store(int32(len(p.probing)))
+	p.counted()
 }

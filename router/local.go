@@ -35,6 +35,9 @@ func (r *Router) answerARP(b *batch, a frame.ARP) {
 	if d.Observed {
 		r.observe(a.SenderIP(), a.SenderMAC(), b.now)
 	}
+	if a.SenderIP() == r.service {
+		r.otherGateway(r.service, a.SenderMAC(), SignService, b.now)
+	}
 	switch d.Action {
 	case arp.Reply:
 		r.counters.add(arpReplied, 1)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -288,8 +289,20 @@ func TestDNSQueriesAtATimeAreBounded(t *testing.T) {
 
 // watched keeps what a Watch was shown.
 type watched struct {
-	mu      sync.Mutex
-	replies []string
+	mu       sync.Mutex
+	replies  []string
+	gateways []gatewaySeen
+}
+
+type gatewaySeen struct {
+	host
+	sign GatewaySign
+}
+
+func (w *watched) Gateway(addr netip.Addr, mac frame.MAC, sign GatewaySign) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gateways = append(w.gateways, gatewaySeen{host{addr, mac}, sign})
 }
 
 func (w *watched) DHCPReply(message []byte, from netip.Addr, source frame.MAC) {
@@ -347,3 +360,37 @@ func TestDHCPAtOtherPorts(t *testing.T) {
 		}
 	}, func(c *Config) { c.DHCP, c.DHCPPorts = d, dhcp.Ports{Server: 1067, Client: 1068} })
 }
+
+func TestAnotherGatewayIsTold(t *testing.T) {
+	mac := frame.MAC{2, 0xe, 0, 0, 0, 1}
+	icmp := func(dst string, m ...byte) []byte {
+		p := frame.AppendIPv4(nil, frame.IPv4Fields{Src: nobody.ip, Dst: netip.MustParseAddr(dst), Protocol: frame.ProtocolICMP}, len(m))
+		return ethernet(mac, frame.Broadcast(), append(p, m...))
+	}
+	for name, c := range map[string]struct {
+		frame []byte
+		want  []gatewaySeen
+	}{
+		"it announces the service address":      {arpRequest(host{svcAddr, mac}, svcAddr), []gatewaySeen{{host{svcAddr, mac}, SignService}}},
+		"it asks from the service address":      {arpRequest(host{svcAddr, mac}, hostA.ip), []gatewaySeen{{host{svcAddr, mac}, SignService}}},
+		"it answers for the service address":    {frame.AppendARP(nil, gwA, mac, frame.ARPFields{Op: frame.ARPReply, SenderMAC: mac, SenderIP: svcAddr, TargetMAC: gwA}), []gatewaySeen{{host{svcAddr, mac}, SignService}}},
+		"it advertises itself":                  {icmp("255.255.255.255", 9, 0, 0, 0, 1, 2, 0, 60, 10, 9, 3, 30, 0, 0, 0, 0), []gatewaySeen{{nobody.withMAC(mac), SignAdvertisement}}},
+		"it redirects":                          {icmp("255.255.255.255", 5, 1, 0, 0, 10, 9, 3, 30, 0x45, 0, 0, 20), []gatewaySeen{{nobody.withMAC(mac), SignRedirect}}},
+		"it advertises itself to another group": {icmp("255.255.255.255", 9, 0, 0, 0, 1, 2, 0, 60, 192, 168, 7, 1, 0, 0, 0, 0), nil},
+		"it advertises nothing":                 {icmp("255.255.255.255", 9, 0, 0, 0, 0, 2, 0, 60), nil},
+		"it pings all":                          {icmp("255.255.255.255", 8, 0, 0, 0, 10, 9, 3, 30), nil},
+		"our own frame comes back":              {arpRequest(host{svcAddr, gwA}, svcAddr), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &watched{}
+			inBubble(t, func(t *testing.T, a *site) {
+				a.sends(c.frame, c.frame)
+				if !slices.Equal(w.gateways, c.want) {
+					t.Errorf("told %v, want %v", w.gateways, c.want)
+				}
+			}, func(c *Config) { c.Watch = w })
+		})
+	}
+}
+
+func (h host) withMAC(mac frame.MAC) host { return host{h.ip, mac} }

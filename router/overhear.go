@@ -22,6 +22,9 @@ func (r *Router) overhear(b *batch, f frame.Ethernet, reason counter) {
 		}
 	case (reason == ignoredNative || reason == ignoredMulticast) && f.EtherType() == frame.EtherTypeIPv4:
 		ip, err := frame.ParseIPv4(f.Payload())
+		if err == nil && ip.Protocol() == frame.ProtocolICMP {
+			r.overhearICMP(ip, f.Src(), b.now)
+		}
 		if err != nil || !r.classifier.isHost(ip.Src()) {
 			return
 		}

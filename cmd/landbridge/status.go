@@ -69,6 +69,7 @@ func writeStatus(w io.Writer, st api.Status, now time.Time) error {
 	s.row("Member ID", st.MemberID)
 	s.row("Version", fmt.Sprintf("%s, up %s", st.Version, age(up)))
 	s.row("Mode", joined(", ", string(st.Mode), attachment(st.Attachment)))
+	s.rows("On the LAN", alsoThere(st.Attachment))
 	s.rows("Listens", st.Listen)
 	s.rows("Seen as", texts(st.Observed))
 	s.rows("Reachable", places(st.Addresses))
@@ -99,6 +100,21 @@ func attachment(a api.Attachment) string {
 	return joined(", ",
 		labelled("LAN port", a.LanPort), labelled("bridge", a.Bridge), labelled("TAP", a.Tap),
 		labelled("address", address), labelled("gateway MAC", a.GatewayMAC), labelled("MTU", mtu))
+}
+
+// alsoThere lists what else on the LAN gives addresses or takes packets.
+func alsoThere(a api.Attachment) (all []string) {
+	for _, o := range a.OtherDhcpServers {
+		offers := ""
+		if o.Offers.IsValid() {
+			offers = "offers " + o.Offers.String()
+		}
+		all = append(all, joined(", ", "DHCP server "+o.Address.String(), o.MAC, offers))
+	}
+	for _, g := range a.OtherGateways {
+		all = append(all, joined(", ", "gateway "+g.MAC, labelled("noticed by", strings.ReplaceAll(string(g.Sign), "-", " ")), g.Address.String()))
+	}
+	return all
 }
 
 func groupStatus(s *sheet, g api.GroupStatus, now time.Time) {

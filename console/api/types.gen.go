@@ -32,6 +32,30 @@ func (e BlockState) Valid() bool {
 	}
 }
 
+// Defines values for GatewaySign.
+const (
+	GatewaySignProxyArp            GatewaySign = "proxy-arp"
+	GatewaySignRedirect            GatewaySign = "redirect"
+	GatewaySignRouterAdvertisement GatewaySign = "router-advertisement"
+	GatewaySignServiceAddress      GatewaySign = "service-address"
+)
+
+// Valid indicates whether the value is a known member of the GatewaySign enum.
+func (e GatewaySign) Valid() bool {
+	switch e {
+	case GatewaySignProxyArp:
+		return true
+	case GatewaySignRedirect:
+		return true
+	case GatewaySignRouterAdvertisement:
+		return true
+	case GatewaySignServiceAddress:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthLevel.
 const (
 	HealthLevelError   HealthLevel = "error"
@@ -130,6 +154,12 @@ type Attachment struct {
 	// MTU The MTU inside the group.
 	MTU int `json:"mtu,omitempty,omitzero"`
 
+	// OtherDhcpServers DHCP servers on the LAN besides this appliance, as far as they were noticed (router mode).
+	OtherDhcpServers []OtherDhcpServer `json:"otherDhcpServers,omitempty,omitzero"`
+
+	// OtherGateways Stations on the LAN that give themselves out as gateways of the group (router mode). Other appliances of the group are none.
+	OtherGateways []OtherGateway `json:"otherGateways,omitempty,omitzero"`
+
 	// Tap The TAP device.
 	Tap string `json:"tap,omitempty,omitzero"`
 }
@@ -215,6 +245,10 @@ type FieldError struct {
 	// Field The field of the body, or the parameter.
 	Field string `json:"field"`
 }
+
+// GatewaySign How a gateway was noticed: it says by ARP that it has the service address; it answers ARP for addresses that
+// nobody has; it advertises itself, or redirects hosts, by ICMP.
+type GatewaySign string
 
 // Group defines model for Group.
 type Group struct {
@@ -422,6 +456,37 @@ type Memory struct {
 
 // Mode How the appliance is attached; see the table of modes in docs/architecture.md.
 type Mode string
+
+// OtherDhcpServer defines model for OtherDhcpServer.
+type OtherDhcpServer struct {
+	// Address Its server identifier.
+	Address  netip.Addr `json:"address"`
+	LastSeen time.Time  `json:"lastSeen"`
+
+	// MAC Where its frames come from; absent where hosts named it and itself it wasn't heard.
+	MAC string `json:"mac,omitempty,omitzero"`
+
+	// Offers The network of the addresses that it was seen to offer.
+	Offers netip.Prefix `json:"offers,omitempty,omitzero"`
+
+	// Since When it was noticed.
+	Since time.Time `json:"since"`
+}
+
+// OtherGateway defines model for OtherGateway.
+type OtherGateway struct {
+	// Address The address by which it was noticed.
+	Address  netip.Addr `json:"address"`
+	LastSeen time.Time  `json:"lastSeen"`
+	MAC      string     `json:"mac"`
+
+	// Sign How a gateway was noticed: it says by ARP that it has the service address; it answers ARP for addresses that
+	// nobody has; it advertises itself, or redirects hosts, by ICMP.
+	Sign GatewaySign `json:"sign"`
+
+	// Since When it was noticed.
+	Since time.Time `json:"since"`
+}
 
 // PathKind How a session's datagrams travel now.
 type PathKind string

@@ -91,8 +91,11 @@ func TestTheSitesOwnDHCPServerKeepsItsHosts(t *testing.T) {
 	if a.counter("dhcp", "silent_yielded")+a.counter("dhcp", "silent_served_elsewhere") == 0 {
 		t.Error("no message of these hosts was counted as left to the other server")
 	}
-	if out := a.must("status"); !strings.Contains(out, "dhcp: registered") {
-		t.Errorf("landbridge status says no remedy:\n%s", out)
+	out := a.must("status")
+	for _, want := range []string{"DHCP server 192.168.50.1, ", "offers 192.168.50.0/24", "dhcp: registered"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("landbridge status doesn't say %q:\n%s", want, out)
+		}
 	}
 }
 
@@ -166,5 +169,31 @@ func TestOtherPortsKeepTwoDHCPServersApart(t *testing.T) {
 	a.ails()
 	if fmt.Sprint(a.counter("dhcp", "offers"), a.counter("dhcp", "acks")) != "1 1" {
 		t.Errorf("%d offers, %d ACKs", a.counter("dhcp", "offers"), a.counter("dhcp", "acks"))
+	}
+}
+
+// On this wire a machine has the service address, and another answers ARP for everything.
+func TestOtherGatewaysOnTheLANAreTold(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	a := s.shared("a")
+	thief, proxy := newClient(t, a.wire, "thief"), newClient(t, a.wire, "proxy")
+	thief.sh("ip addr add " + service + "/16 dev eth0")
+	a.wire.Plug(proxy.Host, "eth1") // proxy ARP is for what is reached by another port
+	proxy.sh("ip addr add 192.168.60.1/24 dev eth0; ip addr add 192.168.61.1/24 dev eth1; ip route add " + groupPrefix + " dev eth1; " +
+		"sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.eth0.proxy_arp=1 net.ipv4.conf.eth0.rp_filter=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.neigh.eth0.proxy_delay=0")
+	s.join(a.machine)
+	a.ails(
+		"Another gateway is on this LAN (port lan0): the station at "+macOf(t, thief.Host)+" says by ARP that it has "+service,
+		"the station at "+macOf(t, proxy.Host)+" answers ARP for addresses of the group e2e that nobody has",
+	)
+	out := a.must("status")
+	for _, want := range []string{"gateway " + macOf(t, thief.Host) + ", noticed by service address", "gateway " + macOf(t, proxy.Host) + ", noticed by proxy arp"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("landbridge status doesn't say %q:\n%s", want, out)
+		}
+	}
+	if n := len(a.leases()); n != 0 {
+		t.Errorf("%d leases, where nobody asked", n)
 	}
 }

@@ -70,6 +70,7 @@ type book struct {
 	orphans map[BlockID]time.Duration // perhaps ours by the register, though not held: not to be tried before
 
 	newcomers newcomers
+	claims    newcomers // of blocks in which hosts were found
 	shortage  error // of the last attempt to claim a block; nil: it was won
 }
 
@@ -77,7 +78,7 @@ func newBook() book {
 	return book{
 		held: make(map[BlockID]*block), foreign: make(map[netip.Addr]*lease), clients: make(map[string]netip.Addr),
 		offers: make(map[string]netip.Addr), found: make(map[string]netip.Addr), taken: make(map[BlockID]time.Duration),
-		orphans: make(map[BlockID]time.Duration), newcomers: newNewcomers(),
+		orphans: make(map[BlockID]time.Duration), newcomers: newNewcomers(), claims: newClaims(),
 	}
 }
 

@@ -128,7 +128,11 @@ func (r *Registry) mayCommit(blk *block, off int, c Client, now Instant, t *term
 	}
 	s := &blk.slots[off]
 	hash := hashClient(r.group, c.ID)
-	if l := s.lease; l != nil && l.taken(now.Mono) {
+	free := s.freeFor(string(c.ID), now.Mono)
+	if isFound(c.ID) {
+		free = s.freeForFound(string(c.ID), now.Mono)
+	}
+	if l := s.lease; l != nil && l.taken(now.Mono) && !free {
 		switch {
 		case l.State == leaseLive && bytes.Equal(l.Client, c.ID):
 			return l, false, nil
@@ -140,7 +144,7 @@ func (r *Registry) mayCommit(blk *block, off int, c Client, now Instant, t *term
 	if l := s.lease; l != nil && l.awaited(now.Mono) && l.Hash != hash {
 		return nil, false, ErrTaken
 	}
-	if !s.freeFor(string(c.ID), now.Mono) {
+	if !free {
 		return nil, false, ErrTaken
 	}
 	if a, ok := r.book.clients[string(c.ID)]; ok && a != r.geo.addr(blk.Block, off) {

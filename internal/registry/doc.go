@@ -71,7 +71,9 @@
 // Inside its blocks a member leases alone (leases.go, commit.go); a row is on disk
 // before Commit returns, and only if the hold stands on disk in the same
 // transaction. The holder may sign an address over to the member at whose segment
-// the lessee shows up (foreign.go). A spare block is claimed in advance (grow.go).
+// the lessee shows up (foreign.go). A spare block is claimed in advance (grow.go). A host that
+// has an address without having asked for it is leased that, if it is free: out of a block
+// of ours, of one claimed for it, or by the holder's signature (adopt.go).
 //
 // # Lookups
 //

@@ -223,6 +223,9 @@ func (r *Registry) move(t *terms, from group.MemberID, q request) reply {
 	}
 	old := blk.slots[m.Offset].lease
 	r.mu.Unlock()
+	if m.Kind == moveAdopt && (old == nil || old.To != from || old.Hash != m.Client) {
+		return r.adopted(q.Block, r.adoptFor(t, blk, int(m.Offset), from, m, now))
+	}
 	if old == nil || !old.taken(now.Mono) || old.Hash != m.Client || old.State == leaseDeclined {
 		return reply{Status: statusRefused}
 	}

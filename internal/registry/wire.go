@@ -72,6 +72,7 @@ const (
 	moveTake moveKind = 1 + iota // the lessee is on my segment: sign the address over
 	moveKeep                     // as moveTake, from the member that serves it already
 	moveGone                     // released or expired: it is free again
+	moveAdopt                    // a host on my segment uses this address, which nobody has: sign it over
 )
 
 // moveRequest travels with kindMove.
@@ -159,7 +160,7 @@ func (c codec) decodeRequest(raw []byte) (request, error) {
 		return q, fmt.Errorf("registry request of kind %d is over its limits", q.Kind)
 	case q.Kind == kindAsk && len(q.Key) != 32:
 		return q, fmt.Errorf("registry request: key of %d bytes, want 32", len(q.Key))
-	case q.Kind == kindMove && (q.Move == nil || q.Move.Kind == 0 || q.Move.Kind > moveGone || len(q.Move.Name) > maxName):
+	case q.Kind == kindMove && (q.Move == nil || q.Move.Kind == 0 || q.Move.Kind > moveAdopt || len(q.Move.Name) > maxName):
 		return q, fmt.Errorf("registry request: bad move")
 	}
 	return q, nil

@@ -80,8 +80,9 @@ func (n *network) attached() api.Attachment {
 	if own := now.address.Load(); own != nil {
 		a.Address = own.Addr()
 	}
+	a.LanPort = now.setup.LANPort
 	if now.bridge != nil {
-		a.Bridge, a.LanPort = now.bridge.Name(), now.setup.LANPort
+		a.Bridge = now.bridge.Name()
 	}
 	if now.segment != nil {
 		now.segment.describe(&a, time.Now())

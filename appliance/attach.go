@@ -60,9 +60,14 @@ func (n *network) openRouter(a *attachment) (err error) {
 		return err
 	}
 	directory := directory{n.registry}
+	var lookup router.Directory = directory
+	if a.setup.Mode == ModeHybrid {
+		a.hybrid = newHybrid(n, a.setup.LANPort, a.tap)
+		lookup = a.hybrid.directory()
+	}
 	cfg := router.Config{
 		Device: a.tap, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, MTU: d.MTU,
-		Directory: directory, Sender: (*sender)(n), Hosts: a.hosts, Log: n.log,
+		Directory: lookup, Sender: (*sender)(n), Hosts: a.hosts, Log: n.log,
 		ARP: arp.NewResponder(arp.Config{
 			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, Directory: router.ARPDirectory(directory),
 		}),

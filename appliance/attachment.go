@@ -34,9 +34,10 @@ type attachment struct {
 	hosts  *router.Hosts
 	router *router.Router
 	prober *arp.Prober
+	hybrid *hybrid // hybrid mode
 
 	segment *segment                     // router mode
-	address atomic.Pointer[netip.Prefix] // interface mode: this host's own; nil until leased
+	address atomic.Pointer[netip.Prefix] // this host's own, where it is attached itself; nil until leased
 
 	cancels []func()       // what ends its work
 	running sync.WaitGroup // its work
@@ -91,6 +92,9 @@ func (n *network) enliven(ctx context.Context, a *attachment) error {
 	} else {
 		a.running.Go(func() { n.keepAddress(ctx, a) })
 	}
+	if a.hybrid != nil {
+		a.running.Go(func() { a.hybrid.run(ctx) })
+	}
 	return nil
 }
 
@@ -101,7 +105,7 @@ func (n *network) detach() error {
 		return nil
 	}
 	err := a.close()
-	n.former.add(a)
+	n.former.add(a.counters)
 	return err
 }
 
@@ -115,7 +119,7 @@ func (n *network) deliver(from group.MemberID, packets []frame.Packet) {
 	n.unattached.Add(uint64(len(packets)))
 }
 
-// tally adds up what attachments have counted that are no more. The zero value is empty.
+// tally adds up what was counted by parts that are no more, as attachments. The zero value is empty.
 type tally struct {
 	mu     sync.Mutex
 	counts map[count]uint64
@@ -124,14 +128,14 @@ type tally struct {
 // count names what is counted.
 type count struct{ component, name string }
 
-// add adds what an attachment has counted.
-func (t *tally) add(a *attachment) {
+// add adds what a part has counted.
+func (t *tally) add(counters func(add func(count, uint64))) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.counts == nil {
 		t.counts = make(map[count]uint64)
 	}
-	a.counters(func(c count, value uint64) { t.counts[c] += value })
+	counters(func(c count, value uint64) { t.counts[c] += value })
 }
 
 // of returns what was counted under a name.
@@ -153,5 +157,8 @@ func (a *attachment) counters(add func(c count, value uint64)) {
 		for name, value := range a.segment.dhcp.Counters() {
 			add(count{"dhcp", name}, value)
 		}
+	}
+	if a.hybrid != nil {
+		a.hybrid.counters(add)
 	}
 }

@@ -26,6 +26,9 @@ const (
 	ModeInterface Mode = "interface"
 	// ModeRouter attaches the LAN behind LANPort; its hosts have nothing installed.
 	ModeRouter Mode = "router"
+	// ModeHybrid attaches this host, by a TAP and on the wire of LANPort, which the host goes
+	// on using for itself: hosts on that wire are reached natively.
+	ModeHybrid Mode = "hybrid"
 )
 
 // LogFormat is how log lines look.
@@ -47,7 +50,7 @@ type Config struct {
 	Name string
 	// Mode is how the appliance is attached.
 	Mode Mode
-	// LANPort is the network interface of the LAN (router mode only).
+	// LANPort is the network interface of the LAN (router and hybrid mode only).
 	LANPort string
 	// DHCP says which hosts of the LAN get addresses (router mode).
 	DHCP DHCPConfig
@@ -156,8 +159,10 @@ func checkTogether(cfg Config, origin map[string]configValue, known []ConfigFaul
 		switch {
 		case cfg.Mode == ModeRouter && cfg.LANPort == "":
 			faults = append(faults, origin["mode"].fault("mode: router mode needs lan-port: name the network interface of the LAN, as lan-port: eth1"))
+		case cfg.Mode == ModeHybrid && cfg.LANPort == "":
+			faults = append(faults, origin["mode"].fault("mode: hybrid mode needs lan-port: name the network interface by which this host is on its LAN, as lan-port: eth0"))
 		case cfg.Mode == ModeInterface && cfg.LANPort != "":
-			faults = append(faults, origin["lan-port"].fault("lan-port: only router mode has a LAN port: set mode: router, or leave lan-port out"))
+			faults = append(faults, origin["lan-port"].fault("lan-port: interface mode has no LAN port: set mode: router or mode: hybrid, or leave lan-port out"))
 		}
 	}
 	return append(faults, checkDHCP(cfg, origin, bad)...)

@@ -52,12 +52,12 @@ func attachmentSettings() []Setting {
 		{Key: "name", Value: "NAME", Usage: "what people call this appliance",
 			Default: func(c Config) string { return c.Name },
 			set:     one(func(c *Config, v string) error { c.Name = strings.ToLower(v); return checkLabel(v) })},
-		{Key: "mode", Value: "MODE", Usage: "interface: attach this host; router: attach the LAN behind lan-port",
+		{Key: "mode", Value: "MODE", Usage: "interface: attach this host; router: attach the LAN behind lan-port; hybrid: attach this host, natively to its LAN at lan-port",
 			Default: func(c Config) string { return string(c.Mode) },
 			set: one(func(c *Config, v string) error {
-				return oneOf(&c.Mode, v, ModeInterface, ModeRouter)
+				return oneOf(&c.Mode, v, ModeInterface, ModeRouter, ModeHybrid)
 			})},
-		{Key: "lan-port", Value: "IFACE", Usage: "network interface of the LAN (router mode)",
+		{Key: "lan-port", Value: "IFACE", Usage: "network interface of the LAN (router and hybrid mode)",
 			Default: func(c Config) string { return c.LANPort },
 			set:     one(func(c *Config, v string) error { c.LANPort = v; return checkInterfaceName(v) })},
 	}

@@ -149,7 +149,7 @@ tcp:
 	want := []string{
 		`1 there is no setting "nmae": did you mean "name"?`,
 		`2 name: a hyphen may not be first or last`,
-		`3 mode: "bridge" is not one of interface and router`,
+		`3 mode: "bridge" is not one of interface, router and hybrid`,
 		`5 listen: want a text: this is a number; put it in quotes: "4860"`,
 		`6 listen is set on line 5 already: keep one of the two`,
 		`8 announce: "203.0.113.5:http": the port must be a number from 1 to 65535`,
@@ -176,7 +176,8 @@ func TestOneFaultIsNamedWithItsLine(t *testing.T) {
 		"unknown, far from any": {content: "a: b", want: `1 there is no setting "a": the settings are state, name,`},
 		"unknown flag":          {flags: map[string][]string{"colour": {"red"}}, want: `--colour there is no setting "colour"`},
 		"router, no port":       {content: "name: a\nmode: router", want: "2 mode: router mode needs lan-port"},
-		"port, no router":       {content: "\nlan-port: eth1", want: "2 lan-port: only router mode has a LAN port"},
+		"port, no router":       {content: "\nlan-port: eth1", want: "2 lan-port: interface mode has no LAN port: set mode: router or mode: hybrid"},
+		"hybrid, no port":       {content: "mode: hybrid", want: "1 mode: hybrid mode needs lan-port"},
 		"router by flag":        {flags: map[string][]string{"mode": {"router"}}, want: "--mode router mode needs lan-port"},
 		"empty value":           {content: `name: ""`, want: "1 name: want 1 to 63 letters"},
 		"long name":             {content: "name: " + strings.Repeat("a", 64), want: "1 name: want 1 to 63 letters"},

@@ -9,6 +9,9 @@
 //	network.go                 one group at work: membership, registry, tunnel, attachment
 //	attachment.go              how hosts are attached; may be replaced while the rest stands
 //	attach.go                  its devices and forwarder, and the tunnel
+//	hybrid.go, wirelink.go     this host on the wire of its own LAN port
+//	bypass.go                  its routes to hosts that are on that wire
+//	recover.go                 what a killed run left, put right by hand
 //	ownaddress.go              this host's own lease
 //	gate.go                    who may speak to a group's rooms: hello, certificates
 //	roster.go                  descriptor and certificate, kept up to date

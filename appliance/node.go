@@ -108,15 +108,24 @@ func preflight(cfg Config, owner string, memberships []*group.Membership) error 
 	if err := iface.CheckPrivileges(); err != nil {
 		return err
 	}
-	if cfg.Mode == ModeRouter {
-		if err := iface.CheckPort(cfg.LANPort, owner); err != nil {
-			return err
-		}
+	if err := checkLANPort(setup{cfg.Mode, cfg.LANPort}, owner); err != nil {
+		return err
 	}
 	for _, m := range memberships {
 		if err := checkPrefix(m.Descriptor().Prefix); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkLANPort refuses a LAN port that isn't fit for the mode.
+func checkLANPort(s setup, owner string) error {
+	switch s.Mode {
+	case ModeRouter:
+		return iface.CheckPort(s.LANPort, owner)
+	case ModeHybrid:
+		return iface.CheckPresence(s.LANPort)
 	}
 	return nil
 }

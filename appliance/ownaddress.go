@@ -58,7 +58,7 @@ func (n *network) reserveAddress(ctx context.Context) {
 	}
 }
 
-// keepAddress gives this host its address in interface mode, and renews the lease.
+// keepAddress gives this host its address, and renews the lease.
 func (n *network) keepAddress(ctx context.Context, a *attachment) {
 	client := n.ownClient()
 	var addr netip.Addr
@@ -125,6 +125,9 @@ func (n *network) assign(a *attachment, addr netip.Addr) error {
 		return err
 	}
 	a.address.Store(&own)
+	if a.hybrid != nil {
+		a.hybrid.addressed(addr)
+	}
 	n.log.Info("address leased", "addr", addr, "device", a.tap.Name())
 	return nil
 }

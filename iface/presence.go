@@ -73,6 +73,9 @@ func EnterPresence(cfg PresenceConfig) (*Presence, error) {
 	return p, nil
 }
 
+// Index returns the kernel's number of the port.
+func (p *Presence) Index() int { return p.link.Attrs().Index }
+
 // Keep gives the port the address again if something has taken it away, as a DHCP client
 // does that clears its port, and reports whether that was so: the kernel may have dropped the
 // routes, too. Where nothing is missing, it changes nothing.

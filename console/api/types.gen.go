@@ -76,6 +76,7 @@ func (e HealthLevel) Valid() bool {
 
 // Defines values for Mode.
 const (
+	ModeHybrid    Mode = "hybrid"
 	ModeInterface Mode = "interface"
 	ModeRouter    Mode = "router"
 )
@@ -83,6 +84,8 @@ const (
 // Valid indicates whether the value is a known member of the Mode enum.
 func (e Mode) Valid() bool {
 	switch e {
+	case ModeHybrid:
+		return true
 	case ModeInterface:
 		return true
 	case ModeRouter:
@@ -139,7 +142,7 @@ func (e SessionState) Valid() bool {
 
 // Attachment The devices by which the appliance is attached. Empty while it is in no group.
 type Attachment struct {
-	// Address This host's own virtual address (interface mode).
+	// Address This host's own virtual address (interface and hybrid mode).
 	Address netip.Addr `json:"address,omitempty,omitzero"`
 
 	// Bridge The bridge of the TAP and the LAN port (router mode).
@@ -148,7 +151,7 @@ type Attachment struct {
 	// GatewayMAC The hardware address with which ARP for remote addresses is answered.
 	GatewayMAC string `json:"gatewayMac,omitempty,omitzero"`
 
-	// LanPort The LAN port (router mode).
+	// LanPort The LAN port (router and hybrid mode).
 	LanPort string `json:"lanPort,omitempty,omitzero"`
 
 	// MTU The MTU inside the group.
@@ -454,7 +457,7 @@ type Memory struct {
 	ResidentBytes uint64 `json:"residentBytes"`
 }
 
-// Mode How the appliance is attached; see the table of modes in docs/architecture.md.
+// Mode How the appliance is attached; see docs/modes.md.
 type Mode string
 
 // OtherDhcpServer defines model for OtherDhcpServer.
@@ -601,7 +604,7 @@ type Status struct {
 	MemberID string `json:"memberId"`
 	Memory   Memory `json:"memory"`
 
-	// Mode How the appliance is attached; see the table of modes in docs/architecture.md.
+	// Mode How the appliance is attached; see docs/modes.md.
 	Mode Mode `json:"mode"`
 
 	// Name The appliance's name.

@@ -1,0 +1,306 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"landbridge/internal/netlab"
+)
+
+// hybrid adds a host of a LAN that has an address and a default route there, and runs in hybrid
+// mode on that port.
+func (s *scene) hybrid(lan *netlab.LAN, name string) *machine {
+	s.t.Helper()
+	m := newMachine(s.t, lan.Host(name), "--mode", "hybrid", "--lan-port", "eth0")
+	s.join(m)
+	return m
+}
+
+// network returns addresses, routes and filters of a machine, without what changes by
+// itself and without the devices of a Landbridge.
+func (m *machine) network() string {
+	m.t.Helper()
+	r := m.exec("sh", "-c", `ip -4 -j addr; ip -4 -j route show table all; ip -j rule; ip -o link show eth0; grep . /proc/sys/net/ipv4/conf/*/rp_filter`)
+	if r.code != 0 {
+		m.t.Fatal(r.stderr)
+	}
+	var out []string
+	decoder := json.NewDecoder(strings.NewReader(r.stdout))
+	for range 3 {
+		var items []map[string]any
+		if err := decoder.Decode(&items); err != nil {
+			m.t.Fatal(err)
+		}
+		for _, item := range items {
+			delete(item, "valid_life_time")
+			delete(item, "preferred_life_time")
+			text, err := json.Marshal(item)
+			if err != nil {
+				m.t.Fatal(err)
+			}
+			out = append(out, string(text))
+		}
+	}
+	out = append(out, strings.Split(r.stdout[decoder.InputOffset():], "\n")...)
+	return strings.Join(slices.DeleteFunc(out, func(s string) bool { return strings.Contains(s, "/lb") }), "\n")
+}
+
+// way returns the device by which a host sends to an address.
+func way(t *testing.T, from *netlab.Host, to netip.Addr) string {
+	t.Helper()
+	out, err := from.Run(t.Context(), "ip", "-o", "route", "get", to.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(out, " dev ")
+	device, _, _ := strings.Cut(rest, " ")
+	return device
+}
+
+// goesBy speaks from a host to an address until that goes by the device.
+func goesBy(t *testing.T, from *netlab.Host, to netip.Addr, device string) time.Duration {
+	t.Helper()
+	began := time.Now()
+	waitFor(t, fmt.Sprintf("%s speaks to %v by %s", from.Name, to, device), func() (bool, error) {
+		_, _ = from.Run(t.Context(), "ping", "-q", "-c1", "-W1", to.String())
+		by := way(t, from, to)
+		return by == device, fmt.Errorf("it goes by %s", by)
+	})
+	return time.Since(began)
+}
+
+// carried returns how many packets of its hosts a machine has sent to other members and got
+// of them.
+func (m *machine) carried() (n uint64) {
+	m.t.Helper()
+	for _, name := range []string{"out_packets", "in_packets"} {
+		n += m.counter("router", name)
+	}
+	return n
+}
+
+func TestHybridHostsOfOneLANSpeakNatively(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	office := s.wan.Site("office")
+	plain := newMachine(t, office.LAN.Host("plain"))
+	before := plain.network()
+	h1, h2 := s.hybrid(office.LAN, "h1"), s.hybrid(office.LAN, "h2")
+	a1, a2, d := h1.address(), h2.address(), s.d.address()
+	reaches(t, h1.Host, a2)
+	t.Logf("native after %v, and back after %v", goesBy(t, h1.Host, a2, "eth0"), goesBy(t, h2.Host, a1, "eth0"))
+
+	flow := newStream(t, h1.Host, h2.Host, a2)
+	carried := [2]uint64{h1.carried(), h2.carried()}
+	if r := h1.exec("ping", "-q", "-c20", "-i0.02", a2.String()); r.code != 0 {
+		t.Errorf("ping: %s", r.stdout)
+	}
+	if err := transfer(t.Context(), h1, h2, a2); err != nil {
+		t.Errorf("TCP: %v", err)
+	}
+	flow.flows()
+	if now := [2]uint64{h1.carried(), h2.carried()}; now != carried {
+		t.Errorf("the tunnel has carried %v packets, was %v: the hosts speak natively", now, carried)
+	}
+
+	// What is remote goes by the tunnel still, and what is the host's own by its port.
+	reaches(t, h1.Host, d)
+	if by := way(t, h1.Host, d); !strings.HasPrefix(by, "lb") {
+		t.Errorf("a remote address is reached by %s", by)
+	}
+	if got := plain.network(); got != before {
+		t.Errorf("a host that doesn't take part had\n%s\nhas\n%s", before, got)
+	}
+	flow.flows()
+}
+
+// pair makes two hybrid hosts of different sites, whose ports eth1 are on one LAN, and waits until
+// they speak natively.
+func (s *scene) pair(lan *netlab.LAN) (h1, h2 *machine) {
+	s.t.Helper()
+	both := make([]*machine, 2)
+	for i := range both {
+		name := fmt.Sprintf("h%d", i+1)
+		m := newMachine(s.t, s.wan.Site("site-"+name).LAN.Host(name), "--mode", "hybrid", "--lan-port", "eth1")
+		lan.Plug(m.Host, "eth1")
+		s.join(m)
+		both[i] = m
+	}
+	goesBy(s.t, both[0].Host, both[1].address(), "eth1")
+	goesBy(s.t, both[1].Host, both[0].address(), "eth1")
+	return both[0], both[1]
+}
+
+// A host that has left the LAN is reached by the tunnel within 2 s, and its connections
+// live on.
+func TestABypassEndsWhenTheHostLeavesTheLAN(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	lan := s.lab.LAN("lan")
+	h1, h2 := s.pair(lan)
+	a1, a2 := h1.address(), h2.address()
+	flow := newStream(t, h1.Host, h2.Host, a2)
+	flow.gap()
+
+	began := time.Now()
+	if err := h2.Port("eth1").MoveTo(s.lab.LAN("elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+	for m, other := range map[*machine]netip.Addr{h1: a2, h2: a1} { // none of them has lost its carrier
+		waitFor(t, m.Name+" withdraws its route", func() (bool, error) { return way(t, m.Host, other) != "eth1", nil })
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("%s has withdrawn its route after %v", m.Name, took)
+		} else {
+			t.Logf("%s has withdrawn its route after %v", m.Name, took)
+		}
+	}
+	t.Logf("the connection stood still for %v", flow.gap())
+	if by := way(t, h1.Host, a2); by == "eth1" {
+		t.Error("the route is back, though the host isn't")
+	}
+	if err := h2.Port("eth1").MoveTo(lan); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("native again after %v", goesBy(t, h1.Host, a2, "eth1"))
+	flow.flows()
+}
+
+func TestAHybridHostAndARoutersLANSpeakNatively(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	a := s.site("a")
+	x := newClient(t, a.wire, "x").lease(netlab.Udhcpc)
+	// The wire is the LAN of hosts that have addresses of their own there, besides.
+	h := newMachine(t, a.net.LAN.Host("h"), "--mode", "hybrid", "--lan-port", "eth1")
+	a.wire.Plug(h.Host, "eth1")
+	if r := h.exec("ip", "addr", "add", "172.31.7.2/24", "dev", "eth1"); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	s.join(h)
+	own := h.address()
+	reaches(t, x.Host, own)
+	goesBy(t, h.Host, x.addr, "eth1")
+
+	mac, err := h.MAC("eth1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "x has the MAC of h", func() (bool, error) {
+		_, _ = x.Run(t.Context(), "ping", "-q", "-c1", "-W1", own.String())
+		table, err := x.Neighbours("eth0")
+		return table[own].String() == mac.String(), fmt.Errorf("it has %v (%v)", table[own], err)
+	})
+	toHost, toX := newStream(t, x.Host, h.Host, own), newStream(t, h.Host, x.Host, x.addr)
+	carried := [2]uint64{h.carried(), a.carried()}
+	if out, err := x.Run(t.Context(), "ping", "-q", "-c20", "-i0.02", own.String()); err != nil {
+		t.Errorf("ping from x: %s", out)
+	}
+	if r := h.exec("ping", "-q", "-c20", "-i0.02", x.addr.String()); r.code != 0 {
+		t.Errorf("ping from h: %s", r.stdout)
+	}
+	toHost.flows()
+	toX.flows()
+	if now := [2]uint64{h.carried(), a.carried()}; now != carried {
+		t.Errorf("the tunnel has carried %v packets, was %v: the hosts speak natively", now, carried)
+	}
+	reaches(t, x.Host, s.d.address())
+}
+
+// Entering and leaving hybrid mode, in order or by a kill, doesn't touch what the host does by its
+// port.
+func TestHybridModeLeavesTheHostsPortAlone(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	office := s.wan.Site("office")
+	h := newMachine(t, office.LAN.Host("h"), "--mode", "hybrid", "--lan-port", "eth0")
+	if r := h.exec("sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter; echo 1 > /proc/sys/net/ipv4/conf/eth0/rp_filter"); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	other := s.hybrid(office.LAN, "other")
+	before := h.network()
+	physical, err := h.Addr("eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ssh := newStream(t, s.d.Host, s.d.Host, netip.MustParseAddr("127.0.0.1")) // how long this machine stands still by itself
+	in, out := newStream(t, other.Host, h.Host, physical.Addr()), newStream(t, h.Host, s.d.Host, s.d.Port("eth0").Addr())
+
+	s.join(h)
+	goesBy(t, h.Host, other.address(), "eth0")
+	h.end(syscall.SIGTERM)
+	if got := h.network(); got != before {
+		t.Errorf("after SIGTERM the host has\n%s\nhad\n%s", got, before)
+	}
+	for range 3 {
+		h.start()
+		goesBy(t, h.Host, other.address(), "eth0")
+		h.end(syscall.SIGKILL)
+		in.flows()
+		out.flows()
+	}
+	if got := h.network(); got == before {
+		t.Error("a killed run has left nothing: this test is in vain")
+	}
+	h.flags = nil // interface mode puts right what the one before left
+	h.start()
+	reaches(t, h.Host, other.address())
+	h.end(syscall.SIGTERM)
+	if got := h.network(); got != before {
+		t.Errorf("after SIGKILL, and a start, the host has\n%s\nhad\n%s", got, before)
+	}
+	t.Logf("the connections by the port stood still for %v and %v, the machine for %v", in.gap(), out.gap(), ssh.gap())
+}
+
+// A port that loses its carrier, or vanishes, leaves the appliance running: all goes by the
+// tunnel, as far as there is a way, until the port is back.
+func TestAHybridHostOutlivesItsPort(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	h1, h2 := s.pair(s.lab.LAN("lan"))
+	a1, a2 := h1.address(), h2.address()
+	flow := newStream(t, h1.Host, h2.Host, a2)
+
+	flow.gap()
+	began := time.Now()
+	if err := h1.Port("eth1").SetCarrier(false); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "h1 has withdrawn its route", func() (bool, error) { return way(t, h1.Host, a2) != "eth1", nil })
+	t.Logf("h1, without a carrier, has withdrawn its route after %v", time.Since(began))
+	waitFor(t, "h2 has withdrawn its route", func() (bool, error) { return way(t, h2.Host, a1) != "eth1", nil })
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("h2 has withdrawn its route after %v", took)
+	}
+	t.Logf("the connection stood still for %v", flow.gap())
+	h1.wait("what is wrong is said", func() (bool, error) {
+		health := h1.status().Health
+		return len(health) == 1 && strings.Contains(health[0].Text, "eth1") && strings.Contains(health[0].Text, "carrier"), fmt.Errorf("%v", health)
+	})
+	if err := h1.Port("eth1").SetCarrier(true); err != nil {
+		t.Fatal(err)
+	}
+	goesBy(t, h1.Host, a2, "eth1")
+
+	flow.gap()
+	if err := h1.Port("eth1").Vanish(); err != nil {
+		t.Fatal(err)
+	}
+	h1.wait("what is wrong is said", func() (bool, error) {
+		health := h1.status().Health
+		return len(health) == 1 && strings.Contains(health[0].Text, "eth1 has gone"), fmt.Errorf("%v", health)
+	})
+	flow.flows()
+	t.Logf("the connection stood still for %v", flow.gap())
+	if err := h1.Port("eth1").Return(); err != nil {
+		t.Fatal(err)
+	}
+	goesBy(t, h1.Host, a2, "eth1")
+	h1.wait("all is well", func() (bool, error) { health := h1.status().Health; return len(health) == 0, fmt.Errorf("%v", health) })
+	flow.flows()
+}

@@ -1,0 +1,132 @@
+package e2e
+
+import (
+	bigendian "encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"landbridge/internal/netlab"
+)
+
+// streamPause is the time between two numbers of a stream.
+const streamPause = 10 * time.Millisecond
+
+// stream is a TCP connection by which one host sends numbers, which the other sends back. It ends
+// with the test, and fails it if the connection breaks or a number is wrong.
+type stream struct {
+	t    *testing.T
+	name string
+
+	mu    sync.Mutex
+	came  uint64    // numbers
+	at    time.Time // when the last came
+	worst time.Duration
+	err   error
+}
+
+// newStream connects from a host to an address of another.
+func newStream(t *testing.T, from, to *netlab.Host, addr netip.Addr) *stream {
+	t.Helper()
+	l, err := to.Listen("tcp", netip.AddrPortFrom(addr, 0).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		conn, err := l.Accept()
+		if err == nil {
+			_, _ = io.Copy(conn, conn)
+			_ = conn.Close()
+		}
+	})
+	conn, err := from.Dial(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		_ = l.Close()
+		t.Fatalf("connect from %s to %v of %s: %v", from.Name, addr, to.Name, err)
+	}
+	s := &stream{t: t, name: fmt.Sprintf("%s to %v of %s", from.Name, addr, to.Name), at: time.Now()}
+	done := make(chan struct{})
+	running.Go(func() {
+		for n := uint64(1); ; n++ {
+			select {
+			case <-done:
+				return
+			case <-time.After(streamPause):
+			}
+			if _, err := conn.Write(bigendian.BigEndian.AppendUint64(nil, n)); err != nil {
+				s.fail(err)
+				return
+			}
+		}
+	})
+	running.Go(func() {
+		var b [8]byte
+		for {
+			_, err := io.ReadFull(conn, b[:])
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if err != nil {
+				s.fail(err)
+				return
+			}
+			s.take(bigendian.BigEndian.Uint64(b[:]))
+		}
+	})
+	t.Cleanup(func() {
+		close(done)
+		_, _ = conn.Close(), l.Close()
+		running.Wait()
+		if s.err != nil {
+			t.Errorf("the stream from %s broke: %v", s.name, s.err)
+		}
+	})
+	return s
+}
+
+func (s *stream) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = errors.Join(s.err, err)
+}
+
+func (s *stream) take(n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	s.worst = max(s.worst, now.Sub(s.at))
+	if s.came++; n != s.came {
+		s.err = errors.Join(s.err, fmt.Errorf("%d came in the place of %d", n, s.came))
+	}
+	s.at = now
+}
+
+// flows waits until more has come than by now: what was going on hasn't broken the connection.
+func (s *stream) flows() {
+	s.t.Helper()
+	s.mu.Lock()
+	before := s.came
+	s.mu.Unlock()
+	waitFor(s.t, "the stream from "+s.name+" goes on", func() (bool, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.came > before, s.err
+	})
+}
+
+// gap returns the longest time in which nothing came, and begins anew.
+func (s *stream) gap() time.Duration {
+	s.flows()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	worst := s.worst
+	s.worst = 0
+	return worst
+}

@@ -8,6 +8,7 @@ import (
 	"landbridge/dhcp"
 	"landbridge/dns"
 	"landbridge/internal/frame"
+	"landbridge/internal/group"
 	"landbridge/internal/registry"
 	"landbridge/router"
 )
@@ -16,14 +17,17 @@ import (
 // types give it that from the registry and the tunnel.
 
 // directory is the registry as the router sees it.
-type directory struct{ registry *registry.Registry }
+type directory struct {
+	registry *registry.Registry
+	near     func(group.MemberID) bool // the member is proven to be on this segment; nil: none can be
+}
 
 // Lookup answers from memory: lock-free, without allocating.
 func (d directory) Lookup(addr netip.Addr) (router.Route, router.Status) {
 	at, status := d.registry.Lookup(addr)
 	switch status {
 	case registry.Known:
-		return router.Route{Member: at.Member, Local: at.Local}, router.Known
+		return d.route(at), router.Known
 	case registry.Absent:
 		return router.Route{}, router.Absent
 	default:
@@ -37,7 +41,11 @@ func (d directory) Resolve(ctx context.Context, addr netip.Addr) (router.Route, 
 	if err != nil {
 		return router.Route{}, translate(err, registry.ErrAbsent, router.ErrAbsent)
 	}
-	return router.Route{Member: at.Member, Local: at.Local}, nil
+	return d.route(at), nil
+}
+
+func (d directory) route(at registry.Location) router.Route {
+	return router.Route{Member: at.Member, Local: at.Local, Native: !at.Local && d.near != nil && d.near(at.Member)}
 }
 
 // leaser is the registry as dhcp sees it; it tells the segment's host table of each

@@ -59,21 +59,27 @@ func (n *network) openRouter(a *attachment) (err error) {
 	if a.hosts, err = router.NewHosts(d.Prefix); err != nil {
 		return err
 	}
-	directory := directory{n.registry}
-	var lookup router.Directory = directory
+	directory := directory{registry: n.registry}
 	if a.setup.Mode == ModeHybrid {
 		a.hybrid = newHybrid(n, a.setup.LANPort, a.tap)
-		lookup = a.hybrid.directory()
+		directory.near = a.hybrid.near
+	}
+	show := router.ARPDirectory
+	if !a.setup.attachesLAN() {
+		show = router.HostARPDirectory
 	}
 	cfg := router.Config{
 		Device: a.tap, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, MTU: d.MTU,
-		Directory: lookup, Sender: (*sender)(n), Hosts: a.hosts, Log: n.log,
+		Directory: directory, Sender: (*sender)(n), Hosts: a.hosts, Log: n.log,
 		ARP: arp.NewResponder(arp.Config{
-			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, Directory: router.ARPDirectory(directory),
+			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, Directory: show(directory),
 		}),
 		DNS: dns.NewHandler(dns.Config{
 			Zone: d.Zone, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), Directory: names{n.registry},
 		}),
+	}
+	if a.hybrid != nil {
+		cfg.Bypass = a.hybrid.bypass
 	}
 	// The prober writes by the router and the router shows it what comes back.
 	a.prober = arp.NewProber(mac, func(f []byte) error { return a.router.WriteFrame(f) })

@@ -24,7 +24,7 @@ type routeTable interface {
 // tunnel and every Landbridge process. It is told of addresses that the host speaks with, and
 // has routes to those that are proven to be on the wire, as long as they are.
 //
-// want and counters are for everybody; the rest is for one goroutine.
+// Want and counters are for everybody; the rest is for one goroutine.
 type bypass struct {
 	wanted chan netip.Addr
 	native func(netip.Addr) bool // it is proven now that its host is on this wire
@@ -41,9 +41,9 @@ func newBypass(native func(netip.Addr) bool) *bypass {
 	return &bypass{wanted: make(chan netip.Addr, wantedAtOnce), native: native, routes: make(map[netip.Addr]struct{})}
 }
 
-// want says that the host speaks with an address that is on the wire. It doesn't wait and
-// allocates nothing: it is called for each packet until the route stands.
-func (b *bypass) want(addr netip.Addr) {
+// Want says that the host speaks with an address that is on the wire. It doesn't wait and
+// allocates nothing: it is called for each packet until the route stands (router.Bypass).
+func (b *bypass) Want(addr netip.Addr) {
 	if b.full.Load() == 0 {
 		select {
 		case b.wanted <- addr:

@@ -106,7 +106,7 @@ func TestRoutesAreBounded(t *testing.T) {
 		addr = addr.Next()
 	}
 	r.expect(maxBypassed, "routes", maxBypassed)
-	r.want(addr)
+	r.Want(addr)
 	r.expect(maxBypassed, "turned_away", 1)
 	if len(r.wanted) != 0 {
 		t.Error("what finds no room is looked at all the same")
@@ -115,7 +115,7 @@ func TestRoutesAreBounded(t *testing.T) {
 	if err := r.review(); err != nil {
 		t.Error(err)
 	}
-	r.want(addr)
+	r.Want(addr)
 	if len(r.wanted) != 1 {
 		t.Error("there is room, and nobody is let in")
 	}
@@ -124,7 +124,7 @@ func TestRoutesAreBounded(t *testing.T) {
 func TestWishesDoNotWaitForWhoDealsWithThem(t *testing.T) {
 	r := newBypassRig(t)
 	addr := netip.MustParseAddr("10.9.0.1")
-	if n := testing.AllocsPerRun(2*wantedAtOnce, func() { r.want(addr) }); n > 0 {
+	if n := testing.AllocsPerRun(2*wantedAtOnce, func() { r.Want(addr) }); n > 0 {
 		t.Errorf("a wish allocates %v times", n)
 	}
 	r.expect(0, "turned_away", wantedAtOnce+1)

@@ -15,7 +15,6 @@ import (
 	"landbridge/internal/beacon"
 	"landbridge/internal/group"
 	"landbridge/internal/registry"
-	"landbridge/router"
 )
 
 const (
@@ -81,37 +80,16 @@ func (h *hybrid) addressed(addr netip.Addr) { latest(h.owns, addr) }
 
 func (h *hybrid) poke() { latest(h.changed, struct{}{}) }
 
+// near reports whether it is proven now that a member is on this wire: lock-free.
+func (h *hybrid) near(m group.MemberID) bool {
+	b := h.beacon.Load()
+	return b != nil && b.Is(m)
+}
+
 // native reports whether it is proven now that an address's host is on this wire.
 func (h *hybrid) native(addr netip.Addr) bool {
-	b := h.beacon.Load()
-	if b == nil {
-		return false
-	}
 	at, status := h.network.registry.Lookup(addr)
-	return status == registry.Known && !at.Local && b.Is(at.Member)
-}
-
-// directory returns the registry as the forwarder of this host sees it. What it looks up is
-// what the host speaks with: in packets from the TAP, and in those that come by the tunnel.
-func (h *hybrid) directory() router.Directory {
-	return wishing{directory{h.network.registry}, h}
-}
-
-// wishing is a directory that tells the bypass what it is asked about.
-type wishing struct {
-	directory
-	hybrid *hybrid
-}
-
-// Lookup answers from memory: lock-free, without allocating.
-func (w wishing) Lookup(addr netip.Addr) (router.Route, router.Status) {
-	route, status := w.directory.Lookup(addr)
-	if status == router.Known && !route.Local {
-		if b := w.hybrid.beacon.Load(); b != nil && b.Is(route.Member) {
-			w.hybrid.bypass.want(addr)
-		}
-	}
-	return route, status
+	return status == registry.Known && !at.Local && h.near(at.Member)
 }
 
 // run keeps the host on the wire until ctx ends; then the port is as it was before.

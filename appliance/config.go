@@ -31,6 +31,9 @@ const (
 	ModeHybrid Mode = "hybrid"
 )
 
+// Modes returns the modes.
+func Modes() []Mode { return []Mode{ModeInterface, ModeRouter, ModeHybrid} }
+
 // LogFormat is how log lines look.
 type LogFormat string
 
@@ -54,6 +57,8 @@ type Config struct {
 	LANPort string
 	// DHCP says which hosts of the LAN get addresses (router mode).
 	DHCP DHCPConfig
+	// ModeGiven says that Mode was decided, and isn't the default. It is no setting.
+	ModeGiven bool
 	// Listen is the UDP address of the data socket and QUIC. Port 0 lets the kernel
 	// choose.
 	Listen netip.AddrPort
@@ -144,6 +149,7 @@ func mergeConfig(values []configValue, faults []ConfigFault) (Config, error) {
 	if len(faults) > 0 {
 		return Config{}, newConfigError(faults)
 	}
+	_, cfg.ModeGiven = origin["mode"]
 	return cfg, nil
 }
 

@@ -90,10 +90,11 @@ log-format: json
 		t.Fatal(err)
 	}
 	want := Config{
-		State:   "/srv/landbridge",
-		Name:    "site-a",
-		Mode:    ModeRouter,
-		LANPort: "eth1",
+		State:     "/srv/landbridge",
+		Name:      "site-a",
+		Mode:      ModeRouter,
+		LANPort:   "eth1",
+		ModeGiven: true,
 		DHCP: DHCPConfig{
 			Serve: dhcp.ServeVendorClass, VendorClasses: []string{"PXEClient", "udhcp"}, Ports: dhcp.Ports{Server: 1067, Client: 1068},
 			Hosts: []frame.MAC{{0x52, 0x54, 0, 0, 0, 1}, {0x52, 0x54, 0, 0, 0, 2}},

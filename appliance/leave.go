@@ -26,6 +26,9 @@ const (
 func (n *node) Leave(_ context.Context, name string, destroyCA bool) (api.Departure, error) {
 	n.joining.Lock()
 	defer n.joining.Unlock()
+	if err := n.modes.settled(); err != nil {
+		return api.Departure{}, err
+	}
 	m, err := n.state.findGroup(name)
 	if err != nil {
 		return api.Departure{}, err

@@ -21,6 +21,7 @@ type network struct {
 	id         group.ID
 	node       *node
 	log        *slog.Logger
+	base       context.Context // of everything that runs in the background, once it is started
 	membership *group.Membership
 	authority  *group.Authority // nil unless the CA key is here
 	registry   *registry.Registry
@@ -92,6 +93,7 @@ func (t transport) Call(ctx context.Context, to group.MemberID, req []byte) ([]b
 // start attaches the group to this host or LAN and lets it run until stop.
 func (n *network) start(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
+	n.base = ctx
 	n.onStop(cancel)
 	if n.authority != nil {
 		n.onStop(n.authority.Subscribe(func(d group.SignedDescriptor) {

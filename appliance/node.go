@@ -36,7 +36,8 @@ type node struct {
 	base    context.Context         // of everything that runs in the background
 	fail    context.CancelCauseFunc // ends the run with an error
 
-	joining sync.Mutex // one group is created or joined at a time
+	joining sync.Mutex // one group is created, joined or left at a time, or the mode switched
+	modes   *modes
 
 	mu       sync.Mutex
 	networks map[group.ID]*network
@@ -48,6 +49,12 @@ func (n *node) setup() setup {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.present
+}
+
+func (n *node) setSetup(s setup) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.present = s
 }
 
 // Run is the daemon: it serves until ctx ends, and has put the system right again when
@@ -63,22 +70,35 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := preflight(cfg, state.owner(), memberships); err != nil {
+	former, err := state.mode()
+	if err != nil {
 		return err
+	}
+	present, record, remark := former.start(setup{cfg.Mode, cfg.LANPort}, cfg.configured(), time.Now())
+	if err := preflight(present, state.owner(), memberships); err != nil {
+		return explainPreflight(err, present, record)
 	}
 
 	// -------- Above, only validation; below, the system is changed. --------
 
-	if err := iface.Recover(state.owner(), log, keptPorts(cfg)...); err != nil {
+	if err := iface.Recover(state.owner(), log, keptPorts(present)...); err != nil {
 		return fmt.Errorf("put right what a killed run left: %w", err)
 	}
 	asked := ctx
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	if remark != "" {
+		log.Warn("the mode is " + present.String() + ": " + remark)
+		if err := state.setMode(record); err != nil {
+			return err
+		}
+	}
 	n, err := start(ctx, cfg, state, log)
 	if err != nil {
 		return err
 	}
+	n.setSetup(present)
+	n.modes = newModes(n, record)
 	n.fail = fail
 	state.keep()
 	defer func() { err = errors.Join(err, n.stop()) }()
@@ -94,7 +114,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if len(memberships) == 0 {
 		log.Warn("this appliance is in no group yet and serves nobody: create one with landbridge group create, or join one with landbridge join TOKEN")
 	}
-	log.Info("landbridge runs", "member", state.self(), "mode", string(cfg.Mode), "groups", len(memberships))
+	log.Info("landbridge runs", "member", state.self(), "mode", string(present.Mode), "groups", len(memberships))
 	err = console.Serve(ctx, listener, n, log)
 	if asked.Err() == nil && err == nil { // nobody asked to end: fail was called
 		err = context.Cause(ctx)
@@ -102,13 +122,13 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	return err
 }
 
-// preflight finds out, changing nothing, whether the appliance can be attached as the
-// configuration says.
-func preflight(cfg Config, owner string, memberships []*group.Membership) error {
+// preflight finds out, changing nothing, whether the appliance can be attached as it is to
+// be.
+func preflight(s setup, owner string, memberships []*group.Membership) error {
 	if err := iface.CheckPrivileges(); err != nil {
 		return err
 	}
-	if err := checkLANPort(setup{cfg.Mode, cfg.LANPort}, owner); err != nil {
+	if err := checkLANPort(s, setup{}, owner); err != nil {
 		return err
 	}
 	for _, m := range memberships {
@@ -119,8 +139,12 @@ func preflight(cfg Config, owner string, memberships []*group.Membership) error 
 	return nil
 }
 
-// checkLANPort refuses a LAN port that isn't fit for the mode.
-func checkLANPort(s setup, owner string) error {
+// checkLANPort refuses a LAN port that isn't fit for the mode; now is how the appliance is
+// attached. A port that is bridged has been found fit, and nothing else uses it.
+func checkLANPort(s, now setup, owner string) error {
+	if now.attachesLAN() && s.LANPort == now.LANPort {
+		return nil
+	}
 	switch s.Mode {
 	case ModeRouter:
 		return iface.CheckPort(s.LANPort, owner)
@@ -130,12 +154,20 @@ func checkLANPort(s setup, owner string) error {
 	return nil
 }
 
-// keptPorts names the LAN port whose bridge the next run takes over.
-func keptPorts(cfg Config) []string {
-	if cfg.Mode != ModeRouter {
+// explainPreflight says where a mode comes from that nobody has just asked for.
+func explainPreflight(err error, s setup, r modeRecord) error {
+	if port := new(iface.PortError); r.Committed == nil || !errors.As(err, &port) {
+		return err
+	}
+	return fmt.Errorf("%w (this appliance is in %v since landbridge mode switched to it; to start otherwise, say so: landbridge run --mode %s)", err, s, ModeInterface)
+}
+
+// keptPorts names the LAN port whose bridge the next attachment takes over.
+func keptPorts(s setup) []string {
+	if !s.attachesLAN() {
 		return nil
 	}
-	return []string{cfg.LANPort}
+	return []string{s.LANPort}
 }
 
 // checkPrefix refuses a prefix that overlaps a route of this host: what the host
@@ -162,7 +194,7 @@ func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*no
 		return nil, errors.Join(explainListen(err, "udp", cfg.Listen, "listen"), l.Close())
 	}
 	n := &node{cfg: cfg, log: log, state: state, loop: l, socket: socket, started: time.Now(), base: ctx,
-		networks: make(map[group.ID]*network), present: setup{cfg.Mode, cfg.LANPort}}
+		networks: make(map[group.ID]*network)}
 	n.overlay, err = overlay.Open(ctx, overlay.Config{
 		Key:       state.key,
 		Socket:    socket.QUIC(),
@@ -190,6 +222,7 @@ func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*no
 
 // stop ends the groups, then what they share.
 func (n *node) stop() error {
+	n.modes.close()
 	n.joining.Lock() // a group that is being taken up stands, or has failed
 	defer n.joining.Unlock()
 	// Without mu: what stops asks which networks run.

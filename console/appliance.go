@@ -9,7 +9,7 @@ import (
 )
 
 // Appliance is what the console shows and steers. All methods are safe for concurrent
-// use, return at once or soon (they must not wait for other members, Join and Leave apart), and
+// use, return at once or soon (they must not wait for other members, Join, Leave and SwitchMode apart), and
 // hand over values that the caller may keep and change.
 //
 // An error that a person caused is marked by Invalid, NotFound, Conflict or Unavailable
@@ -17,6 +17,7 @@ import (
 // appliance (500).
 type Appliance interface {
 	Memberships
+	Modes
 	Status(ctx context.Context) (api.Status, error)
 	Peers(ctx context.Context) ([]api.Peer, error)
 	// Leases yields the live leases served here, in any order. The console filters,
@@ -24,6 +25,18 @@ type Appliance interface {
 	Leases(ctx context.Context) (iter.Seq[api.Lease], error)
 	Blocks(ctx context.Context) ([]api.Block, error)
 	Counters(ctx context.Context) ([]api.Counter, error)
+}
+
+// Modes is how an Appliance is attached, and switching that.
+type Modes interface {
+	Mode(ctx context.Context) (api.ModeStatus, error)
+	// PlanMode tells what a switch would do, or why it is refused. It changes nothing.
+	PlanMode(ctx context.Context, req api.ModeRequest) (api.ModePlan, error)
+	// SwitchMode applies and verifies a switch, which takes some seconds at most, and has it
+	// wait for confirmation.
+	SwitchMode(ctx context.Context, req api.ModeRequest) (api.ModeStatus, error)
+	ConfirmMode(ctx context.Context) (api.ModeStatus, error)
+	RollbackMode(ctx context.Context) (api.ModeStatus, error)
 }
 
 // Memberships is the part of an Appliance that also works on its state directory alone,

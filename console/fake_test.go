@@ -31,12 +31,14 @@ type fake struct {
 	counters []api.Counter
 	groups   []api.Group
 
-	created []api.GroupCreate
-	invited []api.InvitationCreate
-	joined  []api.JoinRequest
-	removed []string
-	left    []string
-	already bool // what Join says of the membership
+	created  []api.GroupCreate
+	invited  []api.InvitationCreate
+	joined   []api.JoinRequest
+	removed  []string
+	left     []string
+	mode     api.ModeStatus
+	switched []api.ModeRequest
+	already  bool // what Join says of the membership
 }
 
 func (f *fake) answer() error {
@@ -90,6 +92,23 @@ func (f *fake) Leave(_ context.Context, group string, destroyCA bool) (api.Depar
 	f.left = append(f.left, fmt.Sprintf("%s %t", group, destroyCA))
 	return api.Departure{Group: group, Name: "site-b", BlocksReleased: 2, InRoster: true}, f.answer()
 }
+
+func (f *fake) Mode(context.Context) (api.ModeStatus, error) { return f.mode, f.answer() }
+
+func (f *fake) PlanMode(_ context.Context, req api.ModeRequest) (api.ModePlan, error) {
+	return api.ModePlan{To: api.ModeSetup{Mode: api.Mode(req.Mode), LanPort: req.LanPort}}, f.answer()
+}
+
+func (f *fake) SwitchMode(_ context.Context, req api.ModeRequest) (api.ModeStatus, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.switched = append(f.switched, req)
+	return f.mode, f.answer()
+}
+
+func (f *fake) ConfirmMode(context.Context) (api.ModeStatus, error) { return f.mode, f.answer() }
+
+func (f *fake) RollbackMode(context.Context) (api.ModeStatus, error) { return f.mode, f.answer() }
 
 func (f *fake) Join(ctx context.Context, req api.JoinRequest) (api.Group, bool, error) {
 	f.mu.Lock()

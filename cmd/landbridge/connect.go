@@ -19,7 +19,8 @@ import (
 const (
 	askTimeout  = 20 * time.Second
 	joinTimeout = 75 * time.Second
-	socketWait  = 3 * time.Second // for a daemon that has the state and no socket yet
+	modeTimeout = 45 * time.Second // a switch is verified, and undone where it fails
+	socketWait  = 3 * time.Second  // for a daemon that has the state and no socket yet
 	socketRetry = 50 * time.Millisecond
 )
 
@@ -36,12 +37,18 @@ type memberships interface {
 // offline is a state without a daemon.
 type offline interface {
 	memberships
+	Mode(ctx context.Context) (api.ModeStatus, error)
 	Close() error
 }
 
 // withDaemon calls f with a client of the daemon on the state.
 func (p *program) withDaemon(ctx context.Context, f func(context.Context, *api.Local) error) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	return p.withDaemonFor(ctx, askTimeout, f)
+}
+
+// withDaemonFor is withDaemon for what may take longer.
+func (p *program) withDaemonFor(ctx context.Context, timeout time.Duration, f func(context.Context, *api.Local) error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	client, err := api.Dial(ctx, p.socket())
 	if errors.Is(err, api.ErrNoDaemon) {
@@ -171,7 +178,7 @@ func inFlags(p *api.Problem) error {
 	}
 	flags := map[string]string{
 		"name": "--name", "prefix": "--prefix", "zone": "--zone", "leaseSeconds": "--lease-time", "holdSeconds": "--hold-time",
-		"mtu": "--mtu", "memberName": "this appliance's name", "ttlSeconds": "--ttl", "addresses": "--address", "token": "the invitation",
+		"mtu": "--mtu", "memberName": "this appliance's name", "ttlSeconds": "--ttl", "addresses": "--address", "token": "the invitation", "lanPort": "--lan-port", "timeoutSeconds": "--timeout",
 	}
 	said := make([]string, len(p.Errors))
 	for i, e := range p.Errors {

@@ -23,7 +23,8 @@ func start() int {
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 
 	return execute(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}, engine{
-		run: appliance.Run,
+		run:     appliance.Run,
+		recover: appliance.Recover,
 		offline: func(state string, log *slog.Logger) (offline, error) {
 			return appliance.OpenOffline(state, log)
 		},

@@ -86,6 +86,7 @@ type fakeState struct {
 	left    string
 	already bool   // what Join says of the membership
 	taken   string // what Join says of the name
+	mode    api.ModeStatus
 	closed  int
 }
 
@@ -112,7 +113,8 @@ func (f *fakeState) Remove(_ context.Context, group, member string) (api.Removal
 	f.removed = group + "/" + member
 	return api.Removal{Group: group, GroupName: "office", MemberID: member, Name: "site-b", DescriptorVersion: 3}, f.err
 }
-func (f *fakeState) Close() error { f.closed++; return nil }
+func (f *fakeState) Mode(context.Context) (api.ModeStatus, error) { return f.mode, f.err }
+func (f *fakeState) Close() error                                 { f.closed++; return nil }
 
 // at returns an engine whose state without a daemon is f.
 func (f *fakeState) engine() engine {
@@ -290,7 +292,7 @@ func TestRunGetsFlagsOverFileOverDefaults(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	want := appliance.DefaultConfig()
-	want.State, want.Name, want.Mode, want.LANPort = "/from/file", "from-flag", appliance.ModeRouter, "lan9"
+	want.State, want.Name, want.Mode, want.LANPort, want.ModeGiven = "/from/file", "from-flag", appliance.ModeRouter, "lan9", true
 	want.Listen, want.Announce = netip.MustParseAddrPort("[::]:5000"), []string{"a.example:1", "b.example:2"}
 	want.LANDiscovery, want.LogFormat, want.Version = false, appliance.LogJSON, programVersion()
 	if !reflect.DeepEqual(got, want) {

@@ -31,6 +31,7 @@ type streams struct {
 type engine struct {
 	run     func(ctx context.Context, cfg appliance.Config, log *slog.Logger) error
 	offline func(state string, log *slog.Logger) (offline, error)
+	recover func(state string, log *slog.Logger) error
 }
 
 // program is what all commands share.
@@ -130,7 +131,7 @@ hence the sudo in all examples.`,
 	)
 	root.AddCommand(
 		p.groupCommand(), p.joinCommand(),
-		p.runCommand(),
+		p.runCommand(), p.modeCommand(), p.recoverCommand(),
 		p.statusCommand(), p.peersCommand(), p.leasesCommand(), p.blocksCommand(), p.countersCommand(),
 		p.versionCommand(),
 	)

@@ -27,6 +27,10 @@ func (p *program) runCommand() *cobra.Command {
 devices back as they were. A second signal ends it at once; what it then leaves behind
 the next start puts right.
 
+A mode that was switched to and confirmed (landbridge mode) outlives restarts, also where
+--mode or the file say still what they said before the switch; one that was changed
+since then counts again.
+
 Settings come from flags, then from the file of --config, then from the defaults. The
 file is YAML with the flags' names as keys; all that is wrong with it is listed at
 once, and nothing is started. It needs CAP_NET_ADMIN, as root has it.`,

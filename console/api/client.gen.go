@@ -192,6 +192,63 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/leases (the `ListLeases` operationId).
 	ListLeases(ctx context.Context, params *ListLeasesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetMode How the appliance is attached, and what becomes of a switch
+	//
+	// Corresponds with GET /api/v1/mode (the `GetMode` operationId).
+	GetMode(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmMode Keep the mode that was switched to
+	//
+	// Corresponds with POST /api/v1/mode/confirm (the `ConfirmMode` operationId).
+	ConfirmMode(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlanModeWithBody What a switch of the mode would do
+	//
+	// Changes nothing. What a switch would be refused for, this is refused for.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/mode/plan (the `PlanMode` operationId).
+	PlanModeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlanMode What a switch of the mode would do
+	//
+	// Changes nothing. What a switch would be refused for, this is refused for.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/mode/plan (the `PlanMode` operationId).
+	PlanMode(ctx context.Context, body PlanModeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RollbackMode Go back to the mode before the switch
+	//
+	// Corresponds with POST /api/v1/mode/rollback (the `RollbackMode` operationId).
+	RollbackMode(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SwitchModeWithBody Switch the mode, until it is confirmed or the time is over
+	//
+	// Attaches all groups in the wanted mode, and verifies that: the devices stand, the service address answers on the segment,
+	// and a member that could be reached still can. If anything fails, the former mode is back when the answer comes. Sessions,
+	// leases and blocks stay. The switch then waits for `/mode/confirm`; without it the appliance goes back by itself when the
+	// time is over, as it does when it is restarted.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/mode/switch (the `SwitchMode` operationId).
+	SwitchModeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SwitchMode Switch the mode, until it is confirmed or the time is over
+	//
+	// Attaches all groups in the wanted mode, and verifies that: the devices stand, the service address answers on the segment,
+	// and a member that could be reached still can. If anything fails, the former mode is back when the answer comes. Sessions,
+	// leases and blocks stay. The switch then waits for `/mode/confirm`; without it the appliance goes back by itself when the
+	// time is over, as it does when it is restarted.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/mode/switch (the `SwitchMode` operationId).
+	SwitchMode(ctx context.Context, body SwitchModeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetDocument This document
 	//
 	// Corresponds with GET /api/v1/openapi.yaml (the `GetDocument` operationId).
@@ -420,6 +477,133 @@ func (c *Client) JoinGroup(ctx context.Context, body JoinGroupJSONRequestBody, r
 // Corresponds with GET /api/v1/leases (the `ListLeases` operationId).
 func (c *Client) ListLeases(ctx context.Context, params *ListLeasesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListLeasesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMode How the appliance is attached, and what becomes of a switch
+//
+// Corresponds with GET /api/v1/mode (the `GetMode` operationId).
+func (c *Client) GetMode(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetModeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmMode Keep the mode that was switched to
+//
+// Corresponds with POST /api/v1/mode/confirm (the `ConfirmMode` operationId).
+func (c *Client) ConfirmMode(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmModeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlanModeWithBody What a switch of the mode would do
+//
+// Changes nothing. What a switch would be refused for, this is refused for.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/mode/plan (the `PlanMode` operationId).
+func (c *Client) PlanModeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanModeRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlanMode What a switch of the mode would do
+//
+// Changes nothing. What a switch would be refused for, this is refused for.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/mode/plan (the `PlanMode` operationId).
+func (c *Client) PlanMode(ctx context.Context, body PlanModeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanModeRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RollbackMode Go back to the mode before the switch
+//
+// Corresponds with POST /api/v1/mode/rollback (the `RollbackMode` operationId).
+func (c *Client) RollbackMode(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRollbackModeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SwitchModeWithBody Switch the mode, until it is confirmed or the time is over
+//
+// Attaches all groups in the wanted mode, and verifies that: the devices stand, the service address answers on the segment,
+// and a member that could be reached still can. If anything fails, the former mode is back when the answer comes. Sessions,
+// leases and blocks stay. The switch then waits for `/mode/confirm`; without it the appliance goes back by itself when the
+// time is over, as it does when it is restarted.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/mode/switch (the `SwitchMode` operationId).
+func (c *Client) SwitchModeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSwitchModeRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SwitchMode Switch the mode, until it is confirmed or the time is over
+//
+// Attaches all groups in the wanted mode, and verifies that: the devices stand, the service address answers on the segment,
+// and a member that could be reached still can. If anything fails, the former mode is back when the answer comes. Sessions,
+// leases and blocks stay. The switch then waits for `/mode/confirm`; without it the appliance goes back by itself when the
+// time is over, as it does when it is restarted.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/mode/switch (the `SwitchMode` operationId).
+func (c *Client) SwitchMode(ctx context.Context, body SwitchModeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSwitchModeRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -859,6 +1043,167 @@ func NewListLeasesRequest(server string, params *ListLeasesParams) (*http.Reques
 	return req, nil
 }
 
+// NewGetModeRequest constructs an http.Request for the GetMode method
+func NewGetModeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/mode")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewConfirmModeRequest constructs an http.Request for the ConfirmMode method
+func NewConfirmModeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/mode/confirm")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPlanModeRequest calls the generic PlanMode builder with application/json body
+func NewPlanModeRequest(server string, body PlanModeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPlanModeRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPlanModeRequestWithBody constructs an http.Request for the PlanMode method, with any body, and a specified content type
+func NewPlanModeRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/mode/plan")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRollbackModeRequest constructs an http.Request for the RollbackMode method
+func NewRollbackModeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/mode/rollback")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSwitchModeRequest calls the generic SwitchMode builder with application/json body
+func NewSwitchModeRequest(server string, body SwitchModeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSwitchModeRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSwitchModeRequestWithBody constructs an http.Request for the SwitchMode method, with any body, and a specified content type
+func NewSwitchModeRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/mode/switch")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetDocumentRequest constructs an http.Request for the GetDocument method
 func NewGetDocumentRequest(server string) (*http.Request, error) {
 	var err error
@@ -1097,6 +1442,69 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/leases (the `ListLeases` operationId).
 	ListLeasesWithResponse(ctx context.Context, params *ListLeasesParams, reqEditors ...RequestEditorFn) (*ListLeasesResponse, error)
+
+	// GetModeWithResponse How the appliance is attached, and what becomes of a switch
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/mode (the `GetMode` operationId).
+	GetModeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetModeResponse, error)
+
+	// ConfirmModeWithResponse Keep the mode that was switched to
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/mode/confirm (the `ConfirmMode` operationId).
+	ConfirmModeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ConfirmModeResponse, error)
+
+	// PlanModeWithBodyWithResponse What a switch of the mode would do
+	//
+	// Changes nothing. What a switch would be refused for, this is refused for.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/mode/plan (the `PlanMode` operationId).
+	PlanModeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PlanModeResponse, error)
+
+	// PlanModeWithResponse What a switch of the mode would do
+	//
+	// Changes nothing. What a switch would be refused for, this is refused for.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/mode/plan (the `PlanMode` operationId).
+	PlanModeWithResponse(ctx context.Context, body PlanModeJSONRequestBody, reqEditors ...RequestEditorFn) (*PlanModeResponse, error)
+
+	// RollbackModeWithResponse Go back to the mode before the switch
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/mode/rollback (the `RollbackMode` operationId).
+	RollbackModeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RollbackModeResponse, error)
+
+	// SwitchModeWithBodyWithResponse Switch the mode, until it is confirmed or the time is over
+	//
+	// Attaches all groups in the wanted mode, and verifies that: the devices stand, the service address answers on the segment,
+	// and a member that could be reached still can. If anything fails, the former mode is back when the answer comes. Sessions,
+	// leases and blocks stay. The switch then waits for `/mode/confirm`; without it the appliance goes back by itself when the
+	// time is over, as it does when it is restarted.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/mode/switch (the `SwitchMode` operationId).
+	SwitchModeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SwitchModeResponse, error)
+
+	// SwitchModeWithResponse Switch the mode, until it is confirmed or the time is over
+	//
+	// Attaches all groups in the wanted mode, and verifies that: the devices stand, the service address answers on the segment,
+	// and a member that could be reached still can. If anything fails, the former mode is back when the answer comes. Sessions,
+	// leases and blocks stay. The switch then waits for `/mode/confirm`; without it the appliance goes back by itself when the
+	// time is over, as it does when it is restarted.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/mode/switch (the `SwitchMode` operationId).
+	SwitchModeWithResponse(ctx context.Context, body SwitchModeJSONRequestBody, reqEditors ...RequestEditorFn) (*SwitchModeResponse, error)
 
 	// GetDocumentWithResponse This document
 	//
@@ -1559,6 +1967,246 @@ func (r ListLeasesResponse) ContentType() string {
 	return ""
 }
 
+type GetModeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ModeStatus
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetModeResponse) GetJSON200() *ModeStatus {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetModeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetModeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetModeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetModeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetModeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ConfirmModeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ModeStatus
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ConfirmModeResponse) GetJSON200() *ModeStatus {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ConfirmModeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ConfirmModeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ConfirmModeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ConfirmModeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ConfirmModeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PlanModeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ModePlan
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PlanModeResponse) GetJSON200() *ModePlan {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PlanModeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PlanModeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PlanModeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PlanModeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PlanModeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RollbackModeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ModeStatus
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RollbackModeResponse) GetJSON200() *ModeStatus {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RollbackModeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RollbackModeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RollbackModeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RollbackModeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RollbackModeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SwitchModeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ModeStatus
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SwitchModeResponse) GetJSON200() *ModeStatus {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SwitchModeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SwitchModeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SwitchModeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SwitchModeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SwitchModeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetDocumentResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -1880,6 +2528,111 @@ func (c *ClientWithResponses) ListLeasesWithResponse(ctx context.Context, params
 		return nil, err
 	}
 	return ParseListLeasesResponse(rsp)
+}
+
+// GetModeWithResponse How the appliance is attached, and what becomes of a switch
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/mode (the `GetMode` operationId).
+func (c *ClientWithResponses) GetModeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetModeResponse, error) {
+	rsp, err := c.GetMode(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetModeResponse(rsp)
+}
+
+// ConfirmModeWithResponse Keep the mode that was switched to
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/mode/confirm (the `ConfirmMode` operationId).
+func (c *ClientWithResponses) ConfirmModeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ConfirmModeResponse, error) {
+	rsp, err := c.ConfirmMode(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmModeResponse(rsp)
+}
+
+// PlanModeWithBodyWithResponse What a switch of the mode would do
+//
+// Changes nothing. What a switch would be refused for, this is refused for.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/mode/plan (the `PlanMode` operationId).
+func (c *ClientWithResponses) PlanModeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PlanModeResponse, error) {
+	rsp, err := c.PlanModeWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlanModeResponse(rsp)
+}
+
+// PlanModeWithResponse What a switch of the mode would do
+//
+// Changes nothing. What a switch would be refused for, this is refused for.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/mode/plan (the `PlanMode` operationId).
+func (c *ClientWithResponses) PlanModeWithResponse(ctx context.Context, body PlanModeJSONRequestBody, reqEditors ...RequestEditorFn) (*PlanModeResponse, error) {
+	rsp, err := c.PlanMode(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlanModeResponse(rsp)
+}
+
+// RollbackModeWithResponse Go back to the mode before the switch
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/mode/rollback (the `RollbackMode` operationId).
+func (c *ClientWithResponses) RollbackModeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RollbackModeResponse, error) {
+	rsp, err := c.RollbackMode(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRollbackModeResponse(rsp)
+}
+
+// SwitchModeWithBodyWithResponse Switch the mode, until it is confirmed or the time is over
+//
+// Attaches all groups in the wanted mode, and verifies that: the devices stand, the service address answers on the segment,
+// and a member that could be reached still can. If anything fails, the former mode is back when the answer comes. Sessions,
+// leases and blocks stay. The switch then waits for `/mode/confirm`; without it the appliance goes back by itself when the
+// time is over, as it does when it is restarted.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/mode/switch (the `SwitchMode` operationId).
+func (c *ClientWithResponses) SwitchModeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SwitchModeResponse, error) {
+	rsp, err := c.SwitchModeWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSwitchModeResponse(rsp)
+}
+
+// SwitchModeWithResponse Switch the mode, until it is confirmed or the time is over
+//
+// Attaches all groups in the wanted mode, and verifies that: the devices stand, the service address answers on the segment,
+// and a member that could be reached still can. If anything fails, the former mode is back when the answer comes. Sessions,
+// leases and blocks stay. The switch then waits for `/mode/confirm`; without it the appliance goes back by itself when the
+// time is over, as it does when it is restarted.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/mode/switch (the `SwitchMode` operationId).
+func (c *ClientWithResponses) SwitchModeWithResponse(ctx context.Context, body SwitchModeJSONRequestBody, reqEditors ...RequestEditorFn) (*SwitchModeResponse, error) {
+	rsp, err := c.SwitchMode(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSwitchModeResponse(rsp)
 }
 
 // GetDocumentWithResponse This document
@@ -2208,6 +2961,171 @@ func ParseListLeasesResponse(rsp *http.Response) (*ListLeasesResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest LeaseList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetModeResponse parses an HTTP response from a GetModeWithResponse call
+func ParseGetModeResponse(rsp *http.Response) (*GetModeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetModeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ModeStatus
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseConfirmModeResponse parses an HTTP response from a ConfirmModeWithResponse call
+func ParseConfirmModeResponse(rsp *http.Response) (*ConfirmModeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ConfirmModeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ModeStatus
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePlanModeResponse parses an HTTP response from a PlanModeWithResponse call
+func ParsePlanModeResponse(rsp *http.Response) (*PlanModeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PlanModeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ModePlan
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRollbackModeResponse parses an HTTP response from a RollbackModeWithResponse call
+func ParseRollbackModeResponse(rsp *http.Response) (*RollbackModeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RollbackModeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ModeStatus
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSwitchModeResponse parses an HTTP response from a SwitchModeWithResponse call
+func ParseSwitchModeResponse(rsp *http.Response) (*SwitchModeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SwitchModeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ModeStatus
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -44,6 +44,21 @@ type ServerInterface interface {
 	// ListLeases Leases, by address
 	// (GET /api/v1/leases)
 	ListLeases(ctx echo.Context, params ListLeasesParams) error
+	// GetMode How the appliance is attached, and what becomes of a switch
+	// (GET /api/v1/mode)
+	GetMode(ctx echo.Context) error
+	// ConfirmMode Keep the mode that was switched to
+	// (POST /api/v1/mode/confirm)
+	ConfirmMode(ctx echo.Context) error
+	// PlanMode What a switch of the mode would do
+	// (POST /api/v1/mode/plan)
+	PlanMode(ctx echo.Context) error
+	// RollbackMode Go back to the mode before the switch
+	// (POST /api/v1/mode/rollback)
+	RollbackMode(ctx echo.Context) error
+	// SwitchMode Switch the mode, until it is confirmed or the time is over
+	// (POST /api/v1/mode/switch)
+	SwitchMode(ctx echo.Context) error
 	// GetDocument This document
 	// (GET /api/v1/openapi.yaml)
 	GetDocument(ctx echo.Context) error
@@ -209,6 +224,51 @@ func (w *ServerInterfaceWrapper) ListLeases(ctx echo.Context) error {
 	return err
 }
 
+// GetMode converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMode(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMode(ctx)
+	return err
+}
+
+// ConfirmMode converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmMode(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmMode(ctx)
+	return err
+}
+
+// PlanMode converts echo context to params.
+func (w *ServerInterfaceWrapper) PlanMode(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PlanMode(ctx)
+	return err
+}
+
+// RollbackMode converts echo context to params.
+func (w *ServerInterfaceWrapper) RollbackMode(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RollbackMode(ctx)
+	return err
+}
+
+// SwitchMode converts echo context to params.
+func (w *ServerInterfaceWrapper) SwitchMode(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SwitchMode(ctx)
+	return err
+}
+
 // GetDocument converts echo context to params.
 func (w *ServerInterfaceWrapper) GetDocument(ctx echo.Context) error {
 	var err error
@@ -295,6 +355,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/api/v1/groups/:group/invitations", wrapper.CreateInvitation, options.OperationMiddlewares["createInvitation"]...)
 	router.DELETE(options.BaseURL+"/api/v1/groups/:group/members/:member", wrapper.RemoveMember, options.OperationMiddlewares["removeMember"]...)
 	router.POST(options.BaseURL+"/api/v1/join", wrapper.JoinGroup, options.OperationMiddlewares["joinGroup"]...)
+	router.GET(options.BaseURL+"/api/v1/mode", wrapper.GetMode, options.OperationMiddlewares["getMode"]...)
+	router.POST(options.BaseURL+"/api/v1/mode/plan", wrapper.PlanMode, options.OperationMiddlewares["planMode"]...)
+	router.POST(options.BaseURL+"/api/v1/mode/switch", wrapper.SwitchMode, options.OperationMiddlewares["switchMode"]...)
+	router.POST(options.BaseURL+"/api/v1/mode/confirm", wrapper.ConfirmMode, options.OperationMiddlewares["confirmMode"]...)
+	router.POST(options.BaseURL+"/api/v1/mode/rollback", wrapper.RollbackMode, options.OperationMiddlewares["rollbackMode"]...)
 
 }
 
@@ -665,6 +730,198 @@ func (response ListLeasesdefaultApplicationProblemPlusJSONResponse) VisitListLea
 	return err
 }
 
+type GetModeRequestObject struct {
+}
+
+type GetModeResponseObject interface {
+	VisitGetModeResponse(w http.ResponseWriter) error
+}
+
+type GetMode200JSONResponse ModeStatus
+
+func (response GetMode200JSONResponse) VisitGetModeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetModedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetModedefaultApplicationProblemPlusJSONResponse) VisitGetModeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmModeRequestObject struct {
+}
+
+type ConfirmModeResponseObject interface {
+	VisitConfirmModeResponse(w http.ResponseWriter) error
+}
+
+type ConfirmMode200JSONResponse ModeStatus
+
+func (response ConfirmMode200JSONResponse) VisitConfirmModeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmModedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ConfirmModedefaultApplicationProblemPlusJSONResponse) VisitConfirmModeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanModeRequestObject struct {
+	Body *PlanModeJSONRequestBody
+}
+
+type PlanModeResponseObject interface {
+	VisitPlanModeResponse(w http.ResponseWriter) error
+}
+
+type PlanMode200JSONResponse ModePlan
+
+func (response PlanMode200JSONResponse) VisitPlanModeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanModedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PlanModedefaultApplicationProblemPlusJSONResponse) VisitPlanModeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackModeRequestObject struct {
+}
+
+type RollbackModeResponseObject interface {
+	VisitRollbackModeResponse(w http.ResponseWriter) error
+}
+
+type RollbackMode200JSONResponse ModeStatus
+
+func (response RollbackMode200JSONResponse) VisitRollbackModeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackModedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RollbackModedefaultApplicationProblemPlusJSONResponse) VisitRollbackModeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SwitchModeRequestObject struct {
+	Body *SwitchModeJSONRequestBody
+}
+
+type SwitchModeResponseObject interface {
+	VisitSwitchModeResponse(w http.ResponseWriter) error
+}
+
+type SwitchMode200JSONResponse ModeStatus
+
+func (response SwitchMode200JSONResponse) VisitSwitchModeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SwitchModedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SwitchModedefaultApplicationProblemPlusJSONResponse) VisitSwitchModeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetDocumentRequestObject struct {
 }
 
@@ -814,6 +1071,21 @@ type StrictServerInterface interface {
 	// ListLeases Leases, by address
 	// (GET /api/v1/leases)
 	ListLeases(ctx context.Context, request ListLeasesRequestObject) (ListLeasesResponseObject, error)
+	// GetMode How the appliance is attached, and what becomes of a switch
+	// (GET /api/v1/mode)
+	GetMode(ctx context.Context, request GetModeRequestObject) (GetModeResponseObject, error)
+	// ConfirmMode Keep the mode that was switched to
+	// (POST /api/v1/mode/confirm)
+	ConfirmMode(ctx context.Context, request ConfirmModeRequestObject) (ConfirmModeResponseObject, error)
+	// PlanMode What a switch of the mode would do
+	// (POST /api/v1/mode/plan)
+	PlanMode(ctx context.Context, request PlanModeRequestObject) (PlanModeResponseObject, error)
+	// RollbackMode Go back to the mode before the switch
+	// (POST /api/v1/mode/rollback)
+	RollbackMode(ctx context.Context, request RollbackModeRequestObject) (RollbackModeResponseObject, error)
+	// SwitchMode Switch the mode, until it is confirmed or the time is over
+	// (POST /api/v1/mode/switch)
+	SwitchMode(ctx context.Context, request SwitchModeRequestObject) (SwitchModeResponseObject, error)
 	// GetDocument This document
 	// (GET /api/v1/openapi.yaml)
 	GetDocument(ctx context.Context, request GetDocumentRequestObject) (GetDocumentResponseObject, error)
@@ -1117,6 +1389,167 @@ func (sh *strictHandler) ListLeases(ctx echo.Context, params ListLeasesParams) e
 		return err
 	} else if validResponse, ok := response.(ListLeasesResponseObject); ok {
 		return validResponse.VisitListLeasesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMode operation middleware
+func (sh *strictHandler) GetMode(ctx echo.Context) error {
+	var request GetModeRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMode(ctx.Request().Context(), request.(GetModeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMode")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetModeResponseObject); ok {
+		return validResponse.VisitGetModeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmMode operation middleware
+func (sh *strictHandler) ConfirmMode(ctx echo.Context) error {
+	var request ConfirmModeRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmMode(ctx.Request().Context(), request.(ConfirmModeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmMode")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmModeResponseObject); ok {
+		return validResponse.VisitConfirmModeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PlanMode operation middleware
+func (sh *strictHandler) PlanMode(ctx echo.Context) error {
+	var request PlanModeRequestObject
+
+	var body PlanModeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PlanMode(ctx.Request().Context(), request.(PlanModeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PlanMode")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PlanModeResponseObject); ok {
+		return validResponse.VisitPlanModeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RollbackMode operation middleware
+func (sh *strictHandler) RollbackMode(ctx echo.Context) error {
+	var request RollbackModeRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RollbackMode(ctx.Request().Context(), request.(RollbackModeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RollbackMode")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RollbackModeResponseObject); ok {
+		return validResponse.VisitRollbackModeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SwitchMode operation middleware
+func (sh *strictHandler) SwitchMode(ctx echo.Context) error {
+	var request SwitchModeRequestObject
+
+	var body SwitchModeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SwitchMode(ctx.Request().Context(), request.(SwitchModeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SwitchMode")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SwitchModeResponseObject); ok {
+		return validResponse.VisitSwitchModeResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

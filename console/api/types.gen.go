@@ -95,6 +95,69 @@ func (e Mode) Valid() bool {
 	}
 }
 
+// Defines values for ModeOutcomeKind.
+const (
+	ModeOutcomeKindConfirmed  ModeOutcomeKind = "confirmed"
+	ModeOutcomeKindRolledBack ModeOutcomeKind = "rolledBack"
+)
+
+// Valid indicates whether the value is a known member of the ModeOutcomeKind enum.
+func (e ModeOutcomeKind) Valid() bool {
+	switch e {
+	case ModeOutcomeKindConfirmed:
+		return true
+	case ModeOutcomeKindRolledBack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModePendingState.
+const (
+	ModePendingStateApplying  ModePendingState = "applying"
+	ModePendingStateReturning ModePendingState = "returning"
+	ModePendingStateWaiting   ModePendingState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the ModePendingState enum.
+func (e ModePendingState) Valid() bool {
+	switch e {
+	case ModePendingStateApplying:
+		return true
+	case ModePendingStateReturning:
+		return true
+	case ModePendingStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModeStepAction.
+const (
+	ModeStepActionCreate ModeStepAction = "create"
+	ModeStepActionKeep   ModeStepAction = "keep"
+	ModeStepActionMove   ModeStepAction = "move"
+	ModeStepActionRemove ModeStepAction = "remove"
+)
+
+// Valid indicates whether the value is a known member of the ModeStepAction enum.
+func (e ModeStepAction) Valid() bool {
+	switch e {
+	case ModeStepActionCreate:
+		return true
+	case ModeStepActionKeep:
+		return true
+	case ModeStepActionMove:
+		return true
+	case ModeStepActionRemove:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PathKind.
 const (
 	PathKindDirect PathKind = "direct"
@@ -407,6 +470,21 @@ type JoinRequest struct {
 	Token      string `json:"token"`
 }
 
+// LANPort defines model for LANPort.
+type LANPort struct {
+	MAC string `json:"mac,omitempty,omitzero"`
+
+	// Modes The modes whose LAN port it can be.
+	Modes []Mode `json:"modes,omitempty,omitzero"`
+	Name  string `json:"name"`
+
+	// Up Whether it is up and has a carrier.
+	Up bool `json:"up"`
+
+	// Why Why it can't be the LAN port of router mode.
+	Why string `json:"why,omitempty,omitzero"`
+}
+
 // Lease defines model for Lease.
 type Lease struct {
 	Address netip.Addr `json:"address"`
@@ -459,6 +537,120 @@ type Memory struct {
 
 // Mode How the appliance is attached; see docs/modes.md.
 type Mode string
+
+// ModeOutcome How the last switch ended.
+type ModeOutcome struct {
+	At time.Time `json:"at"`
+
+	// Back A mode with what it needs.
+	Back    ModeSetup       `json:"back"`
+	Outcome ModeOutcomeKind `json:"outcome"`
+
+	// To A mode with what it needs.
+	To ModeSetup `json:"to"`
+
+	// Why Why it was rolled back.
+	Why string `json:"why,omitempty,omitzero"`
+}
+
+// ModeOutcomeKind defines model for ModeOutcomeKind.
+type ModeOutcomeKind string
+
+// ModePending A switch that is neither confirmed nor rolled back.
+type ModePending struct {
+	// Back A mode with what it needs.
+	Back ModeSetup `json:"back"`
+
+	// Deadline When the appliance goes back by itself; absent until the switch is applied.
+	Deadline time.Time `json:"deadline,omitempty,omitzero"`
+
+	// SecondsLeft How long that is from now.
+	SecondsLeft int64 `json:"secondsLeft,omitempty,omitzero"`
+
+	// State applying: being applied or verified. waiting: for confirmation. returning: going back, which is tried until it succeeds.
+	State ModePendingState `json:"state"`
+
+	// To A mode with what it needs.
+	To ModeSetup `json:"to"`
+}
+
+// ModePendingState applying: being applied or verified. waiting: for confirmation. returning: going back, which is tried until it succeeds.
+type ModePendingState string
+
+// ModePlan defines model for ModePlan.
+type ModePlan struct {
+	// From A mode with what it needs.
+	From ModeSetup `json:"from"`
+
+	// Notices What hosts will notice, a sentence each.
+	Notices []string   `json:"notices"`
+	Steps   []ModeStep `json:"steps"`
+
+	// To A mode with what it needs.
+	To ModeSetup `json:"to"`
+}
+
+// ModeRequest defines model for ModeRequest.
+type ModeRequest struct {
+	// Confirm Commit the switch as soon as it is verified.
+	Confirm bool `json:"confirm,omitempty,omitzero"`
+
+	// LanPort The LAN port, in modes that have one.
+	LanPort string `json:"lanPort,omitempty,omitzero"`
+
+	// Mode The wanted mode.
+	Mode string `json:"mode"`
+
+	// Operator The connection by which the operator is on this host, if any, so that a switch that would cut it can be refused.
+	Operator OperatorConnection `json:"operator,omitempty,omitzero"`
+
+	// TimeoutSeconds How long the switch waits for confirmation once it is applied; 60 where none is given.
+	TimeoutSeconds int64 `json:"timeoutSeconds,omitempty,omitzero"`
+}
+
+// ModeSetup A mode with what it needs.
+type ModeSetup struct {
+	// LanPort The LAN port, in modes that have one.
+	LanPort string `json:"lanPort,omitempty,omitzero"`
+
+	// Mode How the appliance is attached; see docs/modes.md.
+	Mode Mode `json:"mode"`
+}
+
+// ModeStatus defines model for ModeStatus.
+type ModeStatus struct {
+	// Last How the last switch ended.
+	Last ModeOutcome `json:"last,omitempty,omitzero"`
+
+	// Now A mode with what it needs.
+	Now ModeSetup `json:"now"`
+
+	// Pending A switch that is neither confirmed nor rolled back.
+	Pending ModePending `json:"pending,omitempty,omitzero"`
+
+	// Ports This host's network ports, by name.
+	Ports []LANPort `json:"ports"`
+}
+
+// ModeStep defines model for ModeStep.
+type ModeStep struct {
+	Action ModeStepAction `json:"action"`
+
+	// Text What is done, with the device or address that it is done to.
+	Text string `json:"text"`
+}
+
+// ModeStepAction defines model for ModeStepAction.
+type ModeStepAction string
+
+// OperatorConnection The connection by which the operator is on this host, if any, so that a switch that would cut it can be refused.
+type OperatorConnection struct {
+	// Local The address of this host's end, with the zone of a link-local one.
+	Local string `json:"local"`
+
+	// Remote The address of the operator's end.
+	Remote string `json:"remote,omitempty,omitzero"`
+}
 
 // OtherDhcpServer defines model for OtherDhcpServer.
 type OtherDhcpServer struct {
@@ -649,3 +841,9 @@ type CreateInvitationJSONRequestBody = InvitationCreate
 
 // JoinGroupJSONRequestBody defines body for JoinGroup for application/json ContentType.
 type JoinGroupJSONRequestBody = JoinRequest
+
+// PlanModeJSONRequestBody defines body for PlanMode for application/json ContentType.
+type PlanModeJSONRequestBody = ModeRequest
+
+// SwitchModeJSONRequestBody defines body for SwitchMode for application/json ContentType.
+type SwitchModeJSONRequestBody = ModeRequest

@@ -44,6 +44,7 @@ func (d directory) Resolve(ctx context.Context, addr netip.Addr) (router.Route, 
 	return d.route(at), nil
 }
 
+// route says where a lease is. One that a neighbour serves is on this segment.
 func (d directory) route(at registry.Location) router.Route {
 	return router.Route{Member: at.Member, Local: at.Local, Native: !at.Local && d.near != nil && d.near(at.Member)}
 }

@@ -59,21 +59,26 @@ func (n *network) openRouter(a *attachment) (err error) {
 	if a.hosts, err = router.NewHosts(d.Prefix); err != nil {
 		return err
 	}
-	directory := directory{registry: n.registry}
-	if a.setup.Mode == ModeHybrid {
+	directory, show := directory{registry: n.registry}, router.ARPDirectory
+	switch {
+	case a.bridge != nil:
+		if a.neighbours, err = n.newNeighbours(mac, func(f []byte) error { return a.router.WriteFrame(f) }); err != nil {
+			return err
+		}
+		directory.near = a.neighbours.beacon.Is
+	case a.setup.Mode == ModeHybrid:
 		a.hybrid = newHybrid(n, a.setup.LANPort, a.tap)
 		directory.near = a.hybrid.near
 	}
-	show := router.ARPDirectory
 	if !a.setup.attachesLAN() {
 		show = router.HostARPDirectory
+	}
+	responder := arp.Config{
+		Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, Directory: show(directory),
 	}
 	cfg := router.Config{
 		Device: a.tap, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, MTU: d.MTU,
 		Directory: directory, Sender: (*sender)(n), Hosts: a.hosts, Log: n.log,
-		ARP: arp.NewResponder(arp.Config{
-			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, Directory: show(directory),
-		}),
 		DNS: dns.NewHandler(dns.Config{
 			Zone: d.Zone, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), Directory: names{n.registry},
 		}),
@@ -90,8 +95,10 @@ func (n *network) openRouter(a *attachment) (err error) {
 			Zone: d.Zone, Search: []string{d.Zone},
 			Leaser: &leaser{registry: n.registry, hosts: a.hosts}, Prober: a.prober, Log: n.log,
 		})
-		cfg.DHCP, cfg.DHCPPorts, cfg.Watch = a.segment.dhcp, n.node.cfg.DHCP.Ports, a.segment
+		cfg.DHCP, cfg.DHCPPorts, cfg.Watch = turnDHCP{a.segment.dhcp, a.neighbours}, n.node.cfg.DHCP.Ports, a.segment
+		cfg.Beacons, responder.Ours = a.neighbours.beacon, a.neighbours.answers
 	}
+	cfg.ARP = arp.NewResponder(responder)
 	if a.router, err = router.New(cfg); err != nil {
 		return err
 	}
@@ -162,7 +169,7 @@ func (n *network) trackHosts(a *attachment) {
 			return
 		}
 		a.hosts.Forget(c.Addr)
-		if status == registry.Known { // it moved: its neighbours here must hear where it is
+		if status == registry.Known && !a.neighbours.has(at.Member) { // it moved: its neighbours here must hear where it is
 			if err := a.router.Announce(c.Addr); err != nil {
 				n.log.Warn("move not announced", "addr", c.Addr, "err", err)
 			}

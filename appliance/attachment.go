@@ -36,8 +36,9 @@ type attachment struct {
 	prober *arp.Prober
 	hybrid *hybrid // hybrid mode
 
-	segment *segment                     // router mode
-	address atomic.Pointer[netip.Prefix] // this host's own, where it is attached itself; nil until leased
+	segment    *segment                     // router mode
+	neighbours *neighbours                  // router mode
+	address    atomic.Pointer[netip.Prefix] // this host's own, where it is attached itself; nil until leased
 
 	cancels []func()       // what ends its work
 	running sync.WaitGroup // its work
@@ -87,14 +88,15 @@ func (n *network) enliven(ctx context.Context, a *attachment) error {
 	n.attachment.Store(a)
 	if a.setup.attachesLAN() {
 		a.running.Go(func() { n.reserveAddress(ctx) })
+		a.running.Go(func() { n.keepLANPort(ctx, a) })
 		a.running.Go(func() { a.segment.run(ctx) })
 		a.running.Go(func() { a.segment.watchGateways(ctx) })
-	} else {
-		a.running.Go(func() { n.keepAddress(ctx, a) })
+		return n.meetNeighbours(ctx, a)
 	}
 	if a.hybrid != nil {
 		a.running.Go(func() { a.hybrid.run(ctx) })
 	}
+	a.running.Go(func() { n.keepAddress(ctx, a) })
 	return nil
 }
 
@@ -149,6 +151,9 @@ func (t *tally) of(c count) uint64 {
 func (a *attachment) counters(add func(c count, value uint64)) {
 	for _, c := range a.router.Counters() {
 		add(count{"router", c.Name}, c.Value)
+	}
+	if a.neighbours != nil {
+		beaconCounters(a.neighbours.beacon.Counts(), add)
 	}
 	for name, value := range a.tap.Counters() {
 		add(count{"tap", name}, value)

@@ -28,7 +28,7 @@ func (r *Router) overhear(b *batch, f frame.Ethernet, reason counter) {
 		if err != nil || !r.classifier.isHost(ip.Src()) {
 			return
 		}
-		if route, status := r.directory.Lookup(ip.Src()); status != Known || !route.Local {
+		if route, status := r.directory.Lookup(ip.Src()); status != Known || !route.here() {
 			r.stranger(ip.Src(), f.Src(), b.now)
 		}
 		if reason == ignoredNative && r.classifier.isHost(ip.Dst()) {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -92,4 +93,73 @@ func TestALANPortIsGivenBackOnSIGTERMAndUsableAfterSIGKILL(t *testing.T) {
 	if got := a.lanPort(); got != port {
 		t.Errorf("a run in interface mode after SIGKILL left lan0 as\n%swas\n%s", got, port)
 	}
+}
+
+// In router mode, too, the appliance outlives its LAN port, and takes it up again.
+func TestARouterOutlivesItsLANPort(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	a := s.site("a")
+	h := newClient(t, a.wire, "h").lease(netlab.Udhcpc)
+	d := s.d.address()
+	reaches(t, h.Host, d)
+	ails := func(word string) {
+		t.Helper()
+		a.wait("what is wrong is said", func() (bool, error) {
+			health := a.status().Health
+			return len(health) > 0 && strings.Contains(health[0].Text, "lan0") && strings.Contains(health[0].Text, word), fmt.Errorf("%v", health)
+		})
+	}
+	port := a.Port("lan0")
+	if err := port.SetCarrier(false); err != nil {
+		t.Fatal(err)
+	}
+	ails("no carrier")
+	if err := port.SetCarrier(true); err != nil {
+		t.Fatal(err)
+	}
+	if err := port.Vanish(); err != nil {
+		t.Fatal(err)
+	}
+	ails("has gone")
+	reaches(t, a.Host, s.d.Port("eth0").Addr()) // the rest of the machine isn't touched
+	if err := port.Return(); err != nil {
+		t.Fatal(err)
+	}
+	reaches(t, h.Host, d)
+	a.wait("all is well", func() (bool, error) { health := a.status().Health; return len(health) == 0, fmt.Errorf("%v", health) })
+	newClient(t, a.wire, "fresh").lease(netlab.Udhcpc)
+
+	a.end(syscall.SIGTERM)
+	if links := a.links(); strings.Contains(links, "lb") || strings.Contains(a.lanPort(), "master") {
+		t.Errorf("after SIGTERM: devices %s", links)
+	}
+}
+
+func TestAPortThatCannotBearHybridModeIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	m := newMachine(t, s.wan.Host("m"))
+	s.lab.LAN("wire").Plug(m.Host, "lan0")
+	m.must("join", s.d.invite().Token)
+	for _, script := range []string{
+		"ip link add office-br type bridge && ip link set lan0 master office-br && ip link add quiet0 type veth peer name quiet1",
+		"echo 2 > /proc/sys/net/ipv4/conf/quiet0/arp_ignore",
+	} {
+		if r := m.exec("sh", "-c", script); r.code != 0 {
+			t.Fatal(r.stderr)
+		}
+	}
+	m.wait("the carrier of lan0", func() (bool, error) {
+		return strings.TrimSpace(m.exec("cat", "/sys/class/net/lan0/operstate").stdout) == "up", nil
+	})
+	run := func(port string) []string { return []string{"run", "--mode", "hybrid", "--lan-port", port} }
+	m.refuses(usage, []string{"hybrid mode needs lan-port", "lan-port: eth0"}, "run", "--mode", "hybrid")
+	m.refuses(failed, []string{"nope", "it has eth0"}, run("nope")...)
+	m.refuses(failed, []string{"lo", "name the network card"}, run("lo")...)
+	m.refuses(failed, []string{"lan0", "office-br", "name office-br instead"}, run("lan0")...)
+	m.refuses(failed, []string{"quiet0", "arp_ignore=2", "net.ipv4.conf.quiet0.arp_ignore"}, run("quiet0")...)
+	m.flags = run("eth0")[1:] // which carries the default route
+	m.start()
+	reaches(t, m.Host, s.d.address())
 }

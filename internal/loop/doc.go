@@ -10,7 +10,7 @@
 // thread: the runtime's poller wakes a thread, that wakes another in case there is
 // more work, and a reply that a handler has caused itself is seen by yet another.
 // On a machine whose cores are halted each of these wake-ups costs some 50 µs
-// (docs/performance.md). Here one thread, locked to its goroutine, takes a packet
+// (docs/performance.md). Here one thread takes a packet
 // from one descriptor to the other without handing anything over. The descriptors
 // must therefore be unknown to the runtime's poller: it would be woken all the same.
 //
@@ -25,17 +25,19 @@
 // # Dozing
 //
 // A blocking system call costs the Go scheduler a wake-up of its monitor thread, which
-// then runs for a millisecond beside us, and looks after us for ten. So in a stream the first
-// dozeTime of a sleep is slept with the scheduler left in the belief that we run. It can still stop us: its signal ends
+// then runs for a millisecond beside us, and looks after us for ten. So in a stream, and for
+// awakeTime after it, the thread sleeps with the scheduler left in the belief that it runs,
+// dozeTime at once. The scheduler can still stop us: its signal ends
 // the wait (EINTR), and like any Go code we see its wish before we wait again. Only a
 // loop that was opened so dozes: the daemon has a processor more than there are cores
 // (GOMAXPROCS), so that the other goroutines aren't held up.
-// Its wish comes after 10 ms and costs two wake-ups of other threads; so before a sleep it
+// Its wish comes after 10 ms and costs wake-ups of other threads; so before a sleep it
 // gets its turn unasked (giveTurn), when nothing is expected.
 //
 // After single packets, as keep connections alive, the thread parks as any goroutine does,
-// with its epoll descriptor in the runtime's poller for so long: that wakes it later by some 50 µs, and
-// uses half of the processor time that a member needs to be idle.
+// with its epoll descriptor in the runtime's poller for so long: that wakes it later by some 150 µs, and
+// uses half of the processor time that a member needs to be idle. The goroutine isn't locked to
+// its thread, or the poller's thread would have to wake it, which is as long again.
 //
 // # How it goes
 //
@@ -49,7 +51,7 @@
 //	linger: yield, look again ----- something came --------+
 //	          | budget or time is used up                  |
 //	          v                                            |
-//	doze, then sleep in epoll_wait - something came -------+
+//	doze in a stream and after it, else park --------------+
 //
 // Changes of the set (Add, Source.Remove, Close) are made by the thread itself,
 // between two rounds, so that no handler runs once Remove has returned and the

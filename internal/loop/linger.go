@@ -10,17 +10,20 @@ type linger struct {
 	spent  time.Time     // until when the budget has been reckoned
 	budget time.Duration // that may be spent in vain
 	pace   pace
-	stream bool // there was work again and again of late: the next is near
+	busy   bool      // there was work since the thread slept
+	stream bool      // there was work again and again of late: the next is near
+	awake  time.Time // until when the thread only dozes: there was a stream
 }
 
 const (
-	streamBursts = 6 // within streamWithin are a stream: a ping each 20 ms makes 10
-	streamWithin = 100 * time.Millisecond
+	streamBursts = 3 // within streamWithin are a stream: a ping each 10 ms makes 5
+	streamWithin = 25 * time.Millisecond
+	awakeTime    = time.Second // after a stream
 )
 
 // pace tells a stream of packets from single ones, such as what keeps connections alive.
 type pace struct {
-	ends [streamBursts]time.Time // of the last bursts of work
+	ends [streamBursts - 1]time.Time // of the last bursts of work
 	next int
 }
 
@@ -28,24 +31,26 @@ type pace struct {
 func (p *pace) ended(now time.Time) bool {
 	first := p.ends[p.next]
 	p.ends[p.next] = now
-	p.next = (p.next + 1) % streamBursts
+	p.next = (p.next + 1) % len(p.ends)
 	return now.Sub(first) < streamWithin
 }
 
 func newLinger(now time.Time) linger { return linger{spent: now} }
 
 // worked notes that there was something to do: the wait for it wasn't in vain.
-func (l *linger) worked() { l.idle = time.Time{} }
+func (l *linger) worked() { l.idle, l.busy = time.Time{}, true }
 
 // more reports whether to look again. Where it reports false, the time since there
 // was work is charged.
 func (l *linger) more(now time.Time) bool {
-	if l.idle.IsZero() {
+	if l.busy && l.idle.IsZero() {
 		l.idle = now
 		l.earn(now)
-		l.stream = l.pace.ended(now)
+		if l.stream = l.pace.ended(now); l.stream {
+			l.awake = now.Add(awakeTime)
+		}
 	}
-	if !l.stream {
+	if !l.busy || !l.stream {
 		return false
 	}
 	waited := now.Sub(l.idle)
@@ -58,7 +63,7 @@ func (l *linger) more(now time.Time) bool {
 
 // woken notes that the thread has slept until now.
 func (l *linger) woken(now time.Time) {
-	l.idle = time.Time{}
+	l.idle, l.busy = time.Time{}, false
 	l.earn(now)
 }
 

@@ -152,7 +152,6 @@ func (l *Loop) drop(s *Source) {
 }
 
 func (l *Loop) run() {
-	runtime.LockOSThread() // never unlocked: the thread ends with its goroutine
 	for !l.ended {
 		if l.pending.Load() {
 			l.makeChanges()
@@ -164,8 +163,9 @@ func (l *Loop) run() {
 		case l.linger.more(time.Now()):
 			_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) // never fails
 		default:
-			l.giveTurn(time.Now())
-			l.wait()
+			now := time.Now()
+			l.giveTurn(now)
+			l.wait(now)
 			l.linger.woken(time.Now())
 		}
 	}
@@ -175,7 +175,7 @@ func (l *Loop) run() {
 // while. Whoever runs for 10 ms is interrupted, and locked to a thread as we are it takes two
 // wake-ups of other threads until we go on: better now than when something arrives.
 func (l *Loop) giveTurn(now time.Time) {
-	if l.doze && l.linger.stream && now.Sub(l.turn) > turnTime { // else it has it as we park
+	if l.doze && now.Before(l.linger.awake) && now.Sub(l.turn) > turnTime { // else it has it as we park
 		runtime.Gosched()
 		l.turn = now
 	}
@@ -183,17 +183,15 @@ func (l *Loop) giveTurn(now time.Time) {
 
 // wait sleeps until there is something to do: in a stream dozing first, else as any
 // goroutine does.
-func (l *Loop) wait() {
-	if !l.linger.stream && l.parking.open(l.epoll) && l.parking.raw.Read(l.ready) == nil {
+func (l *Loop) wait(now time.Time) {
+	if now.After(l.linger.awake) && l.parking.open(l.epoll) && l.parking.raw.Read(l.ready) == nil {
 		return
 	}
 	l.parking.close()
 	if l.doze {
-		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])),
+		_, _, _ = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])),
 			waitEvents, uintptr(dozeTime.Milliseconds()), 0, 0)
-		if n > 0 || errno != 0 {
-			return
-		}
+		return
 	}
 	_, _ = unix.EpollWait(l.epoll, l.events[:], -1) // EINTR: go round
 }

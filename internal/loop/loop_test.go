@@ -217,10 +217,40 @@ func TestASinglePacketIsNotLingeredAfter(t *testing.T) {
 	for i := range 1000 {
 		now = now.Add(streamWithin / (streamBursts - 1))
 		l.woken(now)
+		l.worked()
 		if l.more(now) {
 			t.Fatalf("it lingers after packet %d", i)
 		}
+		if l.awake.After(now) {
+			t.Fatalf("it dozes after packet %d", i)
+		}
+	}
+}
+
+// Who pauses between two requests doesn't find the thread fast asleep; who has gone does. That it
+// looks up now and then meanwhile counts for nothing.
+func TestAfterAStreamTheThreadOnlyDozesForAWhile(t *testing.T) {
+	now := time.Now()
+	l := newLinger(now)
+	for range streamBursts {
+		l.woken(now)
 		l.worked()
+		l.more(now)
+	}
+	if !l.stream {
+		t.Fatal("these were no stream")
+	}
+	for end := now.Add(awakeTime); now.Before(end); now = now.Add(dozeTime) {
+		l.woken(now)
+		if l.more(now) {
+			t.Fatal("it lingers though nothing came")
+		}
+		if !l.awake.After(now) {
+			t.Fatalf("it is fast asleep %v before its time", end.Sub(now))
+		}
+	}
+	if l.awake.After(now) {
+		t.Error("it dozes on")
 	}
 }
 
@@ -229,15 +259,15 @@ func TestLingeringThatPaysIsFree(t *testing.T) {
 	l := newLinger(start)
 	now := start.Add(time.Second)
 	for range streamBursts {
-		l.more(now)
 		l.worked()
+		l.more(now)
 	}
 	for range 100_000 {
+		l.worked()
 		if !l.more(now) || !l.more(now.Add(lingerTime/2)) {
 			t.Fatal("it doesn't linger")
 		}
 		now = now.Add(lingerTime / 2)
-		l.worked()
 	}
 }
 

@@ -31,8 +31,8 @@ func (n *network) keepLANPort(ctx context.Context, a *attachment) {
 		case <-retry:
 		}
 		retry = nil
-		text := ""
-		if text, err = n.lanPortTrouble(a.bridge, port, state); err != nil {
+		text, err := n.lanPortTrouble(a.bridge, port, state)
+		if err != nil {
 			retry = time.After(retryInterval)
 		}
 		if text == "" {

@@ -171,6 +171,47 @@ func TestABypassEndsWhenTheHostLeavesTheLAN(t *testing.T) {
 	flow.flows()
 }
 
+func TestAHybridHostAndARoutersLANSpeakNatively(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	a := s.site("a")
+	x := newClient(t, a.wire, "x").lease(netlab.Udhcpc)
+	// The wire is the LAN of hosts that have addresses of their own there, besides.
+	h := newMachine(t, a.net.LAN.Host("h"), "--mode", "hybrid", "--lan-port", "eth1")
+	a.wire.Plug(h.Host, "eth1")
+	if r := h.exec("ip", "addr", "add", "172.31.7.2/24", "dev", "eth1"); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	s.join(h)
+	own := h.address()
+	reaches(t, x.Host, own)
+	goesBy(t, h.Host, x.addr, "eth1")
+
+	mac, err := h.MAC("eth1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "x has the MAC of h", func() (bool, error) {
+		_, _ = x.Run(t.Context(), "ping", "-q", "-c1", "-W1", own.String())
+		table, err := x.Neighbours("eth0")
+		return table[own].String() == mac.String(), fmt.Errorf("it has %v (%v)", table[own], err)
+	})
+	toHost, toX := newStream(t, x.Host, h.Host, own), newStream(t, h.Host, x.Host, x.addr)
+	carried := [2]uint64{h.carried(), a.carried()}
+	if out, err := x.Run(t.Context(), "ping", "-q", "-c20", "-i0.02", own.String()); err != nil {
+		t.Errorf("ping from x: %s", out)
+	}
+	if r := h.exec("ping", "-q", "-c20", "-i0.02", x.addr.String()); r.code != 0 {
+		t.Errorf("ping from h: %s", r.stdout)
+	}
+	toHost.flows()
+	toX.flows()
+	if now := [2]uint64{h.carried(), a.carried()}; now != carried {
+		t.Errorf("the tunnel has carried %v packets, was %v: the hosts speak natively", now, carried)
+	}
+	reaches(t, x.Host, s.d.address())
+}
+
 // Entering and leaving hybrid mode, in order or by a kill, doesn't touch what the host does by its
 // port.
 func TestHybridModeLeavesTheHostsPortAlone(t *testing.T) {

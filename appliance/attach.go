@@ -59,10 +59,12 @@ func (n *network) openRouter(a *attachment) (err error) {
 	if a.hosts, err = router.NewHosts(d.Prefix); err != nil {
 		return err
 	}
+	// The prober writes by the router and the router shows it what comes back.
+	a.prober = arp.NewProber(mac, func(f []byte) error { return a.router.WriteFrame(f) })
 	directory, show := directory{registry: n.registry}, router.ARPDirectory
 	switch {
 	case a.bridge != nil:
-		if a.neighbours, err = n.newNeighbours(mac, func(f []byte) error { return a.router.WriteFrame(f) }); err != nil {
+		if a.neighbours, err = n.newNeighbours(a, mac); err != nil {
 			return err
 		}
 		directory.near = a.neighbours.beacon.Is
@@ -86,8 +88,6 @@ func (n *network) openRouter(a *attachment) (err error) {
 	if a.hybrid != nil {
 		cfg.Bypass = a.hybrid.bypass
 	}
-	// The prober writes by the router and the router shows it what comes back.
-	a.prober = arp.NewProber(mac, func(f []byte) error { return a.router.WriteFrame(f) })
 	cfg.Probes, cfg.LinkMTU = a.prober, a.tap.MTU()
 	if a.bridge != nil {
 		a.segment = n.newSegment(a, mac, dhcp.Config{
@@ -96,6 +96,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 			Leaser: &leaser{registry: n.registry, hosts: a.hosts}, Prober: a.prober, Log: n.log,
 		})
 		cfg.DHCP, cfg.DHCPPorts, cfg.Watch = turnDHCP{a.segment.dhcp, a.neighbours}, n.node.cfg.DHCP.Ports, a.segment
+		cfg.Probes = a.neighbours.guests
 		cfg.Beacons, responder.Ours = a.neighbours.beacon, a.neighbours.answers
 	}
 	cfg.ARP = arp.NewResponder(responder)

@@ -13,6 +13,7 @@
 //	bypass.go                  its routes to hosts that are on that wire
 //	recover.go                 what a killed run left, put right by hand
 //	lanport.go                 router mode's LAN port: what is wrong with it, and its return
+//	guests.go                  hybrid hosts on a router's LAN, and their farewell
 //	ownaddress.go              this host's own lease
 //	gate.go                    who may speak to a group's rooms: hello, certificates
 //	roster.go                  descriptor and certificate, kept up to date

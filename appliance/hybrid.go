@@ -132,6 +132,9 @@ func (h *hybrid) run(ctx context.Context) {
 			}
 		case <-review.C:
 			h.review()
+			if len(h.routers) > 0 { // they note who is here, and their hosts where
+				h.announce()
+			}
 		case <-h.again:
 			h.again = nil
 			h.announce()

@@ -26,11 +26,19 @@ type neighbours struct {
 	circle  atomic.Pointer[share.Circle]
 	clients share.Clients
 	lanWell atomic.Bool
+	guests  *guests
+	tell    func(netip.Addr) // the hosts, that an address is reached by us
 }
 
 // newNeighbours makes what speaks on the attachment's segment from mac by send.
-func (n *network) newNeighbours(mac frame.MAC, send func([]byte) error) (s *neighbours, err error) {
-	s = &neighbours{network: n, self: n.membership.Self()}
+func (n *network) newNeighbours(a *attachment, mac frame.MAC) (s *neighbours, err error) {
+	send := func(f []byte) error { return a.router.WriteFrame(f) }
+	s = &neighbours{network: n, self: n.membership.Self(), guests: newGuests(a.prober, n.registry.Lookup)}
+	s.tell = func(addr netip.Addr) {
+		if err := a.router.Announce(addr); err != nil {
+			n.log.Warn("move not announced", "addr", addr, "err", err)
+		}
+	}
 	s.beacon, err = beacon.New(beacon.Config{
 		Membership: n.membership, MAC: mac, Send: send, Self: s.says, Changed: s.changed, Log: n.log,
 	})
@@ -73,6 +81,11 @@ func (s *neighbours) changed() {
 		}
 	}
 	s.circle.Store(share.NewCircle(s.self, sharing...))
+	for _, addr := range s.guests.review(s.beacon.Neighbors()) {
+		if s.circle.Load().Ours(share.AddrKey(addr)) {
+			s.tell(addr)
+		}
+	}
 }
 
 // has reports whether a member is on this segment. It is called for each packet.

@@ -210,6 +210,32 @@ func TestAHybridHostAndARoutersLANSpeakNatively(t *testing.T) {
 		t.Errorf("the tunnel has carried %v packets, was %v: the hosts speak natively", now, carried)
 	}
 	reaches(t, x.Host, s.d.address())
+
+	// When h leaves, hosts with nothing installed reach it by their router, as soon as that knows.
+	toHost.gap()
+	toX.gap()
+	began := time.Now()
+	if err := h.Port("eth1").MoveTo(s.lab.LAN("elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "x has the MAC of its router", func() (bool, error) {
+		table, err := x.Neighbours("eth0")
+		return table[own].String() != mac.String(), err
+	})
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("x was told after %v", took)
+	}
+	t.Logf("the connections stood still for %v and %v as h left", toHost.gap(), toX.gap())
+	if err := h.Port("eth1").MoveTo(a.wire); err != nil {
+		t.Fatal(err)
+	}
+	goesBy(t, h.Host, x.addr, "eth1")
+	waitFor(t, "x has the MAC of h again", func() (bool, error) {
+		table, err := x.Neighbours("eth0")
+		return table[own].String() == mac.String(), err
+	})
+	toHost.flows()
+	toX.flows()
 }
 
 // Entering and leaving hybrid mode, in order or by a kill, doesn't touch what the host does by its

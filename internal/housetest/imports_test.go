@@ -23,7 +23,7 @@ func floors() [][]string {
 		{"internal/registry"},
 		{"internal/tunnel"},
 		{"internal/overlay"},
-		{"internal/beacon", "internal/share"},
+		{"internal/beacon", "internal/share", "internal/vouch"},
 		{"internal/group"},
 		{"internal/store"},
 		{"internal/loop", "internal/frame", "internal/codel", "internal/aesgcm"},

@@ -30,10 +30,14 @@ type BridgeConfig struct {
 	Log        *slog.Logger     // nil: discard
 }
 
+// ntfSticky is NTF_STICKY of include/uapi/linux/neighbour.h; older kernels ignore it.
+const ntfSticky = 0x40
+
 // Bridge joins a LAN port and a TAP until it is closed.
 type Bridge struct {
 	name string // as asked for, until the bridge stands
 	mtu  int
+	tap  int  // the TAP's index
 	ours bool // there is something to undo
 	h    *netlink.Handle
 	once sync.Once
@@ -65,7 +69,7 @@ func CreateBridge(cfg BridgeConfig) (*Bridge, error) {
 		h.Close()
 		return nil, err
 	}
-	b := &Bridge{name: cfg.Name, mtu: port.Attrs().MTU, h: h}
+	b := &Bridge{name: cfg.Name, mtu: port.Attrs().MTU, tap: cfg.TAP.index, h: h}
 	if err := b.build(cfg, port); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
@@ -251,7 +255,8 @@ func (b *Bridge) joinTAP(bridge netlink.Link, cfg BridgeConfig) error {
 	}
 	gateway := &netlink.Neigh{
 		LinkIndex: cfg.TAP.index, Family: unix.AF_BRIDGE, HardwareAddr: cfg.GatewayMAC,
-		State: netlink.NUD_NOARP, Flags: netlink.NTF_MASTER,
+		// Sticky (Linux 4.20): a frame of ours that comes back from the LAN, as from a loop, doesn't move it.
+		State: netlink.NUD_NOARP, Flags: netlink.NTF_MASTER | ntfSticky,
 	}
 	if err := b.h.NeighSet(gateway); err != nil {
 		return explain(fmt.Sprintf("enter the gateway MAC %v on the bridge %s", cfg.GatewayMAC, b.name), err)

@@ -3,6 +3,8 @@ package router
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
+	"sync/atomic"
 
 	"landbridge/dhcp"
 	"landbridge/internal/frame"
@@ -34,6 +36,8 @@ type verdict struct {
 
 // classifier knows what it takes to tell frames apart by their headers alone.
 type classifier struct {
+	adopted atomic.Pointer[[]frame.MAC] // stand for the gateway MAC too; nil: none
+
 	gateway   frame.MAC
 	service   netip.Addr
 	prefix    netip.Prefix
@@ -42,13 +46,13 @@ type classifier struct {
 	ports     dhcp.Ports
 }
 
-func newClassifier(prefix netip.Prefix, serviceAddr netip.Addr, gateway frame.MAC, ports dhcp.Ports) classifier {
+func newClassifier(prefix netip.Prefix, serviceAddr netip.Addr, gateway frame.MAC, ports dhcp.Ports) *classifier {
 	prefix = prefix.Masked()
 	first := prefix.Addr().As4()
 	last := binary.BigEndian.Uint32(first[:]) | (1<<(32-prefix.Bits()) - 1)
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], last)
-	return classifier{
+	return &classifier{
 		gateway: gateway, service: serviceAddr, prefix: prefix,
 		network: prefix.Addr(), broadcast: netip.AddrFrom4(b), ports: ports.OrStandard(),
 	}
@@ -69,7 +73,7 @@ func (c *classifier) classify(f []byte) verdict {
 	if !src.IsUnicast() || src == c.gateway {
 		return ignored(ignoredLoop)
 	}
-	toUs := dst == c.gateway
+	toUs := dst == c.gateway || c.isAdopted(dst)
 	if !toUs && !dst.IsGroup() {
 		return ignored(ignoredNative)
 	}
@@ -132,6 +136,12 @@ func checked(k kind, ip frame.IPv4) verdict {
 // not a host's.
 func (c *classifier) isHost(a netip.Addr) bool {
 	return c.prefix.Contains(a) && a != c.service && a != c.network && a != c.broadcast
+}
+
+// isAdopted says whether frames to m are taken in another router's place.
+func (c *classifier) isAdopted(m frame.MAC) bool {
+	all := c.adopted.Load()
+	return all != nil && slices.Contains(*all, m)
 }
 
 func isLimitedBroadcast(a netip.Addr) bool { return a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) }

@@ -34,6 +34,7 @@ const (
 	echoReplied
 	beaconsTaken
 	outBypass
+	outRelief
 
 	ignoredNative
 	ignoredMulticast
@@ -91,6 +92,7 @@ func countNames() [numCounters][2]string {
 		dnsHandled:    {"dns_handled", "DNS queries taken from hosts"},
 		echoReplied:   {"echo_replied", "pings of the service address answered"},
 		beaconsTaken:  {"beacons_taken", "beacons of members on this segment, and of ourselves where it has a loop"},
+		outRelief:     {"out_relief", "packets handed to another router of the segment, as this one reaches no member"},
 		outBypass:     {"out_bypass", "packets forwarded to members on this segment while the bypass is being opened"},
 
 		ignoredNative:    {"ignored_native", "frames between other stations of the segment"},

@@ -13,9 +13,9 @@ import (
 //  1. The tunnel calls Deliver with packets of one member, in buffers of its own that
 //     are its again on return. A packet may be many that came (GSO), joined again as the
 //     sender's kernel had them, with a checksum that nobody has computed.
-//  2. The destination must be an address leased here, else the packet is not ours: a router that
+//  2. The destination must be an address of a host on this segment, else the packet is not ours: a router that
 //     passed it on could make a loop with another that knows no better.
-//  3. The source must be leased to that member. If memory doesn't say so the packet is
+//  3. The source must be leased to that member, or to one for which it may speak. If memory doesn't say so the packet is
 //     copied into the waitlist and the registry asked, once an address: the lease
 //     may be younger than our memory. A refusal is remembered.
 //  4. MTU of the segment (which the pieces of a GSO packet must fit) and MSS as on the way
@@ -68,7 +68,7 @@ func (r *Router) deliver(b *batch, from group.MemberID, p frame.Packet) {
 		r.counters.add(dropTTL, 1)
 		return
 	}
-	if route, status := r.directory.Lookup(dst); status != Known || !route.Local {
+	if route, status := r.directory.Lookup(dst); status != Known || !route.Local && (!route.Native || r.bypass != nil) {
 		r.counters.add(dropNotHere, 1)
 		return
 	}
@@ -77,7 +77,7 @@ func (r *Router) deliver(b *batch, from group.MemberID, p frame.Packet) {
 		r.counters.add(dropMemberSource, 1)
 		return
 	}
-	if route, status := r.directory.Lookup(src); status == Known && route.Member == from {
+	if route, status := r.directory.Lookup(src); status == Known && r.sendsFor(from, route.Member) {
 		r.toSegment(b, parked{packet: p, from: from})
 		return
 	}
@@ -96,7 +96,7 @@ func (r *Router) askSource(ctx context.Context, key waitKey) {
 	route, err := r.directory.Resolve(ctx, key.addr)
 	b := r.borrow()
 	defer r.giveBack(b)
-	allowed := err == nil && route.Member == key.member
+	allowed := err == nil && (r.sendsFor(key.member, route.Member) || r.speakers != nil && r.speakers.Ask(ctx, key.member, route.Member))
 	if !allowed {
 		r.refused.remember(key, b.now, refuseFailed)
 	}
@@ -107,6 +107,11 @@ func (r *Router) askSource(ctx context.Context, key waitKey) {
 		}
 		r.toSegment(b, p)
 	}
+}
+
+// sendsFor says whether from may send for the hosts of owner.
+func (r *Router) sendsFor(from, owner group.MemberID) bool {
+	return from == owner || r.speakers != nil && r.speakers.Speaks(from, owner)
 }
 
 // toSegment writes a packet whose source and destination are in order.

@@ -94,6 +94,10 @@ func (r *Router) forward(b *batch, p frame.Packet, mac frame.MAC) {
 	}
 	dst := ip.Dst()
 	route, status := r.directory.Lookup(dst)
+	if relief := r.relief.Load(); relief != nil && !(status == Known && route.here()) {
+		r.handOver(b, p, mac, *relief)
+		return
+	}
 	switch status {
 	case Known:
 		r.forwardTo(b, p, mac, route)
@@ -136,6 +140,21 @@ func (r *Router) forwardTo(b *batch, p frame.Packet, mac frame.MAC, route Route)
 		return
 	}
 	r.counters.add(outFragmented, 1)
+}
+
+// handOver sends a packet to another router of the segment, which reaches what we don't. Its
+// TTL ends what two might hand to each other.
+func (r *Router) handOver(b *batch, p frame.Packet, mac, relief frame.MAC) {
+	ip := header(p)
+	if ip.TTL() <= 1 {
+		r.counters.add(dropTTL, 1)
+		r.tellHost(b, mac, ip, timeExceeded, 0)
+		return
+	}
+	ip.DecrementTTL()
+	frame.AppendEthernet(p.Buf[:frame.VirtioHeaderLen], relief, r.gateway, frame.EtherTypeIPv4)
+	b.write(p)
+	r.counters.add(outRelief, 1)
 }
 
 // bypasses reports whether route is past this router's device, and has it opened.

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"testing"
@@ -141,5 +142,107 @@ func TestBeaconsAreHandedOnOwnOnesToo(t *testing.T) {
 	inBubble(t, func(t *testing.T, a *site) {
 		a.sends(append(frame.AppendEthernet(nil, frame.Broadcast(), gwB, frame.EtherTypeBeacon), "beacon"...))
 		a.counts(map[counter]uint64{beaconsTaken: 0, ignoredEtherType: 1})
+	})
+}
+
+// speakers is a Speakers of pairs.
+type speakers struct {
+	known, shown map[[2]group.MemberID]bool // from and owner
+	asked        int
+}
+
+func (s *speakers) Speaks(from, owner group.MemberID) bool {
+	return s.known[[2]group.MemberID{from, owner}]
+}
+
+func (s *speakers) Ask(_ context.Context, from, owner group.MemberID) bool {
+	s.asked++
+	return s.shown[[2]group.MemberID{from, owner}]
+}
+
+func TestAMemberMaySendForTheHostsOfAnotherThatHasSaidSo(t *testing.T) {
+	allowed := [2]group.MemberID{memberC, memberB}
+	s := &speakers{known: map[[2]group.MemberID]bool{}, shown: map[[2]group.MemberID]bool{}}
+	inBubble(t, func(t *testing.T, a *site) {
+		send := func(n int) {
+			a.router.Deliver(memberC, bareOfAll(udp(hostB, hostA, n)))
+			synctest.Wait()
+		}
+		send(1)
+		a.silent()
+		a.counts(map[counter]uint64{dropMemberSource: 1})
+		time.Sleep(refuseFailed + time.Second)
+		s.shown[allowed] = true
+		send(2)
+		a.oneFrame(hostA.mac)
+		if s.asked != 2 {
+			t.Errorf("asked %d times", s.asked)
+		}
+		s.known[allowed] = true
+		send(3)
+		a.oneFrame(hostA.mac)
+		if s.asked != 2 {
+			t.Error("asked for what is known")
+		}
+		a.router.Deliver(memberB, bareOfAll(udp(hostB, hostA, 4)))
+		a.oneFrame(hostA.mac)
+	}, func(c *Config) { c.Speakers = s })
+}
+
+func TestPacketsOfMembersReachHostsOfAnotherRouterOnTheSegment(t *testing.T) {
+	inBubble(t, func(t *testing.T, a *site) {
+		remote := host{ip: netip.MustParseAddr("10.9.4.4")}
+		a.dir.lease(remote.ip, memberC)
+		a.router.Deliver(memberC, bareOfAll(udp(remote, hostB, 10)))
+		a.silent()
+		nativeB(a)
+		a.sends(arpRequest(hostB, hostA.ip)) // shows its MAC
+		a.router.Deliver(memberC, bareOfAll(udp(remote, hostB, 10)))
+		a.oneFrame(hostB.mac)
+		a.counts(map[counter]uint64{dropNotHere: 1})
+	})
+}
+
+func TestFramesForAnAdoptedMACAreTakenAsOurs(t *testing.T) {
+	inBubble(t, func(t *testing.T, a *site) {
+		f := ethernet(hostA.mac, gwB, udp(hostA, hostB, 10))
+		a.sends(f)
+		a.segment.take() // the host may be told where to send
+		a.router.Adopt(gwB)
+		a.sends(f)
+		a.onePacket(memberB)
+		a.router.Adopt()
+		a.sends(f)
+		a.silent()
+		a.counts(map[counter]uint64{ignoredNative: 2, outPackets: 1})
+	})
+}
+
+func TestWhatCannotBeSentIsHandedToTheReliefOverTheLAN(t *testing.T) {
+	inBubble(t, func(t *testing.T, a *site) {
+		a.router.HandOver(gwB)
+		a.dir.forget(nobody.ip)
+		for _, to := range []host{hostB, nobody} { // also what the registry would have to be asked about
+			a.sends(a.toGateway(hostA, udp(hostA, to, 10)))
+			if p := a.oneFrame(gwB); p.Dst() != to.ip || p.TTL() != 63 {
+				t.Errorf("% x", p)
+			}
+		}
+		if len(a.dir.asked()) != 0 {
+			t.Error("the registry was asked")
+		}
+		a.sends(a.toGateway(hostA, udp(hostA, hostA2, 10)))
+		a.oneFrame(hostA2.mac)
+		a.sends(a.toGateway(nobody, udp(nobody, hostB, 10)))
+		a.silent()
+		last := udp(hostA, hostB, 10)
+		last[8] = 1
+		last.SetChecksum()
+		a.sends(a.toGateway(hostA, last))
+		isError(t, a.oneFrame(hostA.mac), last, frame.ICMPv4TimeExceeded, 0)
+		a.router.HandOver(frame.MAC{})
+		a.sends(a.toGateway(hostA, udp(hostA, hostB, 10)))
+		a.onePacket(memberB)
+		a.counts(map[counter]uint64{outRelief: 2, outPackets: 1, outHairpin: 1})
 	})
 }

@@ -104,6 +104,15 @@ type Bypass interface {
 	Want(addr netip.Addr)
 }
 
+// Speakers knows which members may send for the hosts of others: routers of one segment, for
+// each other's.
+type Speakers interface {
+	// Speaks answers from memory: lock-free, without allocating.
+	Speaks(from, owner group.MemberID) bool
+	// Ask has from show that it may.
+	Ask(ctx context.Context, from, owner group.MemberID) bool
+}
+
 // Config is what a Router needs. Fields not marked optional are required.
 type Config struct {
 	Device      Device
@@ -123,6 +132,7 @@ type Config struct {
 	DNS         DNS         // optional
 	Strangers   Strangers   // optional
 	Beacons     Beacons     // optional
+	Speakers    Speakers    // optional: each member sends for its own hosts
 	Bypass      Bypass      // optional: where the device leads to this host alone; what is Native then goes to its member until the bypass stands
 	Log         *slog.Logger
 	Now         func() time.Time // optional
@@ -162,11 +172,12 @@ type Router struct {
 	watch     Watch
 	beacons   Beacons
 	bypass    Bypass
+	speakers  Speakers
 	hosts     *Hosts
 	log       *slog.Logger
 	now       func() time.Time
 
-	classifier classifier
+	classifier *classifier
 	service    netip.Addr
 	gateway    frame.MAC
 	mtu        int
@@ -183,6 +194,7 @@ type Router struct {
 	polled   *batch      // Poll's, with what it reads
 	pkts     []frame.Packet
 	warned   atomic.Int64
+	relief   atomic.Pointer[frame.MAC] // nil: none
 }
 
 // New returns a Router that does nothing yet.
@@ -202,7 +214,7 @@ func New(c Config) (*Router, error) {
 	r := &Router{
 		device: c.Device, directory: c.Directory, sender: c.Sender, hosts: c.Hosts,
 		arp: c.ARP, probes: c.Probes, dhcp: c.DHCP, dns: c.DNS, strangers: c.Strangers, watch: c.Watch,
-		beacons: c.Beacons, bypass: c.Bypass,
+		beacons: c.Beacons, bypass: c.Bypass, speakers: c.Speakers,
 		log: c.Log, now: c.Now,
 		classifier: newClassifier(c.Prefix, c.ServiceAddr, c.GatewayMAC, c.DHCPPorts),
 		service:    c.ServiceAddr,
@@ -249,6 +261,26 @@ func (r *Router) WriteFrame(f []byte) error {
 // the appliance calls it when the lease of a host that was here has moved away.
 func (r *Router) Announce(addr netip.Addr) error {
 	return r.WriteFrame(arp.Announce(addr, r.gateway))
+}
+
+// Adopt has frames to these MACs taken as if they were for the gateway MAC, instead of those
+// adopted before: those of routers that this one stands in for.
+func (r *Router) Adopt(macs ...frame.MAC) {
+	if len(macs) == 0 {
+		r.classifier.adopted.Store(nil)
+		return
+	}
+	r.classifier.adopted.Store(&macs)
+}
+
+// HandOver has what is for other segments sent to the router at mac on this one, as long as this
+// one reaches no member; with the zero MAC it is sent by tunnel again.
+func (r *Router) HandOver(mac frame.MAC) {
+	if mac.IsZero() {
+		r.relief.Store(nil)
+		return
+	}
+	r.relief.Store(&mac)
 }
 
 // ARPDirectory shows a Directory to an arp.Responder of a segment.

@@ -2,10 +2,13 @@ package appliance
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"landbridge/console/api"
 	"landbridge/dhcp"
+	"landbridge/internal/frame"
 	"landbridge/router"
 )
 
@@ -51,6 +54,34 @@ func (s *segment) ailments(now time.Time) (all []ailment) {
 	}
 	for _, g := range s.rivals.list(now) {
 		all = append(all, s.aboutGateway(g))
+	}
+	return append(all, s.statics.ailments(now)...)
+}
+
+// maxToldStatics bounds the hosts that are told one by one.
+const maxToldStatics = 8
+
+// staticAilments says which hosts can't have their addresses, and which stations have too many.
+func staticAilments(hosts map[static]string, crowds []frame.MAC) (all []ailment) {
+	byText := make(map[string]bool) // two hosts with one address are one trouble
+	for _, x := range slices.SortedFunc(maps.Keys(hosts), func(a, b static) int { return a.addr.Compare(b.addr) }) {
+		text := hosts[x]
+		if byText[text] {
+			continue
+		}
+		byText[text] = true
+		if len(byText) <= maxToldStatics {
+			all = append(all, ailment{api.HealthLevelWarning, "arp", text, "static " + x.addr.String() + " " + x.mac.String()})
+		}
+	}
+	if more := len(byText) - maxToldStatics; more > 0 {
+		all = append(all, ailment{api.HealthLevelWarning, "arp", fmt.Sprintf(
+			"%s more on this LAN use addresses of the group that they can't have. Give them others, or have them ask by DHCP.", plural(more, "host")), "statics"})
+	}
+	for _, mac := range crowds {
+		all = append(all, ailment{api.HealthLevelWarning, "arp", fmt.Sprintf(
+			"The station %v on this LAN uses more than %d addresses of the group that nobody gave it: the others get no lease, and other sites don't reach them. If they are hosts behind it, have them ask by DHCP.", mac, maxPerStation),
+			"crowd " + mac.String()})
 	}
 	return all
 }

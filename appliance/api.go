@@ -179,7 +179,7 @@ func (n *node) Leases(context.Context) (iter.Seq[api.Lease], error) {
 func (n *network) lease(l registry.Lease) api.Lease {
 	return api.Lease{
 		Group: n.id.String(), Address: l.Addr, Name: l.Name, MAC: net.HardwareAddr(l.MAC[:]).String(),
-		ClientID: hex.EncodeToString(l.Client), MemberID: l.Member.String(), MemberName: n.memberName(l.Member),
+		ClientID: hex.EncodeToString(l.Client), Found: l.Found(), MemberID: l.Member.String(), MemberName: n.memberName(l.Member),
 		Segment: hex.EncodeToString(l.Segment[:]), Start: l.Start.UTC(), End: l.End.UTC(),
 	}
 }

@@ -95,7 +95,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 			Zone: d.Zone, Search: []string{d.Zone},
 			Leaser: &leaser{registry: n.registry, hosts: a.hosts}, Prober: a.prober, Log: n.log,
 		})
-		cfg.DHCP, cfg.DHCPPorts, cfg.Watch = turnDHCP{a.segment.dhcp, a.neighbours}, n.node.cfg.DHCP.Ports, a.segment
+		cfg.DHCP, cfg.DHCPPorts, cfg.Watch, cfg.Strangers = turnDHCP{a.segment.dhcp, a.neighbours}, n.node.cfg.DHCP.Ports, a.segment, a.segment.statics
 		cfg.Probes = a.neighbours.guests
 		cfg.Beacons, responder.Ours = a.neighbours.beacon, a.neighbours.answers
 	}

@@ -91,6 +91,7 @@ func (n *network) enliven(ctx context.Context, a *attachment) error {
 		a.running.Go(func() { n.keepLANPort(ctx, a) })
 		a.running.Go(func() { a.segment.run(ctx) })
 		a.running.Go(func() { a.segment.watchGateways(ctx) })
+		a.running.Go(func() { a.segment.statics.run(ctx) })
 		return n.meetNeighbours(ctx, a)
 	}
 	if a.hybrid != nil {
@@ -162,6 +163,7 @@ func (a *attachment) counters(add func(c count, value uint64)) {
 		for name, value := range a.segment.dhcp.Counters() {
 			add(count{"dhcp", name}, value)
 		}
+		a.segment.statics.counters(add)
 	}
 	if a.hybrid != nil {
 		a.hybrid.counters(add)

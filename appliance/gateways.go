@@ -127,12 +127,34 @@ func (s *segment) lookForGateways(ctx context.Context) error {
 			return err
 		}
 		for _, mac := range macs {
-			if answered[mac]++; answered[mac] == proxied && !s.isOurs(mac) {
-				s.rivals.note(d.Prefix.Masked().Addr(), mac, router.SignProxy, time.Now())
+			if answered[mac]++; answered[mac] == proxied {
+				s.proxy(mac)
 			}
 		}
 	}
 	return nil
+}
+
+// proxy notes a station that answers for addresses that nobody has.
+func (s *segment) proxy(mac frame.MAC) {
+	if !s.isOurs(mac) {
+		s.rivals.note(s.group.Descriptor().Prefix.Masked().Addr(), mac, router.SignProxy, time.Now())
+	}
+}
+
+// proxies reports whether a station, which has answered for one address, answers for one
+// that nobody has: then it is no host with an address of its own.
+func (s *segment) proxies(ctx context.Context, mac frame.MAC) bool {
+	if s.rivals.has(mac) {
+		return true
+	}
+	d := s.group.Descriptor()
+	macs, err := s.prober.Who(ctx, s.nobodys(d.Prefix), d.ServiceAddr())
+	if err != nil || !slices.Contains(macs, mac) {
+		return false
+	}
+	s.proxy(mac)
+	return true
 }
 
 // nobodys returns an address of the prefix that nobody is known to have.

@@ -30,6 +30,7 @@ type segment struct {
 	registry *registry.Registry
 	prober   *arp.Prober
 	rivals   gatewayWatch
+	statics  *statics
 
 	dhcp     *dhcp.Server
 	others   *dhcp.Others
@@ -64,6 +65,15 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 		Known: func(c dhcp.Client) bool { return n.registry.Serves(c.ID) },
 	}
 	s.dhcp = dhcp.NewServer(server)
+	s.statics = &statics{
+		registry: n.registry, probe: a.prober.Ask, proxies: s.proxies, isOurs: s.isOurs,
+		who: func(ctx context.Context, addr netip.Addr) ([]frame.MAC, error) {
+			return a.prober.Who(ctx, addr, netip.IPv4Unspecified())
+		},
+		settle: func(l registry.Lease) { a.hosts.Learn(l.Addr, l.MAC) },
+		lease:  func() time.Duration { return n.membership.Descriptor().LeaseTime },
+		log:    n.log, seen: make(chan static, staticsQueued), census: newCensus(),
+	}
 	return s
 }
 
@@ -117,7 +127,8 @@ func firstProbes() []time.Duration {
 	return []time.Duration{0, 200 * time.Millisecond, 4 * time.Second, 30 * time.Second}
 }
 
-// run looks after the segment until ctx ends.
+// run looks after the segment until ctx ends: at what other DHCP servers say, and at what is
+// to be told.
 func (s *segment) run(ctx context.Context) {
 	begun := time.Now()
 	settled := time.NewTimer(settleAfter)

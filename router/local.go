@@ -67,6 +67,9 @@ func (r *Router) observe(addr netip.Addr, mac frame.MAC, now time.Time) {
 		r.stranger(addr, mac, now)
 		return
 	}
+	if known, ok := r.hosts.MAC(addr); ok && known != mac { // a host's new card, or a second host
+		r.stranger(addr, mac, now)
+	}
 	r.hosts.Observe(addr, mac)
 	r.waiting.signal(waitKey{question: whichMAC, addr: addr})
 }

@@ -495,6 +495,9 @@ type Lease struct {
 	// End When the lease ends unless it is renewed.
 	End time.Time `json:"end"`
 
+	// Found The host asked for nothing: it has the address by itself (a static one) and was found with it.
+	Found bool `json:"found,omitempty,omitzero"`
+
 	// Group The group ID.
 	Group string `json:"group"`
 

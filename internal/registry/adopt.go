@@ -25,6 +25,35 @@ func foundClient(mac [6]byte, addr netip.Addr) Client {
 // Found reports whether a lease is that of a host which was found with its address (Adopt).
 func (l Lease) Found() bool { return isFound(l.Client) }
 
+// Served returns the live lease of addr, if it is served here.
+func (r *Registry) Served(addr netip.Addr) (Lease, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l := r.leaseAt(addr); l != nil && l.live(r.clock.Mono()) {
+		return r.public(l), true
+	}
+	return Lease{}, false
+}
+
+// foundAt returns the address in a block of ours with which a client was found before it
+// asked for one. Called with mu held.
+func (r *Registry) foundAt(c Client, now Instant) (addr netip.Addr) {
+	for _, blk := range r.book.held {
+		for i := range blk.slots {
+			if l := blk.slots[i].lease; l.asks(c) && l.live(now.Mono) && (!addr.IsValid() || l.addr.Less(addr)) {
+				addr = l.addr
+			}
+		}
+	}
+	return addr
+}
+
+// asks reports that a client asks for the address with which it was found: what it had been
+// leased so is its own.
+func (l *lease) asks(c Client) bool {
+	return l != nil && isFound(l.Client) && !isFound(c.ID) && bytes.Equal(l.MAC[:], c.MAC)
+}
+
 func isFound(id []byte) bool { return bytes.HasPrefix(id, []byte(foundType)) }
 
 // Adopt leases addr to the host with mac, which uses it without having asked for it, or
@@ -123,7 +152,7 @@ func (r *Registry) adoptFor(t *terms, blk *block, off int, from group.MemberID, 
 	case blk.gone, !blk.valid(now, t.holdTime):
 		r.mu.Unlock()
 		return ErrUnsure
-	case t.reserved(blk.Block, off), !s.freeForFound("", now.Mono), old != nil && old.awaited(now.Mono) && old.Hash != m.Client:
+	case t.reserved(blk.Block, off), !s.freeForFound("", now.Mono) && (old == nil || old.To != from), old != nil && old.awaited(now.Mono) && old.Hash != m.Client:
 		r.mu.Unlock()
 		return ErrTaken
 	case !r.book.newcomers.take(now.Mono):

@@ -186,3 +186,39 @@ func TestBlocksClaimedForFoundHostsAreBounded(t *testing.T) {
 		t.Errorf("%d blocks are held, %d of 40 hosts refused", held, refused)
 	}
 }
+
+// A machine that had its address by hand is told to use DHCP.
+func TestAFoundHostThatAsksKeepsItsAddress(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "10.9.0.0/20", 6)
+	ns := l.members(3)
+	get(t, ns[0].reg, client(1))
+	get(t, ns[1].reg, client(2))
+	for i, addr := range []netip.Addr{freeOf(t, ns[0]), freeOf(t, ns[1])} {
+		c := client(70 + i)
+		if _, err := ns[0].reg.Adopt(short(t, 5*time.Second), [6]byte(c.MAC), addr); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 { // in a block of its own member
+			if got, err := ns[0].reg.Offer(short(t, 5*time.Second), c, netip.Addr{}); err != nil || got.Addr != addr {
+				t.Errorf("offered %v, %v", got.Addr, err)
+			}
+		}
+		if _, err := ns[0].reg.Commit(short(t, 5*time.Second), client(80), addr); err == nil {
+			t.Error("another host gets it")
+		}
+		for range 2 {
+			got, err := ns[0].reg.Commit(short(t, 5*time.Second), c, addr)
+			if err != nil || got.Found() {
+				t.Errorf("%v: %+v, %v", addr, got, err)
+			}
+		}
+		located(t, ns, addr, ns[0])
+		if _, err := ns[0].reg.Adopt(short(t, 5*time.Second), [6]byte(c.MAC), addr); !errors.Is(err, ErrTaken) {
+			t.Errorf("%v is leased by DHCP, and adopted: %v", addr, err)
+		}
+	}
+	if n := len(ns[0].reg.book.clients); n != 3 {
+		t.Errorf("%d clients are on the books, want 3", n)
+	}
+}

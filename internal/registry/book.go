@@ -71,7 +71,7 @@ type book struct {
 
 	newcomers newcomers
 	claims    newcomers // of blocks in which hosts were found
-	shortage  error // of the last attempt to claim a block; nil: it was won
+	shortage  error     // of the last attempt to claim a block; nil: it was won
 }
 
 func newBook() book {

@@ -54,6 +54,8 @@ func (r *Registry) Commit(ctx context.Context, c Client, addr netip.Addr) (Lease
 		return r.commitOwn(blk, off, c, addr)
 	case moved != nil && bytes.Equal(moved.Client, c.ID):
 		return r.renewForeign(ctx, moved, c)
+	case moved.asks(c): // its holder knows it by another ID
+		return r.takeOver(ctx, c, addr, moveAdopt)
 	}
 	return r.takeOver(ctx, c, addr, moveTake)
 }
@@ -132,6 +134,7 @@ func (r *Registry) mayCommit(blk *block, off int, c Client, now Instant, t *term
 	if isFound(c.ID) {
 		free = s.freeForFound(string(c.ID), now.Mono)
 	}
+	free = free || s.lease.asks(c) && s.lease.live(now.Mono)
 	if l := s.lease; l != nil && l.taken(now.Mono) && !free {
 		switch {
 		case l.State == leaseLive && bytes.Equal(l.Client, c.ID):

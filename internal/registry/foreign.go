@@ -59,8 +59,9 @@ func (r *Registry) serveForeign(c Client, addr netip.Addr, holder group.MemberID
 	l := r.newLease(c, addr, now, t)
 	l.Holder, l.Confirmed, l.confirmed = holder, stampOf(confirmed), confirmed
 	r.mu.Lock()
+	former := ""
 	if old := r.book.foreign[addr]; old != nil {
-		l.Start = old.Start
+		l.Start, former = old.Start, string(old.Client)
 	}
 	stale := r.staleAddr(c, addr)
 	r.mu.Unlock()
@@ -71,6 +72,9 @@ func (r *Registry) serveForeign(c Client, addr netip.Addr, holder group.MemberID
 	r.mu.Lock()
 	l.until += r.clock.Mono() - now.Mono
 	r.book.foreign[addr] = l
+	if former != string(c.ID) && r.book.clients[former] == addr {
+		delete(r.book.clients, former)
+	}
 	if offer, ok := r.book.offers[string(c.ID)]; ok {
 		r.unreserve(offer, string(c.ID))
 	}

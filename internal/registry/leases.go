@@ -144,6 +144,9 @@ func (r *Registry) offerKnown(c Client) (Lease, bool) {
 // offerNew is Offer to any other client, out of the blocks held. Called with mu held.
 func (r *Registry) offerNew(c Client, want netip.Addr) (Lease, bool) {
 	now := r.clock.Instant()
+	if !want.IsValid() {
+		want = r.foundAt(c, now)
+	}
 	if want.IsValid() && r.reserve(want, c, now) {
 		return r.describe(c, want), true
 	}
@@ -187,7 +190,7 @@ func (r *Registry) reserve(a netip.Addr, c Client, now Instant) bool {
 		return false
 	}
 	s := &blk.slots[off]
-	if !s.freeFor(client, now.Mono) {
+	if !s.freeFor(client, now.Mono) && !(s.lease.asks(c) && s.lease.live(now.Mono)) {
 		return false
 	}
 	if l := s.lease; l != nil && l.awaited(now.Mono) && l.Hash != hashClient(r.group, []byte(client)) {

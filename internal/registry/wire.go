@@ -69,10 +69,10 @@ type request struct {
 type moveKind uint8
 
 const (
-	moveTake moveKind = 1 + iota // the lessee is on my segment: sign the address over
-	moveKeep                     // as moveTake, from the member that serves it already
-	moveGone                     // released or expired: it is free again
-	moveAdopt                    // a host on my segment uses this address, which nobody has: sign it over
+	moveTake  moveKind = 1 + iota // the lessee is on my segment: sign the address over
+	moveKeep                      // as moveTake, from the member that serves it already
+	moveGone                      // released or expired: it is free again
+	moveAdopt                     // a host on my segment uses this address, which nobody has: sign it over
 )
 
 // moveRequest travels with kindMove.

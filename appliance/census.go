@@ -1,0 +1,199 @@
+package appliance
+
+import (
+	"net/netip"
+	"time"
+
+	"landbridge/internal/frame"
+)
+
+// Bounds of what hosts with addresses of their own can make the appliance do.
+const (
+	maxStatics    = 1024 // looked into or kept, at a time
+	maxPerStation = 8    // addresses of one MAC
+	staticsAtOnce = 8
+	// So many that are new are looked into in a row, and then one a while.
+	staticsBurst = 32
+	staticEvery  = 500 * time.Millisecond
+	// maxCrowds bounds the stations with too many addresses that are told.
+	maxCrowds   = 8
+	crowdMemory = 10 * time.Minute
+)
+
+const (
+	vainFirst = 5 * time.Second // after an attempt in vain; doubled with each
+	vainMost  = 5 * time.Minute
+	// troubledAgain is when a host that can't have its address is looked into again, and
+	// told of if nothing has changed.
+	troubledAgain = 10 * time.Second
+)
+
+// static is a host and an address of the group that it uses without having been given it.
+type static struct {
+	addr netip.Addr
+	mac  frame.MAC
+}
+
+// finding is what came of looking into a static.
+type finding struct {
+	kind    findingKind
+	again   time.Duration // foundKept: until it is to be asked again
+	trouble string        // foundTrouble: in words
+}
+
+type findingKind uint8
+
+const (
+	foundNothing findingKind = iota // it isn't there (any more), or none of our business
+	foundKept                       // its lease was made or renewed
+	foundMissing                    // it has a lease, and doesn't answer now
+	foundTrouble                    // it is there, and can't have the address
+)
+
+// census decides which statics are looked into, and when those that have a lease, or can't
+// have one, are looked into again. It is pure, and not safe for concurrent use.
+type census struct {
+	hosts    map[static]*record
+	stations map[frame.MAC]int // how many of hosts are its
+	crowds   map[frame.MAC]time.Time
+	running  int
+	left     int // tokens
+	refilled time.Time
+	dropped  uint64
+}
+
+// record is what is known of one static.
+type record struct {
+	running bool
+	kept    bool
+	next    time.Time
+	wait    time.Duration // after the last attempt in vain
+	trouble string        // as it was found last
+	told    bool          // it was found twice
+}
+
+func newCensus() *census {
+	return &census{hosts: make(map[static]*record), stations: make(map[frame.MAC]int), crowds: make(map[frame.MAC]time.Time)}
+}
+
+// sees takes a sighting and reports whether to look into it now; then ends must follow.
+func (c *census) sees(s static, now time.Time) bool {
+	r := c.hosts[s]
+	if r == nil {
+		if !c.admits(s, now) {
+			c.dropped++
+			return false
+		}
+		r = c.add(s)
+	}
+	return c.begins(r, now)
+}
+
+// keeps takes up a static that has a lease already.
+func (c *census) keeps(s static, now time.Time) {
+	if c.hosts[s] == nil && len(c.hosts) < maxStatics {
+		r := c.add(s)
+		r.kept, r.next = true, now
+	}
+}
+
+func (c *census) add(s static) *record {
+	r := &record{}
+	c.hosts[s] = r
+	c.stations[s.mac]++
+	return r
+}
+
+// admits decides about one that is new.
+func (c *census) admits(s static, now time.Time) bool {
+	if c.stations[s.mac] >= maxPerStation {
+		if _, known := c.crowds[s.mac]; known || len(c.crowds) < maxCrowds {
+			c.crowds[s.mac] = now
+		}
+		return false
+	}
+	if c.running >= staticsAtOnce || len(c.hosts) >= maxStatics && !c.forget(now) {
+		return false
+	}
+	if back := int(now.Sub(c.refilled) / staticEvery); c.refilled.IsZero() || back >= staticsBurst-c.left {
+		c.left, c.refilled = staticsBurst, now
+	} else {
+		c.left, c.refilled = c.left+back, c.refilled.Add(time.Duration(back)*staticEvery)
+	}
+	if c.left <= 0 {
+		return false
+	}
+	c.left--
+	return true
+}
+
+func (c *census) begins(r *record, now time.Time) bool {
+	if r.running || c.running >= staticsAtOnce || now.Before(r.next) {
+		return false
+	}
+	r.running = true
+	c.running++
+	return true
+}
+
+// due returns a static that is to be looked into though it wasn't seen; then ends must follow.
+func (c *census) due(now time.Time) (static, bool) {
+	for s, r := range c.hosts {
+		if (r.kept || r.trouble != "") && c.begins(r, now) {
+			return s, true
+		}
+	}
+	return static{}, false
+}
+
+// ends takes what was found.
+func (c *census) ends(s static, f finding, now time.Time) {
+	r := c.hosts[s]
+	r.running = false
+	c.running--
+	switch f.kind {
+	case foundKept:
+		*r = record{kept: true, next: now.Add(f.again)}
+	case foundMissing:
+		r.next = now.Add(f.again) // its lease ends by itself
+	case foundTrouble:
+		r.kept, r.wait, r.next = false, 0, now.Add(troubledAgain)
+		r.trouble, r.told = f.trouble, r.told || r.trouble != ""
+	default:
+		wait := min(max(vainFirst, 2*r.wait), vainMost)
+		*r = record{wait: wait, next: now.Add(wait)}
+	}
+}
+
+// forget makes room: those that nothing has come of, and that may be looked into again.
+func (c *census) forget(now time.Time) bool {
+	before := len(c.hosts)
+	for s, r := range c.hosts {
+		if !r.running && !r.kept && r.trouble == "" && now.After(r.next) {
+			delete(c.hosts, s)
+			if c.stations[s.mac]--; c.stations[s.mac] == 0 {
+				delete(c.stations, s.mac)
+			}
+		}
+	}
+	return len(c.hosts) < before
+}
+
+// troubles returns what is to be told: of hosts that can't have their address, and of
+// stations that have too many.
+func (c *census) troubles(now time.Time) (hosts map[static]string, crowds []frame.MAC) {
+	hosts = make(map[static]string)
+	for s, r := range c.hosts {
+		if r.told {
+			hosts[s] = r.trouble
+		}
+	}
+	for mac, seen := range c.crowds {
+		if now.Sub(seen) >= crowdMemory {
+			delete(c.crowds, mac)
+			continue
+		}
+		crowds = append(crowds, mac)
+	}
+	return hosts, crowds
+}

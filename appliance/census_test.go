@@ -1,0 +1,126 @@
+package appliance
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+	"time"
+
+	"landbridge/internal/frame"
+)
+
+func staticOf(i int) static {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], uint32(10<<24+i))
+	return static{netip.AddrFrom4(b), frame.MAC{2, 0, 0, byte(i >> 16), byte(i >> 8), byte(i)}}
+}
+
+func TestAStaticHostIsLookedIntoOnceAtATimeAndLessOftenInVain(t *testing.T) {
+	c, now, s := newCensus(), time.Now(), staticOf(1)
+	for _, wait := range []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second} {
+		if !c.sees(s, now) {
+			t.Fatal("it isn't looked into")
+		}
+		if c.sees(s, now) {
+			t.Fatal("it is looked into twice at a time")
+		}
+		c.ends(s, finding{kind: foundNothing}, now)
+		if now = now.Add(wait - time.Millisecond); c.sees(s, now) {
+			t.Fatalf("it is looked into again within %v", wait)
+		}
+		now = now.Add(time.Millisecond)
+	}
+	if _, due := c.due(now.Add(time.Hour)); due {
+		t.Error("one that wasn't there is looked for")
+	}
+}
+
+func TestAStaticHostWithALeaseIsAskedAgainInTime(t *testing.T) {
+	c, now, s := newCensus(), time.Now(), staticOf(1)
+	c.sees(s, now)
+	c.ends(s, finding{kind: foundKept, again: time.Minute}, now)
+	if _, due := c.due(now.Add(time.Minute - 1)); due {
+		t.Error("asked too soon")
+	}
+	if got, due := c.due(now.Add(time.Minute)); !due || got != s {
+		t.Error("not asked in time")
+	}
+	c.ends(s, finding{kind: foundMissing, again: time.Second}, now.Add(time.Minute))
+	if got, due := c.due(now.Add(time.Minute + time.Second)); !due || got != s {
+		t.Error("not asked again while its lease lasts")
+	}
+}
+
+func TestATroubleIsToldWhenItIsFoundTwiceAndUntilItEnds(t *testing.T) {
+	c, now, s := newCensus(), time.Now(), staticOf(1)
+	c.sees(s, now)
+	for i, want := range []int{0, 1, 1} {
+		c.ends(s, finding{kind: foundTrouble, trouble: "leased"}, now)
+		if hosts, _ := c.troubles(now); len(hosts) != want {
+			t.Errorf("found %d times: %v are told", i+1, hosts)
+		}
+		now = now.Add(troubledAgain)
+		if got, due := c.due(now); !due || got != s {
+			t.Fatal("a troubled host isn't looked into again")
+		}
+	}
+	c.ends(s, finding{kind: foundNothing}, now)
+	if hosts, _ := c.troubles(now); len(hosts) != 0 {
+		t.Errorf("it has left, and %v are told", hosts)
+	}
+}
+
+// A hostile host takes thousands of addresses, with its own MAC or with made-up ones.
+func TestHostsThatTakeManyAddressesAreBounded(t *testing.T) {
+	c, now := newCensus(), time.Now()
+	begun := 0
+	for i := range 10000 {
+		s := staticOf(i)
+		s.mac = frame.MAC{2, 6, 6, 6, 6, 6}
+		if c.sees(s, now) {
+			begun++
+			c.ends(s, finding{kind: foundKept, again: time.Hour}, now)
+		}
+		now = now.Add(time.Second)
+	}
+	if _, crowds := c.troubles(now); begun != maxPerStation || len(crowds) != 1 || len(c.stations) != 1 {
+		t.Errorf("one MAC: %d addresses, crowds %v", begun, crowds)
+	}
+	if _, crowds := c.troubles(now.Add(crowdMemory)); len(crowds) != 0 {
+		t.Errorf("told long after: %v", crowds)
+	}
+
+	c, begun = newCensus(), 0
+	start := now
+	for i := range 30000 { // 1,000 a second
+		if s := staticOf(i); c.sees(s, now) {
+			begun++
+			c.ends(s, finding{kind: foundKept, again: time.Hour}, now)
+		}
+		now = now.Add(time.Millisecond)
+	}
+	if most := staticsBurst + int(now.Sub(start)/staticEvery); begun > most || begun < most-1 {
+		t.Errorf("%d looked into in %v, want %d", begun, now.Sub(start), most)
+	}
+	for i := range 10 * maxStatics {
+		c.keeps(staticOf(100000+i), now)
+	}
+	if len(c.hosts) > maxStatics || len(c.stations) > maxStatics || len(c.crowds) > maxCrowds {
+		t.Errorf("%d hosts, %d stations, %d crowds", len(c.hosts), len(c.stations), len(c.crowds))
+	}
+}
+
+func TestThoseThatCameToNothingMakeRoom(t *testing.T) {
+	c, now := newCensus(), time.Now()
+	for i := range 2 * maxStatics {
+		s := staticOf(i)
+		if !c.sees(s, now) {
+			t.Fatalf("the %dth isn't looked into", i+1)
+		}
+		c.ends(s, finding{kind: foundNothing}, now)
+		now = now.Add(vainFirst)
+	}
+	if len(c.hosts) > maxStatics || len(c.hosts) != len(c.stations) {
+		t.Errorf("%d hosts of %d stations", len(c.hosts), len(c.stations))
+	}
+}

@@ -149,7 +149,7 @@ func checkLANPort(s, now setup, owner string) error {
 	case ModeRouter:
 		return iface.CheckPort(s.LANPort, owner)
 	case ModeHybrid:
-		return iface.CheckPresence(s.LANPort)
+		return iface.CheckPresence(s.LANPort, owner)
 	}
 	return nil
 }

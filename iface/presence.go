@@ -58,7 +58,7 @@ func EnterPresence(cfg PresenceConfig) (*Presence, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
-	link, err := checkPresence(h, cfg.Port)
+	link, err := checkPresence(h, cfg.Port, "")
 	if err != nil {
 		h.Close()
 		return nil, err

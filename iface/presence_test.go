@@ -98,7 +98,7 @@ func TestAPresenceRoutesByThePortAndLeavesItAsItWas(t *testing.T) {
 	addNIC(t, "lan0")
 	awaitCarrier(t, "lan0")
 	before := system(t, "lan0")
-	must(t, CheckPresence("lan0"))
+	must(t, CheckPresence("lan0", "test"))
 
 	tap := withAddress(t, virtual)
 	p := enter(t, "lan0", virtual, tap)
@@ -248,7 +248,7 @@ func TestPortsThatCannotBearAPresenceAreRefused(t *testing.T) {
 		{"lan0", nil, ""},
 		{"office", nil, ""},
 	} {
-		err := CheckPresence(c.port)
+		err := CheckPresence(c.port, "test")
 		if !errors.Is(err, c.want) || c.want == nil && err != nil {
 			t.Errorf("%s: %v, want %v", c.port, err, c.want)
 		}

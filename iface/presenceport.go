@@ -10,18 +10,19 @@ import (
 // CheckPresence says whether the named device, which this host uses for itself, may be the
 // LAN port of hybrid mode. It changes nothing. A refusal is a *PortError around ErrNoPort,
 // ErrLoopback, ErrOwnDevice, ErrNotEthernet, ErrEnslaved or ErrNoARP. It may be a bridge, have
-// addresses and carry the default route.
-func CheckPresence(name string) error {
+// addresses and carry the default route. A port on a bridge that a killed run of owner in router
+// mode left behind (see Recover) is fit.
+func CheckPresence(name, owner string) error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("open netlink: %w", err)
 	}
 	defer h.Close()
-	_, err = checkPresence(h, name)
+	_, err = checkPresence(h, name, owner)
 	return err
 }
 
-func checkPresence(h *netlink.Handle, name string) (netlink.Link, error) {
+func checkPresence(h *netlink.Handle, name, owner string) (netlink.Link, error) {
 	port, err := findPort(h, name)
 	if err != nil {
 		return nil, err
@@ -29,14 +30,14 @@ func checkPresence(h *netlink.Handle, name string) (netlink.Link, error) {
 	if err := checkEthernet(port); err != nil {
 		return nil, err
 	}
-	if err := checkFree(h, port); err != nil {
+	if err := checkFree(h, port, owner); err != nil {
 		return nil, err
 	}
 	return port, checkARP(port)
 }
 
 // checkFree refuses a port of another device: that has the addresses, and gets the frames.
-func checkFree(h *netlink.Handle, port netlink.Link) error {
+func checkFree(h *netlink.Handle, port netlink.Link, owner string) error {
 	a := port.Attrs()
 	if a.MasterIndex == 0 {
 		return nil
@@ -47,6 +48,12 @@ func checkFree(h *netlink.Handle, port netlink.Link) error {
 	}
 	name := master.Attrs().Name
 	if m, marked := parseMarker(master.Attrs().Alias); marked {
+		if m.owner == owner && m.port == a.Name {
+			ports, err := portsOf(h, a.MasterIndex)
+			if err != nil || len(ports) == 1 { // its TAP is gone, and so is the run that made it
+				return err
+			}
+		}
 		return refuse(a.Name, ErrEnslaved, "LAN port %s is on %s, the bridge of a Landbridge in router mode (%s); "+
 			"stop that one, or remove what it left (ip link del %s)", a.Name, name, m.owner, name)
 	}

@@ -10,6 +10,7 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 2m
 SOAK     ?= 1h
+ROUNDS   ?= 20
 
 # What the tests and the demo use besides Go, as Debian package=program pairs.
 PACKAGES := isc-dhcp-client=dhclient udhcpc=udhcpc dhcpcd-base=dhcpcd dnsmasq-base=dnsmasq iproute2=ip iputils-ping=ping \
@@ -39,6 +40,10 @@ demo: deps build ## three sites behind NAT, real hosts, one network (ONCE=1: che
 test: deps build ## every test: pure, in memory, in namespaces, and the demo
 	$(GO) vet ./...
 	./scripts/test
+
+.PHONY: test-modes
+test-modes: deps ## all switches of the mode in 20 rounds, half of them killed at random points (ROUNDS=100: more)
+	LANDBRIDGE_MODE_ROUNDS=$(ROUNDS) $(GO) test -count=1 -timeout 30m -v -run TestAKilledSwitch ./internal/e2e
 
 .PHONY: lint
 lint: go-version ## gofmt, vet and golangci-lint

@@ -14,6 +14,10 @@
 //	recover.go                 what a killed run left, put right by hand
 //	lanport.go                 router mode's LAN port: what is wrong with it, and its return
 //	guests.go                  hybrid hosts on a router's LAN, and their farewell
+//	modestate.go               the mode in the state: committed, pending
+//	modeplan.go                what a switch of the mode does, or why it is refused
+//	modeswitch.go              applied, and undone unless it is confirmed
+//	modeverify.go, modeapi.go  whether it works; what the API shows of it
 //	ownaddress.go              this host's own lease
 //	gate.go                    who may speak to a group's rooms: hello, certificates
 //	roster.go                  descriptor and certificate, kept up to date

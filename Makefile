@@ -59,6 +59,11 @@ bench: bench-deps build ## Landbridge beside other tunnels, into docs/performanc
 	$(GO) build -trimpath -o $(BIN)/bench ./bench
 	$(BIN)/bench -landbridge $(BIN)/landbridge -cache $(PEERS) -docs docs $(BENCH)
 
+.PHONY: bench-modes
+bench-modes: deps build ## the modes beside each other and beside the bare network, into docs/modes.md
+	$(GO) build -trimpath -o $(BIN)/modes ./bench/modes
+	$(BIN)/modes -landbridge $(BIN)/landbridge -page docs/modes.md $(BENCH)
+
 .PHONY: measure
 measure: deps build ## times of leases and starts, round trips and memory, each against its target
 	$(GO) build -trimpath -o $(BIN)/demo ./cmd/demo

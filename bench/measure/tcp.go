@@ -22,7 +22,9 @@ type Bulk struct {
 	Length  time.Duration
 	Omit    time.Duration // at the begin, before Length: slow start
 	Streams int
-	Reverse bool // from To to From
+	Reverse bool  // from To to From
+	Pinned  bool  // sender and receiver each on a core of its own, the first two
+	Rate    int64 // bits per second at most, of each stream; 0: as fast as it goes
 }
 
 const iperfPort = 5201
@@ -55,6 +57,12 @@ func (p Path) Transfer(ctx context.Context, b Bulk) (TCP, error) {
 	}
 	if b.Reverse {
 		args = append(args, "-R")
+	}
+	if b.Pinned {
+		args = append(args, "-A", "0,1")
+	}
+	if b.Rate > 0 {
+		args = append(args, "-b", fmt.Sprint(b.Rate))
 	}
 	out, err := p.From.Command(ctx, "iperf3", args...).Output()
 	if timedOut(ctx, err) {

@@ -83,5 +83,5 @@ func (s *Side) configure(ctx context.Context, profile Profile) error {
 	if _, err := s.Run(ctx, "ip", "addr", "add", netip.PrefixFrom(s.Addr, bits).String(), "dev", "eth0"); err != nil {
 		return err
 	}
-	return profile.apply(ctx, s.Port("eth0"))
+	return profile.Apply(ctx, s.Port("eth0"))
 }

@@ -29,8 +29,8 @@ func ParseProfile(name string) (Profile, error) {
 	return "", fmt.Errorf("no profile %q: there are %s and %s", name, Veth, NIC)
 }
 
-// apply makes a host's port behave so.
-func (p Profile) apply(ctx context.Context, port *netlab.Port) error {
+// Apply makes a host's port behave so.
+func (p Profile) Apply(ctx context.Context, port *netlab.Port) error {
 	if p == Veth {
 		return nil
 	}

@@ -90,6 +90,8 @@ func (n *network) openRouter(a *attachment) (err error) {
 	}
 	cfg.Probes, cfg.LinkMTU = a.prober, a.tap.MTU()
 	if a.bridge != nil {
+		a.arrivals = n.newArrivals(a, func(addr netip.Addr) bool { route, _ := directory.Lookup(addr); return route.Native })
+		cfg.Strangers = a.arrivals
 		a.segment = n.newSegment(a, mac, dhcp.Config{
 			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), LeaseTime: d.LeaseTime, MTU: min(d.MTU, a.bridge.MTU()),
 			Zone: d.Zone, Search: []string{d.Zone},

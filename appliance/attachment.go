@@ -37,6 +37,7 @@ type attachment struct {
 	hybrid *hybrid // hybrid mode
 
 	segment    *segment                     // router mode
+	arrivals   *arrivals                    // router mode
 	neighbours *neighbours                  // router mode
 	address    atomic.Pointer[netip.Prefix] // this host's own, where it is attached itself; nil until leased
 
@@ -86,6 +87,9 @@ func (n *network) enliven(ctx context.Context, a *attachment) error {
 	}
 	a.closers = append(a.closers, func() error { source.Remove(); return nil })
 	n.attachment.Store(a)
+	if a.arrivals != nil {
+		a.running.Go(func() { a.arrivals.run(ctx) })
+	}
 	if a.setup.attachesLAN() {
 		a.running.Go(func() { n.reserveAddress(ctx) })
 		a.running.Go(func() { n.keepLANPort(ctx, a) })

@@ -64,6 +64,7 @@ func newNetwork(n *node, m *group.Membership) (*network, error) {
 		Store:      n.state.db,
 		Transport:  transport{nw, registry.Protocol},
 		Segment:    segmentID(m.Self()),
+		Present:    nw.present,
 		Log:        nw.log,
 	})
 	if err != nil {

@@ -21,6 +21,13 @@ const (
 	probeInterval = 150 * time.Millisecond // between probes, and after the last
 )
 
+// A host that has been there answers at once, or has left: it is asked often and briefly, as
+// its connections wait.
+const (
+	presentProbes   = 4
+	presentInterval = 50 * time.Millisecond
+)
+
 // maxProbes bounds the addresses probed at a time; a client that finds no room asks
 // again by itself.
 const maxProbes = 256
@@ -40,7 +47,7 @@ type Prober struct {
 	asking  map[*inquiry]struct{}
 }
 
-// probe is one call of InUse.
+// probe is one question that is open.
 type probe struct {
 	addr   netip.Addr
 	except frame.MAC // zero: nobody
@@ -61,7 +68,18 @@ func NewProber(mac frame.MAC, send func([]byte) error) *Prober {
 // The error is ctx's, ErrTooManyProbes, or what sending returned.
 func (p *Prober) InUse(ctx context.Context, addr netip.Addr, except net.HardwareAddr) (bool, error) {
 	mac, _ := frame.MACFrom(except)
-	q, err := p.start(addr, mac)
+	return p.ask(ctx, addr, mac, probes, probeInterval)
+}
+
+// Present asks whether a host that has used addr is still there, and takes 200 ms to find that it
+// isn't. Any answer counts. The errors are those of InUse.
+func (p *Prober) Present(ctx context.Context, addr netip.Addr) (bool, error) {
+	return p.ask(ctx, addr, frame.MAC{}, presentProbes, presentInterval)
+}
+
+// ask sends so many probes, each after the interval.
+func (p *Prober) ask(ctx context.Context, addr netip.Addr, except frame.MAC, times int, interval time.Duration) (bool, error) {
+	q, err := p.start(addr, except)
 	if err != nil {
 		return false, err
 	}
@@ -70,9 +88,9 @@ func (p *Prober) InUse(ctx context.Context, addr netip.Addr, except net.Hardware
 	packet := frame.AppendARP(nil, frame.Broadcast(), p.mac, frame.ARPFields{
 		Op: frame.ARPRequest, SenderMAC: p.mac, TargetIP: addr,
 	})
-	ticker := time.NewTicker(probeInterval)
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	for range probes {
+	for range times {
 		if err := p.send(packet); err != nil {
 			return false, fmt.Errorf("probe %v: %w", addr, err)
 		}

@@ -162,3 +162,18 @@ func TestAProbeThatCannotBeSentIsAnError(t *testing.T) {
 		t.Fatal("the probe is still active")
 	}
 }
+
+func TestAHostThatHasLeftIsMissedSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSegment(t)
+		there := netip.MustParseAddr("10.9.7.7")
+		s.hosts[there], s.delay = hostMAC, 120*time.Millisecond
+		for addr, want := range map[netip.Addr]bool{free: false, there: true} {
+			began := time.Now()
+			used, err := s.prober.Present(t.Context(), addr)
+			if used != want || err != nil || time.Since(began) > 200*time.Millisecond {
+				t.Errorf("%v: %v, %v after %v", addr, used, err, time.Since(began))
+			}
+		}
+	})
+}

@@ -40,6 +40,7 @@ type Bridge struct {
 	tap  int  // the TAP's index
 	ours bool // there is something to undo
 	h    *netlink.Handle
+	tap  netlink.Link
 	once sync.Once
 	err  error
 }
@@ -261,7 +262,17 @@ func (b *Bridge) joinTAP(bridge netlink.Link, cfg BridgeConfig) error {
 	if err := b.h.NeighSet(gateway); err != nil {
 		return explain(fmt.Sprintf("enter the gateway MAC %v on the bridge %s", cfg.GatewayMAC, b.name), err)
 	}
+	b.tap = tap
 	return nil
+}
+
+// Overhear says whether the TAP gets frames to stations, too, that the bridge has never
+// seen: they tell of hosts that have moved, and send to stations of the LAN that they left. It
+// doesn't from the beginning.
+func (b *Bridge) Overhear(on bool) error {
+	value := map[bool]byte{true: 1}[on]
+	err := setLinkData(b.tap, "bridge", nl.IFLA_INFO_SLAVE_DATA, map[int][]byte{nl.IFLA_BRPORT_UNICAST_FLOOD: {value}})
+	return explain("set what the TAP on the bridge "+b.name+" gets", err)
 }
 
 // Name returns the bridge's name.

@@ -48,6 +48,12 @@ func TestBridgeJoinsThePortAndCloseRestoresIt(t *testing.T) {
 		if port, err := netlink.LinkGetProtinfo(linkNamed(t, "lb0")); err != nil || port.Learning || port.Flood {
 			t.Errorf("the TAP's port: %+v, %v", port, err)
 		}
+		for _, on := range []bool{true, false} {
+			must(t, b.Overhear(on))
+			if port, err := netlink.LinkGetProtinfo(linkNamed(t, "lb0")); err != nil || port.Flood != on || port.Learning {
+				t.Errorf("the TAP's port after Overhear(%t): %+v, %v", on, port, err)
+			}
+		}
 
 		must(t, b.Close())
 		must(t, b.Close())

@@ -17,7 +17,8 @@ import (
 //     passed it on could make a loop with another that knows no better.
 //  3. The source must be leased to that member, or to one for which it may speak. If memory doesn't say so the packet is
 //     copied into the waitlist and the registry asked, once an address: the lease
-//     may be younger than our memory. A refusal is remembered.
+//     may be younger than our memory. Where it is another member's the host may have moved
+//     a moment ago: the news of that is awaited briefly. A refusal is remembered.
 //  4. MTU of the segment (which the pieces of a GSO packet must fit) and MSS as on the way
 //     out. The TTL was taken down by the sender.
 //  5. The host's MAC comes from the host table; where it isn't there the packet waits
@@ -94,9 +95,10 @@ func (r *Router) askSource(ctx context.Context, key waitKey) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
 	route, err := r.directory.Resolve(ctx, key.addr)
+	allowed := err == nil && (r.sendsFor(key.member, route.Member) ||
+		r.speakers != nil && r.speakers.Ask(ctx, key.member, route.Member) || r.awaitMove(ctx, key))
 	b := r.borrow()
 	defer r.giveBack(b)
-	allowed := err == nil && (r.sendsFor(key.member, route.Member) || r.speakers != nil && r.speakers.Ask(ctx, key.member, route.Member))
 	if !allowed {
 		r.refused.remember(key, b.now, refuseFailed)
 	}
@@ -112,6 +114,27 @@ func (r *Router) askSource(ctx context.Context, key waitKey) {
 // sendsFor says whether from may send for the hosts of owner.
 func (r *Router) sendsFor(from, owner group.MemberID) bool {
 	return from == owner || r.speakers != nil && r.speakers.Speaks(from, owner)
+}
+
+// awaitMove waits a moment for the news that the host at an address has moved to the member that
+// has sent for it, and reports whether it came.
+func (r *Router) awaitMove(ctx context.Context, key waitKey) bool {
+	over := time.NewTimer(moveNews)
+	defer over.Stop()
+	look := time.NewTicker(moveNews / 16)
+	defer look.Stop()
+	for {
+		if now, status := r.directory.Lookup(key.addr); status == Known && now.Member == key.member {
+			return true
+		}
+		select {
+		case <-look.C:
+		case <-over.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // toSegment writes a packet whose source and destination are in order.

@@ -54,6 +54,8 @@ func TestWhatAMemberMayNotSendIsDropped(t *testing.T) {
 		} {
 			before := a.router.counters[c.want].Load()
 			a.arrives(c.from, c.packet)
+			time.Sleep(moveNews)
+			synctest.Wait()
 			if got := a.router.counters[c.want].Load(); got != before+1 {
 				t.Errorf("%s: not counted as %s", name, countNames()[c.want][0])
 			}
@@ -72,7 +74,7 @@ func TestAYoungLeaseElsewhereIsAskedAfterOnce(t *testing.T) {
 		a.arrives(memberB, udp(hostB, hostA, 1), udp(hostB, hostA, 2))
 		a.arrives(memberC, udp(hostB, hostA, 3)) // a liar meanwhile
 		a.silent()
-		time.Sleep(40 * time.Millisecond)
+		time.Sleep(40*time.Millisecond + moveNews)
 		synctest.Wait()
 		wrote := a.segment.take()
 		if len(wrote) != 2 || len(a.packet(wrote[0], hostA.mac)) != 29 || len(a.packet(wrote[1], hostA.mac)) != 30 {
@@ -83,6 +85,24 @@ func TestAYoungLeaseElsewhereIsAskedAfterOnce(t *testing.T) {
 		if n := len(a.dir.asked()); n != 2 {
 			t.Errorf("the registry was asked %d times, want 2: the liar's refusal is remembered", n)
 		}
+	})
+}
+
+// A host has moved from here to B, and B forwards for it already: its first packets come before
+// the record that says so.
+func TestThePacketsOfAHostThatHasMovedWaitForTheNewsOfIt(t *testing.T) {
+	inBubble(t, func(t *testing.T, a *site) {
+		a.arrives(memberC, udp(hostB, hostA, 10), udp(hostB, hostA, 11))
+		time.Sleep(moveNews / 2)
+		a.silent()
+		a.dir.lease(hostB.ip, memberC)
+		time.Sleep(moveNews / 4)
+		synctest.Wait()
+		wrote := a.segment.take()
+		if len(wrote) != 2 || len(a.packet(wrote[0], hostA.mac)) != 38 {
+			t.Errorf("delivered % x", wrote)
+		}
+		a.counts(map[counter]uint64{waited: 2, dropMemberSource: 0, inPackets: 2})
 	})
 }
 

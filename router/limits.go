@@ -39,6 +39,9 @@ const (
 	neighbourTries = 3
 	neighbourWait  = 400 * time.Millisecond // between ARP requests
 
+	// The first packet of a host that has moved may be here before the news that it has.
+	moveNews = 250 * time.Millisecond
+
 	dhcpClients = 64 // DHCP messages handled at a time, one a client
 	dhcpTimeout = 5 * time.Second
 	dnsQueries  = 128 // DNS queries handled at a time

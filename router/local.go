@@ -44,7 +44,7 @@ func (r *Router) answerARP(b *batch, a frame.ARP) {
 		b.writeBuilt(r.arp.AppendReply(b.room(frame.ARPLen), a))
 	case arp.Resolve:
 		r.counters.add(arpResolving, 1)
-		r.resolveARP(b, d.Target)
+		r.resolveARP(b, d.Target, r.askRegistry)
 	default:
 		r.counters.add(arpSilent, 1)
 	}
@@ -76,7 +76,7 @@ func (r *Router) observe(addr netip.Addr, mac frame.MAC, now time.Time) {
 
 // resolveARP asks the registry for an ARP request's target; the job calls
 // arp.Resolved. It shares the question with packets that wait for the same address.
-func (r *Router) resolveARP(b *batch, target netip.Addr) {
+func (r *Router) resolveARP(b *batch, target netip.Addr, ask func(context.Context, waitKey)) {
 	key := waitKey{question: whoServes, addr: target}
 	if r.refused.holds(key, b.now) {
 		r.arp.Resolved(target, arp.Unknown, func([]byte) {})
@@ -87,7 +87,7 @@ func (r *Router) resolveARP(b *batch, target netip.Addr) {
 		r.counters.add(dropQueueFull, 1)
 		r.arp.Resolved(target, arp.Unknown, func([]byte) {})
 	case first:
-		r.ask(key, r.askRegistry)
+		r.ask(key, ask)
 	}
 }
 

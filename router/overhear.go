@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"net/netip"
 	"time"
 
@@ -37,6 +38,9 @@ func (r *Router) overhear(b *batch, f frame.Ethernet, reason counter) {
 	}
 }
 
+// Overheard returns how many frames between other stations came here so far.
+func (r *Router) Overheard() uint64 { return r.counters[ignoredNative].Load() }
+
 // stranger reports that mac uses addr, which isn't leased to a host of this segment, as a
 // packet of it shows. addr is invalid for a RARP announcement.
 func (r *Router) stranger(addr netip.Addr, mac frame.MAC, now time.Time) {
@@ -66,32 +70,46 @@ func asKey(mac frame.MAC) (m group.MemberID) {
 
 // setRight tells a host by ARP where a packet's destination is. It has sent to a station that the
 // segment doesn't know: so does one that has moved here, and one whose neighbour has moved
-// away. It is answered as if it had asked; and told of a host of this segment too, which may
+// away. It is told if it would be answered; and of a host of this segment too, which may
 // not hear it ask.
+//
+// It is told by an announcement (RFC 5227 section 3), as Linux takes no unasked-for reply for an
+// entry that is less than a second old (net/ipv4/arp.c, locktime).
 func (r *Router) setRight(b *batch, f frame.Ethernet, ip frame.IPv4) {
-	from, dst := f.Src(), ip.Dst()
+	from, stale, dst := f.Src(), f.Dst(), ip.Dst()
 	key := waitKey{question: whereTo, addr: dst, member: asKey(from)}
 	if r.told.holds(key, b.now) {
 		return
 	}
 	r.told.remember(key, b.now, misledEvery)
-	if route, status := r.directory.Lookup(dst); status == Known && route.Local {
-		if mac, ok := r.hosts.MAC(dst); ok && mac != f.Dst() && mac != from {
-			r.counters.add(arpMisled, 1)
-			b.writeBuilt(frame.AppendARP(b.room(frame.ARPLen), from, r.gateway, frame.ARPFields{
-				Op: frame.ARPReply, SenderMAC: mac, SenderIP: dst, TargetMAC: from, TargetIP: ip.Src(),
-			}))
+	if route, status := r.directory.Lookup(dst); status == Known && route.here() {
+		if mac, known := r.hosts.MAC(dst); known && mac != stale && mac != from {
+			r.point(b, from, dst, mac)
 		}
 		return
 	}
 	asked := frame.ARP(frame.AppendARP(nil, r.gateway, from, frame.ARPFields{
 		Op: frame.ARPRequest, SenderMAC: from, SenderIP: ip.Src(), TargetIP: dst,
 	})[frame.EthernetHeaderLen:])
-	switch d := r.arp.Answer(asked, b.now); d.Action {
+	switch r.arp.Answer(asked, b.now).Action {
 	case arp.Reply:
-		r.counters.add(arpMisled, 1)
-		b.writeBuilt(r.arp.AppendReply(b.room(frame.ARPLen), asked))
+		r.point(b, from, dst, r.gateway)
 	case arp.Resolve:
-		r.resolveARP(b, d.Target)
+		r.resolveARP(b, dst, func(ctx context.Context, key waitKey) {
+			r.askRegistry(ctx, key) // answers all who have asked
+			b := r.borrow()
+			defer r.giveBack(b)
+			if r.arp.Answer(asked, b.now).Action == arp.Reply {
+				r.point(b, from, dst, r.gateway)
+			}
+		})
 	}
+}
+
+// point tells the host at to that addr is at mac.
+func (r *Router) point(b *batch, to frame.MAC, addr netip.Addr, mac frame.MAC) {
+	r.counters.add(arpMisled, 1)
+	b.writeBuilt(frame.AppendARP(b.room(frame.ARPLen), to, r.gateway, frame.ARPFields{
+		Op: frame.ARPRequest, SenderMAC: mac, SenderIP: addr, TargetIP: addr,
+	}))
 }

@@ -90,7 +90,7 @@ func TestAHostThatSendsToAStationThatIsNotHereIsToldWhereToSend(t *testing.T) {
 				for _, w := range a.segment.take() {
 					eth := frame.Ethernet(w)
 					reply, err := frame.ParseARP(eth.Payload())
-					if err != nil || eth.Dst() != hostA.mac || eth.Src() != gwA || reply.SenderIP() != c.to.ip || reply.Op() != frame.ARPReply {
+					if err != nil || eth.Dst() != hostA.mac || eth.Src() != gwA || reply.SenderIP() != c.to.ip || !reply.IsAnnouncement() {
 						t.Fatalf("wrote %x: %v", w, err)
 					}
 					told = append(told, reply.SenderMAC())

@@ -283,6 +283,14 @@ func (r *Router) HandOver(mac frame.MAC) {
 	r.relief.Store(&mac)
 }
 
+// AnnounceHost tells the hosts of the segment that addr is reached at mac, a host of the
+// segment: one that has moved here, and may not say so itself.
+func (r *Router) AnnounceHost(addr netip.Addr, mac frame.MAC) error {
+	return r.WriteFrame(frame.AppendARP(nil, frame.Broadcast(), r.gateway, frame.ARPFields{
+		Op: frame.ARPRequest, SenderMAC: mac, SenderIP: addr, TargetIP: addr,
+	}))
+}
+
 // ARPDirectory shows a Directory to an arp.Responder of a segment.
 func ARPDirectory(d Directory) arp.Directory { return arpDirectory{d: d} }
 

@@ -25,6 +25,7 @@ type stream struct {
 	mu    sync.Mutex
 	came  uint64    // numbers
 	at    time.Time // when the last came
+	again time.Time // when something came after a while without
 	worst time.Duration
 	err   error
 }
@@ -101,7 +102,10 @@ func (s *stream) take(n uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	s.worst = max(s.worst, now.Sub(s.at))
+	since := now.Sub(s.at)
+	if s.worst = max(s.worst, since); since > 10*streamPause {
+		s.again = now
+	}
 	if s.came++; n != s.came {
 		s.err = errors.Join(s.err, fmt.Errorf("%d came in the place of %d", n, s.came))
 	}
@@ -129,4 +133,17 @@ func (s *stream) gap() time.Duration {
 	worst := s.worst
 	s.worst = 0
 	return worst
+}
+
+// settles waits until the stream has flowed for half a second without a longer gap than at any
+// time, and returns the longest since began.
+func (s *stream) settles(began time.Time) time.Duration {
+	s.t.Helper()
+	waitFor(s.t, "the stream from "+s.name+" settles", func() (bool, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		steady := time.Now().Add(-500 * time.Millisecond)
+		return began.Before(steady) && s.again.Before(steady) && s.at.After(time.Now().Add(-10*streamPause)), s.err
+	})
+	return s.gap()
 }

@@ -72,6 +72,7 @@ const (
 	statusUnknown          // nothing known about it
 	statusStranger         // the sender's certificate is not known here: send it
 	statusForgetful        // the sender, or the one who answers, runs from an older copy of its state
+	statusPresent          // move: a host still answers for the address where it is served
 	statusCount
 )
 

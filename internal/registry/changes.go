@@ -69,13 +69,9 @@ func (r *Registry) announce(b BlockID, l *lease) {
 	if l.Holder.IsZero() {
 		r.publisher.mark(b)
 	}
-	if l.State == leaseLive {
-		addr := l.addr.As4()
-		hs := []hint{{Key: clientKey(r.group, l.Hash), Addr: addr}}
+	if hs := r.hintsOf(nil, l); len(hs) > 0 {
 		if l.Name != "" {
-			key := nameKey(r.group, l.Name)
-			hs = append(hs, hint{Key: key, Addr: addr})
-			r.directory.heardOf(key)
+			r.directory.heardOf(nameKey(r.group, l.Name))
 		}
 		r.publisher.suggest(hs...)
 	}
@@ -153,6 +149,7 @@ func sortBlocks(bs []*block) {
 // counters count what happened since Open.
 type counters struct {
 	claims, fenced, commits, moves, published atomic.Uint64
+	arrived, stayed                           atomic.Uint64
 	malformed, unauthorized, badRecords       atomic.Uint64
 	turnedAway                                atomic.Uint64
 }
@@ -160,6 +157,7 @@ type counters struct {
 // Stats is a reading of the registry's counters, all since Open but the last three.
 type Stats struct {
 	Claims, Fenced, Commits, Moves, Published uint64
+	Arrived, Stayed                           uint64 // hosts taken over because they showed themselves here; claims by others that were refused as the host was still here
 	Malformed, Unauthorized, BadRecords       uint64
 	TurnedAway                                uint64 // new clients refused with ErrTooManyNew
 	BlocksHeld, BlocksKnown                   int    // held here; of others, with a record in memory
@@ -178,7 +176,7 @@ func (r *Registry) Stats() Stats {
 	r.mu.Unlock()
 	return Stats{
 		Claims: c.claims.Load(), Fenced: c.fenced.Load(), Commits: c.commits.Load(), Moves: c.moves.Load(),
-		Published: c.published.Load(), Malformed: c.malformed.Load(), Unauthorized: c.unauthorized.Load(),
+		Published: c.published.Load(), Arrived: c.arrived.Load(), Stayed: c.stayed.Load(), Malformed: c.malformed.Load(), Unauthorized: c.unauthorized.Load(),
 		BadRecords: c.badRecords.Load(), BlocksHeld: held, BlocksKnown: known,
 		TurnedAway: c.turnedAway.Load(), Removed: errors.Is(r.inGroup(), group.ErrRemoved), Forgetful: r.witness.forgetful.Load(),
 	}

@@ -71,7 +71,8 @@
 // Inside its blocks a member leases alone (leases.go, commit.go); a row is on disk
 // before Commit returns, and only if the hold stands on disk in the same
 // transaction. The holder may sign an address over to the member at whose segment
-// the lessee shows up (foreign.go). A spare block is claimed in advance (grow.go). A host that
+// the lessee shows up (foreign.go), by DHCP, or by no more than its traffic: then the member
+// that serves it looks whether the host has left its own segment (arrive.go). A spare block is claimed in advance (grow.go). A host that
 // has an address without having asked for it is leased that, if it is free: out of a block
 // of ours, of one claimed for it, or by the holder's signature (adopt.go).
 //

@@ -174,6 +174,9 @@ func (r *Registry) hintsOf(hs []hint, l *lease) []hint {
 		return hs
 	}
 	hs = append(hs, hint{Key: clientKey(r.group, l.Hash), Addr: l.addr.As4()})
+	if bare := hashClient(r.group, bareClient(l.MAC)); bare != l.Hash && l.MAC != [6]byte{} {
+		hs = append(hs, hint{Key: clientKey(r.group, bare), Addr: l.addr.As4()}) // of the MAC alone: see FindMAC
+	}
 	if l.Name != "" {
 		hs = append(hs, hint{Key: nameKey(r.group, l.Name), Addr: l.addr.As4()})
 	}

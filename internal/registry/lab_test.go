@@ -60,6 +60,7 @@ type node struct {
 	life    int
 	listen  map[int]func()
 	nextID  int
+	present func(context.Context, netip.Addr) (bool, error)
 }
 
 // labClock is the kernel's clock with an offset that a test may change.
@@ -189,7 +190,7 @@ func (n *node) tryStart() error {
 	n.life++
 	line := labLine{n, n.life}
 	n.mu.Unlock()
-	cfg := Config{Store: db, Transport: line, Segment: SegmentID(n.id[:16]), Log: labLog()}
+	cfg := Config{Store: db, Transport: line, Segment: SegmentID(n.id[:16]), Present: n.answers, Log: labLog()}
 	reg, err := open(cfg, n, n.clock, n.lab.pace)
 	if err != nil {
 		return err
@@ -201,6 +202,23 @@ func (n *node) tryStart() error {
 	defer n.mu.Unlock()
 	n.db, n.reg = db, reg
 	return nil
+}
+
+// answers is what the node's segment says; as a rule every host has left.
+func (n *node) answers(ctx context.Context, addr netip.Addr) (bool, error) {
+	n.mu.Lock()
+	present := n.present
+	n.mu.Unlock()
+	if present == nil {
+		return false, nil
+	}
+	return present(ctx, addr)
+}
+
+func (n *node) whereHostsAre(present func(context.Context, netip.Addr) (bool, error)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.present = present
 }
 
 func labLog() *slog.Logger {

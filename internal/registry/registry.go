@@ -30,8 +30,11 @@ type Config struct {
 	Store      *store.DB
 	Transport  Transport
 	Segment    SegmentID
-	Clock      Clock        // nil: the kernel's
-	Log        *slog.Logger // nil: none
+	// Present asks this node's segment whether a host answers for an address that is served
+	// here; an error says that it can't be told. nil: no host ever leaves.
+	Present func(ctx context.Context, addr netip.Addr) (bool, error)
+	Clock   Clock        // nil: the kernel's
+	Log     *slog.Logger // nil: none
 }
 
 // pace holds the times that aren't the group's to decide.
@@ -77,6 +80,7 @@ type Registry struct {
 	codec    codec
 	net      Transport
 	segment  SegmentID
+	present  func(context.Context, netip.Addr) (bool, error)
 	clock    Clock
 	log      *slog.Logger
 	pace     pace
@@ -138,7 +142,7 @@ func open(cfg Config, s standing, clock Clock, p pace) (*Registry, error) {
 	}
 	r := &Registry{
 		standing: s, id: s.self(), group: t.group, geo: t.geometry, store: cfg.Store, tables: newTables(t.group),
-		codec: c, net: cfg.Transport, segment: cfg.Segment, clock: clock, log: log, pace: p,
+		codec: c, net: cfg.Transport, segment: cfg.Segment, present: cfg.Present, clock: clock, log: log, pace: p,
 		ready: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())

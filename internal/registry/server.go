@@ -118,6 +118,9 @@ func (r *Registry) dispatch(ctx context.Context, t *terms, from group.MemberID, 
 	case kindPush:
 		return r.pushed(from, q)
 	case kindMove:
+		if q.Move.Kind == moveSeen {
+			return r.yield(ctx, t, from, q)
+		}
 		return r.move(t, from, q)
 	case kindHint:
 		until := r.clock.Mono() + 2*t.leaseTime

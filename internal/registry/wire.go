@@ -32,7 +32,7 @@ const (
 	kindLookup                   // Block: to a replica -> Grant, Record
 	kindWatch                    // Block: to the holder -> Record; pushes follow
 	kindPush                     // Record: holder to watcher
-	kindMove                     // Block, Move: serving member to holder -> Record
+	kindMove                     // Block, Move: serving member to holder, or (moveSeen) to the serving one -> Record
 	kindHint                     // Hints: to the replicas of their keys
 	kindAsk                      // Key -> Addrs
 	kindGrants                   // Blocks -> Grants: what the replica knows, without a quorum
@@ -73,6 +73,8 @@ const (
 	moveKeep                      // as moveTake, from the member that serves it already
 	moveGone                      // released or expired: it is free again
 	moveAdopt                     // a host on my segment uses this address, which nobody has: sign it over
+	moveSeen                      // a host with MAC uses the address on my segment: give it up if it has left yours
+	moveEnd
 )
 
 // moveRequest travels with kindMove.
@@ -82,6 +84,7 @@ type moveRequest struct {
 	Client  clientHash `cbor:"3,keyasint"`
 	Segment SegmentID  `cbor:"4,keyasint"`
 	Name    string     `cbor:"5,keyasint,omitempty"`
+	MAC     [6]byte    `cbor:"6,keyasint,omitzero"` // moveSeen: instead of Client, which the asker doesn't know
 }
 
 // hint says that the client or name of Key may be found at Addr. It is never
@@ -106,6 +109,9 @@ type reply struct {
 	Grants     []Grant         `cbor:"10,keyasint,omitempty"`
 	Mark       mark            `cbor:"11,keyasint,omitzero"` // as in request
 	OfYou      seen            `cbor:"12,keyasint,omitzero"`
+	// Client and Name are the lessee's, of an address that is given up for moveSeen.
+	Client []byte `cbor:"13,keyasint,omitempty"`
+	Name   string `cbor:"14,keyasint,omitempty"`
 }
 
 func (r reply) verdict() verdict {
@@ -160,7 +166,7 @@ func (c codec) decodeRequest(raw []byte) (request, error) {
 		return q, fmt.Errorf("registry request of kind %d is over its limits", q.Kind)
 	case q.Kind == kindAsk && len(q.Key) != 32:
 		return q, fmt.Errorf("registry request: key of %d bytes, want 32", len(q.Key))
-	case q.Kind == kindMove && (q.Move == nil || q.Move.Kind == 0 || q.Move.Kind > moveAdopt || len(q.Move.Name) > maxName):
+	case q.Kind == kindMove && (q.Move == nil || q.Move.Kind == 0 || q.Move.Kind >= moveEnd || len(q.Move.Name) > maxName):
 		return q, fmt.Errorf("registry request: bad move")
 	}
 	return q, nil
@@ -176,7 +182,8 @@ func (c codec) decodeReply(raw []byte) (reply, error) {
 		return a, fmt.Errorf("registry reply: %w", err)
 	}
 	if a.Status >= statusCount || len(a.States) > maxBlocksAsk || len(a.Grants) > maxBlocksAsk ||
-		len(a.Record) > maxRecord || len(a.Addrs) > maxCandidates || len(a.Descriptor) > maxDescriptor {
+		len(a.Record) > maxRecord || len(a.Addrs) > maxCandidates || len(a.Descriptor) > maxDescriptor ||
+		len(a.Client) > maxClientID || len(a.Name) > maxName {
 		return a, fmt.Errorf("registry reply is over its limits")
 	}
 	return a, nil

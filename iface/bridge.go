@@ -40,7 +40,6 @@ type Bridge struct {
 	tap  int  // the TAP's index
 	ours bool // there is something to undo
 	h    *netlink.Handle
-	tap  netlink.Link
 	once sync.Once
 	err  error
 }
@@ -262,7 +261,6 @@ func (b *Bridge) joinTAP(bridge netlink.Link, cfg BridgeConfig) error {
 	if err := b.h.NeighSet(gateway); err != nil {
 		return explain(fmt.Sprintf("enter the gateway MAC %v on the bridge %s", cfg.GatewayMAC, b.name), err)
 	}
-	b.tap = tap
 	return nil
 }
 
@@ -271,7 +269,8 @@ func (b *Bridge) joinTAP(bridge netlink.Link, cfg BridgeConfig) error {
 // doesn't from the beginning.
 func (b *Bridge) Overhear(on bool) error {
 	value := map[bool]byte{true: 1}[on]
-	err := setLinkData(b.tap, "bridge", nl.IFLA_INFO_SLAVE_DATA, map[int][]byte{nl.IFLA_BRPORT_UNICAST_FLOOD: {value}})
+	err := setLinkData(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: b.tap}}, "bridge", nl.IFLA_INFO_SLAVE_DATA,
+		map[int][]byte{nl.IFLA_BRPORT_UNICAST_FLOOD: {value}})
 	return explain("set what the TAP on the bridge "+b.name+" gets", err)
 }
 

@@ -169,6 +169,8 @@ func TestAMemberMaySendForTheHostsOfAnotherThatHasSaidSo(t *testing.T) {
 			synctest.Wait()
 		}
 		send(1)
+		time.Sleep(moveNews)
+		synctest.Wait()
 		a.silent()
 		a.counts(map[counter]uint64{dropMemberSource: 1})
 		time.Sleep(refuseFailed + time.Second)

@@ -27,7 +27,11 @@ func (n *network) keepLANPort(ctx context.Context, a *attachment) {
 		select {
 		case <-ctx.Done():
 			return
-		case state = <-states:
+		case now := <-states:
+			if now.Running && !state.Running {
+				a.segment.lookAgain()
+			}
+			state = now
 		case <-retry:
 		}
 		retry = nil

@@ -35,6 +35,7 @@ type segment struct {
 	dhcp     *dhcp.Server
 	others   *dhcp.Others
 	heard    chan heardReply
+	again    chan struct{} // look for others anew: capacity 1
 	gateways atomic.Pointer[gateways]
 }
 
@@ -55,7 +56,7 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 		port: a.setup.LANPort, group: n.membership, mac: mac, cfg: n.node.cfg.DHCP,
 		send:     func(f []byte) error { return a.router.WriteFrame(f) },
 		registry: n.registry, prober: a.prober,
-		health: &n.node.health, log: n.log, heard: make(chan heardReply, maxHeard),
+		health: &n.node.health, log: n.log, heard: make(chan heardReply, maxHeard), again: make(chan struct{}, 1),
 	}
 	id := n.membership.Group()
 	s.others = dhcp.NewOthers(s.isOurs)
@@ -147,6 +148,9 @@ func (s *segment) run(ctx context.Context) {
 			s.others.Observe(h.message, h.source, time.Now(), s.registered)
 		case <-settled.C:
 			s.others.Settle()
+		case <-s.again:
+			begun, firsts = time.Now(), firstProbes()[1:]
+			next.Reset(0)
 		case <-next.C:
 			s.lookForServers()
 			wait := probeInterval
@@ -157,6 +161,15 @@ func (s *segment) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		s.tell(troubles, s.ailments(time.Now()))
+	}
+}
+
+// lookAgain has the segment looked at anew, as after its port has come up: it may lead to
+// another LAN now.
+func (s *segment) lookAgain() {
+	select {
+	case s.again <- struct{}{}:
+	default:
 	}
 }
 

@@ -34,8 +34,44 @@ func TestALANPortThatCannotBeBridgedIsRefused(t *testing.T) {
 	if r := m.exec("ip", "link", "set", "lan0", "nomaster"); r.code != 0 {
 		t.Fatal(r.stderr)
 	}
+	if r := m.exec("ip", "addr", "add", "192.0.2.5/24", "dev", "lan0"); r.code != 0 { // by which it is managed, with the default route elsewhere
+		t.Fatal(r.stderr)
+	}
+	m.refuses(failed, []string{"lan0", "192.0.2.5/24", "ip addr del"}, run("lan0")...)
+	if r := m.exec("ip", "addr", "flush", "dev", "lan0"); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
 	m.flags = run("lan0")[1:]
 	m.start()
+}
+
+// Somebody puts the LAN port on another bridge while it is in use, or gives it an address: that
+// is his to do. The appliance says so and takes the port up when it is free again.
+func TestALANPortThatIsTakenAwayIsTakenUpWhenItIsFree(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	a := s.site("a")
+	h := newClient(t, a.wire, "h").lease(netlab.Udhcpc)
+	reaches(t, h.Host, s.d.address())
+	ip := func(args ...string) {
+		t.Helper()
+		if r := a.exec(append([]string{"ip"}, args...)...); r.code != 0 {
+			t.Fatal(r.stderr)
+		}
+	}
+	ip("link", "add", "office-br", "type", "bridge")
+	ip("link", "set", "lan0", "nomaster")
+	reaches(t, h.Host, s.d.address()) // taken off by itself, it is put on again
+	a.ails()
+
+	ip("link", "set", "lan0", "master", "office-br")
+	a.ails("LAN port lan0 already belongs to office-br")
+	if bridge := a.exec("ip", "-o", "link", "show", "lan0").stdout; !strings.Contains(bridge, "master office-br") {
+		t.Errorf("the port was taken back: %s", bridge)
+	}
+	ip("link", "del", "office-br")
+	reaches(t, h.Host, s.d.address())
+	a.ails()
 }
 
 // lanPort says all about a machine's port lan0 that its owner had set.

@@ -27,7 +27,7 @@ func (o options) cpus(ctx context.Context, r *results) error {
 		return err
 	}
 	for _, k := range kinds {
-		fmt.Println("CPU:", k.Name)
+		fmt.Fprintln(o.out, "CPU:", k.Name)
 		points, err := o.cpu(ctx, k.New(o.programs))
 		if err != nil {
 			return fmt.Errorf("%s: %w", k.Name, err)
@@ -68,7 +68,7 @@ func (o options) cpu(ctx context.Context, peer peers.Peer) (points []point, err 
 			return nil, fmt.Errorf("at %d Mbit/s: %w (%w)", rate/1e6, err, uerr)
 		}
 		p := point{offered: float64(rate), got: got.BitsPerSecond, cores: float64(after.CPU-before.CPU) / float64(took)}
-		fmt.Printf("  %s Mbit/s: %.2f cores\n", report.Number(p.got/1e6), p.cores)
+		fmt.Fprintf(o.out, "  %s Mbit/s: %.2f cores\n", report.Number(p.got/1e6), p.cores)
 		points = append(points, p)
 	}
 	return points, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -42,6 +43,7 @@ type options struct {
 	rounds   int    // of bare and native in turn
 	length   time.Duration
 	parts    []string
+	out      io.Writer // for people
 }
 
 // The parts that -parts names.
@@ -52,6 +54,7 @@ const (
 )
 
 func parse(args []string) (o options, err error) {
+	o.out = os.Stdout
 	f := flag.NewFlagSet("modes", flag.ContinueOnError)
 	f.StringVar(&o.programs.Landbridge, "landbridge", "bin/landbridge", "the `program` under test")
 	f.StringVar(&o.page, "page", "", "`document` to write the result into")
@@ -82,7 +85,7 @@ func run(ctx context.Context, o options) error {
 		if !slices.Contains(o.parts, n.part) {
 			continue
 		}
-		fmt.Println(n.name)
+		fmt.Fprintln(o.out, n.name)
 		got, err := o.native(ctx, n.peer)
 		if err != nil {
 			return fmt.Errorf("%s: %w", n.name, err)
@@ -95,8 +98,8 @@ func run(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	text := r.markdown(time.Now(), o)
-	fmt.Println(text)
+	text := r.markdown(o, time.Now(), commit(ctx))
+	fmt.Fprintln(o.out, text)
 	if o.page == "" {
 		return nil
 	}

@@ -28,10 +28,9 @@ func (b both) ratios() []float64 {
 // native is what was measured of hosts of one LAN.
 type native struct {
 	name    string
-	tcp     both // bits per second
-	back    both // the other way
-	ping    both // seconds; p50
-	ping99  both
+	tcp     both   // bits per second
+	back    both   // the other way
+	ping    both   // seconds; see pings
 	carried uint64 // packets by the tunnel meanwhile
 }
 
@@ -90,7 +89,7 @@ func (o options) inTurn(ctx context.Context, bare, native measure.Path, bulk mea
 				return both{}, err
 			}
 			got[which] = append(got[which], t.BitsPerSecond)
-			fmt.Printf("  %s %s Mbit/s\n", [2]string{"bare", "native"}[which], report.Number(t.BitsPerSecond/1e6))
+			fmt.Fprintf(o.out, "  %s %s Mbit/s\n", [2]string{"bare", "native"}[which], report.Number(t.BitsPerSecond/1e6))
 		}
 	}
 	return both{got[0], got[1]}, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,10 +19,10 @@ type results struct {
 }
 
 // markdown writes the results for people.
-func (r results) markdown(now time.Time, o options) string {
+func (r results) markdown(o options, now time.Time, commit string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, commit `%s`; %d cores; %s. Medians of %d rounds of %v, and in brackets the quartiles; both ends share the cores; the wire cuts frames to its MTU as a card does.\n\n",
-		now.UTC().Format(time.DateOnly), commit(), runtime.NumCPU(), kernel(), o.rounds, o.length)
+		now.UTC().Format(time.DateOnly), commit, runtime.NumCPU(), kernel(), o.rounds, o.length)
 	if len(r.native) > 0 {
 		r.nativeTable(&b)
 	}
@@ -62,8 +63,8 @@ func ratio(b both) string {
 	return fmt.Sprintf("%.3f [%.2f–%.2f]", report.Median(all), all[len(all)/4], all[len(all)*3/4])
 }
 
-func commit() string {
-	out, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output()
+func commit(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude=*").Output()
 	if err != nil {
 		return "unknown"
 	}

@@ -13,7 +13,7 @@ func TestThePageShowsRatiosOfRoundsThatBelongTogether(t *testing.T) {
 	for i, p := range line {
 		twice[i] = point{p.offered, p.got, 2 * p.cores}
 	}
-	page := results{native: []native{{name: "somebody", tcp: wire, back: wire, ping: wire, carried: 7}}, cpu: [][]point{line, twice}}.markdown(time.Now(), options{})
+	page := results{native: []native{{name: "somebody", tcp: wire, back: wire, ping: wire, carried: 7}}, cpu: [][]point{line, twice}}.markdown(options{}, time.Now(), "abc")
 	for _, want := range []string{"| somebody | 1,000 | 2,000 | 1.000 [0.50–1.00] |", "| 7 |", "| all | 4,000 | 0.60 | 4,000 | 1.20 | 2.00 |"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%q isn't in\n%s", want, page)

@@ -10,7 +10,8 @@ import (
 
 // Limits bound what a segment's hosts can make the appliance look up. A host that
 // sweeps the prefix gets its burst, then its rate; what is over is not looked up and
-// gets silence, as an address that nobody holds would. Zero fields take the default.
+// gets silence, as an address that nobody holds would. While a host sweeps, no address is
+// looked up for it that was lately. Zero fields take the default.
 type Limits struct {
 	Targets int // lookups running or unanswered at a time, in all; default 1,024
 	Waiters int // hosts remembered for one target; default 8
@@ -20,6 +21,10 @@ type Limits struct {
 	// Expiry is how long a lookup may go unreported before it counts as lost;
 	// default 3 s.
 	Expiry time.Duration
+	// Again is how long an address isn't looked up again for a host that has used up half of its
+	// burst, or for any while a quarter of what is remembered is; default 10 s.
+	Again  time.Duration
+	Lately int // lookups remembered for Again; default 4,096
 }
 
 func (l Limits) withDefaults() Limits {
@@ -31,6 +36,10 @@ func (l Limits) withDefaults() Limits {
 	if l.Expiry <= 0 {
 		l.Expiry = 3 * time.Second
 	}
+	if l.Again <= 0 {
+		l.Again = 10 * time.Second
+	}
+	setDefault(&l.Lately, 4096)
 	return l
 }
 
@@ -52,6 +61,8 @@ type pending struct {
 	mu      sync.Mutex
 	targets map[netip.Addr]*lookup
 	budgets map[frame.MAC]budget
+	lately  map[netip.Addr]time.Time // when addresses were looked up last
+	tidied  time.Time                // when lately was rid of what is too old
 }
 
 type lookup struct {
@@ -70,6 +81,7 @@ func newPending(l Limits) pending {
 		limits:  l.withDefaults(),
 		targets: make(map[netip.Addr]*lookup),
 		budgets: make(map[frame.MAC]budget),
+		lately:  make(map[netip.Addr]time.Time),
 	}
 }
 
@@ -85,11 +97,35 @@ func (p *pending) add(target netip.Addr, w requester, now time.Time) Reason {
 	if len(p.targets) >= p.limits.Targets {
 		p.dropExpired(now)
 	}
-	if len(p.targets) >= p.limits.Targets || !p.spend(w.mac, now) {
+	if len(p.targets) >= p.limits.Targets || p.tooSoon(target, w.mac, now) || !p.spend(w.mac, now) {
 		return ReasonLimited
 	}
+	p.lately[target] = now
 	p.targets[target] = &lookup{since: now, waiters: []requester{w}}
 	return ReasonUnknown
+}
+
+// tooSoon reports whether an address was looked up lately and must not be again for the host at
+// mac, or for anybody. A host that asks for few addresses may ask again and again: one may have
+// been leased since.
+func (p *pending) tooSoon(target netip.Addr, mac frame.MAC, now time.Time) bool {
+	if now.Sub(p.tidied) >= p.limits.Again/10 {
+		p.tidied = now
+		for addr, at := range p.lately {
+			if now.Sub(at) >= p.limits.Again {
+				delete(p.lately, addr)
+			}
+		}
+	}
+	at, known := p.lately[target]
+	if !known {
+		return len(p.lately) >= p.limits.Lately // a sweep by many hosts, or by one with many MACs
+	}
+	if now.Sub(at) >= p.limits.Again {
+		return false
+	}
+	b, met := p.budgets[mac]
+	return met && p.refilled(b, now) < float64(p.limits.Burst)/2 || len(p.lately) >= p.limits.Lately/4
 }
 
 // take ends a lookup and returns who waited for it.

@@ -317,3 +317,44 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// What a sweep costs the other members: a /16 at 10,000 requests a second, twice within 10 s.
+func TestASweepHasNoAddressLookedUpTwiceWithinTenSeconds(t *testing.T) {
+	for name, macs := range map[string]int{"of one host": 1, "of many MACs": 5000} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestResponder(Limits{})
+			looked, now := make(map[netip.Addr]time.Time), start
+			lookups := 0
+			for n := range 4 * 1 << 16 {
+				now = now.Add(100 * time.Microsecond)
+				target := netip.AddrFrom4([4]byte{10, 9, byte(n >> 8), byte(n)})
+				mac := frame.MAC{0x52, 0x54, 1, 0, byte(n % macs >> 8), byte(n % macs)}
+				if r.Answer(packet(frame.ARPRequest, mac, here, target), now).Action != Resolve {
+					continue
+				}
+				lookups++
+				if at, again := looked[target]; again && now.Sub(at) < 10*time.Second {
+					t.Fatalf("%v was looked up twice within %v", target, now.Sub(at))
+				}
+				looked[target] = now
+				r.Resolved(target, Absent, nil)
+			}
+			t.Logf("%d lookups of %d addresses in %v", lookups, len(looked), now.Sub(start))
+			if most := 3 * 4096; lookups < 256 || lookups > most {
+				t.Errorf("%d lookups, want at most %d", lookups, most)
+			}
+		})
+	}
+}
+
+// A host that waits for another to come up asks again each second, and isn't kept waiting.
+func TestAHostThatAsksForFewAddressesMayAskAgain(t *testing.T) {
+	r := newTestResponder(Limits{})
+	for second := range 20 {
+		now := start.Add(time.Duration(second) * time.Second)
+		if d := r.Answer(packet(frame.ARPRequest, hostMAC, here, strange), now); d.Action != Resolve {
+			t.Fatalf("after %d s: %v", second, d.Reason)
+		}
+		r.Resolved(strange, Absent, nil)
+	}
+}

@@ -112,6 +112,7 @@ func (n *node) Peers(context.Context) ([]api.Peer, error) {
 			p := nw.peer(sessions[m])
 			p.MemberID, p.Name, p.Connected = m.String(), nw.memberName(m), connected[m].Connected
 			p.Groups = []string{nw.id.String()}
+			p.Native = nw.attachment.Load().near(m)
 			if away := connected[m].Unreachable; away != nil && p.Session == api.SessionStateNone {
 				p.Why = away.Error() // and not how a session ended long ago
 			}

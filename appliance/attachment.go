@@ -46,6 +46,18 @@ type attachment struct {
 	closers []func() error // of its parts, last first, once the work has ended
 }
 
+// near reports whether it is proven now that a member is on the segment. Nobody is near
+// where nothing is attached.
+func (a *attachment) near(m group.MemberID) bool {
+	switch {
+	case a == nil:
+		return false
+	case a.hybrid != nil:
+		return a.hybrid.near(m)
+	}
+	return a.neighbours.has(m)
+}
+
 // close ends the attachment's work and takes its devices down. It is called once, after
 // enliven or in its place.
 func (a *attachment) close() error {

@@ -21,6 +21,7 @@ func (p *program) peersCommand() *cobra.Command {
 		ValidArgsFunction: noFiles,
 		Long: `List the other members and how their datagrams travel now:
 
+  native      none do: it is on this LAN, where hosts speak past the tunnel
   lan         straight, on a LAN that both share
   direct      straight, over the Internet
   relay       sealed, through another member; the last column says why
@@ -66,6 +67,8 @@ func peerTable(peers []api.Peer, now time.Time) *table {
 	for _, peer := range peers {
 		path, address := "-", ""
 		switch {
+		case peer.Native:
+			path = "native"
 		case peer.Session == api.SessionStateConnecting:
 			path = "connecting"
 		case peer.Session == api.SessionStateEstablished:

@@ -101,6 +101,7 @@ func TestPeersReadAsEngineersExpect(t *testing.T) {
 		{Name: "site-c", MemberID: "12D3KooWcccccccc", Connected: true, Session: api.SessionStateEstablished, Path: api.PathKindRelay,
 			Address: netip.MustParseAddrPort("203.0.113.9:4860"), ViaName: "hub", Via: "12D3KooWdddddddd", RttMicroseconds: 40_000, LastReceived: now, Why: "both NATs are symmetric", Cipher: "ChaCha20-Poly1305"},
 		{Name: "hub", MemberID: "12D3KooWdddddddd", Session: api.SessionStateConnecting},
+		{Name: "desk", MemberID: "12D3KooWffffffff", Connected: true, Native: true, Session: api.SessionStateNone, Path: api.PathKindNone},
 		{Name: "old", MemberID: "12D3KooWeeeeeeee", Session: api.SessionStateNone, Path: api.PathKindNone},
 	}
 	var b bytes.Buffer
@@ -111,6 +112,7 @@ func TestPeersReadAsEngineersExpect(t *testing.T) {
 site-b  direct      198.51.100.7:4860         12.3 ms     2s  105 MB   2.00 MB  AES-256-GCM        connected  bbbbbbbb
 site-c  relay       via hub 203.0.113.9:4860  40.0 ms     0s     0 B       0 B  ChaCha20-Poly1305  connected  cccccccc  both NATs are symmetric
 hub     connecting                                                                                 away       dddddddd
+desk    native                                                                                     connected  ffffffff
 old     -                                                                                          away       eeeeeeee
 `
 	if b.String() != want {

@@ -710,6 +710,9 @@ type Peer struct {
 	// Name The member's name in the group descriptor.
 	Name string `json:"name"`
 
+	// Native Whether it is proven to be on this LAN now: its hosts and those here speak natively, past the session and its path.
+	Native bool `json:"native,omitempty,omitzero"`
+
 	// Path How a session's datagrams travel now.
 	Path   PathKind `json:"path"`
 	Rekeys uint64   `json:"rekeys,omitempty,omitzero"`

@@ -109,6 +109,13 @@ func TestHybridHostsOfOneLANSpeakNatively(t *testing.T) {
 		t.Errorf("the tunnel has carried %v packets, was %v: the hosts speak natively", now, carried)
 	}
 
+	if p, err := h1.peer("h2"); err != nil || !p.Native {
+		t.Errorf("h1 doesn't say that h2 is on its LAN: %+v, %v", p, err)
+	}
+	if p, err := h1.peer("d"); err != nil || p.Native {
+		t.Errorf("h1 says that d is on its LAN: %+v, %v", p, err)
+	}
+
 	// What is remote goes by the tunnel still, and what is the host's own by its port.
 	reaches(t, h1.Host, d)
 	if by := way(t, h1.Host, d); !strings.HasPrefix(by, "lb") {

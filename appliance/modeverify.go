@@ -115,14 +115,14 @@ func askDNS(ctx context.Context, from, server netip.Addr, zone string) error {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(answerTime)); err != nil {
-		return err
+	if err = conn.SetDeadline(time.Now().Add(answerTime)); err == nil {
+		_, err = conn.Write(question)
 	}
-	if _, err := conn.Write(question); err != nil {
-		return err
+	if err == nil {
+		_, err = conn.Read(make([]byte, 512))
 	}
-	if _, err = conn.Read(make([]byte, 512)); err != nil {
-		return fmt.Errorf("the service address %v doesn't answer: %w", server, err)
+	if err != nil {
+		return fmt.Errorf("the service address %v doesn't answer DNS; see whether a firewall of this host is in the way: %w", server, err)
 	}
 	return nil
 }

@@ -49,29 +49,39 @@ func TestAKilledSwitchEndsInTheOldModeOrTheNew(t *testing.T) {
 	m.must(setMode("interface", "--yes")...)
 
 	others := newStream(t, s.a1.Host, s.d.Host, s.d.address())
+	physical := newStream(t, m.Host, s.d.Host, s.d.Port("eth0").Addr()) // by the machine's own card
 	wan, wire := newPinger(t, m.Host, "203.0.113.1"), newPinger(t, s.h1.Host, s.h2.addr.String())
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	dice := rand.New(rand.NewPCG(seed, 0))
 	now, killed := "interface", 0
 	for i := range rounds(t, 6) {
-		want := tour()[i%6]
+		want, port := tour()[i%6], "--lan-port=lan0"
+		if want == "hybrid" && i%4 != 1 {
+			port = "--lan-port=eth0" // the card by which the machine reaches the world
+		}
+		order := []string{"mode", "set", want, port}
+		if want == "interface" {
+			order = order[:3]
+		}
 		if (i+i/6)%2 == 0 {
 			killed++
-			now = s.killIn(now, want, dice)
+			now = s.killIn(now, order, dice)
 		}
 		if now != want {
-			m.must(setMode(want, "--yes")...)
+			m.must(append(order, "--yes")...)
 			now = want
 		}
 		m.isIn(now)
 		s.works(now, own)
 	}
-	gap := others.gap()
-	t.Logf("%d rounds, %d killed; longest pause of the stream of others %v", rounds(t, 6), killed, gap)
-	if gap > time.Second {
-		t.Errorf("the stream of others paused for %v", gap)
+	for name, stream := range map[string]*stream{"of others": others, "by the machine's own card": physical} {
+		gap := stream.gap()
+		if t.Logf("longest pause of the stream %s: %v", name, gap); gap > time.Second {
+			t.Errorf("the stream %s paused for %v", name, gap)
+		}
 	}
+	t.Logf("%d rounds, %d killed", rounds(t, 6), killed)
 	wan.end(0)
 	wire.end(0)
 }
@@ -100,35 +110,35 @@ func (s *modeScene) works(mode string, own netip.Addr) {
 
 // killIn kills the daemon at a random point of a switch, starts it again, and returns the
 // mode that it is in then.
-func (s *modeScene) killIn(from, to string, dice *rand.Rand) string {
+func (s *modeScene) killIn(from string, order []string, dice *rand.Rand) string {
 	s.t.Helper()
-	m := s.m
-	orders := [][]string{setMode(to, "--yes")}
+	m, to := s.m, order[2]
 	after := time.Duration(dice.Int64N(int64(150 * time.Millisecond)))
-	switch dice.IntN(3) {
+	switch dice.IntN(4) {
+	default:
+		order = append(order, "--yes")
 	case 1: // as it goes back by itself
-		orders = [][]string{setMode(to, "--timeout", "1s")}
+		order = append(order, "--timeout", "1s")
 		after += 950 * time.Millisecond
 	case 2: // as it is confirmed
-		orders = [][]string{setMode(to), {"mode", "confirm"}}
-		m.must(orders[0]...)
-		orders, after = orders[1:], after/4
+		m.must(order...)
+		order, after = []string{"mode", "confirm"}, after/4
 	}
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
-	order := m.Command(ctx, binary, append([]string{"--state", m.state()}, orders[0]...)...)
-	order.Stdout, order.Stderr = io.Discard, io.Discard
-	if err := order.Start(); err != nil {
+	cli := m.Command(ctx, binary, append([]string{"--state", m.state()}, order...)...)
+	cli.Stdout, cli.Stderr = io.Discard, io.Discard
+	if err := cli.Start(); err != nil {
 		s.t.Fatal(err)
 	}
 	<-time.After(after) // somewhere in the middle
 	m.end(syscall.SIGKILL)
-	confirmed := order.Wait() == nil && !slices.Contains(orders[0], "1s")
+	confirmed := cli.Wait() == nil && !slices.Contains(order, "1s")
 	m.start()
 	became := string(m.mode().Now.Mode)
-	s.t.Logf("from %s to %s, killed after %v of %v: %s", from, to, after, orders[0], became)
+	s.t.Logf("from %s to %s, killed after %v of %v: %s", from, to, after, order, became)
 	if became != from && became != to || confirmed && became != to {
-		s.t.Errorf("from %s to %s, killed after %v of %v, confirmed %t: it is in %s mode", from, to, after, orders[0], confirmed, became)
+		s.t.Errorf("from %s to %s, killed after %v of %v, confirmed %t: it is in %s mode", from, to, after, order, confirmed, became)
 	}
 	if p := m.mode().Pending; p.State != "" {
 		s.t.Errorf("after a start a switch is pending: %+v", p)

@@ -109,10 +109,11 @@ func (m *machine) mode() (s api.ModeStatus) {
 	return s
 }
 
-// setMode is the command that switches to a mode.
+// setMode is the command that switches to a mode, on lan0 where that needs a port and more
+// doesn't name one.
 func setMode(mode string, more ...string) []string {
 	args := append([]string{"mode", "set", mode}, more...)
-	if mode != "interface" {
+	if mode != "interface" && !slices.Contains(more, "--lan-port") {
 		args = append(args, "--lan-port", "lan0")
 	}
 	return args

@@ -239,7 +239,7 @@ func (n *network) registryCounters(add func(component, name string, value uint64
 		name  string
 		value uint64
 	}{
-		{"claims", s.Claims}, {"fenced", s.Fenced}, {"commits", s.Commits}, {"moves", s.Moves},
+		{"claims", s.Claims}, {"fenced", s.Fenced}, {"commits", s.Commits}, {"moves", s.Moves}, {"arrived", s.Arrived}, {"stayed", s.Stayed},
 		{"published", s.Published}, {"malformed", s.Malformed}, {"unauthorized", s.Unauthorized},
 		{"bad_records", s.BadRecords}, {"turned_away", s.TurnedAway}, {"removed", removed}, {"blocks_held", uint64(s.BlocksHeld)}, {"blocks_known", uint64(s.BlocksKnown)},
 	} {

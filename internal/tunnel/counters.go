@@ -55,6 +55,8 @@ const (
 	PathNarrow     // paths taken into use on which full-size datagrams are lost
 	PathFragmented // paths taken into use on which full-size datagrams are fragmented
 	numCounters
+
+	firstOfTunnel = Forged // those before are the socket's
 )
 
 // String returns the name under which the counter is listed.
@@ -78,13 +80,11 @@ type counters [numCounters]atomic.Uint64
 
 func (c *counters) add(what Counter, n int) { c[what].Add(uint64(n)) }
 
-// snapshot lists the counters that aren't zero.
-func (c *counters) snapshot() map[string]uint64 {
-	m := make(map[string]uint64)
-	for i := range numCounters {
-		if n := c[i].Load(); n != 0 {
-			m[i.String()] = n
-		}
+// list returns the counters from first up to before end, zeros too.
+func (c *counters) list(first, end Counter) map[string]uint64 {
+	m := make(map[string]uint64, end-first)
+	for i := first; i < end; i++ {
+		m[i.String()] = c[i].Load()
 	}
 	return m
 }

@@ -109,8 +109,8 @@ func (s *Socket) sizeBuffers(fd int) {
 // LocalAddr is the address that the socket is bound to.
 func (s *Socket) LocalAddr() netip.AddrPort { return s.local }
 
-// Counters lists what the socket has counted, without zeros.
-func (s *Socket) Counters() map[string]uint64 { return s.dmx.counts.snapshot() }
+// Counters lists what the socket has counted.
+func (s *Socket) Counters() map[string]uint64 { return s.dmx.counts.list(0, firstOfTunnel) }
 
 // Close closes the socket; nothing is handed on afterwards. What waits for a slow link gets a
 // tenth of a second. Close the tunnels first.

@@ -52,9 +52,9 @@ func (t *Tunnel) Peers() []PeerStatus {
 	return list
 }
 
-// Counters lists what the tunnel has counted, without zeros. Socket.Counters has
-// what could not be told to belong to a tunnel.
-func (t *Tunnel) Counters() map[string]uint64 { return t.counts.snapshot() }
+// Counters lists what the tunnel has counted. Socket.Counters has what could not be told to
+// belong to a tunnel.
+func (t *Tunnel) Counters() map[string]uint64 { return t.counts.list(firstOfTunnel, numCounters) }
 
 func (p *peer) status() PeerStatus {
 	p.mu.Lock()

@@ -47,6 +47,10 @@ func signOf(s router.GatewaySign) api.GatewaySign {
 // ailments says in words what of the segment isn't as it should be.
 func (s *segment) ailments(now time.Time) (all []ailment) {
 	d := s.group.Descriptor()
+	if s.cfg.Serve == dhcp.ServeRegistered && s.roll.empty() {
+		all = append(all, ailment{api.HealthLevelWarning, "dhcp", fmt.Sprintf(
+			"No host of this LAN (port %s) gets an address: the setting dhcp is registered, and none is. Register them (landbridge hosts add MAC, or dhcp-host in the configuration).", s.port), "nobody registered"})
+	}
 	for _, o := range s.others.Servers(now) {
 		if text := s.aboutServer(o, d.Name, o.Offers.IsValid() && o.Offers.Overlaps(d.Prefix)); text != "" {
 			all = append(all, ailment{api.HealthLevelWarning, "dhcp", text, "other server " + o.Addr.String()})

@@ -126,7 +126,7 @@ func setPorts(dst *dhcp.Ports, v string) error {
 
 // checkDHCP finds DHCP settings that don't fit together.
 func checkDHCP(cfg Config, origin map[string]configValue, bad map[string]bool) (faults []ConfigFault) {
-	if bad["dhcp"] || bad["dhcp-vendor-class"] || bad["dhcp-host"] {
+	if bad["dhcp"] || bad["dhcp-vendor-class"] {
 		return nil
 	}
 	classes := len(cfg.DHCP.VendorClasses) > 0
@@ -135,8 +135,6 @@ func checkDHCP(cfg Config, origin map[string]configValue, bad map[string]bool) (
 		faults = append(faults, origin["dhcp"].fault("dhcp: vendor-class needs dhcp-vendor-class: say how the vendor classes of the hosts begin, as dhcp-vendor-class: [PXEClient]"))
 	case cfg.DHCP.Serve != dhcp.ServeVendorClass && classes:
 		faults = append(faults, origin["dhcp-vendor-class"].fault("dhcp-vendor-class: it counts only with dhcp: vendor-class, and dhcp is %s: set that, or leave dhcp-vendor-class out", cfg.DHCP.Serve))
-	case cfg.DHCP.Serve == dhcp.ServeRegistered && len(cfg.DHCP.Hosts) == 0:
-		faults = append(faults, origin["dhcp"].fault("dhcp: registered without a dhcp-host serves nobody: list the hosts' hardware addresses, as dhcp-host: [\"52:54:00:12:34:56\"]"))
 	}
 	return faults
 }

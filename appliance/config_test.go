@@ -184,7 +184,6 @@ func TestOneFaultIsNamedWithItsLine(t *testing.T) {
 		"long name":             {content: "name: " + strings.Repeat("a", 64), want: "1 name: want 1 to 63 letters"},
 		"name with a dot":       {content: "name: a.b", want: "1 name: want letters, digits and hyphens only"},
 		"whom DHCP serves":      {content: "dhcp: some", want: `1 dhcp: "some" is not one of open, vendor-class and registered`},
-		"no host registered":    {content: "name: a\ndhcp: registered", want: "2 dhcp: registered without a dhcp-host serves nobody"},
 		"no MAC":                {content: "dhcp-host: [\"52:54:00:12:34\"]", want: `1 dhcp-host: "52:54:00:12:34" is not a hardware address`},
 		"group MAC":             {content: "dhcp-host: [\"01:00:5e:00:00:01\"]", want: "1 dhcp-host: 01:00:5e:00:00:01 is no single host's"},
 		"one MAC":               {content: "dhcp-host: \"52:54:00:12:34:56\"", want: `1 dhcp-host: want a list of texts, as ["52:54:00:12:34:56"]`},

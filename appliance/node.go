@@ -32,6 +32,7 @@ type node struct {
 	overlay *overlay.Overlay
 	gate    *gate
 	health  health
+	roll    *roll
 	started time.Time
 	base    context.Context         // of everything that runs in the background
 	fail    context.CancelCauseFunc // ends the run with an error
@@ -185,6 +186,10 @@ func checkPrefix(prefix netip.Prefix) error {
 
 // start brings up what the groups share.
 func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*node, error) {
+	roll, err := openRoll(state.db, cfg.DHCP.Hosts)
+	if err != nil {
+		return nil, err
+	}
 	l, err := loop.Open(true)
 	if err != nil {
 		return nil, err
@@ -193,7 +198,7 @@ func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*no
 	if err != nil {
 		return nil, errors.Join(explainListen(err, "udp", cfg.Listen, "listen"), l.Close())
 	}
-	n := &node{cfg: cfg, log: log, state: state, loop: l, socket: socket, started: time.Now(), base: ctx,
+	n := &node{cfg: cfg, log: log, state: state, roll: roll, loop: l, socket: socket, started: time.Now(), base: ctx,
 		networks: make(map[group.ID]*network)}
 	n.overlay, err = overlay.Open(ctx, overlay.Config{
 		Key:       state.key,

@@ -23,6 +23,7 @@ type segment struct {
 	group  *group.Membership
 	mac    frame.MAC // the gateway MAC
 	cfg    DHCPConfig
+	roll   *roll
 	send   func([]byte) error
 	health *health
 	log    *slog.Logger
@@ -53,7 +54,7 @@ const maxHeard = 64
 // whom to serve.
 func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *segment {
 	s := &segment{
-		port: a.setup.LANPort, group: n.membership, mac: mac, cfg: n.node.cfg.DHCP,
+		port: a.setup.LANPort, group: n.membership, mac: mac, cfg: n.node.cfg.DHCP, roll: n.node.roll,
 		send:     func(f []byte) error { return a.router.WriteFrame(f) },
 		registry: n.registry, prober: a.prober,
 		health: &n.node.health, log: n.log, heard: make(chan heardReply, maxHeard), again: make(chan struct{}, 1),
@@ -102,8 +103,8 @@ type gateways struct {
 	macs    map[frame.MAC]bool
 }
 
-// registered reports whether the configuration names a host.
-func (s *segment) registered(mac frame.MAC) bool { return slices.Contains(s.cfg.Hosts, mac) }
+// registered reports whether a host is served whatever the policy says.
+func (s *segment) registered(mac frame.MAC) bool { return s.roll.has(mac) }
 
 // DHCPReply takes what another DHCP server has said to a host. It is called on the frame path.
 func (s *segment) DHCPReply(message []byte, _ netip.Addr, source frame.MAC) {

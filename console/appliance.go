@@ -18,6 +18,7 @@ import (
 type Appliance interface {
 	Memberships
 	Modes
+	Hosts
 	Status(ctx context.Context) (api.Status, error)
 	Peers(ctx context.Context) ([]api.Peer, error)
 	// Leases yields the live leases served here, in any order. The console filters,
@@ -25,6 +26,14 @@ type Appliance interface {
 	Leases(ctx context.Context) (iter.Seq[api.Lease], error)
 	Blocks(ctx context.Context) ([]api.Block, error)
 	Counters(ctx context.Context) ([]api.Counter, error)
+}
+
+// Hosts is the hosts that DHCP serves whatever the policy says.
+type Hosts interface {
+	Hosts(ctx context.Context) ([]api.RegisteredHost, error)
+	// RegisterHost and ForgetHost take a hardware address as a person writes it.
+	RegisterHost(ctx context.Context, mac string) (api.RegisteredHost, error)
+	ForgetHost(ctx context.Context, mac string) (api.RegisteredHost, error)
 }
 
 // Modes is how an Appliance is attached, and switching that.

@@ -37,6 +37,7 @@ type fake struct {
 	removed  []string
 	left     []string
 	mode     api.ModeStatus
+	hosts    []api.RegisteredHost
 	switched []api.ModeRequest
 	already  bool // what Join says of the membership
 }
@@ -163,4 +164,17 @@ func someLeases(group string, n int) []api.Lease {
 		addr = addr.Next()
 	}
 	return leases
+}
+
+func (f *fake) Hosts(context.Context) ([]api.RegisteredHost, error) { return f.hosts, f.answer() }
+
+func (f *fake) RegisterHost(_ context.Context, mac string) (api.RegisteredHost, error) {
+	h := api.RegisteredHost{MAC: mac}
+	f.hosts = append(f.hosts, h)
+	return h, f.answer()
+}
+
+func (f *fake) ForgetHost(_ context.Context, mac string) (api.RegisteredHost, error) {
+	f.hosts = slices.DeleteFunc(f.hosts, func(h api.RegisteredHost) bool { return h.MAC == mac })
+	return api.RegisteredHost{MAC: mac}, f.answer()
 }

@@ -161,6 +161,28 @@ type ClientInterface interface {
 	// Corresponds with DELETE /api/v1/groups/{group}/members/{member} (the `RemoveMember` operationId).
 	RemoveMember(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListHosts Registered hosts, by hardware address
+	//
+	// The hosts that DHCP serves whatever the policy says (router mode): those that the configuration
+	// names, and those that were registered here.
+	//
+	// Corresponds with GET /api/v1/hosts (the `ListHosts` operationId).
+	ListHosts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ForgetHost End a host's registration
+	//
+	// A lease that the host has is not renewed where the policy doesn't serve it. Hosts that the configuration names can't be taken off here.
+	//
+	// Corresponds with DELETE /api/v1/hosts/{mac} (the `ForgetHost` operationId).
+	ForgetHost(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RegisterHost Register a host
+	//
+	// DHCP serves it from now on, and after a restart too.
+	//
+	// Corresponds with PUT /api/v1/hosts/{mac} (the `RegisterHost` operationId).
+	RegisterHost(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// JoinGroupWithBody Join a group by an invitation
 	//
 	// Asks the group's authority for a certificate, which can take some seconds. Where this appliance is a
@@ -416,6 +438,58 @@ func (c *Client) CreateInvitation(ctx context.Context, group string, body Create
 // Corresponds with DELETE /api/v1/groups/{group}/members/{member} (the `RemoveMember` operationId).
 func (c *Client) RemoveMember(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRemoveMemberRequest(c.Server, group, member)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListHosts Registered hosts, by hardware address
+//
+// The hosts that DHCP serves whatever the policy says (router mode): those that the configuration
+// names, and those that were registered here.
+//
+// Corresponds with GET /api/v1/hosts (the `ListHosts` operationId).
+func (c *Client) ListHosts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListHostsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ForgetHost End a host's registration
+//
+// A lease that the host has is not renewed where the policy doesn't serve it. Hosts that the configuration names can't be taken off here.
+//
+// Corresponds with DELETE /api/v1/hosts/{mac} (the `ForgetHost` operationId).
+func (c *Client) ForgetHost(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewForgetHostRequest(c.Server, mac)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RegisterHost Register a host
+//
+// DHCP serves it from now on, and after a restart too.
+//
+// Corresponds with PUT /api/v1/hosts/{mac} (the `RegisterHost` operationId).
+func (c *Client) RegisterHost(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterHostRequest(c.Server, mac)
 	if err != nil {
 		return nil, err
 	}
@@ -925,6 +999,101 @@ func NewRemoveMemberRequest(server string, group string, member string) (*http.R
 	return req, nil
 }
 
+// NewListHostsRequest constructs an http.Request for the ListHosts method
+func NewListHostsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/hosts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewForgetHostRequest constructs an http.Request for the ForgetHost method
+func NewForgetHostRequest(server string, mac string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "mac", mac, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/hosts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRegisterHostRequest constructs an http.Request for the RegisterHost method
+func NewRegisterHostRequest(server string, mac string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "mac", mac, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/hosts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewJoinGroupRequest calls the generic JoinGroup builder with application/json body
 func NewJoinGroupRequest(server string, body JoinGroupJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -1410,6 +1579,34 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /api/v1/groups/{group}/members/{member} (the `RemoveMember` operationId).
 	RemoveMemberWithResponse(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*RemoveMemberResponse, error)
 
+	// ListHostsWithResponse Registered hosts, by hardware address
+	//
+	// The hosts that DHCP serves whatever the policy says (router mode): those that the configuration
+	// names, and those that were registered here.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/hosts (the `ListHosts` operationId).
+	ListHostsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListHostsResponse, error)
+
+	// ForgetHostWithResponse End a host's registration
+	//
+	// A lease that the host has is not renewed where the policy doesn't serve it. Hosts that the configuration names can't be taken off here.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/hosts/{mac} (the `ForgetHost` operationId).
+	ForgetHostWithResponse(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*ForgetHostResponse, error)
+
+	// RegisterHostWithResponse Register a host
+	//
+	// DHCP serves it from now on, and after a restart too.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/hosts/{mac} (the `RegisterHost` operationId).
+	RegisterHostWithResponse(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*RegisterHostResponse, error)
+
 	// JoinGroupWithBodyWithResponse Join a group by an invitation
 	//
 	// Asks the group's authority for a certificate, which can take some seconds. Where this appliance is a
@@ -1858,6 +2055,150 @@ func (r RemoveMemberResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RemoveMemberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListHostsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RegisteredHostList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListHostsResponse) GetJSON200() *RegisteredHostList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListHostsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListHostsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListHostsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListHostsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListHostsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ForgetHostResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RegisteredHost
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ForgetHostResponse) GetJSON200() *RegisteredHost {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ForgetHostResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ForgetHostResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ForgetHostResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ForgetHostResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ForgetHostResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RegisterHostResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RegisteredHost
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RegisterHostResponse) GetJSON200() *RegisteredHost {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RegisterHostResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RegisterHostResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RegisterHostResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RegisterHostResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RegisterHostResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2479,6 +2820,52 @@ func (c *ClientWithResponses) RemoveMemberWithResponse(ctx context.Context, grou
 	return ParseRemoveMemberResponse(rsp)
 }
 
+// ListHostsWithResponse Registered hosts, by hardware address
+//
+// The hosts that DHCP serves whatever the policy says (router mode): those that the configuration
+// names, and those that were registered here.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/hosts (the `ListHosts` operationId).
+func (c *ClientWithResponses) ListHostsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListHostsResponse, error) {
+	rsp, err := c.ListHosts(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListHostsResponse(rsp)
+}
+
+// ForgetHostWithResponse End a host's registration
+//
+// A lease that the host has is not renewed where the policy doesn't serve it. Hosts that the configuration names can't be taken off here.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/hosts/{mac} (the `ForgetHost` operationId).
+func (c *ClientWithResponses) ForgetHostWithResponse(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*ForgetHostResponse, error) {
+	rsp, err := c.ForgetHost(ctx, mac, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseForgetHostResponse(rsp)
+}
+
+// RegisterHostWithResponse Register a host
+//
+// DHCP serves it from now on, and after a restart too.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/hosts/{mac} (the `RegisterHost` operationId).
+func (c *ClientWithResponses) RegisterHostWithResponse(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*RegisterHostResponse, error) {
+	rsp, err := c.RegisterHost(ctx, mac, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRegisterHostResponse(rsp)
+}
+
 // JoinGroupWithBodyWithResponse Join a group by an invitation
 //
 // Asks the group's authority for a certificate, which can take some seconds. Where this appliance is a
@@ -2888,6 +3275,105 @@ func ParseRemoveMemberResponse(rsp *http.Response) (*RemoveMemberResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Removal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListHostsResponse parses an HTTP response from a ListHostsWithResponse call
+func ParseListHostsResponse(rsp *http.Response) (*ListHostsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListHostsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RegisteredHostList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseForgetHostResponse parses an HTTP response from a ForgetHostWithResponse call
+func ParseForgetHostResponse(rsp *http.Response) (*ForgetHostResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ForgetHostResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RegisteredHost
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRegisterHostResponse parses an HTTP response from a RegisterHostWithResponse call
+func ParseRegisterHostResponse(rsp *http.Response) (*RegisterHostResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RegisterHostResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RegisteredHost
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

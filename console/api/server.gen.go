@@ -38,6 +38,15 @@ type ServerInterface interface {
 	// RemoveMember Remove a member from a group
 	// (DELETE /api/v1/groups/{group}/members/{member})
 	RemoveMember(ctx echo.Context, group string, member string) error
+	// ListHosts Registered hosts, by hardware address
+	// (GET /api/v1/hosts)
+	ListHosts(ctx echo.Context) error
+	// ForgetHost End a host's registration
+	// (DELETE /api/v1/hosts/{mac})
+	ForgetHost(ctx echo.Context, mac string) error
+	// RegisterHost Register a host
+	// (PUT /api/v1/hosts/{mac})
+	RegisterHost(ctx echo.Context, mac string) error
 	// JoinGroup Join a group by an invitation
 	// (POST /api/v1/join)
 	JoinGroup(ctx echo.Context) error
@@ -173,6 +182,47 @@ func (w *ServerInterfaceWrapper) RemoveMember(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RemoveMember(ctx, group, member)
+	return err
+}
+
+// ListHosts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListHosts(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListHosts(ctx)
+	return err
+}
+
+// ForgetHost converts echo context to params.
+func (w *ServerInterfaceWrapper) ForgetHost(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mac" -------------
+	var mac string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mac", ctx.Param("mac"), &mac, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mac: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ForgetHost(ctx, mac)
+	return err
+}
+
+// RegisterHost converts echo context to params.
+func (w *ServerInterfaceWrapper) RegisterHost(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mac" -------------
+	var mac string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mac", ctx.Param("mac"), &mac, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mac: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RegisterHost(ctx, mac)
 	return err
 }
 
@@ -348,6 +398,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/openapi.yaml", wrapper.GetDocument, options.OperationMiddlewares["getDocument"]...)
 	router.GET(options.BaseURL+"/api/v1/peers", wrapper.ListPeers, options.OperationMiddlewares["listPeers"]...)
 	router.GET(options.BaseURL+"/api/v1/leases", wrapper.ListLeases, options.OperationMiddlewares["listLeases"]...)
+	router.GET(options.BaseURL+"/api/v1/hosts", wrapper.ListHosts, options.OperationMiddlewares["listHosts"]...)
+	router.DELETE(options.BaseURL+"/api/v1/hosts/:mac", wrapper.ForgetHost, options.OperationMiddlewares["forgetHost"]...)
+	router.PUT(options.BaseURL+"/api/v1/hosts/:mac", wrapper.RegisterHost, options.OperationMiddlewares["registerHost"]...)
 	router.GET(options.BaseURL+"/api/v1/blocks", wrapper.ListBlocks, options.OperationMiddlewares["listBlocks"]...)
 	router.GET(options.BaseURL+"/api/v1/groups", wrapper.ListGroups, options.OperationMiddlewares["listGroups"]...)
 	router.POST(options.BaseURL+"/api/v1/groups", wrapper.CreateGroup, options.OperationMiddlewares["createGroup"]...)
@@ -627,6 +680,122 @@ type RemoveMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RemoveMemberdefaultApplicationProblemPlusJSONResponse) VisitRemoveMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHostsRequestObject struct {
+}
+
+type ListHostsResponseObject interface {
+	VisitListHostsResponse(w http.ResponseWriter) error
+}
+
+type ListHosts200JSONResponse RegisteredHostList
+
+func (response ListHosts200JSONResponse) VisitListHostsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHostsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListHostsdefaultApplicationProblemPlusJSONResponse) VisitListHostsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ForgetHostRequestObject struct {
+	MAC string `json:"mac"`
+}
+
+type ForgetHostResponseObject interface {
+	VisitForgetHostResponse(w http.ResponseWriter) error
+}
+
+type ForgetHost200JSONResponse RegisteredHost
+
+func (response ForgetHost200JSONResponse) VisitForgetHostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ForgetHostdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ForgetHostdefaultApplicationProblemPlusJSONResponse) VisitForgetHostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterHostRequestObject struct {
+	MAC string `json:"mac"`
+}
+
+type RegisterHostResponseObject interface {
+	VisitRegisterHostResponse(w http.ResponseWriter) error
+}
+
+type RegisterHost200JSONResponse RegisteredHost
+
+func (response RegisterHost200JSONResponse) VisitRegisterHostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterHostdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RegisterHostdefaultApplicationProblemPlusJSONResponse) VisitRegisterHostResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1065,6 +1234,15 @@ type StrictServerInterface interface {
 	// RemoveMember Remove a member from a group
 	// (DELETE /api/v1/groups/{group}/members/{member})
 	RemoveMember(ctx context.Context, request RemoveMemberRequestObject) (RemoveMemberResponseObject, error)
+	// ListHosts Registered hosts, by hardware address
+	// (GET /api/v1/hosts)
+	ListHosts(ctx context.Context, request ListHostsRequestObject) (ListHostsResponseObject, error)
+	// ForgetHost End a host's registration
+	// (DELETE /api/v1/hosts/{mac})
+	ForgetHost(ctx context.Context, request ForgetHostRequestObject) (ForgetHostResponseObject, error)
+	// RegisterHost Register a host
+	// (PUT /api/v1/hosts/{mac})
+	RegisterHost(ctx context.Context, request RegisterHostRequestObject) (RegisterHostResponseObject, error)
 	// JoinGroup Join a group by an invitation
 	// (POST /api/v1/join)
 	JoinGroup(ctx context.Context, request JoinGroupRequestObject) (JoinGroupResponseObject, error)
@@ -1318,6 +1496,79 @@ func (sh *strictHandler) RemoveMember(ctx echo.Context, group string, member str
 		return err
 	} else if validResponse, ok := response.(RemoveMemberResponseObject); ok {
 		return validResponse.VisitRemoveMemberResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListHosts operation middleware
+func (sh *strictHandler) ListHosts(ctx echo.Context) error {
+	var request ListHostsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListHosts(ctx.Request().Context(), request.(ListHostsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListHosts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListHostsResponseObject); ok {
+		return validResponse.VisitListHostsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ForgetHost operation middleware
+func (sh *strictHandler) ForgetHost(ctx echo.Context, mac string) error {
+	var request ForgetHostRequestObject
+
+	request.MAC = mac
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ForgetHost(ctx.Request().Context(), request.(ForgetHostRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ForgetHost")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ForgetHostResponseObject); ok {
+		return validResponse.VisitForgetHostResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RegisterHost operation middleware
+func (sh *strictHandler) RegisterHost(ctx echo.Context, mac string) error {
+	var request RegisterHostRequestObject
+
+	request.MAC = mac
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RegisterHost(ctx.Request().Context(), request.(RegisterHostRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RegisterHost")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RegisterHostResponseObject); ok {
+		return validResponse.VisitRegisterHostResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -764,6 +764,23 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// RegisteredHost defines model for RegisteredHost.
+type RegisteredHost struct {
+	// Configured The configuration names it.
+	Configured bool `json:"configured,omitempty,omitzero"`
+
+	// MAC Its hardware address.
+	MAC string `json:"mac"`
+
+	// Since When it was registered; absent where the configuration names it.
+	Since time.Time `json:"since,omitempty,omitzero"`
+}
+
+// RegisteredHostList defines model for RegisteredHostList.
+type RegisteredHostList struct {
+	Items []RegisteredHost `json:"items"`
+}
+
 // Removal defines model for Removal.
 type Removal struct {
 	// DescriptorVersion The version of the group descriptor that removed it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 
 	"landbridge/internal/netlab"
@@ -132,6 +133,33 @@ func TestRegisteredHostsShareAWireWithTheSitesOwnDHCPServer(t *testing.T) {
 		t.Error("the other host's messages aren't counted as a host's that isn't registered, or it got a NAK")
 	}
 	a.ails() // this is as it should be
+
+	// One more, while the appliance runs; it outlives a restart, and ends when it is taken off.
+	more := newClient(t, a.wire, "more")
+	a.must("hosts", "add", macOf(t, more.Host))
+	a.end(syscall.SIGTERM)
+	a.start()
+	if out := a.must("hosts"); !strings.Contains(out, macOf(t, more.Host)) || !strings.Contains(out, macOf(t, ours.Host)+"  the configuration") {
+		t.Errorf("landbridge hosts says\n%s", out)
+	}
+	handled := a.counter("dhcp", "offers")
+	more.lease(netlab.Udhcpc) // from either server: this one doesn't know that it is to ignore it
+	a.wait("an offer to the new host", func() (bool, error) { return a.counter("dhcp", "offers") > handled, nil })
+	if netip.MustParsePrefix(groupPrefix).Contains(more.addr) {
+		a.ails()
+	} else {
+		a.ails("It also answers hosts that this appliance serves")
+	}
+	a.must("hosts", "remove", macOf(t, more.Host))
+	for want, args := range map[string][]string{
+		"isn't registered":       {"hosts", "remove", macOf(t, more.Host)},
+		"by the configuration":   {"hosts", "remove", macOf(t, ours.Host)},
+		"not a hardware address": {"hosts", "add", "nonsense"},
+	} {
+		if r := a.cli(nil, args...); r.code != failed || !strings.Contains(r.stderr, want) {
+			t.Errorf("%v: exit %d, %s", args, r.code, r.stderr)
+		}
+	}
 }
 
 func TestAVendorClassSharesAWireWithTheSitesOwnDHCPServer(t *testing.T) {

@@ -1,0 +1,50 @@
+package console
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"landbridge/console/api"
+)
+
+// maxMACText is the longest that somebody writes a hardware address.
+const maxMACText = 32
+
+// ListHosts lists the registered hosts by hardware address.
+func (h *handlers) ListHosts(ctx context.Context, _ api.ListHostsRequestObject) (api.ListHostsResponseObject, error) {
+	items, err := h.appliance.Hosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(items, func(a, b api.RegisteredHost) int { return strings.Compare(a.MAC, b.MAC) })
+	return api.ListHosts200JSONResponse{Items: orEmpty(items)}, nil
+}
+
+// RegisterHost registers a host.
+func (h *handlers) RegisterHost(ctx context.Context, req api.RegisterHostRequestObject) (api.RegisterHostResponseObject, error) {
+	var c checker
+	c.length("mac", req.MAC, 1, maxMACText)
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	host, err := h.appliance.RegisterHost(ctx, req.MAC)
+	if err != nil {
+		return nil, err
+	}
+	return api.RegisterHost200JSONResponse(host), nil
+}
+
+// ForgetHost ends a registration.
+func (h *handlers) ForgetHost(ctx context.Context, req api.ForgetHostRequestObject) (api.ForgetHostResponseObject, error) {
+	var c checker
+	c.length("mac", req.MAC, 1, maxMACText)
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	host, err := h.appliance.ForgetHost(ctx, req.MAC)
+	if err != nil {
+		return nil, err
+	}
+	return api.ForgetHost200JSONResponse(host), nil
+}

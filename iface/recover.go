@@ -16,7 +16,7 @@ import (
 // but for one that was killed while OpenTAP made it: that goes here.)
 // The address and the routes of a [Presence] go whoever's they are, as its TAP has gone with
 // its process: that is how they are told from those of a live one.
-// Bridges of a port in keepPorts stay for CreateBridge to take over, which spares the
+// Bridges around a port in keepPorts stay for CreateBridge to take over, which spares the
 // LAN port the detour. Call it at every start, while the lock on the state directory
 // says that no other run of this owner lives.
 func Recover(owner string, log *slog.Logger, keepPorts ...string) error {
@@ -50,8 +50,11 @@ func recoverDevices(h *netlink.Handle, owner string, log *slog.Logger, keepPorts
 			}
 			log.Info("removed the TAP that a former run left half made", "device", a.Name)
 		}
-		if l.Type() != "bridge" || slices.Contains(keepPorts, m.port) {
+		if l.Type() != "bridge" {
 			continue
+		}
+		if slices.Contains(keepPorts, m.port) && isOn(h, m.port, a.Index) {
+			continue // and not one that was left as its port was off already
 		}
 		if e := undo(h, l); e != nil {
 			err = errors.Join(err, fmt.Errorf("remove the bridge %s that a former run left: %w", a.Name, e))
@@ -60,6 +63,12 @@ func recoverDevices(h *netlink.Handle, owner string, log *slog.Logger, keepPorts
 		log.Info("removed the bridge that a former run left, and released its LAN port", "bridge", a.Name, "port", m.port)
 	}
 	return err
+}
+
+// isOn reports whether a port is on a bridge.
+func isOn(h *netlink.Handle, port string, bridge int) bool {
+	link, err := h.LinkByName(port)
+	return err == nil && link.Attrs().MasterIndex == bridge
 }
 
 // undo releases the ports of one of our bridges, restores what its marker says and
@@ -72,13 +81,14 @@ func undo(h *netlink.Handle, bridge netlink.Link) error {
 		return err
 	}
 	for _, p := range ports {
-		if err := h.LinkSetNoMaster(p); err != nil && !errors.Is(err, unix.ENODEV) {
-			return explain("release "+p.Attrs().Name, err)
-		}
+		// Down first: killed between the two, it is found on the bridge again.
 		if p.Attrs().Name == m.port && m.wasDown && p.Attrs().Flags&net.FlagUp != 0 {
 			if err := h.LinkSetDown(p); err != nil && !errors.Is(err, unix.ENODEV) {
 				return explain("set "+m.port+" down again", err)
 			}
+		}
+		if err := h.LinkSetNoMaster(p); err != nil && !errors.Is(err, unix.ENODEV) {
+			return explain("release "+p.Attrs().Name, err)
 		}
 	}
 	if err := h.LinkDel(bridge); err != nil && !errors.Is(err, unix.ENODEV) {

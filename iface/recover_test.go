@@ -64,6 +64,18 @@ func TestRecoverAfterKillRestoresThePort(t *testing.T) {
 	}
 }
 
+// Killed as it released the port, it leaves a bridge that nobody would take over.
+func TestABridgeWithoutItsPortIsNotKept(t *testing.T) {
+	inNamespace(t)
+	addLAN(t, "lan0")
+	killed(t, "lan0")
+	must(t, netlink.LinkSetNoMaster(linkNamed(t, "lan0")))
+	must(t, Recover("test", quiet(), "lan0"))
+	if exists("lbbr0") {
+		t.Error("it is still there, beside the one that the next run makes")
+	}
+}
+
 func TestRestartTakesTheBridgeOver(t *testing.T) {
 	inNamespace(t)
 	host := addLAN(t, "lan0")

@@ -1,8 +1,10 @@
 package appliance
 
 import (
+	"maps"
 	"net/netip"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -12,6 +14,8 @@ const (
 	// wantedAtOnce bounds those that wait to be looked at; a packet that finds no room
 	// comes again.
 	wantedAtOnce = 128
+	// shunTime is how long an address isn't tried again whose host didn't answer on the wire.
+	shunTime = 30 * time.Second
 )
 
 // routeTable is where the host's way to an address is changed; iface.Presence is one.
@@ -32,18 +36,25 @@ type bypass struct {
 	table  routeTable // nil while there is no wire
 	routes map[netip.Addr]struct{}
 
-	standing, full           atomic.Int64 // routes; 1 if they are as many as may be
+	shunned                  atomic.Pointer[map[netip.Addr]time.Time] // until when; not changed once it is there
+	standing, full           atomic.Int64                             // routes; 1 if they are as many as may be
 	added, withdrawn, failed atomic.Uint64
 	turnedAway               atomic.Uint64 // wishes that found no room
+	unanswered               atomic.Uint64
 }
 
 func newBypass(native func(netip.Addr) bool) *bypass {
-	return &bypass{wanted: make(chan netip.Addr, wantedAtOnce), native: native, routes: make(map[netip.Addr]struct{})}
+	b := &bypass{wanted: make(chan netip.Addr, wantedAtOnce), native: native, routes: make(map[netip.Addr]struct{})}
+	b.shunned.Store(new(map[netip.Addr]time.Time))
+	return b
 }
 
 // Want says that the host speaks with an address that is on the wire. It doesn't wait and
 // allocates nothing: it is called for each packet until the route stands (router.Bypass).
 func (b *bypass) Want(addr netip.Addr) {
+	if _, shunned := (*b.shunned.Load())[addr]; shunned {
+		return
+	}
 	if b.full.Load() == 0 {
 		select {
 		case b.wanted <- addr:
@@ -60,11 +71,15 @@ func (b *bypass) use(table routeTable) {
 	b.withdrawn.Add(uint64(len(b.routes)))
 	clear(b.routes)
 	b.table = table
+	b.shunned.Store(new(map[netip.Addr]time.Time))
 	b.count()
 }
 
 // open makes the route to an address that is wanted. An error is the kernel's.
 func (b *bypass) open(addr netip.Addr) error {
+	if _, shunned := (*b.shunned.Load())[addr]; shunned {
+		return nil
+	}
 	if _, there := b.routes[addr]; there || b.table == nil || len(b.routes) >= maxBypassed || !b.native(addr) {
 		return nil
 	}
@@ -78,6 +93,41 @@ func (b *bypass) open(addr netip.Addr) error {
 	return nil
 }
 
+// silent is told that an address's host doesn't answer on the wire, though its member is there: something between
+// them lets beacons pass and not ARP. The host is reached by the tunnel, and tried again after shunTime.
+func (b *bypass) silent(addr netip.Addr, now time.Time) error {
+	if _, there := b.routes[addr]; !there {
+		return nil
+	}
+	shunned := maps.Clone(*b.shunned.Load())
+	if shunned == nil {
+		shunned = make(map[netip.Addr]time.Time)
+	}
+	shunned[addr] = now.Add(shunTime)
+	b.shunned.Store(&shunned)
+	b.unanswered.Add(1)
+	return b.withdraw(addr)
+}
+
+// forgive lets those be tried again who have been shunned for long enough.
+func (b *bypass) forgive(now time.Time) {
+	shunned := maps.Clone(*b.shunned.Load())
+	maps.DeleteFunc(shunned, func(_ netip.Addr, until time.Time) bool { return !now.Before(until) })
+	b.shunned.Store(&shunned)
+}
+
+// withdraw removes a route.
+func (b *bypass) withdraw(addr netip.Addr) error {
+	if err := b.table.RemoveRoute(addr); err != nil {
+		b.failed.Add(1)
+		return err
+	}
+	delete(b.routes, addr)
+	b.withdrawn.Add(1)
+	b.count()
+	return nil
+}
+
 // review withdraws the routes to addresses that aren't on the wire any more: from then on
 // the host reaches them by the tunnel. The first error of the kernel is returned; such a route is tried again.
 func (b *bypass) review() (err error) {
@@ -85,17 +135,10 @@ func (b *bypass) review() (err error) {
 		if b.native(addr) {
 			continue
 		}
-		if e := b.table.RemoveRoute(addr); e != nil {
-			b.failed.Add(1)
-			if err == nil {
-				err = e
-			}
-			continue
+		if e := b.withdraw(addr); e != nil && err == nil {
+			err = e
 		}
-		delete(b.routes, addr)
-		b.withdrawn.Add(1)
 	}
-	b.count()
 	return err
 }
 
@@ -123,7 +166,7 @@ func (b *bypass) count() {
 func (b *bypass) counters(add func(c count, value uint64)) {
 	for name, value := range map[string]uint64{
 		"routes": uint64(b.standing.Load()), "added": b.added.Load(), "withdrawn": b.withdrawn.Load(),
-		"failed": b.failed.Load(), "turned_away": b.turnedAway.Load(),
+		"failed": b.failed.Load(), "turned_away": b.turnedAway.Load(), "unanswered": b.unanswered.Load(),
 	} {
 		add(count{"bypass", name}, value)
 	}

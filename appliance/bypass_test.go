@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
+	"time"
 )
 
 // fakeTable is a routing table; refuse makes it fail.
@@ -161,4 +162,38 @@ func TestRoutesThatSomethingRemovedAreMadeAgain(t *testing.T) {
 		t.Error(err)
 	}
 	r.expect(1, "added", 1)
+}
+
+func TestAHostThatDoesNotAnswerOnTheWireIsLeftToTheTunnelForAWhile(t *testing.T) {
+	r := newBypassRig(t)
+	a, b := netip.MustParseAddr("10.9.1.1"), netip.MustParseAddr("10.9.1.2")
+	r.on[a], r.on[b] = true, true
+	for _, addr := range []netip.Addr{a, b} {
+		if err := r.open(addr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := time.Now()
+	for range 2 {
+		if err := r.silent(a, now); err != nil {
+			t.Error(err)
+		}
+	}
+	r.expect(1, "unanswered", 1)
+	r.Want(a)
+	r.Want(b)
+	if err := r.open(a); err != nil || len(r.wanted) != 1 {
+		t.Errorf("%d wishes are looked at, want that for the other host (%v)", len(r.wanted), err)
+	}
+	r.expect(1, "routes", 1)
+	r.forgive(now.Add(shunTime - 1))
+	if err := r.open(a); err != nil {
+		t.Error(err)
+	}
+	r.expect(1, "routes", 1)
+	r.forgive(now.Add(shunTime))
+	if err := r.open(a); err != nil {
+		t.Error(err)
+	}
+	r.expect(2, "routes", 2)
 }

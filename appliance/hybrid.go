@@ -42,6 +42,8 @@ type hybrid struct {
 	states  chan iface.PortState // the last one
 	owns    chan netip.Addr      // this host's address, the last one
 	changed chan struct{}        // neighbours or leases have
+	silent  chan netip.Addr      // hosts that don't answer on the port
+	index   atomic.Int64         // of the port
 
 	// run's own.
 	tap      *iface.TAP
@@ -55,7 +57,8 @@ type hybrid struct {
 
 func newHybrid(n *network, port string, tap *iface.TAP) *hybrid {
 	h := &hybrid{network: n, port: port, tap: tap,
-		states: make(chan iface.PortState, 1), owns: make(chan netip.Addr, 1), changed: make(chan struct{}, 1)}
+		states: make(chan iface.PortState, 1), owns: make(chan netip.Addr, 1), changed: make(chan struct{}, 1),
+		silent: make(chan netip.Addr, wantedAtOnce)}
 	h.bypass = newBypass(h.native)
 	return h
 }
@@ -77,6 +80,18 @@ func latest[T any](c chan T, v T) {
 
 // addressed says which address this host has now; the TAP has it already.
 func (h *hybrid) addressed(addr netip.Addr) { latest(h.owns, addr) }
+
+// unanswered hears of hosts that didn't answer ARP. One that finds no room is told again, as
+// long as somebody sends there.
+func (h *hybrid) unanswered(index int, addr netip.Addr) {
+	if int64(index) != h.index.Load() {
+		return
+	}
+	select {
+	case h.silent <- addr:
+	default:
+	}
+}
 
 func (h *hybrid) poke() { latest(h.changed, struct{}{}) }
 
@@ -103,6 +118,11 @@ func (h *hybrid) run(ctx context.Context) {
 	}
 	defer h.network.node.health.clear("lan", "port")
 	defer watch.Close()
+	if silence, err := iface.WatchSilence(log, h.unanswered); err != nil {
+		log.Warn("hosts that the LAN hides from this one aren't noticed", "port", h.port, "err", err)
+	} else {
+		defer silence.Close()
+	}
 	defer h.network.registry.Subscribe(func(registry.Change) { h.poke() })()
 	defer func() {
 		h.unlink()
@@ -116,6 +136,7 @@ func (h *hybrid) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case h.state = <-h.states:
+			h.index.Store(int64(h.state.Index))
 		case own := <-h.owns:
 			if own != h.own {
 				h.unlink()
@@ -125,6 +146,9 @@ func (h *hybrid) run(ctx context.Context) {
 		case addr := <-h.bypass.wanted:
 			h.tell(h.bypass.open(addr))
 			continue
+		case addr := <-h.silent:
+			h.tell(h.bypass.silent(addr, time.Now()))
+			continue
 		case <-h.changed:
 			h.review()
 			if h.link == nil || !h.link.broken.Load() {
@@ -132,6 +156,7 @@ func (h *hybrid) run(ctx context.Context) {
 			}
 		case <-review.C:
 			h.review()
+			h.bypass.forgive(time.Now())
 			if len(h.routers) > 0 { // they note who is here, and their hosts where
 				h.announce()
 			}

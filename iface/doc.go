@@ -16,7 +16,7 @@
 //   - [Presence]: the virtual address on a port that the host uses for itself, and routes by
 //     that port. They outlive a killed process, so they carry a mark.
 //   - [Wire]: frames of one EtherType on such a port.
-//   - [PortWatch]: what becomes of a port.
+//   - [PortWatch], [SilenceWatch]: what becomes of a port, and neighbours that don't answer.
 //   - [PortError], [CapabilityError]: why something was refused, in words for the
 //     operator.
 //

@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"sync"
 	"syscall"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -28,69 +25,44 @@ type PortWatch struct {
 	changed func(PortState)
 	log     *slog.Logger
 	h       *netlink.Handle
-	news    *nl.NetlinkSocket
-	done    chan struct{}
-	running sync.WaitGroup
+	news    *news
 }
-
-// rereadPause is how long a watch waits after the kernel's news were lost or failed.
-const rereadPause = 100 * time.Millisecond
 
 // WatchPort calls changed with the state of the device of that name, which need not exist: at once, and
 // whenever the device or its IPv4 addresses have changed, perhaps to the same state. The
 // calls come one after the other from one goroutine.
 func WatchPort(name string, log *slog.Logger, changed func(PortState)) (*PortWatch, error) {
-	news, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR)
+	news, err := subscribe(log, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR)
 	if err != nil {
 		return nil, fmt.Errorf("watch the LAN port %s: %w", name, err)
 	}
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		news.Close()
+		news.close()
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
-	w := &PortWatch{name: name, changed: changed, log: log, h: h, news: news, done: make(chan struct{})}
-	w.running.Go(w.run)
+	w := &PortWatch{name: name, changed: changed, log: log, h: h, news: news}
+	news.running.Go(w.run)
 	return w, nil
 }
 
 // Close ends the watch; changed isn't called any more when it returns. It must not be called by changed.
 func (w *PortWatch) Close() {
-	close(w.done)
-	w.news.Close()
-	w.running.Wait()
+	w.news.close()
 	w.h.Close()
 }
 
 func (w *PortWatch) run() {
 	last := w.read()
 	w.changed(last)
-	for {
-		msgs, _, err := w.news.Receive()
-		select {
-		case <-w.done:
-			return
-		default:
-		}
-		if err != nil {
-			if errors.Is(err, os.ErrClosed) {
-				return
-			}
-			// ENOBUFS: more has happened than fits. What counts is how it is now.
-			w.log.Debug("news of devices were lost", "device", w.name, "err", err)
-			select {
-			case <-w.done:
-				return
-			case <-time.After(rereadPause):
-			}
-		}
+	w.news.each(func(msgs []syscall.NetlinkMessage) {
 		state := w.read()
-		if err == nil && state.Index == last.Index && !concerns(msgs, state.Index) {
-			continue
+		if msgs != nil && state.Index == last.Index && !concerns(msgs, state.Index) {
+			return
 		}
 		last = state
 		w.changed(state)
-	}
+	})
 }
 
 // read asks the kernel for the state.

@@ -3,7 +3,9 @@ package iface
 import (
 	"bytes"
 	"errors"
+	"net/netip"
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -159,4 +161,29 @@ func await(t *testing.T, states <-chan PortState, which func(PortState) bool) Po
 			t.Fatal("the state wasn't told")
 		}
 	}
+}
+
+func TestNeighboursThatDoNotAnswerAreTold(t *testing.T) {
+	inNamespace(t)
+	addLAN(t, "lan0")
+	addAddr(t, "lan0", "192.0.2.2/24")
+	awaitCarrier(t, "lan0")
+	must(t, os.WriteFile("/proc/sys/net/ipv4/neigh/lan0/retrans_time_ms", []byte("20"), 0))
+	type silence struct {
+		index int
+		addr  netip.Addr
+	}
+	told := make(chan silence, 16)
+	w, err := WatchSilence(quiet(), func(index int, addr netip.Addr) { told <- silence{index, addr} })
+	must(t, err)
+	must(t, exec.Command("sh", "-c", "ping -q -c1 -W1 192.0.2.9 || true").Run())
+	select {
+	case got := <-told:
+		if want := (silence{linkNamed(t, "lan0").Attrs().Index, netip.MustParseAddr("192.0.2.9")}); got != want {
+			t.Errorf("told of %v, want %v", got, want)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("not told")
+	}
+	w.Close()
 }

@@ -131,17 +131,19 @@ func TestHybridHostsOfOneLANSpeakNatively(t *testing.T) {
 // they speak natively.
 func (s *scene) pair(lan *netlab.LAN) (h1, h2 *machine) {
 	s.t.Helper()
-	both := make([]*machine, 2)
-	for i := range both {
-		name := fmt.Sprintf("h%d", i+1)
-		m := newMachine(s.t, s.wan.Site("site-"+name).LAN.Host(name), "--mode", "hybrid", "--lan-port", "eth1")
-		lan.Plug(m.Host, "eth1")
-		s.join(m)
-		both[i] = m
-	}
-	goesBy(s.t, both[0].Host, both[1].address(), "eth1")
-	goesBy(s.t, both[1].Host, both[0].address(), "eth1")
-	return both[0], both[1]
+	h1, h2 = s.plug(lan, "h1"), s.plug(lan, "h2")
+	goesBy(s.t, h1.Host, h2.address(), "eth1")
+	goesBy(s.t, h2.Host, h1.address(), "eth1")
+	return h1, h2
+}
+
+// plug makes a hybrid host of a site of its own, whose port eth1 is on a LAN.
+func (s *scene) plug(lan *netlab.LAN, name string) *machine {
+	s.t.Helper()
+	m := newMachine(s.t, s.wan.Site("site-"+name).LAN.Host(name), "--mode", "hybrid", "--lan-port", "eth1")
+	lan.Plug(m.Host, "eth1")
+	s.join(m)
+	return m
 }
 
 // A host that has left the LAN is reached by the tunnel within 2 s, and its connections
@@ -176,6 +178,33 @@ func TestABypassEndsWhenTheHostLeavesTheLAN(t *testing.T) {
 	}
 	t.Logf("native again after %v", goesBy(t, h1.Host, a2, "eth1"))
 	flow.flows()
+}
+
+// A switch may let beacons pass and not ARP (dynamic ARP inspection): then there is a proof, and no way.
+func TestAHostThatTheLANHidesIsReachedByTheTunnel(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	lan := s.lab.LAN("lan")
+	h1, h2 := s.plug(lan, "h1"), s.plug(lan, "h2")
+	a2 := h2.address()
+	h1.address()
+	for _, m := range []*machine{h1, h2} {
+		if r := m.exec("sh", "-c", "echo 8 > /proc/sys/net/ipv4/conf/eth1/arp_ignore"); r.code != 0 {
+			t.Fatal(r.stderr)
+		}
+	}
+	h1.wait("the proof", func() (bool, error) { p, err := h1.peer("h2"); return p.Native, err })
+	goesBy(t, h1.Host, a2, "eth1")
+	began := time.Now()
+	waitFor(t, "h1 goes by the tunnel", func() (bool, error) {
+		_, _ = h1.Run(t.Context(), "ping", "-q", "-c1", "-W1", a2.String())
+		return way(t, h1.Host, a2) != "eth1", nil
+	})
+	t.Logf("h1 goes by the tunnel after %v", time.Since(began))
+	newStream(t, h1.Host, h2.Host, a2).flows()
+	if n := h1.counter("bypass", "unanswered"); n == 0 {
+		t.Error("it isn't counted")
+	}
 }
 
 func TestAHybridHostAndARoutersLANSpeakNatively(t *testing.T) {
@@ -319,6 +348,7 @@ func TestAHybridHostOutlivesItsPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	goesBy(t, h1.Host, a2, "eth1")
+	goesBy(t, h2.Host, a1, "eth1")
 
 	flow.gap()
 	if err := h1.Port("eth1").Vanish(); err != nil {

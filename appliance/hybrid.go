@@ -124,10 +124,13 @@ func (h *hybrid) run(ctx context.Context) {
 		defer silence.Close()
 	}
 	defer h.network.registry.Subscribe(func(registry.Change) { h.poke() })()
-	defer func() {
-		h.unlink()
-		h.leave()
-	}()
+	h.serve(ctx)
+	h.unlink()
+	h.leave()
+}
+
+// serve deals with what happens until ctx ends.
+func (h *hybrid) serve(ctx context.Context) {
 	review := time.NewTicker(reviewInterval)
 	defer review.Stop()
 	var retry <-chan time.Time
@@ -169,7 +172,7 @@ func (h *hybrid) run(ctx context.Context) {
 		retry = nil
 		if err := h.settle(ctx); err != nil {
 			h.trouble(fmt.Sprintf("Hosts on the LAN of %s are reached by the tunnel, as this host can't be present on that port: %v. It goes on trying.", h.port, err))
-			log.Debug("not present on the LAN port", "port", h.port, "err", err)
+			h.network.log.Debug("not present on the LAN port", "port", h.port, "err", err)
 			retry = time.After(retryInterval)
 		}
 	}

@@ -74,7 +74,7 @@ func (d *demo) arpSweep(ctx context.Context, from *host, note noteFunc) error {
 				return err
 			}
 			if sent++; sent%20 == 0 {
-				time.Sleep(time.Until(began.Add(time.Duration(sent) * time.Second / sweepRate)))
+				<-time.After(time.Until(began.Add(time.Duration(sent) * time.Second / sweepRate)))
 			}
 		}
 	}
@@ -206,7 +206,10 @@ func (w *wire) answer() (of netip.Addr, ok bool, err error) {
 
 // answers asks for one address so often, and returns how long each answer took.
 func (w *wire) answers(target netip.Addr, times int) (took []time.Duration, err error) {
+	pace := time.NewTicker(time.Millisecond)
+	defer pace.Stop()
 	for range times {
+		<-pace.C
 		began := time.Now()
 		if err := w.ask(target); err != nil {
 			return nil, err
@@ -221,7 +224,6 @@ func (w *wire) answers(target netip.Addr, times int) (took []time.Duration, err 
 			}
 		}
 		took = append(took, time.Since(began))
-		time.Sleep(time.Millisecond)
 	}
 	return took, nil
 }

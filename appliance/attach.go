@@ -91,13 +91,13 @@ func (n *network) openRouter(a *attachment) (err error) {
 	cfg.Probes, cfg.LinkMTU = a.prober, a.tap.MTU()
 	if a.bridge != nil {
 		a.arrivals = n.newArrivals(a, func(addr netip.Addr) bool { route, _ := directory.Lookup(addr); return route.Native })
-		cfg.Strangers = a.arrivals
 		a.segment = n.newSegment(a, mac, dhcp.Config{
 			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), LeaseTime: d.LeaseTime, MTU: min(d.MTU, a.bridge.MTU()),
 			Zone: d.Zone, Search: []string{d.Zone},
 			Leaser: &leaser{registry: n.registry, hosts: a.hosts}, Prober: a.prober, Log: n.log,
 		})
-		cfg.DHCP, cfg.DHCPPorts, cfg.Watch, cfg.Strangers = turnDHCP{a.segment.dhcp, a.neighbours}, n.node.cfg.DHCP.Ports, a.segment, a.segment.statics
+		cfg.DHCP, cfg.DHCPPorts, cfg.Watch = turnDHCP{a.segment.dhcp, a.neighbours}, n.node.cfg.DHCP.Ports, a.segment
+		cfg.Strangers = watchers{a.arrivals, a.segment.statics}
 		cfg.Probes = a.neighbours.guests
 		cfg.Beacons, responder.Ours = a.neighbours.beacon, a.neighbours.answers
 	}

@@ -9,6 +9,7 @@ import (
 	"landbridge/console/api"
 	"landbridge/internal/frame"
 	"landbridge/internal/registry"
+	"landbridge/router"
 )
 
 var errNoLAN = errors.New("no LAN is attached here whose hosts could be asked")
@@ -21,6 +22,17 @@ func (n *network) present(ctx context.Context, addr netip.Addr) (bool, error) {
 		return false, errNoLAN
 	}
 	return a.prober.Present(ctx, addr)
+}
+
+// watchers show a stranger to each: one whose address is leased elsewhere has moved, one whose
+// address is leased to nobody was given it by hand.
+type watchers []router.Strangers
+
+// Stranger is called on the frame path.
+func (w watchers) Stranger(addr netip.Addr, mac frame.MAC) {
+	for _, s := range w {
+		s.Stranger(addr, mac)
+	}
 }
 
 // newArrivals makes what has hosts that move to the attachment's LAN served here, unless

@@ -195,6 +195,9 @@ func (s *statics) adopt(ctx context.Context, x static, renewal bool) finding {
 	if status == registry.Known && !at.Local {
 		return finding{} // meanwhile; see look
 	}
+	if held, ok := s.registry.Served(x.addr); ok && frame.MAC(held.MAC) == x.mac {
+		return finding{} // it has asked meanwhile, or has moved here
+	}
 	s.refused.Add(1)
 	var text string
 	switch {

@@ -46,6 +46,6 @@ func (b *Bridge) Hush(on bool) error {
 	if on {
 		flood[0] = 0
 	}
-	err = setLinkData(tap, "bridge", nl.IFLA_INFO_SLAVE_DATA, map[int][]byte{nl.IFLA_BRPORT_BCAST_FLOOD: flood})
+	err = setBridgeData(tap, nl.IFLA_INFO_SLAVE_DATA, map[int][]byte{nl.IFLA_BRPORT_BCAST_FLOOD: flood})
 	return explain("set whether broadcasts reach the TAP on the bridge "+b.name, err)
 }

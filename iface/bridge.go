@@ -219,7 +219,7 @@ func (b *Bridge) configure(bridge netlink.Link, cfg BridgeConfig, m *marker) err
 			}
 		}
 	}
-	err := setLinkData(bridge, "bridge", nl.IFLA_INFO_DATA, map[int][]byte{
+	err := setBridgeData(bridge, nl.IFLA_INFO_DATA, map[int][]byte{
 		nl.IFLA_BR_STP_STATE:         nl.Uint32Attr(0),
 		nl.IFLA_BR_FORWARD_DELAY:     nl.Uint32Attr(0),
 		nl.IFLA_BR_MCAST_SNOOPING:    {0},
@@ -245,7 +245,7 @@ func (b *Bridge) joinTAP(bridge netlink.Link, cfg BridgeConfig) error {
 	if err := b.h.LinkSetMaster(tap, bridge); err != nil {
 		return explain(doing, err)
 	}
-	err = setLinkData(tap, "bridge", nl.IFLA_INFO_SLAVE_DATA, map[int][]byte{
+	err = setBridgeData(tap, nl.IFLA_INFO_SLAVE_DATA, map[int][]byte{
 		nl.IFLA_BRPORT_LEARNING:      {0},
 		nl.IFLA_BRPORT_UNICAST_FLOOD: {0},
 		nl.IFLA_BRPORT_MCAST_FLOOD:   {0},
@@ -269,7 +269,7 @@ func (b *Bridge) joinTAP(bridge netlink.Link, cfg BridgeConfig) error {
 // doesn't from the beginning.
 func (b *Bridge) Overhear(on bool) error {
 	value := map[bool]byte{true: 1}[on]
-	err := setLinkData(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: b.tap}}, "bridge", nl.IFLA_INFO_SLAVE_DATA,
+	err := setBridgeData(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: b.tap}}, nl.IFLA_INFO_SLAVE_DATA,
 		map[int][]byte{nl.IFLA_BRPORT_UNICAST_FLOOD: {value}})
 	return explain("set what the TAP on the bridge "+b.name+" gets", err)
 }
@@ -326,9 +326,9 @@ func explainEnslave(port string, err error) error {
 	return explain("put the LAN port "+port+" on the bridge", err)
 }
 
-// setLinkData sets attributes of a kind of link that the netlink library has no
+// setBridgeData sets attributes of a bridge, or of a port of one, that the netlink library has no
 // names for. It speaks in the namespace of the calling thread.
-func setLinkData(link netlink.Link, kind string, section int, values map[int][]byte) error {
+func setBridgeData(link netlink.Link, section int, values map[int][]byte) error {
 	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(link.Attrs().Index)
@@ -338,7 +338,7 @@ func setLinkData(link netlink.Link, kind string, section int, values map[int][]b
 	if section == nl.IFLA_INFO_SLAVE_DATA {
 		kindAttr = nl.IFLA_INFO_SLAVE_KIND
 	}
-	info.AddRtAttr(kindAttr, nl.NonZeroTerminated(kind))
+	info.AddRtAttr(kindAttr, nl.NonZeroTerminated("bridge"))
 	data := info.AddRtAttr(section, nil)
 	for attr, value := range values {
 		data.AddRtAttr(attr, value)

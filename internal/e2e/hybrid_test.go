@@ -309,6 +309,13 @@ func TestHybridModeLeavesTheHostsPortAlone(t *testing.T) {
 	if got := h.network(); got == before {
 		t.Error("a killed run has left nothing: this test is in vain")
 	}
+	h.must("recover")
+	if got := h.network(); got != before {
+		t.Errorf("after SIGKILL, and landbridge recover, the host has\n%s\nhad\n%s", got, before)
+	}
+	h.start()
+	goesBy(t, h.Host, other.address(), "eth0")
+	h.end(syscall.SIGKILL)
 	h.flags = nil // interface mode puts right what the one before left
 	h.start()
 	reaches(t, h.Host, other.address())

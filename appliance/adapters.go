@@ -128,7 +128,7 @@ type sender network
 func (s *sender) Send(parcels []router.Parcel) {
 	out := s.tunnel.Outbox()
 	for _, p := range parcels {
-		out.Add(p.To, p.Packets)
+		out.Add(s.standins.book.Serving(p.To), p.Packets)
 	}
 	out.Send()
 }

@@ -67,7 +67,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 		if a.neighbours, err = n.newNeighbours(a, mac); err != nil {
 			return err
 		}
-		directory.near = a.neighbours.beacon.Is
+		directory.near = a.neighbours.has
 	case a.setup.Mode == ModeHybrid:
 		a.hybrid = newHybrid(n, a.setup.LANPort, a.tap)
 		directory.near = a.hybrid.near
@@ -79,7 +79,8 @@ func (n *network) openRouter(a *attachment) (err error) {
 		Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, Directory: show(directory),
 	}
 	cfg := router.Config{
-		Device: a.tap, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, MTU: d.MTU,
+		Speakers: n.standins,
+		Device:   a.tap, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, MTU: d.MTU,
 		Directory: directory, Sender: (*sender)(n), Hosts: a.hosts, Log: n.log,
 		DNS: dns.NewHandler(dns.Config{
 			Zone: d.Zone, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), Directory: names{n.registry},

@@ -18,35 +18,37 @@ import (
 )
 
 // neighbours is what an attachment knows of the other members on its segment, and how the
-// routers among them share the work.
+// routers among them share the work. What they decide is in routers.go.
 type neighbours struct {
-	network *network
-	self    group.MemberID
-	beacon  *beacon.Beacon
-	circle  atomic.Pointer[share.Circle]
-	clients share.Clients
-	lanWell atomic.Bool
-	guests  *guests
-	tell    func(netip.Addr) // the hosts, that an address is reached by us
+	network    *network
+	attachment *attachment
+	self       group.MemberID
+	service    netip.Addr
+	beacon     *beacon.Beacon
+	guests     *guests
+	clients    share.Clients
+
+	circle   atomic.Pointer[share.Circle]
+	standing atomic.Pointer[map[group.MemberID]struct{}] // for whom we stand in; nil: for nobody
+	lanWell  atomic.Bool
+	wanWell  atomic.Bool
+	sharing  atomic.Bool
+	wake     chan struct{} // something has changed
 }
 
-// newNeighbours makes what speaks on the attachment's segment from mac by send.
+// newNeighbours makes what speaks on the attachment's segment from mac.
 func (n *network) newNeighbours(a *attachment, mac frame.MAC) (s *neighbours, err error) {
-	send := func(f []byte) error { return a.router.WriteFrame(f) }
-	s = &neighbours{network: n, self: n.membership.Self(), guests: newGuests(a.prober, n.registry.Lookup)}
-	s.tell = func(addr netip.Addr) {
-		if err := a.router.Announce(addr); err != nil {
-			n.log.Warn("move not announced", "addr", addr, "err", err)
-		}
+	s = &neighbours{
+		network: n, attachment: a, self: n.membership.Self(), service: n.membership.Descriptor().ServiceAddr(),
+		guests: newGuests(a.prober, n.registry.Lookup), wake: make(chan struct{}, 1),
 	}
+	s.wanWell.Store(true)
+	s.circle.Store(share.NewCircle(s.self))
 	s.beacon, err = beacon.New(beacon.Config{
-		Membership: n.membership, MAC: mac, Send: send, Self: s.says, Changed: s.changed, Log: n.log,
+		Membership: n.membership, MAC: mac, Send: func(f []byte) error { return a.router.WriteFrame(f) },
+		Self: s.says, Changed: s.poke, Log: n.log,
 	})
-	if err != nil {
-		return nil, err
-	}
-	s.changed()
-	return s, nil
+	return s, err
 }
 
 // meetNeighbours has the attachment speak on its segment, until ctx ends.
@@ -57,52 +59,57 @@ func (n *network) meetNeighbours(ctx context.Context, a *attachment) error {
 	}
 	a.cancels = append(a.cancels, watch.Close)
 	a.running.Go(func() { a.neighbours.beacon.Run(ctx) })
+	a.running.Go(func() { a.neighbours.run(ctx) })
 	return nil
 }
 
+func (s *neighbours) poke() { latest(s.wake, struct{}{}) }
+
 // portChanged takes up how the LAN port is.
 func (s *neighbours) portChanged(p iface.PortState) {
-	if well := p.Running; s.lanWell.Swap(well) != well && !well {
+	if s.lanWell.Swap(p.Running) == p.Running {
+		return
+	}
+	if p.Running {
+		s.beacon.Announce()
+	} else {
 		s.beacon.LinkLost()
 	}
+	s.poke()
 }
 
 // says is what this router says of itself on the segment.
 func (s *neighbours) says() beacon.Says {
-	return beacon.Says{Router: true, LANWell: s.lanWell.Load(), WANWell: true, Sharing: true}
+	return beacon.Says{Router: true, LANWell: s.lanWell.Load(), WANWell: s.wanWell.Load(), Sharing: s.sharing.Load()}
 }
 
-// changed takes up who shares now.
-func (s *neighbours) changed() {
-	sharing := []group.MemberID{s.self}
-	for _, n := range s.beacon.Neighbors() {
-		if n.Says.Router && n.Says.Sharing {
-			sharing = append(sharing, n.Member)
-		}
+// well reports whether both sides of this router work.
+func (s *neighbours) well() bool { return s.lanWell.Load() && s.wanWell.Load() }
+
+// has reports whether a member's hosts are on this segment: it is here itself, or we stand in
+// for it. It is called for each packet.
+func (s *neighbours) has(m group.MemberID) bool {
+	if s == nil {
+		return false
 	}
-	s.circle.Store(share.NewCircle(s.self, sharing...))
-	for _, addr := range s.guests.review(s.beacon.Neighbors()) {
-		if s.circle.Load().Ours(share.AddrKey(addr)) {
-			s.tell(addr)
-		}
+	if s.beacon.Is(m) {
+		return true
 	}
+	standing := s.standing.Load()
+	if standing == nil {
+		return false
+	}
+	_, ok := (*standing)[m]
+	return ok
 }
 
-// has reports whether a member is on this segment. It is called for each packet.
-func (s *neighbours) has(m group.MemberID) bool { return s != nil && s.beacon.Is(m) }
-
-// answers says whether an ARP request is ours to answer: that of a host that is served
-// here, and that of a stranger if it falls to us.
-func (s *neighbours) answers(mac frame.MAC, sender, _ netip.Addr) bool {
-	if at, status := s.network.registry.Lookup(sender); status == registry.Known {
-		if at.Local {
-			return true
-		}
-		if s.circle.Load().Has(at.Member) {
-			return false
-		}
+// answers says whether an ARP request is ours to answer: the remote addresses are shared out
+// among the routers, and so are the hosts that the service address speaks to.
+func (s *neighbours) answers(mac frame.MAC, _, target netip.Addr) bool {
+	if target == s.service {
+		return s.circle.Load().Ours(share.MACKey(mac))
 	}
-	return s.circle.Load().Ours(share.MACKey(mac))
+	return s.circle.Load().Ours(share.AddrKey(target))
 }
 
 // turnDHCP leaves to the other routers of the segment the clients that are theirs.

@@ -25,6 +25,7 @@ type network struct {
 	membership *group.Membership
 	authority  *group.Authority // nil unless the CA key is here
 	registry   *registry.Registry
+	standins   *standins
 	tunnel     *tunnel.Tunnel
 	attachment atomic.Pointer[attachment] // nil while one takes another's place
 	former     tally                      // what those before it counted
@@ -59,6 +60,7 @@ func newNetwork(n *node, m *group.Membership) (*network, error) {
 		publishing:        make(chan struct{}, 1),
 		met:               make(map[group.MemberID]greeting),
 	}
+	nw.standins = newStandins(nw)
 	nw.registry, err = registry.Open(registry.Config{
 		Membership: m,
 		Store:      n.state.db,
@@ -126,6 +128,7 @@ func (n *network) start(ctx context.Context) error {
 	n.background(func() { n.keepRoster(ctx, told) })
 	n.background(func() { n.keepPublished(ctx) })
 	n.background(func() { n.keepVitals(ctx) })
+	n.background(func() { n.standins.keepBook(ctx) })
 	return nil
 }
 
@@ -138,6 +141,9 @@ func (n *network) meet(ctx context.Context, m group.MemberID) {
 		return
 	}
 	n.tunnel.Reachable(m)
+	if !n.standins.silent() {
+		n.standins.tellOne(m)
+	}
 }
 
 // onStop has cancel called first when the network stops, so that nothing begins any more.

@@ -222,6 +222,9 @@ func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*no
 	n.gate.handle(protocolConnect, func(ctx context.Context, nw *network, from group.MemberID, req []byte) ([]byte, error) {
 		return nw.tunnel.HandleSignal(ctx, from, req)
 	})
+	n.gate.handle(protocolSegment, func(ctx context.Context, nw *network, from group.MemberID, req []byte) ([]byte, error) {
+		return nw.standins.serveSegment(ctx, from, req)
+	})
 	return n, nil
 }
 

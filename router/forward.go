@@ -23,7 +23,7 @@ import (
 //     probes or other members; see local.go. Pings of the service address are answered at
 //     once. Here alone what the kernel left undone is done first.
 //  4. What is to be forwarded must come from an address that is leased to a host
-//     of this segment, by us or by another member on it (one Directory.Lookup: memory, no lock).
+//     of this segment, by us or by another member on it, whose leases we may have to ask about first (one Directory.Lookup: memory, no lock).
 //  5. The destination is looked up likewise. Known: go on. Absent: ICMP host
 //     unreachable. Unknown: the packet is copied into the waitlist (a mutex, only here), and
 //     the first one for an address starts a job that asks the registry, then
@@ -88,6 +88,9 @@ func (r *Router) takeFrame(b *batch, p frame.Packet) {
 func (r *Router) forward(b *batch, p frame.Packet, mac frame.MAC) {
 	ip := header(p)
 	if route, status := r.directory.Lookup(ip.Src()); status != Known || !route.here() {
+		if status == Unknown && r.resolveSource(b, p, mac) {
+			return
+		}
 		r.counters.add(dropSpoofed, 1)
 		r.stranger(ip.Src(), mac, b.now)
 		return

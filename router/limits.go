@@ -33,6 +33,10 @@ const (
 	refuseFailed    = 250 * time.Millisecond // … when the registry could not say, and of a foreign source
 	refuseNeighbour = 2 * time.Second        // … when a leased host doesn't answer ARP
 
+	refuseSource = time.Second // … of a source that isn't of this segment
+
+	sourceQuestions = 64 // asked in a second about sources of the segment that aren't known
+
 	strangerEvery = 200 * time.Millisecond // between two reports of one address and MAC
 	misledEvery   = 100 * time.Millisecond // between two ARP packets that tell one host of one address
 

@@ -64,6 +64,9 @@ func (r *Router) takeBeacon(b *batch, f frame.Ethernet) {
 // a stranger's, whatever a packet says.
 func (r *Router) observe(addr netip.Addr, mac frame.MAC, now time.Time) {
 	if route, status := r.directory.Lookup(addr); status != Known || !route.here() {
+		if status == Unknown {
+			r.learnSource(addr, now)
+		}
 		r.stranger(addr, mac, now)
 		return
 	}

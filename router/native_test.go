@@ -248,3 +248,38 @@ func TestWhatCannotBeSentIsHandedToTheReliefOverTheLAN(t *testing.T) {
 		a.counts(map[counter]uint64{outRelief: 2, outPackets: 1, outHairpin: 1})
 	})
 }
+
+func TestASourceThatIsNotKnownYetIsAskedAboutWhereOtherRoutersMayStand(t *testing.T) {
+	remote := host{ip: netip.MustParseAddr("10.9.4.4")}
+	send := func(a *site) {
+		a.dir.lease(remote.ip, memberC)
+		a.dir.forget(hostB.ip)
+		a.sends(a.toGateway(hostB, udp(hostB, remote, 10)))
+	}
+	inBubble(t, func(t *testing.T, a *site) {
+		send(a)
+		a.silent()
+		a.counts(map[counter]uint64{dropSpoofed: 1})
+		if len(a.dir.asked()) != 0 {
+			t.Error("asked though no other router can be here")
+		}
+	})
+	var heard beacons
+	inBubble(t, func(t *testing.T, a *site) {
+		nativeB(a)
+		a.dir.learns = true
+		send(a)
+		a.onePacket(memberC)
+		for n := range 3 * sourceQuestions { // made-up sources cost a bounded number of questions
+			from := host{netip.AddrFrom4([4]byte{10, 9, 7, byte(n)}), hostB.mac}
+			a.dir.forget(from.ip)
+			a.sends(a.toGateway(from, udp(from, remote, 10)))
+		}
+		if n := len(a.dir.asked()); n != sourceQuestions {
+			t.Errorf("%d questions in a second, want %d", n, sourceQuestions)
+		}
+		if len(a.wire.take()) != 0 {
+			t.Error("packets with made-up sources crossed")
+		}
+	}, func(c *Config) { c.Beacons = &heard })
+}

@@ -16,6 +16,7 @@ const (
 	whoServes question = iota // the member behind a destination
 	whoseIsIt                 // whether a source is leased to the member that sent it
 	whichMAC                  // a local host's MAC, by ARP
+	whoSends                  // whose a source on this segment is
 	whoIsThat                 // a source that isn't leased here
 	whereTo                   // a host's stale neighbour entry
 )

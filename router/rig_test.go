@@ -130,6 +130,7 @@ type registryFake struct {
 	served   map[netip.Addr]group.MemberID
 	unknown  map[netip.Addr]bool // Lookup says Unknown
 	native   map[group.MemberID]bool
+	learns   bool // Lookup knows what Resolve has found
 	delay    time.Duration
 	err      error
 	resolved []netip.Addr
@@ -166,6 +167,9 @@ func (d *registryFake) Resolve(ctx context.Context, a netip.Addr) (Route, error)
 	defer d.mu.Unlock()
 	if err != nil {
 		return Route{}, err
+	}
+	if d.learns {
+		delete(d.unknown, a)
 	}
 	r, ok := d.route(a)
 	if !ok {

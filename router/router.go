@@ -188,6 +188,7 @@ type Router struct {
 	refused  refusals // destinations that can't be reached, neighbours that don't answer, sources that aren't the member's
 	told     refusals // strangers reported, hosts told where another is
 	errors   icmpLimiter
+	sources  rate
 	jobs     *jobs
 	clients  *serializer
 	batches  chan *batch // idle ones, for Deliver and jobs
@@ -224,6 +225,7 @@ func New(c Config) (*Router, error) {
 		waiting:    newWaitlist(),
 		refused:    newRefusals(c.Now()),
 		told:       newRefusals(c.Now()),
+		sources:    rate{most: sourceQuestions},
 		jobs:       newJobs(),
 		clients:    newSerializer(),
 		errors:     newICMPLimiter(),

@@ -16,12 +16,12 @@ const (
 	// Interval is how often a member speaks to the whole segment.
 	Interval = 500 * time.Millisecond
 	// RouterInterval is how often a router speaks to another.
-	RouterInterval = 100 * time.Millisecond
+	RouterInterval = 50 * time.Millisecond
 	// ProofLife is how long after a nonce left its answer is a proof. A member that has
 	// gone has answered nonces that left before, so it is no neighbour any more after this.
 	ProofLife = 1800 * time.Millisecond
 	// SilentAfter is when a router that hasn't been heard is marked so.
-	SilentAfter = 350 * time.Millisecond
+	SilentAfter = 200 * time.Millisecond
 	// MaxNeighbors bounds the members that are heard at a time; their answers fit a frame.
 	MaxNeighbors = 128
 )

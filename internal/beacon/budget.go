@@ -3,11 +3,11 @@ package beacon
 import "time"
 
 // Signature checks that may be caused in a second; one costs some 50 µs. A member sends
-// 2 beacons a second, a router up to 12 to another, and each a few more when something changes.
+// 2 beacons a second, a router up to 22 to another, and each a few more when something changes.
 const (
-	memberRate    = 30
+	memberRate    = 45
 	strangersRate = 64 // all that aren't known yet together
-	totalRate     = 600
+	totalRate     = 900
 )
 
 // budget is a token bucket that holds what a second brings.

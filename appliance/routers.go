@@ -1,0 +1,323 @@
+package appliance
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"landbridge/console/api"
+	"landbridge/internal/frame"
+	"landbridge/internal/group"
+	"landbridge/internal/share"
+	"landbridge/internal/vouch"
+)
+
+const (
+	// aliveTimeout bounds the question to a router that has fallen silent on the LAN whether it
+	// is well: the LAN may be what has failed.
+	aliveTimeout = 150 * time.Millisecond
+	// aliveAgain is how soon it is asked again, having said yes.
+	aliveAgain = time.Second
+	// vouchAgain is how soon a router is named again to itself that didn't take it.
+	vouchAgain = 2 * time.Second
+	// relearnInterval is how often the LAN's switches are shown where an adopted MAC is; they forget after some minutes.
+	relearnInterval = 30 * time.Second
+	// loopQuiet is how long no loop must have been seen for health to be well again.
+	loopQuiet = 10 * time.Second
+)
+
+// rounds is run's own: what it has done about the other routers.
+type rounds struct {
+	wan     wanWatch
+	alone   bool // no other router was there last time
+	claims  map[group.MemberID]*claim
+	named   map[group.MemberID]time.Time // when a router is to be named again
+	adopted []group.MemberID
+	relearn time.Time
+	hushed  bool
+	looped  time.Time // when a loop was seen last
+}
+
+// claim is a router for which we stand in.
+type claim struct {
+	asking    bool
+	confirmed bool      // it doesn't say that it is well
+	again     time.Time // when to ask
+}
+
+// alive is what a router said that had fallen silent.
+type alive struct {
+	member group.MemberID
+	well   bool
+}
+
+// run decides what this router does on its segment and for others, until ctx ends.
+func (s *neighbours) run(ctx context.Context) {
+	r := &rounds{alone: true, claims: make(map[group.MemberID]*claim), named: make(map[group.MemberID]time.Time)}
+	r.wan = wanWatch{network: s.network, near: s.has, begun: time.Now()}
+	defer s.rest(r)
+	duty := share.NewDuty(s.self)
+	answers := make(chan alive, 16)
+	tick := time.NewTicker(wanInterval)
+	defer tick.Stop()
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for {
+		asking := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		case <-next.C:
+		case <-tick.C:
+			asking = true
+		case a := <-answers:
+			if c := r.claims[a.member]; c != nil {
+				c.asking, c.confirmed, c.again = false, !a.well, time.Now().Add(aliveAgain)
+			}
+		}
+		now := time.Now()
+		routers := s.routers()
+		s.watchLoop(r, now)
+		s.watchWAN(ctx, r, len(routers) == 0, asking)
+		orders := duty.Step(s.lanWell.Load(), s.wanWell.Load(), routers, now)
+		s.obey(r, orders, now)
+		s.network.standins.serve(s.claim(ctx, r, orders, answers, now))
+		s.name(ctx, r, routers, now)
+		s.review()
+		if !orders.Next.IsZero() {
+			next.Reset(max(0, orders.Next.Sub(now)))
+		}
+	}
+}
+
+// routers returns the other routers on the segment.
+func (s *neighbours) routers() (all []share.Router) {
+	for _, n := range s.beacon.Neighbors() {
+		if n.Says.Router {
+			all = append(all, share.Router{
+				Member: n.Member, LAN: n.Says.LANWell, WAN: n.Says.WANWell, Sharing: n.Says.Sharing, Silent: n.Silent,
+			})
+		}
+	}
+	return all
+}
+
+// watchWAN finds out whether the WAN side works. That matters where another router could
+// take over.
+func (s *neighbours) watchWAN(ctx context.Context, r *rounds, alone, asking bool) {
+	if r.alone != alone {
+		r.alone, asking = alone, true
+		r.wan.begin()
+	}
+	if !asking {
+		return
+	}
+	well := alone || r.wan.ask(ctx, s.attachment.running.Go)
+	if s.wanWell.Swap(well) != well {
+		s.network.log.Debug("the WAN side of this router", "connected", well)
+		s.beacon.Announce()
+	}
+}
+
+// obey takes up the orders, but for telling members elsewhere.
+func (s *neighbours) obey(r *rounds, o share.Orders, now time.Time) {
+	s.circle.Store(o.Circle)
+	if s.sharing.Swap(o.Sharing) != o.Sharing {
+		s.beacon.Announce()
+	}
+	relief := frame.MAC{}
+	if !o.Relief.IsZero() {
+		relief = macOf(o.Relief)
+	}
+	s.attachment.router.HandOver(relief)
+	standing := make(map[group.MemberID]struct{})
+	var adopt []group.MemberID
+	for _, st := range o.Stands {
+		standing[st.Member] = struct{}{}
+		if st.Unheard {
+			adopt = append(adopt, st.Member)
+		}
+	}
+	if len(standing) == 0 {
+		s.standing.Store(nil)
+	} else {
+		s.standing.Store(&standing)
+	}
+	s.adopt(r, adopt, now)
+}
+
+// adopt takes the frames for the MACs of these routers, and leaves those of others.
+func (s *neighbours) adopt(r *rounds, members []group.MemberID, now time.Time) {
+	log, again := s.network.log, !now.Before(r.relearn)
+	var macs []frame.MAC
+	for _, m := range members {
+		macs = append(macs, macOf(m))
+	}
+	if !slices.Equal(members, r.adopted) {
+		s.attachment.router.Adopt(macs...)
+	}
+	for _, m := range r.adopted {
+		if slices.Contains(members, m) {
+			continue
+		}
+		log.Info("another router of this LAN is heard again", "member", m)
+		if err := s.attachment.bridge.Release(gatewayMAC(m)); err != nil {
+			log.Warn("a router's MAC isn't given back", "member", m, "err", err)
+		}
+	}
+	for i, m := range members {
+		known := slices.Contains(r.adopted, m)
+		if known && !again {
+			continue
+		}
+		if !known {
+			log.Info("another router of this LAN isn't heard any more: this one stands in for it", "member", m)
+			if err := s.attachment.bridge.Adopt(gatewayMAC(m)); err != nil {
+				log.Warn("a router's MAC isn't taken over", "member", m, "err", err)
+				continue
+			}
+		}
+		// Any frame from that MAC shows the switches where it is now.
+		shown := append(frame.AppendEthernet(nil, frame.Broadcast(), macs[i], frame.EtherTypeBeacon), make([]byte, 46)...)
+		if err := s.attachment.router.WriteFrame(shown); err != nil {
+			log.Debug("an adopted MAC isn't shown", "err", err)
+		}
+		r.relearn = now.Add(relearnInterval)
+	}
+	r.adopted = members
+}
+
+// claim returns whose hosts we serve, as members elsewhere are to be told: those of routers
+// that we stand in for and that don't object, and our own while we take part. A router that is
+// silent on the LAN is asked: the segment may have come apart.
+func (s *neighbours) claim(ctx context.Context, r *rounds, o share.Orders, answers chan<- alive, now time.Time) (serving []group.MemberID) {
+	if o.Sharing {
+		serving = append(serving, s.self)
+	}
+	former := r.claims
+	r.claims = make(map[group.MemberID]*claim)
+	for _, st := range o.Stands {
+		c := former[st.Member]
+		if c == nil {
+			c = &claim{}
+		}
+		r.claims[st.Member] = c
+		c.confirmed = c.confirmed || !st.Unheard
+		if c.confirmed {
+			serving = append(serving, st.Member)
+			continue
+		}
+		if !c.asking && !now.Before(c.again) {
+			c.asking = true
+			s.attachment.running.Go(func() { s.askAlive(ctx, st.Member, answers) })
+		}
+	}
+	slices.SortFunc(serving, group.MemberID.Compare)
+	return serving
+}
+
+func (s *neighbours) askAlive(ctx context.Context, m group.MemberID, answers chan<- alive) {
+	within, cancel := context.WithTimeout(ctx, aliveTimeout)
+	defer cancel()
+	reply, err := s.network.node.gate.call(within, s.network, m, protocolSegment, []byte{segmentAlive})
+	select {
+	case answers <- alive{m, err == nil && len(reply) == 1 && reply[0] == 1}:
+	case <-ctx.Done():
+	}
+}
+
+// name tells the other routers of the segment that we name them, so that they can show it.
+func (s *neighbours) name(ctx context.Context, r *rounds, routers []share.Router, now time.Time) {
+	maps.DeleteFunc(r.named, func(m group.MemberID, _ time.Time) bool {
+		return !slices.ContainsFunc(routers, func(other share.Router) bool { return other.Member == m })
+	})
+	for _, other := range routers {
+		if due, named := r.named[other.Member]; named && now.Before(due) {
+			continue
+		}
+		st := s.statement(other.Member, now)
+		r.named[other.Member] = now.Add(st.Until.Sub(now) / 3)
+		s.attachment.running.Go(func() { s.nameOne(ctx, st) })
+	}
+}
+
+// statement is our word that a neighbour is one. It holds for longer than the leases that it
+// is about.
+func (s *neighbours) statement(about group.MemberID, now time.Time) vouch.Statement {
+	return vouch.Sign(s.network.membership, about, now, 2*s.network.membership.Descriptor().LeaseTime+time.Hour)
+}
+
+// nameOne hands a statement to the router that it names, until it takes it, and takes its own.
+func (s *neighbours) nameOne(ctx context.Context, st vouch.Statement) {
+	again := time.NewTicker(vouchAgain)
+	defer again.Stop()
+	for s.beacon.Is(st.Neighbour) {
+		within, cancel := context.WithTimeout(ctx, vouchAgain)
+		reply, err := s.network.node.gate.call(within, s.network, st.Neighbour, protocolSegment, st.Append([]byte{segmentVouch}))
+		cancel()
+		if err == nil && len(reply) > 0 {
+			err = s.network.standins.takeStatement(st.Neighbour, reply, time.Now())
+		}
+		if err == nil {
+			return
+		}
+		s.network.log.Debug("another router of this LAN can't be named to itself", "member", st.Neighbour, "err", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+	}
+}
+
+// review tells hosts of hybrid members that have left the LAN.
+func (s *neighbours) review() {
+	for _, addr := range s.guests.review(s.beacon.Neighbors()) {
+		if !s.circle.Load().Ours(share.AddrKey(addr)) {
+			continue
+		}
+		if err := s.attachment.router.Announce(addr); err != nil {
+			s.network.log.Warn("move not announced", "addr", addr, "err", err)
+		}
+	}
+}
+
+// watchLoop keeps the broadcasts of a LAN with a loop from us, and says so. When our beacons
+// have not come back for a while it lets them pass again, and finds out whether they do.
+func (s *neighbours) watchLoop(r *rounds, now time.Time) {
+	looped := s.beacon.Looped()
+	if looped {
+		r.looped = now
+	}
+	if looped != r.hushed {
+		r.hushed = looped
+		if err := s.attachment.bridge.Hush(looped); err != nil {
+			s.network.log.Warn("broadcasts of the LAN aren't kept from this appliance, though they go round", "err", err)
+		}
+		if !looped {
+			s.beacon.Announce()
+		}
+	}
+	switch {
+	case looped:
+		s.network.node.health.report(api.HealthLevelError, "lan", "loop", fmt.Sprintf(
+			"The LAN of port %s has a loop: frames of this appliance come back to it. It takes no broadcasts from that LAN until the loop is gone, so that hosts may find no addresses. "+
+				"Look for a cable, a bridge or an access point that joins the LAN to itself.", s.attachment.setup.LANPort), now)
+	case !r.looped.IsZero() && now.Sub(r.looped) >= loopQuiet:
+		r.looped = time.Time{}
+		s.network.node.health.clear("lan", "loop")
+	}
+}
+
+// rest gives back what was taken over.
+func (s *neighbours) rest(r *rounds) {
+	s.network.node.health.clear("lan", "loop")
+	s.adopt(r, nil, time.Now())
+	s.network.standins.serve(nil)
+}
+
+// macOf returns the gateway MAC of a member.
+func macOf(m group.MemberID) frame.MAC { return frame.MAC(gatewayMAC(m)) }

@@ -1,0 +1,89 @@
+package e2e
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"landbridge/internal/netlab"
+)
+
+// wantGap is the longest that hosts of a LAN may be without what a failed router did.
+const wantGap = time.Second
+
+// observe is how long the streams are watched after something has happened.
+const observe = 3 * time.Second
+
+func TestTheOtherRouterOfALANTakesOverWhenOneDies(t *testing.T) {
+	t.Parallel()
+	takesOver(t, func(r *site) { r.end(syscall.SIGKILL) }, func(r *site) { r.start() })
+}
+
+func TestTheOtherRouterOfALANTakesOverWhenOneLosesItsLAN(t *testing.T) {
+	t.Parallel()
+	takesOver(t, func(r *site) { r.sh("ip link set lan0 down") }, func(r *site) { r.sh("ip link set lan0 up") })
+}
+
+func TestTheOtherRouterOfALANTakesOverWhenOneLosesItsWAN(t *testing.T) {
+	t.Parallel()
+	takesOver(t, func(r *site) { r.sh("ip link set eth0 down") }, func(r *site) {
+		if err := r.Port("eth0").Restore(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// takesOver has each of two routers fail and return, while hosts that either of them serves have connections
+// with a member elsewhere.
+func takesOver(t *testing.T, fail, mend func(*site)) {
+	s := newScene(t)
+	r1 := s.site("r1")
+	r2 := s.beside(r1, "r2")
+	settle(t, r1, r2)
+	d := s.d.address()
+	var hosts []*client
+	var streams []*stream
+	served := make(map[bool]int) // by r1
+	for n := 0; n < 10 && (len(hosts) < 3 || len(served) < 2); n++ {
+		h := newClient(t, r1.wire, fmt.Sprint("h", n)).lease(netlab.Udhcpc)
+		served[r1.serves(h.addr)]++
+		hosts = append(hosts, h)
+		reaches(t, h.Host, d)
+		streams = append(streams, newStream(t, h.Host, s.d.Host, d))
+	}
+	if len(served) != 2 {
+		t.Fatal("one router serves all hosts")
+	}
+	gaps := func(what string, began time.Time) {
+		t.Helper()
+		waitFor(t, "some seconds", func() (bool, error) { return time.Since(began) > observe, nil })
+		var all []time.Duration
+		for i, st := range streams {
+			gap := st.gap()
+			if gap > wantGap {
+				t.Errorf("%s: %s had a gap of %v, more than %v", what, hosts[i].Name, gap, wantGap)
+			}
+			all = append(all, gap.Round(time.Millisecond))
+		}
+		t.Logf("%s: gaps of %v", what, all)
+	}
+	gaps("undisturbed", time.Now())
+	for _, r := range []*site{r1, r2} {
+		began := time.Now()
+		fail(r)
+		gaps(r.Name+" fails", began)
+		began = time.Now()
+		mend(r)
+		settle(t, r1, r2)
+		gaps(r.Name+" is back", began)
+	}
+}
+
+// sh runs a shell script on the machine, which may not fail.
+func (m *machine) sh(script string) {
+	m.t.Helper()
+	if r := m.exec("sh", "-c", script); r.code != 0 {
+		m.t.Fatalf("%s: %s: %s", m.Name, script, r.stderr)
+	}
+}

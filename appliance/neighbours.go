@@ -32,6 +32,7 @@ type neighbours struct {
 	standing atomic.Pointer[map[group.MemberID]struct{}] // for whom we stand in; nil: for nobody
 	lanWell  atomic.Bool
 	wanWell  atomic.Bool
+	uplink   atomic.Bool // this host has a device to the WAN that works
 	sharing  atomic.Bool
 	wake     chan struct{} // something has changed
 }
@@ -58,6 +59,11 @@ func (n *network) meetNeighbours(ctx context.Context, a *attachment) error {
 		return errors.Join(err, n.detach())
 	}
 	a.cancels = append(a.cancels, watch.Close)
+	uplink, err := iface.WatchUplink(n.log, a.neighbours.uplinkChanged, a.setup.LANPort)
+	if err != nil {
+		return errors.Join(err, n.detach())
+	}
+	a.cancels = append(a.cancels, uplink.Close)
 	a.running.Go(func() { a.neighbours.beacon.Run(ctx) })
 	a.running.Go(func() { a.neighbours.run(ctx) })
 	return nil
@@ -75,6 +81,12 @@ func (s *neighbours) portChanged(p iface.PortState) {
 	} else {
 		s.beacon.LinkLost()
 	}
+	s.poke()
+}
+
+// uplinkChanged takes up whether this host has a way to other members.
+func (s *neighbours) uplinkChanged(up bool) {
+	s.uplink.Store(up)
 	s.poke()
 }
 

@@ -112,10 +112,11 @@ func (s *neighbours) watchWAN(ctx context.Context, r *rounds, alone, asking bool
 		r.alone, asking = alone, true
 		r.wan.begin()
 	}
-	if !asking {
-		return
+	well := s.wanWell.Load()
+	if asking {
+		well = alone || r.wan.ask(ctx, s.attachment.running.Go)
 	}
-	well := alone || r.wan.ask(ctx, s.attachment.running.Go)
+	well = well && (alone || s.uplink.Load())
 	if s.wanWell.Swap(well) != well {
 		s.network.log.Debug("the WAN side of this router", "connected", well)
 		s.beacon.Announce()

@@ -170,7 +170,7 @@ func (s *standins) tellAll() {
 // tellOne tells a member, again where it doesn't answer and nothing newer is to be told.
 func (s *standins) tellOne(m group.MemberID) {
 	first := s.tell(time.Now())
-	for try := 0; try < tellTries; try++ {
+	for range tellTries {
 		t := s.tell(time.Now())
 		if t.Number != first.Number {
 			return

@@ -98,7 +98,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 			Leaser: &leaser{registry: n.registry, hosts: a.hosts}, Prober: a.prober, Log: n.log,
 		})
 		cfg.DHCP, cfg.DHCPPorts, cfg.Watch = turnDHCP{a.segment.dhcp, a.neighbours}, n.node.cfg.DHCP.Ports, a.segment
-		cfg.Strangers = watchers{a.arrivals, a.segment.statics}
+		cfg.Strangers = turnStrangers{watchers{a.arrivals, a.segment.statics}, a.neighbours}
 		cfg.Probes = a.neighbours.guests
 		cfg.Beacons, responder.Ours = a.neighbours.beacon, a.neighbours.answers
 	}

@@ -124,6 +124,19 @@ func (s *neighbours) answers(mac frame.MAC, _, target netip.Addr) bool {
 	return s.circle.Load().Ours(share.AddrKey(target))
 }
 
+// turnStrangers leaves to the other routers of the segment the hosts that fall to them.
+type turnStrangers struct {
+	router.Strangers
+	neighbours *neighbours
+}
+
+// Stranger is called on the frame path.
+func (t turnStrangers) Stranger(addr netip.Addr, mac frame.MAC) {
+	if t.neighbours.circle.Load().Ours(share.MACKey(mac)) {
+		t.Strangers.Stranger(addr, mac)
+	}
+}
+
 // turnDHCP leaves to the other routers of the segment the clients that are theirs.
 type turnDHCP struct {
 	router.DHCP

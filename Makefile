@@ -23,7 +23,7 @@ export GOFLAGS ?= -mod=readonly
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Without cgo: runs on any Linux, and takes 1.5 MB less memory (docs/decisions/0006-memory.md).
 .PHONY: build
@@ -60,9 +60,10 @@ bench: bench-deps build ## Landbridge beside other tunnels, into docs/performanc
 	$(BIN)/bench -landbridge $(BIN)/landbridge -cache $(PEERS) -docs docs $(BENCH)
 
 .PHONY: bench-modes
-bench-modes: deps build ## the modes beside each other and beside the bare network, into docs/modes.md
-	$(GO) build -trimpath -o $(BIN)/modes ./bench/modes
-	$(BIN)/modes -landbridge $(BIN)/landbridge -page docs/modes.md $(BENCH)
+bench-modes: deps build ## the modes beside each other and the bare network, into docs/modes.md (BENCH=-quick: a minute or two; BENCH=-help)
+	@./scripts/deps iperf3=iperf3 ethtool=ethtool
+	$(GO) build -trimpath -o $(BIN)/bench ./bench
+	$(BIN)/bench modes -landbridge $(BIN)/landbridge -docs docs $(BENCH)
 
 .PHONY: measure
 measure: deps build ## times of leases and starts, round trips and memory, each against its target

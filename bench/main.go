@@ -50,12 +50,14 @@ type options struct {
 	measures []string
 	reps     int
 	quick    bool
+	turns    int  // in each repetition of "bench modes"; 0: the plan's
 	add      bool // to the samples of earlier runs
 	members  int  // of a group whose members all get traffic; 0: isn't measured
 	programs peers.Programs
 	out      string // directory of samples and report
 	docs     string // directory of performance.md; empty: don't touch it
 	from     string // samples to report of, instead of measuring
+	modes    bool   // of Landbridge are measured, and not other tunnels
 }
 
 func (o options) samples() string { return filepath.Join(o.out, "samples.jsonl") }
@@ -74,50 +76,72 @@ func groups() []string {
 }
 
 func parse(args []string) (o options, err error) {
+	if len(args) > 0 && args[0] == "modes" {
+		return parseModes(args[1:])
+	}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	names := f.String("peers", "", "comma-separated `names`; all by default")
 	profiles := f.String("profile", "nic,veth", "comma-separated profiles of the wire: nic cuts super-frames, veth doesn't")
 	measures := f.String("measures", "ping,tcp,udp,rr,wan", "comma-separated: "+strings.Join(groups(), ", "))
 	f.IntVar(&o.members, "many", 0, "also measure traffic from one Landbridge member to 1, 10, … and all of a group of so `many` others, at most 200")
-	f.IntVar(&o.reps, "reps", 3, "repetitions")
 	f.BoolVar(&o.quick, "quick", false, "short measurements, once unless -reps says otherwise, nic alone unless -profile does")
-	f.StringVar(&o.programs.Landbridge, "landbridge", "bin/landbridge", "the `program` under test")
 	f.StringVar(&o.programs.Cache, "cache", ".cache/bench", "`directory` of the peers' programs (scripts/bench-peers)")
-	f.StringVar(&o.out, "out", "out/bench", "`directory` for samples and report")
-	f.BoolVar(&o.add, "add", false, "keep the samples of earlier runs, and report of all; of each peer's newest version alone")
-	f.StringVar(&o.docs, "docs", "", "`directory` of performance.md, to write the report into")
-	f.StringVar(&o.from, "from", "", "report of the samples in this `file`, and measure nothing")
-	if err := f.Parse(args); err != nil {
+	given, err := o.parse(f, "performance.md", args)
+	if err != nil {
 		return o, err
-	}
-	if f.NArg() > 0 {
-		return o, fmt.Errorf("what is %q? See bench -help", f.Arg(0))
-	}
-	given := make(map[string]bool)
-	f.Visit(func(x *flag.Flag) { given[x.Name] = true })
-	if o.quick && !given["reps"] {
-		o.reps = 1
 	}
 	if o.quick && !given["profile"] {
 		*profiles = string(underlay.NIC)
 	}
-	if o.measures = split(*measures); o.members < 0 || o.members > 200 {
+	if o.members < 0 || o.members > 200 {
 		return o, fmt.Errorf("-many %d: want 0 to 200", o.members)
 	}
-	for _, m := range o.measures {
-		if !slices.Contains(groups(), m) {
-			return o, fmt.Errorf("no measures %q: there are %s", m, strings.Join(groups(), ", "))
-		}
-	}
-	for _, name := range split(*profiles) {
-		p, err := underlay.ParseProfile(name)
-		if err != nil {
-			return o, err
-		}
-		o.profiles = append(o.profiles, p)
+	if err := o.choose(*measures, groups(), *profiles); err != nil {
+		return o, err
 	}
 	o.kinds, err = peers.Choose(split(*names))
 	return o, errors.Join(err, o.absolute())
+}
+
+// parse parses the arguments by the flags of f and those that all runs have, and returns
+// which were given.
+func (o *options) parse(f *flag.FlagSet, document string, args []string) (given map[string]bool, err error) {
+	f.IntVar(&o.reps, "reps", 3, "repetitions")
+	f.StringVar(&o.programs.Landbridge, "landbridge", "bin/landbridge", "the `program` under test")
+	f.StringVar(&o.out, "out", "out/"+f.Name(), "`directory` for samples and report")
+	f.BoolVar(&o.add, "add", false, "keep the samples of earlier runs, and report of all; of each peer's newest version alone")
+	f.StringVar(&o.docs, "docs", "", "`directory` of "+document+", to write the report into")
+	f.StringVar(&o.from, "from", "", "report of the samples in this `file`, and measure nothing")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.NArg() > 0 {
+		return nil, fmt.Errorf("what is %q? See %s -help", f.Arg(0), f.Name())
+	}
+	given = make(map[string]bool)
+	f.Visit(func(x *flag.Flag) { given[x.Name] = true })
+	if o.quick && !given["reps"] {
+		o.reps = 1
+	}
+	return given, nil
+}
+
+// choose takes measures, of those that there are, and profiles.
+func (o *options) choose(measures string, there []string, profiles string) error {
+	o.measures = split(measures)
+	for _, m := range o.measures {
+		if !slices.Contains(there, m) {
+			return fmt.Errorf("no measures %q: there are %s", m, strings.Join(there, ", "))
+		}
+	}
+	for _, name := range split(profiles) {
+		p, err := underlay.ParseProfile(name)
+		if err != nil {
+			return err
+		}
+		o.profiles = append(o.profiles, p)
+	}
+	return nil
 }
 
 // absolute makes the programs' paths good on every host.

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"math"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
+	"landbridge/bench/measure"
 	"landbridge/bench/peers"
 	"landbridge/bench/report"
 	"landbridge/bench/underlay"
@@ -38,6 +41,54 @@ func TestWhatIsNotThereIsRefusedAndWhatIsIsNamed(t *testing.T) {
 		if _, err := parse(strings.Fields(c.args)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.args, err)
 		}
+	}
+}
+
+func TestTheModesAreMeasuredByTheirOwnCommandLine(t *testing.T) {
+	o, err := parse([]string{"modes"})
+	if err != nil || !o.modes || o.reps != 3 || o.out != "out/bench-modes" || !slices.Equal(o.measures, modeGroups()) {
+		t.Errorf("by default: %+v (%v)", o, err)
+	}
+	o, err = parse([]string{"modes", "-quick", "-measures", "sites,hybrid", "-turns", "5", "-add"})
+	if err != nil || o.reps != 1 || o.turns != 5 || !o.add {
+		t.Fatalf("a part: %+v (%v)", o, err)
+	}
+	b := &bench{options: o, plan: quick().ofModes(o.turns)}
+	var got []string
+	for _, s := range b.scenes() {
+		for _, k := range s.kinds {
+			got = append(got, s.profile+" "+k.Name)
+		}
+	}
+	if want := []string{"lan-nic hybrid", "sites-nic interface", "sites-nic router", "sites-nic hybrid"}; !slices.Equal(got, want) || b.plan.turns != 5 {
+		t.Errorf("%d turns of %q, want 5 of %q", b.plan.turns, got, want)
+	}
+	for _, c := range []struct{ args, want string }{{"-measures tcp", "hybrid"}, {"-turns -1", "turns"}, {"-peers veth", "peers"}, {"x", "bench-modes -help"}} {
+		if _, err := parse(append([]string{"modes"}, strings.Fields(c.args)...)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.args, err)
+		}
+	}
+}
+
+func TestEachPathIsFirstInTurn(t *testing.T) {
+	paths := make([]measure.Path, 3)
+	for i := range paths {
+		paths[i].Addr = netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
+	}
+	for n, want := range []string{"012", "120", "201", "012"} {
+		var order strings.Builder
+		got, err := inTurn(&repetition{}, n, paths, func(p measure.Path) (byte, error) {
+			last := p.Addr.As4()[3]
+			order.WriteByte('0' + last)
+			return last, nil
+		})
+		if err != nil || order.String() != want || !slices.Equal(got, []byte{0, 1, 2}) {
+			t.Errorf("turn %d goes %s and gives %v (%v), want %s", n, order.String(), got, err, want)
+		}
+	}
+	broken := errors.New("broken")
+	if _, err := inTurn(&repetition{}, 0, paths, func(measure.Path) (int, error) { return 0, broken }); !errors.Is(err, broken) {
+		t.Errorf("what fails is %v", err)
 	}
 }
 

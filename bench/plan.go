@@ -16,6 +16,10 @@ type plan struct {
 	bareRequests   time.Duration
 	wan            time.Duration // of a transfer on a WAN
 	settle         int           // echoes before anything is measured, 50 ms apart
+	await          time.Duration // at most, until others leave the machine alone, before a repetition
+	awaitAgain     time.Duration // likewise, before what others disturbed is measured again; 0: it isn't
+	rate           time.Duration // of a transfer of limited rate
+	turns          int           // of a native path and the bare one
 	limit          time.Duration // for one repetition of one peer
 }
 
@@ -28,7 +32,9 @@ func full() plan {
 		requests: 2500 * time.Millisecond, bareRequests: 1500 * time.Millisecond,
 		wan:    15 * time.Second,
 		settle: 30,
-		limit:  5 * time.Minute,
+		await:  10 * time.Second, awaitAgain: 5 * time.Second,
+		rate: 3 * time.Second, turns: 8,
+		limit: 5 * time.Minute,
 	}
 }
 
@@ -41,8 +47,22 @@ func quick() plan {
 		requests: time.Second, bareRequests: 500 * time.Millisecond,
 		wan:    5 * time.Second,
 		settle: 10,
-		limit:  2 * time.Minute,
+		await:  10 * time.Second, awaitAgain: 5 * time.Second,
+		rate: time.Second, turns: 3,
+		limit: 2 * time.Minute,
 	}
+}
+
+// ofModes is a plan for many repetitions that cost little: the modes differ by percents, which
+// takes many figures that are near each other in time, and not long ones.
+func (p plan) ofModes(turns int) plan {
+	if turns > 0 {
+		p.turns = turns
+	}
+	p.bulk, p.bareBulk = min(p.bulk, 3*time.Second), time.Second
+	p.requests = 500 * time.Millisecond
+	p.await, p.awaitAgain = 2*time.Second, 0
+	return p
 }
 
 // sized is a plan for datagrams of that size.

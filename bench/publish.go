@@ -53,14 +53,11 @@ func publish(samples string, o options) error {
 	if err != nil {
 		return err
 	}
-	style := report.Style{Reference: peers.WireGuardGo}
-	for _, k := range peers.All() {
-		style.Order = append(style.Order, k.Name)
-		if k.Plain {
-			style.Plain = append(style.Plain, k.Name)
-		}
+	p := ofTunnels()
+	if o.modes {
+		p = ofModes()
 	}
-	text, err := report.Markdown(data, style)
+	text, err := p.markdown(data)
 	if err != nil {
 		return err
 	}
@@ -70,7 +67,7 @@ func publish(samples string, o options) error {
 	if err := os.WriteFile(filepath.Join(o.out, "report.md"), []byte(text), 0o644); err != nil {
 		return err
 	}
-	svg, err := plot(data, style)
+	svg, err := p.svg(data)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench: no plot:", err) // of WANs alone, say
 	}
@@ -82,7 +79,37 @@ func publish(samples string, o options) error {
 	if o.docs == "" {
 		return nil
 	}
-	return insert(o.docs, text, svg)
+	return p.insert(o.docs, text, svg)
+}
+
+// paper is a document with a report in it, and a picture beside it.
+type paper struct {
+	name     string // of both files
+	caption  string // of the picture
+	begin    string // marker
+	markdown func(report.Data) (string, error)
+	svg      func(report.Data) (string, error)
+}
+
+// ofTunnels is the paper of Landbridge beside other tunnels.
+func ofTunnels() paper {
+	style := report.Style{Reference: peers.WireGuardGo}
+	for _, k := range peers.All() {
+		style.Order = append(style.Order, k.Name)
+		if k.Plain {
+			style.Plain = append(style.Plain, k.Name)
+		}
+	}
+	return paper{
+		name: "performance", caption: "Landbridge beside other tunnels", begin: report.Begin,
+		markdown: func(d report.Data) (string, error) { return report.Markdown(d, style) },
+		svg:      func(d report.Data) (string, error) { return plot(d, style) },
+	}
+}
+
+// ofModes is that of Landbridge's modes.
+func ofModes() paper {
+	return paper{name: "modes", caption: "Landbridge's modes", begin: report.BeginModes, markdown: report.Modes, svg: report.ModesSVG}
 }
 
 // plot draws the profile that is the more honest of those that were measured.
@@ -95,19 +122,19 @@ func plot(data report.Data, style report.Style) (string, error) {
 }
 
 // insert puts report and plot into the documents.
-func insert(docs, text, svg string) error {
-	document := filepath.Join(docs, "performance.md")
+func (p paper) insert(docs, text, svg string) error {
+	document := filepath.Join(docs, p.name+".md")
 	old, err := os.ReadFile(document)
 	if err != nil {
 		return err
 	}
 	if svg != "" {
-		text = "![Landbridge beside other tunnels](performance.svg)\n\n" + text
-		if err := os.WriteFile(filepath.Join(docs, "performance.svg"), []byte(svg), 0o644); err != nil {
+		text = fmt.Sprintf("![%s](%s.svg)\n\n%s", p.caption, p.name, text)
+		if err := os.WriteFile(filepath.Join(docs, p.name+".svg"), []byte(svg), 0o644); err != nil {
 			return err
 		}
 	}
-	next, err := report.Insert(string(old), text)
+	next, err := report.Insert(string(old), p.begin, text)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (r *repetition) up(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if quiet, err := measure.AwaitQuiet(ctx, 10*time.Second); err != nil {
+	if quiet, err := measure.AwaitQuiet(ctx, r.plan.await); err != nil {
 		return err
 	} else if !quiet {
 		r.say("    other programs use the machine: expect noise")
@@ -98,7 +98,7 @@ func (r *repetition) idle(ctx context.Context) {
 	if mtu, err := mtuOf(r.peer.Ends()[0]); err == nil {
 		r.note(report.MTU, float64(mtu), 0)
 	}
-	if r.wants(groupTCP) || r.wants(groupPing) {
+	if r.wants(groupTCP) || r.wants(groupPing) || r.modes {
 		if _, err := r.tunnel.Transfer(ctx, measure.Bulk{Length: time.Second, Streams: 1}); err != nil {
 			r.fail(ctx, report.TCP1, fmt.Errorf("warm-up: %w", err))
 		}
@@ -182,10 +182,21 @@ func (r *repetition) tcp(ctx context.Context) {
 			r.say("    underlay: %v", err)
 		}
 		r.note(t.id, got.BitsPerSecond/1e6, bare.BitsPerSecond/1e6)
-		if t.id == report.TCP1 && after.Processes > 0 {
-			r.note(report.CPU, (after.CPU-before.CPU).Seconds()/(got.Bytes/1e9), 0)
+		if t.id == report.TCP1 {
+			if after.Processes > 0 {
+				r.note(report.CPU, (after.CPU-before.CPU).Seconds()/(got.Bytes/1e9), 0)
+			}
+			r.note(report.HostCPU, cpu(got), cpu(bare))
 		}
 	}
+}
+
+// cpu is what the programs that sent and received took, in seconds a gigabyte.
+func cpu(t measure.TCP) float64 {
+	if t.Bytes == 0 {
+		return 0
+	}
+	return t.CPU.Seconds() / (t.Bytes / 1e9)
 }
 
 func (r *repetition) udp(ctx context.Context) {
@@ -254,10 +265,10 @@ func (r *repetition) quietly(ctx context.Context, fn func() error) error {
 	for again := true; ; again = false {
 		cores, err := measure.Noise(fn)
 		r.sample.Foreign = cores
-		if err != nil || cores < measure.Quiet || !again {
+		if err != nil || cores < measure.Quiet || !again || r.plan.awaitAgain == 0 {
 			return err
 		}
-		if quiet, qerr := measure.AwaitQuiet(ctx, 5*time.Second); qerr != nil || !quiet {
+		if quiet, qerr := measure.AwaitQuiet(ctx, r.plan.awaitAgain); qerr != nil || !quiet {
 			return err
 		}
 		r.say("    other programs used %.1f cores; quiet now: once more", cores)

@@ -60,6 +60,9 @@ func run(ctx context.Context, o options) error {
 	if o.quick {
 		b.plan = quick()
 	}
+	if o.modes {
+		b.plan = b.plan.ofModes(o.turns)
+	}
 	if err := b.all(ctx); err != nil {
 		return err
 	}

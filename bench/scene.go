@@ -21,6 +21,9 @@ type scene struct {
 
 // scenes returns those that the command line asks for.
 func (b *bench) scenes() []scene {
+	if b.modes {
+		return b.modeScenes()
+	}
 	var all []scene
 	if b.wants(groupPing) || b.wants(groupTCP) || b.wants(groupUDP) || b.wants(groupRR) {
 		for _, p := range b.profiles {

@@ -35,6 +35,9 @@ func TestWhatTheReceiverGotIsReadFromIperf(t *testing.T) {
 	if err != nil || got.Bytes != 6657671168 || int(got.BitsPerSecond) != 53255937238 {
 		t.Errorf("got %+v (%v)", got, err)
 	}
+	if want := 1627 * time.Millisecond; got.CPU.Round(time.Millisecond) != want { // 95.5 % and 67.2 % of a core, for 1 s
+		t.Errorf("the programs took %v, want %v", got.CPU, want)
+	}
 }
 
 func TestAnIperfThatFailsSaysWhy(t *testing.T) {

@@ -15,6 +15,7 @@ type TCP struct {
 	BitsPerSecond float64 // at the receiver
 	Bytes         float64 // likewise
 	Retransmits   int
+	CPU           time.Duration // user and system time of the two programs that sent and received
 }
 
 // Bulk says what is transferred.
@@ -23,7 +24,6 @@ type Bulk struct {
 	Omit    time.Duration // at the begin, before Length: slow start
 	Streams int
 	Reverse bool  // from To to From
-	Pinned  bool  // sender and receiver each on a core of its own, the first two
 	Rate    int64 // bits per second at most, of each stream; 0: as fast as it goes
 }
 
@@ -58,9 +58,6 @@ func (p Path) Transfer(ctx context.Context, b Bulk) (TCP, error) {
 	if b.Reverse {
 		args = append(args, "-R")
 	}
-	if b.Pinned {
-		args = append(args, "-A", "0,1")
-	}
 	if b.Rate > 0 {
 		args = append(args, "-b", fmt.Sprint(b.Rate))
 	}
@@ -85,8 +82,13 @@ func parseIperf(text []byte) (TCP, error) {
 			} `json:"sum_sent"`
 			Received struct {
 				Bytes         float64
+				Seconds       float64
 				BitsPerSecond float64 `json:"bits_per_second"`
 			} `json:"sum_received"`
+			CPU struct { // of a core
+				Host   float64 `json:"host_total"`
+				Remote float64 `json:"remote_total"`
+			} `json:"cpu_utilization_percent"`
 		}
 	}
 	if err := json.Unmarshal(text, &said); err != nil {
@@ -102,5 +104,6 @@ func parseIperf(text []byte) (TCP, error) {
 		BitsPerSecond: said.End.Received.BitsPerSecond,
 		Bytes:         said.End.Received.Bytes,
 		Retransmits:   said.End.Sent.Retransmits,
+		CPU:           time.Duration((said.End.CPU.Host + said.End.CPU.Remote) / 100 * said.End.Received.Seconds * float64(time.Second)),
 	}, nil
 }

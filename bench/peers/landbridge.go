@@ -52,17 +52,18 @@ func (l *landbridge) Setup(ctx context.Context, pair *underlay.Pair) error {
 	return l.rest(ctx, a, daemonA, daemonB)
 }
 
-// rest waits until the sides have met, where a is given, and stops their daemons: all that is
-// left to do is to start.
+// rest waits until the sides have met, and stops their daemons: all that is left to do is
+// to start.
 func (l *landbridge) rest(ctx context.Context, a *underlay.Side, daemons ...*netlab.Cmd) error {
 	// The first packet makes the session.
 	if _, err := l.ends[0].Host.Run(ctx, "ping", "-q", "-c", "1", "-w", "10", l.ends[1].Addr.String()); err != nil {
 		return err
 	}
-	var err error
-	if a != nil {
-		err = l.meets(ctx, a)
-	}
+	return errors.Join(l.meets(ctx, a), terminate(daemons...))
+}
+
+// terminate stops daemons.
+func terminate(daemons ...*netlab.Cmd) (err error) {
 	for _, d := range daemons {
 		err = errors.Join(err, underlay.Terminate(d))
 	}

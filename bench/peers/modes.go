@@ -3,49 +3,85 @@ package peers
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"landbridge/bench/underlay"
 	"landbridge/console/api"
-	"landbridge/internal/netlab"
 )
 
-// Native is Landbridge where hosts of one LAN speak natively. Its ends are reached by a wire
-// that BareEnds use, too, without any Landbridge.
+// Native is a peer whose ends are on one LAN, and speak past the tunnel.
 type Native interface {
 	Peer
-	BareEnds() [2]End
-	// Settle waits, after Start, until the ends speak natively.
-	Settle(ctx context.Context) error
-	// Carried returns how many packets the appliances have carried between members.
-	Carried(ctx context.Context) (uint64, error)
+	// Direct waits until they do.
+	Direct(ctx context.Context) error
+	// Carried returns how many packets of hosts the appliances' tunnels have carried so far.
+	Carried(ctx context.Context) (packets uint64, err error)
 }
 
-// NewHybrid returns two hosts of one LAN in hybrid mode.
-func NewHybrid(p Programs) Native { return &hybrid{landbridge: landbridge{binary: p.Landbridge}} }
+// The modes of Landbridge, as peers.
+const (
+	ModeInterface = "interface"
+	ModeRouter    = "router"
+	ModeHybrid    = "hybrid"
+)
 
-// NewLAN returns two hosts of a LAN in router mode, with nothing installed.
-func NewLAN(p Programs) Native { return &lan{landbridge: landbridge{binary: p.Landbridge}} }
-
-type hybrid struct {
-	landbridge
-	pair *underlay.Pair
+// Natives returns the modes in which two hosts of one LAN speak natively, as [Native] peers.
+func Natives() []Kind {
+	return []Kind{
+		{Name: ModeHybrid, New: func(p Programs) Peer { return &hybridLAN{landbridge{binary: p.Landbridge}} }},
+		{Name: ModeRouter, New: func(p Programs) Peer { return &routerLAN{router{landbridge: landbridge{binary: p.Landbridge}}} }},
+	}
 }
+
+// Sites returns the modes, each between two sites.
+func Sites() []Kind {
+	return []Kind{
+		{Name: ModeInterface, New: func(p Programs) Peer { return &landbridge{binary: p.Landbridge} }},
+		{Name: ModeRouter, New: func(p Programs) Peer { return &router{landbridge: landbridge{binary: p.Landbridge}} }},
+		{Name: ModeHybrid, New: func(p Programs) Peer { return &hybrid{landbridge{binary: p.Landbridge}} }},
+	}
+}
+
+// hybrid is Landbridge in hybrid mode on two LANs: all goes by the tunnel.
+type hybrid struct{ landbridge }
 
 func (h *hybrid) Setup(ctx context.Context, pair *underlay.Pair) error {
-	h.pair, h.args = pair, make(map[*underlay.Side][]string)
+	h.args = make(map[*underlay.Side][]string)
 	for _, s := range pair.Sides() {
-		h.args[s] = []string{"--mode", "hybrid", "--lan-port", "eth0"}
+		pair.Lab.LAN("lan-"+s.Name).Plug(s.Host, "lan0")
+		h.args[s] = []string{"--mode", "hybrid", "--lan-port", "lan0"}
+	}
+	if err := pair.Lab.Err(); err != nil {
+		return err
 	}
 	return h.landbridge.Setup(ctx, pair)
 }
 
-func (h *hybrid) BareEnds() [2]End {
-	return [2]End{{h.pair.A.Host, h.pair.A.Addr}, {h.pair.B.Host, h.pair.B.Addr}}
+// hybridLAN is Landbridge in hybrid mode on the pair's own Ethernet.
+type hybridLAN struct{ landbridge }
+
+func (h *hybridLAN) Setup(ctx context.Context, pair *underlay.Pair) error {
+	h.args = make(map[*underlay.Side][]string)
+	for _, s := range pair.Sides() {
+		h.args[s] = []string{"--mode", "hybrid", "--lan-port", "eth0"}
+	}
+	daemonA, daemonB, err := h.form(ctx, pair.A, pair.B)
+	if err != nil {
+		return err
+	}
+	for i, s := range pair.Sides() {
+		if h.ends[i], err = h.end(ctx, s); err != nil {
+			return err
+		}
+	}
+	if err := h.Direct(ctx); err != nil {
+		return err
+	}
+	return terminate(daemonA, daemonB)
 }
 
-func (h *hybrid) Settle(ctx context.Context) error {
+// Direct speaks from each side to the other until that goes by the LAN port.
+func (h *hybridLAN) Direct(ctx context.Context) error {
 	for i, from := range h.ends {
 		to := h.ends[1-i].Addr.String()
 		err := h.wait(ctx, from.Host.Name+" to speak natively", func(ctx context.Context) (bool, error) {
@@ -53,7 +89,7 @@ func (h *hybrid) Settle(ctx context.Context) error {
 				return false, err
 			}
 			way, err := from.Host.Run(ctx, "ip", "-o", "route", "get", to)
-			return strings.Contains(way, " dev eth0 "), err
+			return strings.Contains(way, " dev eth0 "), fmt.Errorf("it goes by %q (%w)", way, err)
 		})
 		if err != nil {
 			return err
@@ -62,69 +98,55 @@ func (h *hybrid) Settle(ctx context.Context) error {
 	return nil
 }
 
-func (h *hybrid) Carried(ctx context.Context) (uint64, error) { return h.carried(ctx, h.pair) }
+// routerLAN is Landbridge in router mode, with two hosts on the LAN of side a, which have
+// their addresses by DHCP and nothing installed.
+type routerLAN struct{ router }
 
-// lan is one appliance with a LAN, and a second one elsewhere.
-type lan struct {
-	landbridge
-	pair *underlay.Pair
-	bare [2]End
-}
-
-func (l *lan) Setup(ctx context.Context, pair *underlay.Pair) error {
-	l.pair = pair
-	l.args = map[*underlay.Side][]string{pair.A: {"--mode", "router", "--lan-port", "lan0"}}
-	wire := pair.Lab.LAN("lan-a")
-	wire.Plug(pair.A.Host, "lan0")
-	var hosts [2]*netlab.Host
-	for i := range hosts {
-		hosts[i] = wire.Host(fmt.Sprintf("a%d", i+1))
-	}
-	if err := pair.Lab.Err(); err != nil {
-		return err
-	}
-	daemonA, daemonB, err := l.form(ctx, pair.A, pair.B)
+func (r *routerLAN) Setup(ctx context.Context, pair *underlay.Pair) error {
+	daemonA, daemonB, err := r.route(ctx, pair)
 	if err != nil {
 		return err
 	}
-	for i, host := range hosts {
-		if err := underlay.NIC.Apply(ctx, host.Port("eth0")); err != nil {
+	for i := range r.ends {
+		host := r.wires[pair.A].Host(fmt.Sprint("h", i+1))
+		if err := pair.Lab.Err(); err != nil {
 			return err
 		}
-		lease, cancel := context.WithTimeout(ctx, patience)
-		client, err := host.StartDHCP(lease, netlab.Udhcpc, "eth0")
-		cancel()
-		if err != nil {
-			return fmt.Errorf("a lease from the appliance: %w", err)
+		if err := pair.Cable(ctx, host.Port("eth0")); err != nil {
+			return err
 		}
-		l.ends[i] = End{Host: host, Addr: client.Addr.Addr()}
-		// The same hosts and wire, by addresses that no Landbridge knows.
-		l.bare[i] = End{Host: host, Addr: netip.AddrFrom4([4]byte{198, 51, 100, byte(i + 1)})}
-		if _, err := host.Run(ctx, "ip", "addr", "add", l.bare[i].Addr.String()+"/24", "dev", "eth0"); err != nil {
+		if r.ends[i], err = lease(ctx, host); err != nil {
 			return err
 		}
 	}
-	return l.rest(ctx, nil, daemonA, daemonB)
+	return terminate(daemonA, daemonB)
 }
 
-func (l *lan) BareEnds() [2]End { return l.bare }
+// Direct waits for the routers alone: these hosts know no other way.
+func (r *routerLAN) Direct(ctx context.Context) error {
+	return r.wait(ctx, "the routers to be there", func(ctx context.Context) (bool, error) {
+		_, err := r.Carried(ctx)
+		return err == nil, err
+	})
+}
 
-func (l *lan) Settle(context.Context) error { return nil }
-
-func (l *lan) Carried(ctx context.Context) (uint64, error) { return l.carried(ctx, l.pair) }
-
-// carried adds up what the sides' appliances have carried.
-func (l *landbridge) carried(ctx context.Context, pair *underlay.Pair) (n uint64, err error) {
-	for _, s := range pair.Sides() {
+// Carried sums up what the appliances of both sides have exchanged with members.
+func (l *landbridge) Carried(ctx context.Context) (packets uint64, err error) {
+	for s := range l.args {
 		var list api.CounterList
 		if err := l.ask(ctx, s, &list, "counters"); err != nil {
 			return 0, err
 		}
+		found := 0
 		for _, c := range list.Items {
 			if c.Component == "router" && (c.Name == "out_packets" || c.Name == "in_packets") {
-				n += c.Value
+				packets += c.Value
+				found++
 			}
 		}
+		if found != 2 {
+			return 0, fmt.Errorf("%s doesn't count what it carries: of the router's out_packets and in_packets there are %d", s.Name, found)
+		}
 	}
-	return n, nil
+	return packets, nil
 }

@@ -12,33 +12,44 @@ import (
 // its address by DHCP and nothing installed. Traffic goes between the two hosts.
 type router struct {
 	landbridge
-	hosts map[*underlay.Side]*netlab.Host
+	wires map[*underlay.Side]*netlab.LAN
 }
 
 func (r *router) Setup(ctx context.Context, pair *underlay.Pair) error {
-	r.args = make(map[*underlay.Side][]string)
-	r.hosts = make(map[*underlay.Side]*netlab.Host)
-	for _, s := range pair.Sides() {
-		wire := pair.Lab.LAN("lan-" + s.Name)
-		wire.Plug(s.Host, "lan0")
-		r.hosts[s] = wire.Host(s.Name + "1")
-		r.args[s] = []string{"--mode", "router", "--lan-port", "lan0"}
-	}
-	if err := pair.Lab.Err(); err != nil {
-		return err
-	}
-	daemonA, daemonB, err := r.form(ctx, pair.A, pair.B)
+	daemonA, daemonB, err := r.route(ctx, pair)
 	if err != nil {
 		return err
 	}
 	for i, s := range pair.Sides() {
-		lease, cancel := context.WithTimeout(ctx, patience)
-		client, err := r.hosts[s].StartDHCP(lease, netlab.Udhcpc, "eth0")
-		cancel()
-		if err != nil {
-			return fmt.Errorf("a lease from the appliance: %w", err)
+		if r.ends[i], err = lease(ctx, r.wires[s].Host(s.Name+"1")); err != nil {
+			return err
 		}
-		r.ends[i] = End{Host: r.hosts[s], Addr: client.Addr.Addr()}
 	}
 	return r.rest(ctx, pair.A, daemonA, daemonB)
+}
+
+// route gives each side a LAN, and starts the routers.
+func (r *router) route(ctx context.Context, pair *underlay.Pair) (daemonA, daemonB *netlab.Cmd, err error) {
+	r.args = make(map[*underlay.Side][]string)
+	r.wires = make(map[*underlay.Side]*netlab.LAN)
+	for _, s := range pair.Sides() {
+		r.wires[s] = pair.Lab.LAN("lan-" + s.Name)
+		r.wires[s].Plug(s.Host, "lan0")
+		r.args[s] = []string{"--mode", "router", "--lan-port", "lan0"}
+	}
+	if err := pair.Lab.Err(); err != nil {
+		return nil, nil, err
+	}
+	return r.form(ctx, pair.A, pair.B)
+}
+
+// lease has a host of a router's LAN get its address.
+func lease(ctx context.Context, host *netlab.Host) (End, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	client, err := host.StartDHCP(ctx, netlab.Udhcpc, "eth0")
+	if err != nil {
+		return End{}, fmt.Errorf("a lease from the appliance: %w", err)
+	}
+	return End{Host: host, Addr: client.Addr.Addr()}, nil
 }

@@ -15,20 +15,21 @@ type Style struct {
 	Reference string   // the peer that ratios refer to
 }
 
-// The markers between which a document holds the report.
+// The markers between which a document holds the report: one of the first two, and the last.
 const (
-	Begin = "<!-- bench: from here written by make bench -->"
-	End   = "<!-- bench: to here -->"
+	Begin      = "<!-- bench: from here written by make bench -->"
+	BeginModes = "<!-- bench: from here written by make bench-modes -->"
+	End        = "<!-- bench: to here -->"
 )
 
-// Insert puts text between the markers of a document.
-func Insert(document, text string) (string, error) {
-	before, rest, found := strings.Cut(document, Begin)
+// Insert puts text between the markers of a document, the first of which is begin.
+func Insert(document, begin, text string) (string, error) {
+	before, rest, found := strings.Cut(document, begin)
 	_, after, closed := strings.Cut(rest, End)
 	if !found || !closed {
-		return "", fmt.Errorf("the document has no place for the report: it wants the lines %q and %q", Begin, End)
+		return "", fmt.Errorf("the document has no place for the report: it wants the lines %q and %q", begin, End)
 	}
-	return before + Begin + "\n" + strings.TrimSpace(text) + "\n" + End + after, nil
+	return before + begin + "\n" + strings.TrimSpace(text) + "\n" + End + after, nil
 }
 
 // table is one table of the report.
@@ -51,7 +52,7 @@ func Markdown(d Data, style Style) (string, error) {
 	}
 	s := Summarize(d.Samples)
 	var b strings.Builder
-	b.WriteString(origin(d))
+	b.WriteString(origin(d, repeated(d)+"; in brackets the ratio to wireguard-go"))
 	for _, profile := range s.Profiles() {
 		if strings.HasPrefix(profile, WAN) || strings.HasPrefix(profile, Many) {
 			continue // below
@@ -74,31 +75,44 @@ func Markdown(d Data, style Style) (string, error) {
 // subject says what was measured: the version of Landbridge, or where it wasn't, the
 // commit of the sources.
 func subject(d Data) string {
-	version, _, _ := strings.Cut(Summarize(d.Samples).Version(ours), " ")
-	return cmp.Or(version, d.Machines[len(d.Machines)-1].Commit)
+	s := Summarize(d.Samples)
+	var versions []string
+	for _, peer := range append([]string{ours}, modes()...) {
+		if v, _, _ := strings.Cut(s.Version(peer), " "); v != "" && !slices.Contains(versions, v) {
+			versions = append(versions, v)
+		}
+	}
+	return cmp.Or(strings.Join(versions, " and "), d.Machines[len(d.Machines)-1].Commit)
 }
 
-// origin says where the figures come from.
-func origin(d Data) string {
+// origin says where the figures come from, and what they are medians of.
+func origin(d Data, medians string) string {
 	m := d.Machines[len(d.Machines)-1]
-	repetitions, noisy := 0, 0
+	noisy := 0
 	for _, x := range d.Samples {
-		repetitions = max(repetitions, x.Repetition)
 		if x.Foreign >= Quiet {
 			noisy++
 		}
-	}
-	counted := "One repetition"
-	if repetitions > 1 {
-		counted = fmt.Sprintf("Medians of %d repetitions", repetitions)
 	}
 	quick := ""
 	if slices.ContainsFunc(d.Machines, func(m Machine) bool { return m.Quick }) {
 		quick = " Short measurements (`-quick`): their spread is larger."
 	}
-	return fmt.Sprintf("%s, commit `%s`; %s, %d cores, %s GB; Linux %s. %s; in brackets the ratio to wireguard-go. "+
+	return fmt.Sprintf("%s, commit `%s`; %s, %d cores, %s GB; Linux %s. %s. "+
 		"`~`: other programs used the machine meanwhile (%d of %d samples).%s\n",
-		m.Started.Format("2006-01-02"), subject(d), m.CPU, m.Cores, Number(float64(m.Memory)/1e9), m.Kernel, counted, noisy, len(d.Samples), quick)
+		m.Started.Format("2006-01-02"), subject(d), m.CPU, m.Cores, Number(float64(m.Memory)/1e9), m.Kernel, medians, noisy, len(d.Samples), quick)
+}
+
+// repeated says of how many repetitions the figures are.
+func repeated(d Data) string {
+	repetitions := 0
+	for _, x := range d.Samples {
+		repetitions = max(repetitions, x.Repetition)
+	}
+	if repetitions > 1 {
+		return fmt.Sprintf("Medians of %d repetitions", repetitions)
+	}
+	return "One repetition"
 }
 
 func measured(s Summary, profile string, peers []string, measure string) bool {

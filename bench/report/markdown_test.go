@@ -68,14 +68,14 @@ func TestTheReportReplacesTheOneBetweenTheMarkersAlone(t *testing.T) {
 	document := "before\n" + Begin + "\nold\n" + End + "\nafter\n"
 	want := "before\n" + Begin + "\nnew\n" + End + "\nafter\n"
 	for range 2 {
-		got, err := Insert(document, "\nnew\n\n")
+		got, err := Insert(document, Begin, "\nnew\n\n")
 		if err != nil || got != want {
 			t.Fatalf("got %q (%v)", got, err)
 		}
 		document = got
 	}
-	for _, none := range []string{"", "before " + Begin, End + Begin} {
-		if got, err := Insert(none, "new"); err == nil {
+	for _, none := range []string{"", "before " + Begin, End + Begin, BeginModes + End} {
+		if got, err := Insert(none, Begin, "new"); err == nil {
 			t.Errorf("%q becomes %q", none, got)
 		}
 	}

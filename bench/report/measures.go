@@ -1,5 +1,7 @@
 package report
 
+import "fmt"
+
 // Measure describes one kind of figure.
 type Measure struct {
 	ID    string
@@ -10,41 +12,47 @@ type Measure struct {
 
 // The measures' names in samples.
 const (
-	Startup      = "startup_ms"
-	RSSIdle      = "rss_idle_mb"
-	RSSLoad      = "rss_load_mb"
-	RSSPeak      = "rss_peak_mb"
-	MTU          = "mtu"
-	PingP50      = "ping_p50_us"
-	PingP99      = "ping_p99_us"
-	TCP1         = "tcp1_mbps"
-	TCP1Back     = "tcp1_back_mbps"
-	TCP4         = "tcp4_mbps"
-	CPU          = "cpu_s_per_gb"
-	UDP64        = "udp64_pps"
-	UDP64Max     = "udp64_max_pps"
-	UDP1200      = "udp1200_mbps"
-	UDP1200Max   = "udp1200_max_mbps"
-	RR           = "rr_per_s"
-	RRP99        = "rr_p99_us"
-	CRR          = "crr_per_s"
-	CRRP99       = "crr_p99_us"
-	WANTCP       = "wan_tcp_mbps"
-	WANPing      = "wan_ping_ms"
-	WANLoaded    = "wan_loaded_ping_p99_ms"
-	WANShare     = "wan_share"
-	ManyUDP64    = "many_udp64_pps"
-	ManyUDP64Max = "many_udp64_max_pps"
-	ManyCPU      = "many_cpu_us_per_packet"
+	Startup       = "startup_ms"
+	RSSIdle       = "rss_idle_mb"
+	RSSLoad       = "rss_load_mb"
+	RSSPeak       = "rss_peak_mb"
+	MTU           = "mtu"
+	PingP50       = "ping_p50_us"
+	PingP99       = "ping_p99_us"
+	TCP1          = "tcp1_mbps"
+	TCP1Back      = "tcp1_back_mbps"
+	TCP4          = "tcp4_mbps"
+	CPU           = "cpu_s_per_gb"
+	HostCPU       = "host_cpu_s_per_gb"
+	UDP64         = "udp64_pps"
+	UDP64Max      = "udp64_max_pps"
+	UDP1200       = "udp1200_mbps"
+	UDP1200Max    = "udp1200_max_mbps"
+	RR            = "rr_per_s"
+	RRP99         = "rr_p99_us"
+	CRR           = "crr_per_s"
+	CRRP99        = "crr_p99_us"
+	WANTCP        = "wan_tcp_mbps"
+	WANPing       = "wan_ping_ms"
+	WANLoaded     = "wan_loaded_ping_p99_ms"
+	WANShare      = "wan_share"
+	ManyUDP64     = "many_udp64_pps"
+	ManyUDP64Max  = "many_udp64_max_pps"
+	ManyCPU       = "many_cpu_us_per_packet"
+	NativeTCP     = "native_tcp_mbps"
+	NativeTCPSame = "native_tcp_same_mtu_mbps"
+	NativeRR      = "native_rr_p50_us"
+	Carried       = "native_carried_packets"
 )
 
 // Measures returns all kinds.
 func Measures() []Measure {
-	return []Measure{
+	all := []Measure{
 		{ID: TCP1, Title: "TCP, 1 stream", Unit: "Mbit/s"},
 		{ID: TCP1Back, Title: "back", Unit: "Mbit/s"},
 		{ID: TCP4, Title: "4 streams", Unit: "Mbit/s"},
 		{ID: CPU, Title: "CPU", Unit: "s/GB", Lower: true},
+		{ID: HostCPU, Title: "CPU of the hosts' programs", Unit: "s/GB", Lower: true},
 		{ID: UDP64, Title: "UDP 64 B", Unit: "1/s"},
 		{ID: UDP64Max, Title: "UDP 64 B, at any loss", Unit: "1/s"},
 		{ID: UDP1200, Title: "UDP 1200 B", Unit: "Mbit/s"},
@@ -67,8 +75,22 @@ func Measures() []Measure {
 		{ID: ManyCPU, Title: "CPU of the sender's program", Unit: "µs/packet", Lower: true},
 		{ID: ManyUDP64Max, Title: "UDP 64 B, at any loss", Unit: "1/s"},
 		{ID: ManyUDP64, Title: "UDP 64 B", Unit: "1/s"},
+		{ID: NativeTCP, Title: "TCP, natively", Unit: "Mbit/s"},
+		{ID: NativeTCPSame, Title: "TCP, natively, this MTU", Unit: "Mbit/s"},
+		{ID: NativeRR, Title: "request p50, natively", Unit: "µs", Lower: true},
+		{ID: Carried, Title: "carried by tunnels meanwhile", Unit: "packets", Lower: true},
 	}
+	for _, megabits := range Rates() {
+		all = append(all, Measure{ID: Cores(megabits), Title: fmt.Sprintf("CPU at %s Mbit/s", Number(float64(megabits))), Unit: "cores", Lower: true})
+	}
+	return all
 }
+
+// Rates returns those of TCP, in Mbit/s, at which bench modes measures the CPU.
+func Rates() []int { return []int{100, 500, 1000, 2000, 4000} }
+
+// Cores names the measure of what appliances use at one of the Rates.
+func Cores(megabits int) string { return fmt.Sprintf("cores_at_%d", megabits) }
 
 // Describe returns a measure by its name.
 func Describe(id string) (Measure, bool) {

@@ -60,21 +60,29 @@ const (
 // all scales linear and from zero, the best on top. What plain peers do is told in words.
 func SVG(d Data, profile string, style Style) (string, error) {
 	s := Summarize(d.Samples)
+	var all []chart
+	for _, p := range panels() {
+		if c := collect(s, p, profile, style.Plain); len(c.bars) > 0 {
+			all = append(all, c)
+		}
+	}
+	if len(all) == 0 {
+		return "", errors.New("nothing to draw: no tunnel was measured")
+	}
+	return draw(d, "Landbridge beside other tunnels", profile, all), nil
+}
+
+// draw puts charts onto a card, two in a row.
+func draw(d Data, title, profile string, charts []chart) string {
 	var drawn []string
 	column, y, tallest := 0, plotHead, 0
-	for _, p := range panels() {
-		text, height := drawPanel(s, p, profile, style.Plain, panelLeft+column*panelColumn, y)
-		if text == "" {
-			continue
-		}
+	for _, c := range charts {
+		text, height := c.draw(panelLeft+column*panelColumn, y)
 		drawn = append(drawn, text)
 		tallest = max(tallest, height)
 		if column++; column == 2 {
 			column, y, tallest = 0, y+tallest+panelGap, 0
 		}
-	}
-	if len(drawn) == 0 {
-		return "", errors.New("nothing to draw: no tunnel was measured")
 	}
 	if column == 1 {
 		y += tallest + panelGap
@@ -84,46 +92,49 @@ func SVG(d Data, profile string, style Style) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" `+
 		`font-family="system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif" role="img" aria-labelledby="t d">`+"\n", plotWidth, height, plotWidth, height)
-	b.WriteString("<title id=\"t\">Landbridge beside other tunnels</title>\n")
+	fmt.Fprintf(&b, "<title id=\"t\">%s</title>\n", html.EscapeString(title))
 	b.WriteString("<desc id=\"d\">Bars of medians; the same figures stand in the tables.</desc>\n")
 	fmt.Fprintf(&b, `<rect x="0.5" y="0.5" width="%d" height="%d" rx="14" fill="%s" stroke="%s"/>`+"\n", plotWidth-1, height-1, cardFill, cardStroke)
-	b.WriteString(label(panelLeft, 34, 18, inkStrong, `font-weight="600"`, "Landbridge beside other tunnels"))
+	b.WriteString(label(panelLeft, 34, 18, inkStrong, `font-weight="600"`, title))
 	b.WriteString(label(panelLeft, 54, 12, inkWeak, "", fmt.Sprintf("%s, commit %s, profile %s; %s, %d cores, both ends and the load on them; medians",
 		m.Started.Format("2006-01-02"), subject(d), profile, m.CPU, m.Cores)))
 	b.WriteString(strings.Join(drawn, ""))
 	b.WriteString("</svg>\n")
-	return b.String(), nil
+	return b.String()
 }
 
-// bar is one row of a panel.
+// chart is a panel with its figures.
+type chart struct {
+	title   string
+	lower   bool // is better
+	bars    []bar
+	without string // what carries packets as they are, in words
+}
+
+// bar is one row of a chart.
 type bar struct {
 	peer        string
 	value, tail float64
+	ours        bool
 }
 
-// drawPanel draws a panel with its upper left corner at x, y, and returns its height;
-// nothing, where nobody has figures.
-func drawPanel(s Summary, p panel, profile string, plain []string, x, y int) (text string, height int) {
-	bars, without := collect(s, p, profile, plain)
-	if len(bars) == 0 {
-		return "", 0
-	}
-	m, _ := Describe(p.measure)
+// draw draws a chart with its upper left corner at x, y, and returns its height.
+func (c chart) draw(x, y int) (text string, height int) {
 	better := "longer is better"
-	if m.Lower {
+	if c.lower {
 		better = "shorter is better"
 	}
 	var b strings.Builder
-	b.WriteString(label(x, y+12, 13, inkStrong, `font-weight="600"`, p.title))
+	b.WriteString(label(x, y+12, 13, inkStrong, `font-weight="600"`, c.title))
 	b.WriteString(label(x+panelColumn-24, y+12, 11, inkWeak, `text-anchor="end"`, better))
 	most := 0.0
-	for _, r := range bars {
+	for _, r := range c.bars {
 		most = max(most, r.value, r.tail)
 	}
 	y += panelHead
-	for _, r := range bars {
+	for _, r := range c.bars {
 		fill, tail, weight := barTheirs, barTail, ""
-		if strings.HasPrefix(r.peer, ours) {
+		if r.ours {
 			fill, tail, weight = barOurs, barOursTail, `font-weight="600"`
 		}
 		b.WriteString(label(x, y+barHeight-3, 12, inkStrong, weight, r.peer))
@@ -137,18 +148,19 @@ func drawPanel(s Summary, p panel, profile string, plain []string, x, y int) (te
 		b.WriteString(label(end+6, y+barHeight-3, 12, inkStrong, weight, value))
 		y += rowHeight
 	}
-	height = panelHead + len(bars)*rowHeight
-	if without != "" {
-		b.WriteString(label(x, y+barHeight-3, 11, inkWeak, "", "without encryption: "+without))
+	height = panelHead + len(c.bars)*rowHeight
+	if c.without != "" {
+		b.WriteString(label(x, y+barHeight-3, 11, inkWeak, "", "without encryption: "+c.without))
 		height += rowHeight
 	}
 	return b.String(), height
 }
 
-// collect returns the bars of a panel, the best first, and in words the figures of what
+// collect returns the figures of a panel, the best first, and in words those of what
 // carries packets as they are.
-func collect(s Summary, p panel, profile string, plain []string) (bars []bar, without string) {
+func collect(s Summary, p panel, profile string, plain []string) chart {
 	m, _ := Describe(p.measure)
+	c := chart{title: p.title, lower: m.Lower}
 	var words []string
 	for _, peer := range s.Peers(profile) {
 		f, ok := s.Figure(profile, peer, p.measure)
@@ -160,15 +172,16 @@ func collect(s Summary, p panel, profile string, plain []string) (bars []bar, wi
 			continue
 		}
 		tail, _ := s.Figure(profile, peer, p.tail)
-		bars = append(bars, bar{peer, f.Value, tail.Value})
+		c.bars = append(c.bars, bar{peer, f.Value, tail.Value, strings.HasPrefix(peer, ours)})
 	}
-	slices.SortStableFunc(bars, func(a, b bar) int {
+	slices.SortStableFunc(c.bars, func(a, b bar) int {
 		if m.Lower {
 			return cmp.Compare(a.value, b.value)
 		}
 		return cmp.Compare(b.value, a.value)
 	})
-	return bars, strings.Join(words, ", ")
+	c.without = strings.Join(words, ", ")
+	return c
 }
 
 // length is that of a bar, a pixel at least.

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func draw(t *testing.T) string {
+func plotted(t *testing.T) string {
 	t.Helper()
 	d := data()
 	d.Machines[0].CPU = "A <fast> & good one"
@@ -22,7 +22,7 @@ func draw(t *testing.T) string {
 }
 
 func TestThePlotIsWellFormed(t *testing.T) {
-	for decoder := xml.NewDecoder(strings.NewReader(draw(t))); ; {
+	for decoder := xml.NewDecoder(strings.NewReader(plotted(t))); ; {
 		_, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
 			return
@@ -34,7 +34,7 @@ func TestThePlotIsWellFormed(t *testing.T) {
 }
 
 func TestBarsAreAsLongAsTheirFiguresAndTheBestIsOnTop(t *testing.T) {
-	svg := draw(t)
+	svg := plotted(t)
 	bars := regexp.MustCompile(`<text [^>]*>([a-z-]+)</text>\n<rect x="\d+" y="\d+" width="(\d+)"[^>]*fill="(#\w+)"/>\n<text [^>]*>([^<]+)</text>`).FindAllStringSubmatch(svg, -1)
 	var got []string
 	for _, b := range bars {

@@ -45,25 +45,9 @@ func (f Figure) String() string {
 
 // Figure returns a measure of a peer; ok is false where no repetition has it.
 func (s Summary) Figure(profile, peer, measure string) (f Figure, ok bool) {
-	var all, quiet []Sample
-	for _, x := range s.samples {
-		switch {
-		case x.Profile != profile || x.Peer != peer || x.Measure != measure:
-		case x.Error != "":
-			f.Failures++
-		default:
-			all = append(all, x)
-			if x.Foreign < Quiet {
-				quiet = append(quiet, x)
-			}
-		}
-	}
-	if len(quiet) < 2 && len(quiet) < len(all) {
-		f.Noisy = true
-		quiet = all
-	}
+	count, f := s.counting(profile, peer, measure)
 	var values, bare []float64
-	for _, x := range quiet {
+	for _, x := range count {
 		values = append(values, x.Value)
 		if x.Bare != 0 {
 			bare = append(bare, x.Bare)
@@ -75,6 +59,48 @@ func (s Summary) Figure(profile, peer, measure string) (f Figure, ok bool) {
 	f.Value, f.Bare, f.Count = Median(values), Median(bare), len(values)
 	f.Low, f.High = slices.Min(values), slices.Max(values)
 	return f, true
+}
+
+// Ratio returns a measure in relation to the bare path's: the ratio of the medians. Half of the
+// samples, each in relation to the bare path of its own moment, lies from Low to High.
+func (s Summary) Ratio(profile, peer, measure string) (f Figure, ok bool) {
+	count, f := s.counting(profile, peer, measure)
+	var values, bare, ratios []float64
+	for _, x := range count {
+		if x.Bare != 0 {
+			values, bare, ratios = append(values, x.Value), append(bare, x.Bare), append(ratios, x.Value/x.Bare)
+		}
+	}
+	if len(ratios) == 0 {
+		return f, false
+	}
+	slices.Sort(ratios)
+	quarter := len(ratios) / 4
+	f.Value, f.Count = Median(values)/Median(bare), len(ratios)
+	f.Low, f.High = ratios[quarter], ratios[len(ratios)-1-quarter]
+	return f, true
+}
+
+// counting returns the samples that count, and a figure that tells which these are.
+func (s Summary) counting(profile, peer, measure string) (count []Sample, f Figure) {
+	var all []Sample
+	for _, x := range s.samples {
+		switch {
+		case x.Profile != profile || x.Peer != peer || x.Measure != measure:
+		case x.Error != "":
+			f.Failures++
+		default:
+			all = append(all, x)
+			if x.Foreign < Quiet {
+				count = append(count, x)
+			}
+		}
+	}
+	if len(count) < 2 && len(count) < len(all) {
+		f.Noisy = true
+		count = all
+	}
+	return count, f
 }
 
 // Profiles returns the profiles of which there are samples, in the order of their coming.

@@ -14,12 +14,17 @@ import (
 
 const bits = 24 // of the network 192.0.2.0/24 (RFC 5737)
 
+// MTU is that of the pair's Ethernet, in bytes.
+const MTU = 1500
+
 // Pair is the network of one repetition. Everything in it goes when it is closed.
 type Pair struct {
 	Lab  *netlab.Lab
 	LAN  *netlab.LAN
 	A, B *Side
 	W    *Side // infrastructure: what runs here isn't accounted
+
+	profile Profile
 }
 
 // Open makes a pair on one cable, which the caller must Close.
@@ -37,7 +42,7 @@ func OpenWAN(ctx context.Context, rate int64, roundTrip time.Duration) (*Pair, e
 // open makes a pair whose side a has this cable.
 func open(ctx context.Context, cable netlab.Link, profile Profile) (*Pair, error) {
 	lab := netlab.New(slog.New(slog.DiscardHandler))
-	p := &Pair{Lab: lab, LAN: lab.LAN("wan")}
+	p := &Pair{Lab: lab, LAN: lab.LAN("wan"), profile: profile}
 	p.A, p.B, p.W = newSide(p.LAN, "a", 1, cable), newSide(p.LAN, "b", 2), newSide(p.LAN, "w", 254)
 	p.W.infrastructure = true
 	err := lab.Err()
@@ -58,6 +63,28 @@ func open(ctx context.Context, cable netlab.Link, profile Profile) (*Pair, error
 
 // Close ends all that runs on the pair and removes it.
 func (p *Pair) Close() { p.Lab.Close() }
+
+// Bare makes two more hosts, on an Ethernet of their own that is as the pair's but for its MTU:
+// what the same cables give where no peer is near.
+func (p *Pair) Bare(ctx context.Context, mtu int) (a, b *Side, err error) {
+	name := fmt.Sprint("bare", mtu)
+	lan, cable := p.Lab.LAN(name), netlab.Link{MTU: mtu}
+	a, b = newSide(lan, name+"-a", 1, cable), newSide(lan, name+"-b", 2, cable)
+	a.infrastructure, b.infrastructure = true, true
+	err = p.Lab.Err()
+	for _, s := range []*Side{a, b} {
+		if err == nil {
+			err = s.configure(ctx, p.profile)
+		}
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("make the bare Ethernet: %w", err)
+	}
+	return a, b, nil
+}
+
+// Cable makes the cable of a port on another wire as those of the pair.
+func (p *Pair) Cable(ctx context.Context, port *netlab.Port) error { return p.profile.Apply(ctx, port) }
 
 // Sides returns the two sides that are measured.
 func (p *Pair) Sides() []*Side { return []*Side{p.A, p.B} }

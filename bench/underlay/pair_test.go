@@ -3,6 +3,7 @@ package underlay
 import (
 	"context"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,35 @@ func TestTheWireOfANICCutsSuperFramesAndThatOfAVethDoesNot(t *testing.T) {
 		if out, err := p.A.Run(ctx, "ethtool", "-k", "eth0"); err != nil || !strings.Contains(out, "tcp-segmentation-offload: on") {
 			t.Errorf("%s: the sender's side: %v\n%s", profile, err, out)
 		}
+	}
+}
+
+func TestABareEthernetIsAsThePairsButForItsMTU(t *testing.T) {
+	ctx, p := forTest(t, NIC)
+	for _, mtu := range []int{MTU, 1376} {
+		a, b, err := p.Bare(ctx, mtu)
+		if err != nil {
+			t.Fatal(err)
+		}
+		send := func(bytes int) (string, error) {
+			return a.Run(ctx, "ping", "-q", "-c", "1", "-w", "3", "-M", "do", "-s", strconv.Itoa(bytes-28), b.Addr.String())
+		}
+		if out, err := send(mtu); err != nil {
+			t.Errorf("a packet of %d bytes: %v: %s", mtu, err, out)
+		}
+		if out, err := send(mtu + 1); err == nil {
+			t.Errorf("a packet of %d bytes crosses an Ethernet whose MTU is %d: %s", mtu+1, mtu, out)
+		}
+		far, device := a.Port("eth0").Far()
+		if out, err := far.Run(ctx, "ethtool", "-k", device); err != nil || !strings.Contains(out, "tcp-segmentation-offload: off") {
+			t.Errorf("its wire doesn't cut super-frames: %v\n%s", err, out)
+		}
+		if _, err := a.Spawn(ctx, "sleep", "1000"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if u, err := Used(); err != nil || u.Processes != 0 {
+		t.Errorf("what runs there is accounted: %+v (%v)", u, err)
 	}
 }
 

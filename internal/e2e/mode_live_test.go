@@ -72,8 +72,8 @@ func TestASwitchThatDoesNotWorkIsUndone(t *testing.T) {
 		t.Fatal(r.stderr)
 	}
 
-	m.must(setMode("interface", "--timeout", "1s")...)
 	port := m.Port("lan0")
+	m.must(setMode("interface", "--timeout", "3s")...)
 	if err := port.Vanish(); err != nil {
 		t.Fatal(err)
 	}

@@ -31,8 +31,6 @@ func TestASwitchIsUndoneUnlessItIsConfirmed(t *testing.T) {
 	if r := m.cli(nil, setMode("interface")...); r.code != failed || r.stdout != "" || !strings.Contains(r.stderr, "the switch to router mode on lan0 is not ended: confirm it") {
 		t.Errorf("a second switch: exit %d: %s%s", r.code, r.stdout, r.stderr)
 	}
-	s.h1.lease(netlab.Udhcpc)
-	reaches(t, s.h1.Host, s.d.address())
 	m.isIn("interface") // by itself
 	if l := m.mode().Last; l.Outcome != "rolledBack" || !strings.Contains(l.Why, "nobody confirmed it within 4s") {
 		t.Errorf("last: %+v", l)
@@ -51,6 +49,7 @@ func TestASwitchIsUndoneUnlessItIsConfirmed(t *testing.T) {
 	m.isIn("interface")
 	m.must(setMode("router")...)
 	m.says([]string{"in router mode on lan0", "also after restarts"}, "mode", "confirm")
+	s.h1.lease(netlab.Udhcpc)
 	s.h2.lease(netlab.Dhclient)
 	for _, h := range []*client{s.h1, s.h2} {
 		reaches(t, h.Host, s.d.address())

@@ -95,7 +95,7 @@ func (s *statics) run(ctx context.Context) {
 			}
 		case now := <-tick.C:
 			if now.After(recount) {
-				recount = now.Add(time.Minute)
+				recount = now.Add(min(time.Minute, s.lease()/8))
 				s.takeUp(now)
 			}
 			s.attendDue(ctx, now)

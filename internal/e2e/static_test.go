@@ -148,24 +148,16 @@ func TestTheLeaseOfAStaticHostLastsAsLongAsItAnswers(t *testing.T) {
 	h := addressed(t, a.wire, "h", netip.MustParseAddr("10.77.200.7"))
 	listen(t, h.Host, "eth0").announce(h.addr)
 	a.finds(h)
-	end := func() (end time.Time) {
-		for _, l := range a.leases() {
-			if l.Address == h.addr {
-				end = l.End
-			}
-		}
-		return end
-	}
-	first := end()
+	first := a.endOf(h.addr)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*shortLease)
 	defer cancel()
 	if err := netlab.WaitFor(ctx, "a lease that outlives two lease times without a word of the host", func() (bool, error) {
-		e := end()
+		e := a.endOf(h.addr)
 		if e.IsZero() {
 			return false, errors.New("it has ended")
 		}
 		return e.Sub(first) > 2*shortLease, nil
-	}); err != nil || end().IsZero() {
+	}); err != nil || a.endOf(h.addr).IsZero() {
 		t.Fatal(err)
 	}
 	reaches(t, s.d.Host, h.addr)
@@ -180,6 +172,46 @@ func TestTheLeaseOfAStaticHostLastsAsLongAsItAnswers(t *testing.T) {
 		t.Errorf("its lease ended %v after it had gone", took)
 	}
 	a.ails()
+}
+
+// A virtual machine with a static address moves; nobody there asks for anything.
+func TestAStaticHostThatMovesTakesItsLeaseAlong(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "--lease-time", shortLease.String())
+	a, b := s.site("a"), s.site("b")
+	h := addressed(t, a.wire, "h", netip.MustParseAddr("10.77.200.7"))
+	l := listen(t, h.Host, "eth0")
+	l.announce(h.addr)
+	a.finds(h)
+	reaches(t, s.d.Host, h.addr)
+	for _, to := range []*site{b, a} {
+		if err := h.Port("eth0").MoveTo(to.wire); err != nil {
+			t.Fatal(err)
+		}
+		l.announce(h.addr)
+		t.Logf("served at %s after %v", to.Name, to.finds(h))
+		reaches(t, s.d.Host, h.addr)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*shortLease)
+	defer cancel()
+	first := a.endOf(h.addr)
+	if err := netlab.WaitFor(ctx, "a lease that outlives the lease time", func() (bool, error) {
+		return a.endOf(h.addr).Sub(first) > shortLease, nil
+	}); err != nil {
+		t.Error(err)
+	}
+	a.ails()
+	b.ails()
+}
+
+// endOf returns when the lease of an address ends; zero where the site serves none.
+func (n *site) endOf(addr netip.Addr) (end time.Time) {
+	for _, l := range n.leases() {
+		if l.Address == addr {
+			end = l.End
+		}
+	}
+	return end
 }
 
 // Somebody claims thousands of addresses, with a MAC for each, and answers for none.

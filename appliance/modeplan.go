@@ -211,6 +211,6 @@ func (s survey) tell(g surveyed, notice func(format string, args ...any)) {
 		notice("Hosts of the group on the LAN of %s are reached natively, each once it is proven to be there.", s.want.LANPort)
 	}
 	if to {
-		notice("Hosts on the LAN of %s get addresses by DHCP from this appliance; there must be no other DHCP server.", s.want.LANPort)
+		notice("Hosts on the LAN of %s get addresses by DHCP from this appliance; hosts that another DHCP server there serves are left to it.", s.want.LANPort)
 	}
 }

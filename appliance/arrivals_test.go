@@ -52,16 +52,32 @@ func (f *arriverFake) attempts() int {
 // arrivalsTest has arrivals run in a bubble; settled and told are what it did.
 type arrivalsTest struct {
 	*arrivals
+	guard   sync.Mutex
 	settled int
 	told    map[string]string
+}
+
+// did returns how often a host was settled, and what is told now of an address.
+func (a *arrivalsTest) did(addr netip.Addr) (settled int, told string) {
+	a.guard.Lock()
+	defer a.guard.Unlock()
+	return a.settled, a.told[addr.String()]
 }
 
 func withArrivals(t *testing.T, f *arriverFake, body func(a *arrivalsTest)) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &arrivalsTest{arrivals: newArrivals(f), told: make(map[string]string)}
 		a.native = func(netip.Addr) bool { return false }
-		a.settle = func(registry.Lease, frame.MAC, time.Duration) { a.settled++ }
-		a.report = func(key, text string) { a.told[key] = text }
+		a.settle = func(registry.Lease, frame.MAC, time.Duration) {
+			a.guard.Lock()
+			defer a.guard.Unlock()
+			a.settled++
+		}
+		a.report = func(key, text string) {
+			a.guard.Lock()
+			defer a.guard.Unlock()
+			a.told[key] = text
+		}
 		a.ear = &ear{heard: func() uint64 { return 0 }, listen: func(bool) {}}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -81,8 +97,8 @@ func TestAHostThatIsSeenIsTakenOverOnceItsSiteAgrees(t *testing.T) {
 				a.Stranger(seen, mac)
 				time.Sleep(time.Second)
 				synctest.Wait()
-				if a.settled != 1 || f.attempts() != 3 || len(a.told) > 0 {
-					t.Errorf("settled %d times after %d attempts, told %v", a.settled, f.attempts(), a.told)
+				if settled, told := a.did(addr); settled != 1 || f.attempts() != 3 || told != "" {
+					t.Errorf("settled %d times after %d attempts, told %q", settled, f.attempts(), told)
 				}
 				a.Stranger(seen, mac)
 				synctest.Wait()
@@ -110,12 +126,12 @@ func TestAHostThatUsesTheAddressOfAnotherIsReportedAndAskedAboutSeldom(t *testin
 				if n := f.attempts(); n > 100 {
 					t.Errorf("asked %d times in 5 minutes", n)
 				}
-				if text := a.told[addr.String()]; !strings.Contains(text, want) || !strings.Contains(text, mac.String()) {
+				if _, text := a.did(addr); !strings.Contains(text, want) || !strings.Contains(text, mac.String()) {
 					t.Errorf("told %q", text)
 				}
 				time.Sleep(2 * conflictMemory)
 				synctest.Wait()
-				if text := a.told[addr.String()]; text != "" {
+				if _, text := a.did(addr); text != "" {
 					t.Errorf("it ended, and still is told: %q", text)
 				}
 			})
@@ -126,11 +142,12 @@ func TestAHostThatUsesTheAddressOfAnotherIsReportedAndAskedAboutSeldom(t *testin
 func TestAnAddressThatNobodyHasIsNoConflict(t *testing.T) {
 	f := &arriverFake{err: registry.ErrAbsent}
 	withArrivals(t, f, func(a *arrivalsTest) {
-		a.Stranger(netip.MustParseAddr("10.9.0.9"), frame.MAC{2, 0, 0, 0, 0, 9})
+		addr := netip.MustParseAddr("10.9.0.9")
+		a.Stranger(addr, frame.MAC{2, 0, 0, 0, 0, 9})
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if len(a.told) > 0 || f.attempts() != 1 {
-			t.Errorf("told %v after %d attempts", a.told, f.attempts())
+		if _, told := a.did(addr); told != "" || f.attempts() != 1 {
+			t.Errorf("told %q after %d attempts", told, f.attempts())
 		}
 	})
 }

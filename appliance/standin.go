@@ -154,10 +154,8 @@ func (s *standins) tellAll() {
 	for m := range s.network.node.overlay.Links() {
 		to[m] = true
 	}
-	for _, p := range s.network.tunnel.Peers() {
-		if p.State != tunnel.StateIdle {
-			to[p.Member] = true
-		}
+	for _, m := range s.sessions() {
+		to[m] = true
 	}
 	d := s.network.membership.Descriptor()
 	for m := range to {
@@ -165,6 +163,19 @@ func (s *standins) tellAll() {
 			s.network.background(func() { s.tellOne(m) })
 		}
 	}
+}
+
+// sessions returns the members with which there is a session, or is to be.
+func (s *standins) sessions() (all []group.MemberID) {
+	if s.network.tunnel == nil {
+		return nil // in tests
+	}
+	for _, p := range s.network.tunnel.Peers() {
+		if p.State != tunnel.StateIdle {
+			all = append(all, p.Member)
+		}
+	}
+	return all
 }
 
 // tellOne tells a member, again where it doesn't answer and nothing newer is to be told.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/netip"
 	"syscall"
 	"testing"
 	"time"
@@ -73,10 +74,27 @@ func takesOver(t *testing.T, fail, mend func(*site)) {
 		began := time.Now()
 		fail(r)
 		gaps(r.Name+" fails", began)
+		answeredOnce(t, r1.wire, "late-"+r.Name, d)
 		began = time.Now()
 		mend(r)
 		settle(t, r1, r2)
 		gaps(r.Name+" is back", began)
+	}
+}
+
+// answeredOnce has a new host ask for an address and for others by ARP: each is answered once.
+func answeredOnce(t *testing.T, wire *netlab.LAN, name string, remote netip.Addr) {
+	t.Helper()
+	h := newClient(t, wire, name)
+	heard := countOffers(t, h.Host, "eth0")
+	h.lease(netlab.Udhcpc)
+	if n := heard.servers(); n != 1 {
+		t.Errorf("%s was offered addresses by %d routers", name, n)
+	}
+	l := listen(t, h.Host, "eth0")
+	got := l.ask(h.addr, remote, netip.MustParseAddr(service))
+	if len(got[remote]) != 1 || len(got[netip.MustParseAddr(service)]) != 1 {
+		t.Errorf("%s asks: answered by %v", name, got)
 	}
 }
 

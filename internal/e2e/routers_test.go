@@ -100,6 +100,9 @@ func settle(t *testing.T, routers ...*site) {
 			for _, mac := range h.ask(netip.IPv4Unspecified(), netip.MustParseAddr(service))[netip.MustParseAddr(service)] {
 				by[mac] = true
 			}
+			if len(by) == len(routers) {
+				break
+			}
 		}
 		return len(by) == len(routers), fmt.Errorf("answered by %v", by)
 	})

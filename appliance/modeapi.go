@@ -21,6 +21,9 @@ func (n *node) Mode(context.Context) (api.ModeStatus, error) {
 	if err != nil {
 		return api.ModeStatus{}, err
 	}
+	if c := n.cfg.configured(); c != nil {
+		s.Configured = c.describe()
+	}
 	n.modes.countdown(&s.Pending)
 	return s, nil
 }

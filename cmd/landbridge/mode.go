@@ -201,6 +201,7 @@ func (p *program) setMode(ctx context.Context, c *api.Local, req api.ModeRequest
 	}
 	if req.Confirm {
 		_, err = fmt.Fprintf(p.out, "The appliance is in %s now.\n", setupWords(s.Now))
+		p.remarkConfigured(s)
 		return err
 	}
 	_, err = fmt.Fprintf(p.out, "The appliance is in %s now, verified. Keep it within %s:\n  sudo landbridge mode confirm\nOtherwise it goes back to %s by itself.\n",
@@ -237,9 +238,17 @@ func (p *program) modeEndCommand(name, short string, end func(context.Context, *
 					kept = "and stays so, also after restarts"
 				}
 				_, err = fmt.Fprintf(p.out, "The appliance is in %s %s.\n", setupWords(s.Now), kept)
+				p.remarkConfigured(s)
 				return err
 			})
 		},
+	}
+}
+
+// remarkConfigured says where the configuration says something else than what was committed.
+func (p *program) remarkConfigured(s api.ModeStatus) {
+	if c := s.Configured; c.Mode != "" && c != s.Now {
+		p.remark("Its configuration (--mode or the file) says %s, which doesn't count until it is changed: let it say the same, or nothing of the mode.", setupWords(c))
 	}
 }
 
@@ -296,6 +305,9 @@ func writeMode(w io.Writer, st api.ModeStatus, running bool, now time.Time) erro
 		mode += ", at the next start: no appliance is running"
 	}
 	s.row("Mode", mode)
+	if c := st.Configured; c.Mode != "" && c != st.Now && st.Pending.State == "" {
+		s.row("Configured", setupWords(c)+", which doesn't count until it is changed")
+	}
 	if st.Pending.State != "" {
 		s.row("Switch", pendingWords(st.Pending))
 	}

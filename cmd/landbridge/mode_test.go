@@ -94,14 +94,15 @@ Otherwise it goes back to interface mode by itself.
 
 func TestASwitchIsConfirmedOrRolledBack(t *testing.T) {
 	ended := func(kind api.ModeOutcomeKind) answerOK {
-		return answerOK{api.ModeStatus{Now: onEth1(), Last: api.ModeOutcome{Outcome: kind}}}
+		return answerOK{api.ModeStatus{Now: onEth1(), Configured: api.ModeSetup{Mode: api.ModeInterface}, Last: api.ModeOutcome{Outcome: kind}}}
 	}
 	state := daemon(t, map[string]any{
 		"POST /api/v1/mode/confirm":  ended(api.ModeOutcomeKindConfirmed),
 		"POST /api/v1/mode/rollback": ended(api.ModeOutcomeKindRolledBack),
 		"POST /api/v1/mode/plan":     api.Problem{Status: 422, Detail: "lanPort: want at most 15 characters", Errors: []api.FieldError{{Field: "lanPort", Detail: "want at most 15 characters"}}},
 	})
-	if r := command(t, engine{}, "", "mode", "confirm", "--state", state); r.code != 0 || r.out != "The appliance is in router mode on eth1 and stays so, also after restarts.\n" {
+	if r := command(t, engine{}, "", "mode", "confirm", "--state", state); r.code != 0 || r.out != "The appliance is in router mode on eth1 and stays so, also after restarts.\n" ||
+		!strings.Contains(r.err, "says interface mode, which doesn't count until it is changed") {
 		t.Errorf("confirm: %+v", r)
 	}
 	if r := command(t, engine{}, "", "mode", "rollback", "--state", state); r.code != 0 || r.out != "The appliance is in router mode on eth1 again.\n" {

@@ -620,8 +620,12 @@ type ModeSetup struct {
 	Mode Mode `json:"mode"`
 }
 
-// ModeStatus defines model for ModeStatus.
+// ModeStatus How the appliance is attached now; what its command line or file says (`configured`), if anything; a switch that is
+// neither confirmed nor rolled back; and how the last one ended.
 type ModeStatus struct {
+	// Configured A mode with what it needs.
+	Configured ModeSetup `json:"configured,omitempty,omitzero"`
+
 	// Last How the last switch ended.
 	Last ModeOutcome `json:"last,omitempty,omitzero"`
 

@@ -202,11 +202,11 @@ func ModesSVG(d Data) (string, error) {
 		switch {
 		case of != wire:
 		case lan:
-			charts = append(charts, s.lanChart(profile, NativeTCP, "Two hosts of one LAN: TCP, Mbit/s"),
-				s.lanChart(profile, NativeRR, "Two hosts of one LAN: a request over TCP, p50, µs"))
+			charts = append(charts, s.lanChart(profile, NativeTCP, "One LAN: TCP, Mbit/s"),
+				s.lanChart(profile, NativeRR, "One LAN: a request over TCP, p50, µs"))
 		case sites:
-			charts = append(charts, s.siteChart(profile, "Hosts of two sites: TCP, 1 stream, Mbit/s", TCP1, ""),
-				s.siteChart(profile, "Hosts of two sites: CPU of the appliances, s/GB; the hosts' behind", CPU, HostCPU))
+			charts = append(charts, s.siteChart(profile, "Two sites: TCP, 1 stream, Mbit/s", TCP1, ""),
+				s.siteChart(profile, "Two sites: CPU of appliances, s/GB; with hosts' behind it", CPU, HostCPU))
 		}
 	}
 	if len(charts) == 0 {

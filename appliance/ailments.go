@@ -47,7 +47,7 @@ func signOf(s router.GatewaySign) api.GatewaySign {
 // ailments says in words what of the segment isn't as it should be.
 func (s *segment) ailments(now time.Time) (all []ailment) {
 	d := s.group.Descriptor()
-	if s.cfg.Serve == dhcp.ServeRegistered && s.roll.empty() {
+	if s.cfg.Serve == dhcp.ServeRegistered && s.roll.empty() && !s.hasNamed {
 		all = append(all, ailment{api.HealthLevelWarning, "dhcp", fmt.Sprintf(
 			"No host of this LAN (port %s) gets an address: the setting dhcp is registered, and none is. Register them (landbridge hosts add MAC, or dhcp-host in the configuration).", s.port), "nobody registered"})
 	}

@@ -30,7 +30,9 @@ func (n *node) Status(context.Context) (api.Status, error) {
 	connected := n.connected()
 	for _, nw := range n.running() {
 		s.Groups = append(s.Groups, nw.status(connected))
-		s.Attachment = nw.attached()
+	}
+	if len(s.Groups) > 0 {
+		s.Attachment = s.Groups[0].Attachment
 	}
 	return s, nil
 }
@@ -49,6 +51,7 @@ func (n *network) status(peers map[group.MemberID]overlay.PeerInfo) api.GroupSta
 	s := api.GroupStatus{
 		ID: d.Group.String(), Name: d.Name, Prefix: d.Prefix, ServiceAddress: d.ServiceAddr(), Zone: d.Zone,
 		DescriptorVersion: d.Version, Authority: n.authority != nil, CertificateExpires: n.membership.Expires().UTC(),
+		Attachment: n.attached(),
 	}
 	for _, m := range d.Current() {
 		s.MembersKnown++
@@ -74,7 +77,7 @@ func (n *network) attached() api.Attachment {
 		return api.Attachment{} // it is being replaced
 	}
 	a := api.Attachment{
-		Tap: now.tap.Name(), GatewayMAC: gatewayMAC(n.membership.Self()).String(),
+		Tap: now.tap.Name(), GatewayMAC: gatewayMAC(n.id, n.membership.Self()).String(),
 		MTU: n.membership.Descriptor().MTU,
 	}
 	if own := now.address.Load(); own != nil {
@@ -207,11 +210,17 @@ func (n *node) Blocks(context.Context) ([]api.Block, error) {
 	return all, nil
 }
 
-// Counters lists what has been counted since the start.
+// Counters lists what has been counted since the start, by all groups together.
 func (n *node) Counters(context.Context) ([]api.Counter, error) {
-	all := []api.Counter{}
+	all, place := []api.Counter{}, make(map[count]int)
 	add := func(component, name string, value uint64) {
-		all = append(all, api.Counter{Component: component, Name: name, Value: value})
+		i, listed := place[count{component, name}]
+		if !listed {
+			i = len(all)
+			place[count{component, name}] = i
+			all = append(all, api.Counter{Component: component, Name: name})
+		}
+		all[i].Value += value
 	}
 	for name, value := range n.socket.Counters() {
 		add("socket", snake(name), value)

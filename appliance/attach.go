@@ -20,7 +20,7 @@ import (
 // attach makes the attachment that the appliance's mode wants, opens the tunnel, and sets
 // both to work. The attachment may be replaced later (attachment.go); the tunnel stands.
 func (n *network) attach(ctx context.Context) error {
-	a, err := n.openAttachment(n.node.setup())
+	a, err := n.openAttachment(n.placed(n.node.setup()))
 	if err != nil {
 		return err
 	}
@@ -31,10 +31,10 @@ func (n *network) attach(ctx context.Context) error {
 	return n.enliven(ctx, a)
 }
 
-// openDevices makes the TAP and, in router mode, the bridge to the LAN port.
+// openDevices makes the TAP and, in router mode, the bridge to the LAN port, which groups share.
 func (n *network) openDevices(a *attachment) (err error) {
 	d, self, owner := n.membership.Descriptor(), n.membership.Self(), n.node.state.owner()
-	a.tap, err = iface.OpenTAP("", iface.TAPOptions{MAC: hostMAC(self), MTU: d.MTU, Owner: owner, Log: n.log})
+	a.tap, err = iface.OpenTAP("", iface.TAPOptions{MAC: hostMAC(n.id, self), MTU: d.MTU, Owner: owner, Log: n.log})
 	if err != nil {
 		return err
 	}
@@ -42,9 +42,14 @@ func (n *network) openDevices(a *attachment) (err error) {
 	if a.setup.Mode != ModeRouter {
 		return nil
 	}
-	a.bridge, err = iface.CreateBridge(iface.BridgeConfig{
-		LANPort: a.setup.LANPort, TAP: a.tap, GatewayMAC: gatewayMAC(self), Owner: owner, Log: n.log,
-	})
+	gateway := gatewayMAC(n.id, self)
+	if shared := n.node.bridgeOn(a.setup.LANPort); shared != nil {
+		a.bridge, err = shared.Share(a.tap, gateway, n.log)
+	} else {
+		a.bridge, err = iface.CreateBridge(iface.BridgeConfig{
+			LANPort: a.setup.LANPort, TAP: a.tap, GatewayMAC: gateway, Owner: owner, Log: n.log,
+		})
+	}
 	if err != nil {
 		return err
 	}
@@ -55,7 +60,7 @@ func (n *network) openDevices(a *attachment) (err error) {
 // openRouter makes the forwarder with the services that answer locally.
 func (n *network) openRouter(a *attachment) (err error) {
 	d := n.membership.Descriptor()
-	mac, _ := frame.MACFrom(gatewayMAC(n.membership.Self()))
+	mac, _ := frame.MACFrom(gatewayMAC(n.id, n.membership.Self()))
 	if a.hosts, err = router.NewHosts(d.Prefix); err != nil {
 		return err
 	}
@@ -68,6 +73,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 			return err
 		}
 		directory.near = a.neighbours.has
+		a.stations = &stations{n, a.setup.LANPort, a.neighbours}
 	case a.setup.Mode == ModeHybrid:
 		a.hybrid = newHybrid(n, a.setup.LANPort, a.tap)
 		directory.near = a.hybrid.near
@@ -99,7 +105,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 		})
 		cfg.DHCP, cfg.DHCPPorts, cfg.Watch = turnDHCP{a.segment.dhcp, a.neighbours}, n.node.cfg.DHCP.Ports, a.segment
 		cfg.Strangers = turnStrangers{watchers{a.arrivals, a.segment.statics}, a.neighbours}
-		cfg.Probes = a.neighbours.guests
+		cfg.Probes, cfg.Stations = a.neighbours.guests, a.stations
 		cfg.Beacons, responder.Ours = a.neighbours.beacon, a.neighbours.answers
 	}
 	cfg.ARP = arp.NewResponder(responder)
@@ -181,7 +187,7 @@ func (n *network) trackHosts(a *attachment) {
 	}))
 	self := n.ownClient()
 	for l := range n.registry.Leases() {
-		if own := bytes.Equal(l.Client, self.ID); own != a.setup.attachesLAN() {
+		if own := bytes.Equal(l.Client, self.ID); own != a.setup.attachesLAN() && a.takes(l.MAC) {
 			a.hosts.Learn(l.Addr, frame.MAC(l.MAC))
 		}
 	}

@@ -39,6 +39,7 @@ type attachment struct {
 	segment    *segment                     // router mode
 	arrivals   *arrivals                    // router mode
 	neighbours *neighbours                  // router mode
+	stations   *stations                    // router mode
 	address    atomic.Pointer[netip.Prefix] // this host's own, where it is attached itself; nil until leased
 
 	cancels []func()       // what ends its work
@@ -57,6 +58,9 @@ func (a *attachment) near(m group.MemberID) bool {
 	}
 	return a.neighbours.has(m)
 }
+
+// takes reports whether a host is of the group, where it is on the LAN.
+func (a *attachment) takes(mac frame.MAC) bool { return a.stations == nil || a.stations.Ours(mac) }
 
 // close ends the attachment's work and takes its devices down. It is called once, after
 // enliven or in its place.

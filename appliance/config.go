@@ -57,6 +57,8 @@ type Config struct {
 	LANPort string
 	// DHCP says which hosts of the LAN get addresses (router mode).
 	DHCP DHCPConfig
+	// Groups says which hosts of the LAN are of which group (router mode).
+	Groups GroupsConfig
 	// ModeGiven says that Mode was decided, and isn't the default. It is no setting.
 	ModeGiven bool
 	// Listen is the UDP address of the data socket and QUIC. Port 0 lets the kernel
@@ -171,7 +173,8 @@ func checkTogether(cfg Config, origin map[string]configValue, known []ConfigFaul
 			faults = append(faults, origin["lan-port"].fault("lan-port: interface mode has no LAN port: set mode: router or mode: hybrid, or leave lan-port out"))
 		}
 	}
-	return append(faults, checkDHCP(cfg, origin, bad)...)
+	faults = append(faults, checkDHCP(cfg, origin, bad)...)
+	return append(faults, checkGroups(cfg, origin, bad)...)
 }
 
 // hostName returns the name of this host.

@@ -40,7 +40,7 @@ const (
 
 // Settings returns every setting, in the order in which a person would decide them.
 func Settings() []Setting {
-	return slices.Concat(attachmentSettings(), dhcpSettings(), reachSettings())
+	return slices.Concat(attachmentSettings(), dhcpSettings(), groupSettings(), reachSettings())
 }
 
 // attachmentSettings say what the appliance is and how it is attached.

@@ -42,33 +42,26 @@ func groupParams(req api.GroupCreate) (group.Params, error) {
 
 // createGroup stores a new group with this node as its authority and first member.
 func (s *state) createGroup(nodeName string, p group.Params) (*group.Membership, error) {
-	if err := s.mustBeFree(nil); err != nil {
+	if err := s.mustBeApart(territory{name: p.Name, prefix: p.Prefix}); err != nil {
 		return nil, err
 	}
 	_, m, err := group.CreateGroup(s.db, s.key, group.NodeName(nodeName), p, time.Now())
 	return m, err
 }
 
-// mustBeFree reports whether the node can take part in another group: it can't while
-// it is in one, unless that is the group joining.
-func (s *state) mustBeFree(joining *group.ID) error {
-	ids, err := group.Groups(s.db)
+// mustBeApart refuses a group that can't be told from those that the state holds.
+func (s *state) mustBeApart(t territory) error {
+	ms, err := s.memberships()
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		if joining != nil && id == *joining {
-			continue
+	all := []territory{}
+	for _, m := range ms {
+		if m.Group() != t.id {
+			all = append(all, territoryOf(m))
 		}
-		m, err := group.OpenMembership(s.db, s.key, id)
-		if err != nil {
-			return err
-		}
-		d := m.Descriptor()
-		return console.Conflict(fmt.Errorf("this appliance is in the group %s (%v) already, and can be in one only: leave that one first (landbridge group leave %s), or give a second appliance its own state directory with --state",
-			d.Name, d.Prefix, d.Name))
 	}
-	return nil
+	return apart(append(all, t))
 }
 
 // memberships opens every group that the state holds.

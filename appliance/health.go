@@ -3,6 +3,7 @@ package appliance
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,13 +50,44 @@ func (h *health) clear(component, key string) {
 	delete(h.troubles, trouble{component, key})
 }
 
-// items returns the troubles, errors first, then the oldest first.
+// troubles is the health of one of the appliance's groups.
+type troubles struct {
+	health *health
+	group  string
+}
+
+// health returns the part of the appliance's health that is the group's.
+func (n *network) health() troubles {
+	return troubles{&n.node.health, n.membership.Group().Short()}
+}
+
+func (t troubles) report(level api.HealthLevel, component, key, text string, now time.Time) {
+	t.health.report(level, component, t.group+" "+key, text, now)
+}
+
+func (t troubles) clear(component, key string) { t.health.clear(component, t.group+" "+key) }
+
+// forget clears all troubles of a group, which was left.
+func (h *health) forget(group string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for t := range h.troubles {
+		if strings.HasPrefix(t.key, group+" ") {
+			delete(h.troubles, t)
+		}
+	}
+}
+
+// items returns the troubles, errors first, then the oldest first. What several groups say in the
+// same words, as that the LAN port has gone, is said once.
 func (h *health) items() []api.HealthItem {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	items := make([]api.HealthItem, 0, len(h.troubles))
 	for _, item := range h.troubles {
-		items = append(items, *item)
+		if !slices.ContainsFunc(items, func(i api.HealthItem) bool { return i.Text == item.Text }) {
+			items = append(items, *item)
+		}
 	}
 	slices.SortFunc(items, func(a, b api.HealthItem) int {
 		return cmp.Or(cmp.Compare(a.Level, b.Level), a.Since.Compare(b.Since)) // "error" < "warning"

@@ -32,7 +32,7 @@ func TestTroublesAreListedWorstFirstUntilTheyEnd(t *testing.T) {
 func TestTroublesAreBounded(t *testing.T) {
 	var h health
 	for i := range 10 * maxTroubles {
-		h.report(api.HealthLevelWarning, "overlay", fmt.Sprint(i), "text", time.Now())
+		h.report(api.HealthLevelWarning, "overlay", fmt.Sprint(i), fmt.Sprint(i), time.Now())
 	}
 	if n := len(h.items()); n != maxTroubles {
 		t.Errorf("%d troubles are kept, want %d", n, maxTroubles)

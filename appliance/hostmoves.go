@@ -54,10 +54,10 @@ func (n *network) newArrivals(a *attachment, native func(netip.Addr) bool) *arri
 	}}
 	arrive.report = func(key, text string) {
 		if text == "" {
-			n.node.health.clear("lan", "conflict "+key)
+			n.health().clear("lan", "conflict "+key)
 			return
 		}
-		n.node.health.report(api.HealthLevelWarning, "lan", "conflict "+key, text, time.Now())
+		n.health().report(api.HealthLevelWarning, "lan", "conflict "+key, text, time.Now())
 	}
 	return arrive
 }

@@ -116,7 +116,7 @@ func (h *hybrid) run(ctx context.Context) {
 		log.Error("the LAN port can't be watched", "port", h.port, "err", err)
 		return
 	}
-	defer h.network.node.health.clear("lan", "port")
+	defer h.network.health().clear("lan", "port")
 	defer watch.Close()
 	if silence, err := iface.WatchSilence(log, h.unanswered); err != nil {
 		log.Warn("hosts that the LAN hides from this one aren't noticed", "port", h.port, "err", err)
@@ -209,7 +209,7 @@ func (h *hybrid) settle(ctx context.Context) error {
 		h.announce()
 		h.beacon.Store(link.beacon)
 	}
-	h.network.node.health.clear("lan", "port")
+	h.network.health().clear("lan", "port")
 	return nil
 }
 
@@ -301,7 +301,7 @@ func (h *hybrid) tell(err error) {
 }
 
 func (h *hybrid) trouble(text string) {
-	h.network.node.health.report(api.HealthLevelWarning, "lan", "port", text, time.Now())
+	h.network.health().report(api.HealthLevelWarning, "lan", "port", text, time.Now())
 }
 
 // counters tells what was counted.

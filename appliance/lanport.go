@@ -12,7 +12,7 @@ import (
 // keepLANPort looks after the LAN port of router mode until ctx ends: it says in words when the
 // port has gone or carries nothing, and takes it up again when it returns.
 func (n *network) keepLANPort(ctx context.Context, a *attachment) {
-	port, health := a.setup.LANPort, &n.node.health
+	port, health := a.setup.LANPort, n.health()
 	states := make(chan iface.PortState, 1)
 	watch, err := iface.WatchPort(port, n.log, func(s iface.PortState) { latest(states, s) })
 	if err != nil {

@@ -51,7 +51,7 @@ func (n *node) Leave(_ context.Context, name string, destroyCA bool) (api.Depart
 	}
 	d.InRoster = d.InRoster && !farewell(n.base, n.overlay, m)
 	n.updateMembers()
-	n.health.reset()
+	n.health.forget(m.Group().Short())
 	n.log.Info("group left", "group", d.GroupName)
 	return d, nil
 }
@@ -143,11 +143,4 @@ func (n *network) vacate(ctx context.Context) (released int) {
 		}
 	}
 	return n.registry.Vacate(ctx)
-}
-
-// reset forgets all troubles: they were those of a group that was left.
-func (h *health) reset() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	clear(h.troubles)
 }

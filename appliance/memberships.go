@@ -32,6 +32,9 @@ func (n *node) CreateGroup(_ context.Context, req api.GroupCreate) (api.Group, e
 	if err != nil {
 		return api.Group{}, err
 	}
+	if err := n.checkNewcomer(territory{name: p.Name, prefix: p.Prefix}); err != nil {
+		return api.Group{}, err
+	}
 	if err := checkPrefix(p.Prefix); err != nil {
 		return api.Group{}, err
 	}
@@ -103,6 +106,9 @@ func (n *node) Join(ctx context.Context, req api.JoinRequest) (api.Group, bool, 
 // appliance ran the group before, as no good member, that ends first, since its devices
 // would be in the way of their successors; and goes on where nothing comes of it.
 func (n *node) enter(inv group.Invitation, reply group.JoinReply) (*group.Membership, error) {
+	if err := n.checkReply(inv, reply); err != nil {
+		return nil, err
+	}
 	again, err := n.makeRoom(inv.Group)
 	var m *group.Membership
 	if err == nil {
@@ -121,6 +127,19 @@ func (n *node) enter(inv group.Invitation, reply group.JoinReply) (*group.Member
 	return m, nil
 }
 
+// checkReply says whether the group that a newcomer was let into can be taken up.
+func (n *node) checkReply(inv group.Invitation, reply group.JoinReply) error {
+	d, err := group.ParseDescriptor(reply.Descriptor)
+	if err != nil {
+		return err
+	}
+	err = n.checkNewcomer(territory{id: inv.Group, name: d.Name, prefix: d.Prefix, members: d.Current()})
+	if err != nil {
+		return fmt.Errorf("%w; then use the same invitation again", err)
+	}
+	return nil
+}
+
 // makeRoom ends the work of a group, and reports whether it was at work.
 func (n *node) makeRoom(id group.ID) (was bool, err error) {
 	nw, ok := n.network(id)
@@ -130,6 +149,7 @@ func (n *node) makeRoom(id group.ID) (was bool, err error) {
 	n.mu.Lock()
 	delete(n.networks, nw.id)
 	n.mu.Unlock()
+	n.divide()
 	return true, nw.stop()
 }
 
@@ -183,9 +203,6 @@ func apply(ctx context.Context, s *state, o *overlay.Overlay, name string, inv g
 	if err := inv.Check(time.Now()); err != nil {
 		return group.JoinReply{}, console.Invalid(err, api.FieldError{Field: "token", Detail: err.Error()})
 	}
-	if err := s.mustBeFree(&inv.Group); err != nil {
-		return group.JoinReply{}, err
-	}
 	o.Add(inv.Addrs)
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
@@ -209,6 +226,9 @@ func apply(ctx context.Context, s *state, o *overlay.Overlay, name string, inv g
 func (s *state) admitted(inv group.Invitation, reply group.JoinReply) (*group.Membership, error) {
 	d, err := group.ParseDescriptor(reply.Descriptor)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.mustBeApart(territory{id: inv.Group, name: d.Name, prefix: d.Prefix}); err != nil {
 		return nil, err
 	}
 	if err := checkPrefix(d.Prefix); err != nil {

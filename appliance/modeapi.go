@@ -11,6 +11,7 @@ import (
 	"landbridge/console"
 	"landbridge/console/api"
 	"landbridge/iface"
+	"landbridge/internal/group"
 )
 
 // What the API shows and takes of the mode; modeplan.go and modeswitch.go decide.
@@ -197,9 +198,11 @@ func (n *node) survey(req api.ModeRequest) (survey, error) {
 	for _, p := range ports {
 		s.ports = append(s.ports, p.Name)
 	}
+	all := n.territories(group.ID{})
 	if s.want.LANPort != "" {
-		s.unfit = checkLANPort(s.want, s.now, n.state.owner())
+		s.unfit = n.checkPorts(s.want, all)
 	}
+	_, s.undivided = n.cfg.Groups.divide(s.want, all)
 	for _, nw := range n.running() {
 		s.groups = append(s.groups, nw.survey())
 	}
@@ -209,9 +212,22 @@ func (n *node) survey(req api.ModeRequest) (survey, error) {
 	return s, nil
 }
 
+// checkPorts refuses LAN ports that aren't fit for a setup.
+func (n *node) checkPorts(s setup, all []territory) error {
+	for _, port := range n.cfg.Groups.ports(s, all) {
+		if n.bridgeOn(port) != nil {
+			continue // it has been found fit, and nothing else uses it
+		}
+		if err := checkLANPort(setup{s.Mode, port}, n.setup(), n.state.owner()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (n *network) survey() surveyed {
 	d := n.membership.Descriptor()
-	g := surveyed{name: d.Name, prefix: d.Prefix}
+	g := surveyed{name: d.Name, prefix: d.Prefix, port: n.node.cfg.Groups.portOf(setup{}, territoryOf(n.membership))}
 	own, has := n.ownLease()
 	if has {
 		g.own = own.Addr

@@ -18,6 +18,7 @@ type survey struct {
 	groups    []surveyed
 	ports     []string // that this host has
 	unfit     error    // why the wanted LAN port can't be it; nil where it can
+	undivided error    // why the groups can't be together on the LAN; nil where they can
 	operator  operator
 }
 
@@ -28,6 +29,15 @@ type surveyed struct {
 	own         netip.Addr // this host's lease; not valid where it has none
 	hosts       int        // of the LAN, with a lease
 	tap, bridge string     // the devices now
+	port        string     // its LAN port in router mode, where that isn't the setup's
+}
+
+// at returns the LAN port of the group in a setup.
+func (g surveyed) at(s setup) string {
+	if s.attachesLAN() && g.port != "" {
+		return g.port
+	}
+	return s.LANPort
 }
 
 // operator is the connection by which the operator is on this host. The zero value is none.
@@ -44,9 +54,15 @@ func plan(s survey) (api.ModePlan, error) {
 	}
 	p := api.ModePlan{From: s.now.describe(), To: s.want.describe(), Steps: []api.ModeStep{}, Notices: []string{}}
 	step := func(action api.ModeStepAction, format string, args ...any) {
-		p.Steps = append(p.Steps, api.ModeStep{Action: action, Text: fmt.Sprintf(format, args...)})
+		if s := (api.ModeStep{Action: action, Text: fmt.Sprintf(format, args...)}); !slices.Contains(p.Steps, s) { // groups share bridges
+			p.Steps = append(p.Steps, s)
+		}
 	}
-	notice := func(format string, args ...any) { p.Notices = append(p.Notices, fmt.Sprintf(format, args...)) }
+	notice := func(format string, args ...any) {
+		if n := fmt.Sprintf(format, args...); !slices.Contains(p.Notices, n) {
+			p.Notices = append(p.Notices, n)
+		}
+	}
 	for _, g := range s.groups {
 		s.takeDown(g, step)
 	}
@@ -77,6 +93,9 @@ func (s survey) refuse() error {
 	}
 	if err := s.checkGroups(); err != nil {
 		return err
+	}
+	if s.undivided != nil {
+		return s.undivided
 	}
 	return s.checkOperator()
 }
@@ -109,9 +128,6 @@ func (s survey) checkGroups() error {
 				return console.Conflict(fmt.Errorf("the groups %s (%v) and %s (%v) overlap, so hosts couldn't tell them apart: leave one of them first (landbridge group leave); nothing was done",
 					other.name, other.prefix, g.name, g.prefix))
 			}
-			if s.want.attachesLAN() {
-				return console.Conflict(fmt.Errorf("a LAN port serves one group, and this appliance is in %s and %s: leave one of them first (landbridge group leave); nothing was done", other.name, g.name))
-			}
 		}
 	}
 	return nil
@@ -129,7 +145,8 @@ func (s survey) checkOperator() error {
 			return console.Conflict(fmt.Errorf("your own connection%s is to %v, this host's address in the group %s, which it doesn't have in %s mode: it would be cut: %s", o.from(), o.local, g.name, s.want.Mode, remedy))
 		}
 	}
-	if s.want.attachesLAN() && o.device == s.want.LANPort {
+	bridged := func(g surveyed) bool { return o.device == g.at(s.want) }
+	if s.want.attachesLAN() && (o.device == s.want.LANPort || slices.ContainsFunc(s.groups, bridged)) {
 		return console.Conflict(fmt.Errorf("your own connection%s is to %v on %s, which can't be reached while %s is bridged: it would be cut: %s", o.from(), o.local, o.device, o.device, remedy))
 	}
 	return nil
@@ -150,7 +167,7 @@ func (s survey) takeDown(g surveyed, step stepper) {
 		step(api.ModeStepActionRemove, "the native routes%s from %s, which is left as it was", g.with(", and this host's address %v,"), s.now.LANPort)
 	}
 	if s.now.attachesLAN() {
-		step(api.ModeStepActionMove, "the LAN port %s off the bridge %s, as it was before", s.now.LANPort, g.bridge)
+		step(api.ModeStepActionMove, "the LAN port %s off the bridge %s, as it was before", g.at(s.now), g.bridge)
 		step(api.ModeStepActionRemove, "the bridge %s", g.bridge)
 		step(api.ModeStepActionRemove, "the TAP %s", g.tap)
 		return
@@ -162,8 +179,8 @@ func (s survey) takeDown(g surveyed, step stepper) {
 func (s survey) putUp(g surveyed, step stepper) {
 	if s.want.attachesLAN() {
 		step(api.ModeStepActionCreate, "a TAP, and a bridge without addresses")
-		step(api.ModeStepActionMove, "the LAN port %s onto that bridge", s.want.LANPort)
-		step(api.ModeStepActionCreate, "DHCP, DNS and ARP on the LAN of %s, at %v", s.want.LANPort, serviceOf(g.prefix))
+		step(api.ModeStepActionMove, "the LAN port %s onto that bridge", g.at(s.want))
+		step(api.ModeStepActionCreate, "DHCP, DNS and ARP on the LAN of %s, at %v", g.at(s.want), serviceOf(g.prefix))
 		return
 	}
 	step(api.ModeStepActionCreate, "a TAP%s", g.with(" with this host's address %v, as before"))
@@ -194,7 +211,7 @@ func (s survey) tell(g surveyed, notice func(format string, args ...any)) {
 		if g.hosts > 0 {
 			who = "The " + plural(g.hosts, "host")
 		}
-		notice("%s on the LAN of %s can't reach the other sites any more, get no DHCP answers and renew no lease; leases run on until they end, and hosts go on reaching each other.", who, s.now.LANPort)
+		notice("%s on the LAN of %s can't reach the other sites any more, get no DHCP answers and renew no lease; leases run on until they end, and hosts go on reaching each other.", who, g.at(s.now))
 	}
 	switch {
 	case from && !to:
@@ -211,6 +228,6 @@ func (s survey) tell(g surveyed, notice func(format string, args ...any)) {
 		notice("Hosts of the group on the LAN of %s are reached natively, each once it is proven to be there.", s.want.LANPort)
 	}
 	if to {
-		notice("Hosts on the LAN of %s get addresses by DHCP from this appliance; hosts that another DHCP server there serves are left to it.", s.want.LANPort)
+		notice("Hosts on the LAN of %s get addresses by DHCP from this appliance; hosts that another DHCP server there serves are left to it.", g.at(s.want))
 	}
 }

@@ -94,7 +94,7 @@ func TestASwitchThatCannotBeHasNoPlan(t *testing.T) {
 		"interface with a port":  {survey{now: asRouter, want: setup{ModeInterface, "eth1"}}, []string{"has no LAN port", "leave --lan-port out"}},
 		"a port that is unfit":   {survey{now: asInterface, want: asRouter, unfit: errors.New("eth1 belongs to br0")}, []string{"eth1 belongs to br0", "nothing was done"}},
 		"overlapping groups":     {survey{now: asInterface, want: asHybrid, groups: []surveyed{office(), lab}}, []string{"office (10.9.0.0/16)", "lab (10.9.128.0/17)", "overlap", "group leave"}},
-		"two groups on one port": {survey{now: asInterface, want: asRouter, groups: []surveyed{office(), apart}}, []string{"office", "apart", "serves one group"}},
+		"two groups on one port": {survey{now: asInterface, want: asRouter, groups: []surveyed{office(), apart}, undivided: errors.New("nothing says which hosts are of apart")}, []string{"nothing says which hosts"}},
 		"over the group":         {survey{now: asInterface, want: asRouter, groups: one, operator: at("10.9.4.4", "lb0")}, []string{"your own connection, from 198.51.100.9", "10.9.4.4", "would be cut"}},
 		"over the group, hybrid": {survey{now: asHybrid, want: asRouter, groups: one, operator: at("10.9.4.4", "eth0")}, []string{"your own connection", "would be cut"}},
 		"over the LAN port":      {survey{now: asInterface, want: asRouter, groups: one, operator: at("fe80::7%eth1", "eth1")}, []string{"on eth1", "bridged", "would be cut"}},

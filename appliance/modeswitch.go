@@ -247,10 +247,11 @@ func (n *node) reattach(to setup) error {
 			n.log.Warn("devices not all taken down", "group", nw.membership.Descriptor().Name, "err", err)
 		}
 	}
-	if err := iface.Recover(n.state.owner(), n.log, keptPorts(to)...); err != nil {
+	if err := iface.Recover(n.state.owner(), n.log, n.keptPorts(to)...); err != nil {
 		return err
 	}
 	n.setSetup(to)
+	n.divide()
 	for i, nw := range networks {
 		if err := nw.attachAgain(to); err != nil {
 			for _, done := range networks[:i] {
@@ -264,7 +265,7 @@ func (n *node) reattach(to setup) error {
 
 // attachAgain attaches a group that was detached.
 func (n *network) attachAgain(to setup) error {
-	a, err := n.openAttachment(to)
+	a, err := n.openAttachment(n.placed(to))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -113,6 +114,11 @@ func (s *neighbours) has(m group.MemberID) bool {
 	}
 	_, ok := (*standing)[m]
 	return ok
+}
+
+// speaksAs reports whether a member on this segment speaks with this MAC.
+func (s *neighbours) speaksAs(mac frame.MAC) bool {
+	return slices.ContainsFunc(s.beacon.Neighbors(), func(n beacon.Neighbor) bool { return n.MAC == mac })
 }
 
 // answers says whether an ARP request is ours to answer: the remote addresses are shared out

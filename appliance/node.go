@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"landbridge/console"
@@ -39,6 +41,9 @@ type node struct {
 
 	joining sync.Mutex // one group is created, joined or left at a time, or the mode switched
 	modes   *modes
+
+	dividing sync.Mutex
+	division atomic.Pointer[division] // nil: all hosts are of the one group
 
 	mu       sync.Mutex
 	networks map[group.ID]*network
@@ -76,13 +81,13 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		return err
 	}
 	present, record, remark := former.start(setup{cfg.Mode, cfg.LANPort}, cfg.configured(), time.Now())
-	if err := preflight(present, state.owner(), memberships); err != nil {
+	if err := preflight(cfg, present, state.owner(), memberships); err != nil {
 		return explainPreflight(err, present, record)
 	}
 
 	// -------- Above, only validation; below, the system is changed. --------
 
-	if err := iface.Recover(state.owner(), log, keptPorts(present)...); err != nil {
+	if err := iface.Recover(state.owner(), log, keptPorts(cfg, present, territories(memberships))...); err != nil {
 		return fmt.Errorf("put right what a killed run left: %w", err)
 	}
 	asked := ctx
@@ -125,12 +130,18 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 
 // preflight finds out, changing nothing, whether the appliance can be attached as it is to
 // be.
-func preflight(s setup, owner string, memberships []*group.Membership) error {
+func preflight(cfg Config, s setup, owner string, memberships []*group.Membership) error {
 	if err := iface.CheckPrivileges(); err != nil {
 		return err
 	}
-	if err := checkLANPort(s, setup{}, owner); err != nil {
+	all := territories(memberships)
+	if _, err := cfg.Groups.divide(s, all); err != nil {
 		return err
+	}
+	for _, port := range cfg.Groups.ports(s, all) {
+		if err := checkLANPort(setup{s.Mode, port}, setup{}, owner); err != nil {
+			return err
+		}
 	}
 	for _, m := range memberships {
 		if err := checkPrefix(m.Descriptor().Prefix); err != nil {
@@ -163,12 +174,23 @@ func explainPreflight(err error, s setup, r modeRecord) error {
 	return fmt.Errorf("%w (this appliance is in %v since landbridge mode switched to it; to start otherwise, say so: landbridge run --mode %s)", err, s, ModeInterface)
 }
 
-// keptPorts names the LAN port whose bridge the next attachment takes over.
-func keptPorts(s setup) []string {
+// keptPorts names the LAN ports whose bridges the next attachments take over.
+func (n *node) keptPorts(s setup) []string {
+	return keptPorts(n.cfg, s, n.territories(group.ID{}))
+}
+
+func keptPorts(cfg Config, s setup, all []territory) []string {
 	if !s.attachesLAN() {
 		return nil
 	}
-	return []string{s.LANPort}
+	return cfg.Groups.ports(s, all)
+}
+
+func territories(memberships []*group.Membership) (all []territory) {
+	for _, m := range memberships {
+		all = append(all, territoryOf(m))
+	}
+	return all
 }
 
 // checkPrefix refuses a prefix that overlaps a route of this host: what the host
@@ -250,10 +272,12 @@ func (n *node) startNetwork(m *group.Membership) error {
 	n.mu.Lock()
 	n.networks[nw.id] = nw
 	n.mu.Unlock()
+	n.divide()
 	if err := nw.start(n.base); err != nil {
 		n.mu.Lock()
 		delete(n.networks, nw.id)
 		n.mu.Unlock()
+		n.divide()
 		return err
 	}
 	return nil
@@ -287,6 +311,7 @@ func (n *node) updateMembers() {
 		members = append(members, nw.membership.Descriptor().Current()...)
 	}
 	n.overlay.SetMembers(members)
+	n.divide()
 }
 
 // running returns the groups that this appliance takes part in, as far as all their
@@ -302,11 +327,11 @@ func (n *node) running() []*network {
 	})
 }
 
-// all returns the groups, those too that are being taken up.
+// all returns the groups, in a fixed order, those too that are being taken up.
 func (n *node) all() []*network {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.Collect(maps.Values(n.networks))
+	return slices.SortedFunc(maps.Values(n.networks), func(a, b *network) int { return bytes.Compare(a.id[:], b.id[:]) })
 }
 
 // announced turns what Config.Validate accepted into multiaddresses.

@@ -19,7 +19,7 @@ func (n *network) ownClient() registry.Client {
 	self := n.membership.Self()
 	return registry.Client{
 		ID:   append([]byte{255}, self[:]...), // RFC 2132 section 9.14: type 255 is no hardware address
-		MAC:  hostMAC(self),
+		MAC:  hostMAC(n.id, self),
 		Name: group.NodeName(n.node.cfg.Name),
 	}
 }
@@ -76,14 +76,14 @@ func (n *network) keepAddress(ctx context.Context, a *attachment) {
 			}
 			wait = 500 * time.Millisecond
 			n.log.Debug("no address of our own yet", "err", err)
-			n.node.health.report(api.HealthLevelWarning, "registry", "address",
+			n.health().report(api.HealthLevelWarning, "registry", "address",
 				fmt.Sprintf("This host has no address yet: %v. It goes on trying.", err), time.Now())
 		} else {
-			n.node.health.clear("registry", "address")
+			n.health().clear("registry", "address")
 		}
 		select {
 		case <-ctx.Done():
-			n.node.health.clear("registry", "address")
+			n.health().clear("registry", "address")
 			return
 		case <-time.After(wait):
 		}
@@ -115,7 +115,7 @@ func (n *network) leaseOwn(ctx context.Context, a *attachment, client registry.C
 
 // assign gives the TAP this host's address.
 func (n *network) assign(a *attachment, addr netip.Addr) error {
-	mac, _ := frame.MACFrom(hostMAC(n.membership.Self()))
+	mac, _ := frame.MACFrom(hostMAC(n.id, n.membership.Self()))
 	a.hosts.Learn(addr, mac)
 	own := netip.PrefixFrom(addr, n.membership.Descriptor().Prefix.Bits())
 	if former := a.address.Load(); former != nil && *former == own {

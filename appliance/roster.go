@@ -73,7 +73,7 @@ func (n *network) fetchDescriptor(ctx context.Context) {
 	if _, err := n.membership.Update(signed); err != nil {
 		n.log.Warn("descriptor in the DHT refused", "err", err)
 		if errors.Is(err, group.ErrForked) {
-			n.node.health.report(api.HealthLevelError, "group", "forked", err.Error(), time.Now())
+			n.health().report(api.HealthLevelError, "group", "forked", err.Error(), time.Now())
 		}
 	}
 }
@@ -82,7 +82,7 @@ func (n *network) fetchDescriptor(ctx context.Context) {
 // one's life are over.
 func (n *network) renewCertificate(ctx context.Context, now time.Time) {
 	if !n.membership.RenewalDue(now) || n.standing() != nil {
-		n.node.health.clear("group", "renewal")
+		n.health().clear("group", "renewal")
 		n.renewalWarning = reminder{}
 		return
 	}
@@ -100,7 +100,7 @@ func (n *network) renewCertificate(ctx context.Context, now time.Time) {
 		if n.renewalWarning.due(kind, now) {
 			n.log.Warn("certificate not renewed; the appliance goes on trying each minute", "expires", n.membership.Expires(), "err", err)
 		}
-		n.node.health.report(api.HealthLevelWarning, "group", "renewal",
+		n.health().report(api.HealthLevelWarning, "group", "renewal",
 			fmt.Sprintf("The certificate ends on %s and couldn't be renewed: %v. The appliance goes on trying; see that the group's authority is running and can be reached.",
 				n.membership.Expires().Format(time.RFC1123), err), now)
 	}

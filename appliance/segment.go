@@ -25,8 +25,12 @@ type segment struct {
 	cfg    DHCPConfig
 	roll   *roll
 	send   func([]byte) error
-	health *health
+	health troubles
 	log    *slog.Logger
+
+	named     func(frame.MAC) bool // the configuration gives the host to this group
+	hasNamed  bool                 // it gives it any
+	isGateway func(frame.MAC) bool // a router of another group that this appliance is in
 
 	registry *registry.Registry
 	prober   *arp.Prober
@@ -57,7 +61,7 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 		port: a.setup.LANPort, group: n.membership, mac: mac, cfg: n.node.cfg.DHCP, roll: n.node.roll,
 		send:     func(f []byte) error { return a.router.WriteFrame(f) },
 		registry: n.registry, prober: a.prober,
-		health: &n.node.health, log: n.log, heard: make(chan heardReply, maxHeard), again: make(chan struct{}, 1),
+		health: n.health(), named: n.named, hasNamed: n.node.cfg.Groups.names(territoryOf(n.membership)), isGateway: n.isGateway, log: n.log, heard: make(chan heardReply, maxHeard), again: make(chan struct{}, 1),
 	}
 	id := n.membership.Group()
 	s.others = dhcp.NewOthers(s.isOurs)
@@ -68,7 +72,7 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 	}
 	s.dhcp = dhcp.NewServer(server)
 	s.statics = &statics{
-		registry: n.registry, probe: a.prober.Ask, proxies: s.proxies, isOurs: s.isOurs,
+		registry: n.registry, probe: a.prober.Ask, proxies: s.proxies, isOurs: func(mac frame.MAC) bool { return s.isOurs(mac) || !a.takes(mac) },
 		who: func(ctx context.Context, addr netip.Addr) ([]frame.MAC, error) {
 			return a.prober.Who(ctx, addr, netip.IPv4Unspecified())
 		},
@@ -79,8 +83,8 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 	return s
 }
 
-// isOurs recognises the gateway MAC of a member of the group: a router of the group on
-// this LAN is neither another DHCP server nor another gateway.
+// isOurs recognises the gateway MAC of a member of a group that this appliance is in: a router of
+// it on this LAN is neither another DHCP server nor another gateway.
 func (s *segment) isOurs(mac frame.MAC) bool {
 	if mac == s.mac {
 		return true
@@ -90,11 +94,11 @@ func (s *segment) isOurs(mac frame.MAC) bool {
 	if known == nil || known.version != d.Version {
 		known = &gateways{version: d.Version, macs: make(map[frame.MAC]bool)}
 		for _, m := range d.Current() {
-			known.macs[frame.MAC(gatewayMAC(m))] = true
+			known.macs[frame.MAC(gatewayMAC(s.group.Group(), m))] = true
 		}
 		s.gateways.Store(known)
 	}
-	return known.macs[mac]
+	return known.macs[mac] || s.isGateway(mac)
 }
 
 // gateways are the gateway MACs of the members in one version of the descriptor.
@@ -104,7 +108,7 @@ type gateways struct {
 }
 
 // registered reports whether a host is served whatever the policy says.
-func (s *segment) registered(mac frame.MAC) bool { return s.roll.has(mac) }
+func (s *segment) registered(mac frame.MAC) bool { return s.roll.has(mac) || s.named(mac) }
 
 // DHCPReply takes what another DHCP server has said to a host. It is called on the frame path.
 func (s *segment) DHCPReply(message []byte, _ netip.Addr, source frame.MAC) {

@@ -32,12 +32,12 @@ func (n *network) dismissed(from group.MemberID, signed []byte) error {
 // reportStanding says in words when this appliance has been removed from the group.
 func (n *network) reportStanding() {
 	if n.standing() == nil {
-		n.node.health.clear("group", "removed")
+		n.health().clear("group", "removed")
 		return
 	}
 	d := n.membership.Descriptor()
 	n.log.Warn("this appliance was removed from the group", "version", d.Version)
-	n.node.health.report(api.HealthLevelError, "group", "removed", fmt.Sprintf(
+	n.health().report(api.HealthLevelError, "group", "removed", fmt.Sprintf(
 		"This appliance was removed from the group %s: the other members have cut their sessions with it and answer it no more, so its hosts reach this LAN only and their leases end. "+
 			"To take part again, have a new invitation made where the group was created (landbridge group invite), and use it here (landbridge join).", d.Name), time.Now())
 }

@@ -134,7 +134,7 @@ func TestARemovedMemberStopsRenewing(t *testing.T) {
 	second.log = slog.New(slog.NewTextHandler(&lines, nil))
 	_ = founder.node.overlay.Close()
 	nearTheEnd := second.membership.Expires().Add(-time.Hour)
-	second.node.health.report(api.HealthLevelWarning, "group", "renewal", "couldn't be renewed", nearTheEnd)
+	second.health().report(api.HealthLevelWarning, "group", "renewal", "couldn't be renewed", nearTheEnd)
 	second.renewCertificate(t.Context(), nearTheEnd)
 	if items := second.node.health.items(); len(items) != 0 || lines.Len() != 0 {
 		t.Errorf("it goes on about its renewal: %+v\n%s", items, lines.String())

@@ -166,7 +166,7 @@ func (v *vitals) step(all []ailment, now time.Time) (tell, ended []ailment) {
 // appliance's health.
 func (n *network) keepVitals(ctx context.Context) {
 	v := newVitals(time.Now())
-	h := &n.node.health
+	h := n.health()
 	tick := time.NewTicker(vitalsInterval)
 	defer tick.Stop()
 	for {

@@ -39,9 +39,11 @@ type Bridge struct {
 	mtu  int
 	tap  int  // the TAP's index
 	ours bool // there is something to undo
-	h    *netlink.Handle
-	once sync.Once
-	err  error
+	// seats is the same for all that Share this bridge.
+	seats *seats
+	h     *netlink.Handle
+	once  sync.Once
+	err   error
 }
 
 // CreateBridge checks the LAN port (see CheckPort for the refusals), then makes the
@@ -65,13 +67,20 @@ func CreateBridge(cfg BridgeConfig) (*Bridge, error) {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
 	port, err := checkPort(h, cfg.LANPort, cfg.Owner)
+	if err == nil && port == nil {
+		port, err = makeVLAN(h, cfg.LANPort, cfg.Owner)
+	}
 	if err != nil {
 		h.Close()
 		return nil, err
 	}
-	b := &Bridge{name: cfg.Name, mtu: port.Attrs().MTU, tap: cfg.TAP.index, h: h}
+	b := &Bridge{name: cfg.Name, mtu: port.Attrs().MTU, tap: cfg.TAP.index, seats: &seats{taken: 1}, h: h}
 	if err := b.build(cfg, port); err != nil {
-		return nil, errors.Join(err, b.Close())
+		err = errors.Join(err, b.Close())
+		if isOwnVLAN(port, cfg.Owner) { // it may be on no bridge yet
+			err = errors.Join(err, removeVLAN(&netlink.Handle{}, port))
+		}
+		return nil, err
 	}
 	return b, nil
 }
@@ -249,6 +258,7 @@ func (b *Bridge) joinTAP(bridge netlink.Link, cfg BridgeConfig) error {
 		nl.IFLA_BRPORT_LEARNING:      {0},
 		nl.IFLA_BRPORT_UNICAST_FLOOD: {0},
 		nl.IFLA_BRPORT_MCAST_FLOOD:   {0},
+		nl.IFLA_BRPORT_ISOLATED:      {1}, // from the TAPs of other groups; see Share
 	})
 	if err != nil {
 		return explain(doing, err)
@@ -282,10 +292,16 @@ func (b *Bridge) Name() string { return b.name }
 func (b *Bridge) MTU() int { return b.mtu }
 
 // Close takes the LAN port off the bridge, puts it back as it was and removes the
-// bridge. The TAP stays, unattached. It may be called more than once.
+// bridge, unless others share it. The TAP stays, unattached. It may be called more than once.
 func (b *Bridge) Close() error {
 	b.once.Do(func() {
 		defer b.h.Close()
+		b.seats.mu.Lock()
+		defer b.seats.mu.Unlock()
+		if b.seats.taken--; b.seats.taken > 0 {
+			b.err = b.leave()
+			return
+		}
 		if !b.ours {
 			return
 		}

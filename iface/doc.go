@@ -11,8 +11,9 @@
 //
 //   - [TAP]: the device. Its file descriptor is the only thing that keeps it, so
 //     it goes with the process, however that ends. It reads and writes [frame.Packet].
-//   - [Bridge]: the LAN port and the TAP on one bridge. A bridge outlives a killed
-//     process, so it carries a marker.
+//   - [Bridge]: the LAN port and the TAP on one bridge, or several TAPs that share it. A
+//     bridge outlives a killed process, so it carries a marker; so does the VLAN of a LAN port
+//     that was made for it (vlan.go).
 //   - [Presence]: the virtual address on a port that the host uses for itself, and routes by
 //     that port. They outlive a killed process, so they carry a mark.
 //   - [Wire]: frames of one EtherType on such a port.
@@ -80,6 +81,8 @@
 //	landbridge:<owner> port=eth1 down nf=1      a bridge: its LAN port; the port was
 //	                                            down before (else up); the value that
 //	                                            bridge-nf-call-iptables had, if changed
+//	landbridge:<owner> port=eth1 down           a VLAN: what it is a VLAN of, which was down
+//	                                            before
 //
 // <owner> names the state directory. [Recover] finds the bridges of its owner and
 // undoes them; [CreateBridge] takes over one that already fits, so that a restart

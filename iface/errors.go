@@ -18,6 +18,7 @@ var (
 	ErrNotEthernet  = errors.New("port can't be bridged")
 	ErrNoARP        = errors.New("port answers no ARP for other addresses")
 	ErrNameTaken    = errors.New("a device of that name exists")
+	ErrNoVLAN       = errors.New("this kernel offers no VLAN devices")
 	ErrNoTun        = errors.New("this kernel offers no TUN/TAP devices")
 )
 

@@ -13,8 +13,9 @@ import (
 
 // CheckPort says whether the named device may become the LAN port of router mode.
 // It changes nothing. A refusal is a *PortError around ErrNoPort, ErrLoopback,
-// ErrOwnDevice, ErrNotEthernet, ErrEnslaved, ErrDefaultRoute or ErrHasAddress. A
-// port on a bridge that a killed run of owner left behind (see Recover) is fit.
+// ErrOwnDevice, ErrNotEthernet, ErrEnslaved, ErrDefaultRoute, ErrHasAddress or ErrNoVLAN. A
+// port on a bridge that a killed run of owner left behind (see Recover) is fit; so is the
+// name of a VLAN, as eth1.10, that CreateBridge can make.
 func CheckPort(name, owner string) error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -25,13 +26,19 @@ func CheckPort(name, owner string) error {
 	return err
 }
 
+// checkPort returns the port, nil where it is a VLAN that is yet to be made.
 func checkPort(h *netlink.Handle, name, owner string) (netlink.Link, error) {
 	port, err := findPort(h, name)
+	if parent, id, vlan := splitVLAN(name); vlan && errors.Is(err, ErrNoPort) {
+		return nil, checkVLAN(h, name, parent, id)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := checkKind(port); err != nil {
-		return nil, err
+	if !isOwnVLAN(port, owner) { // else it is what a killed run left, or this run's
+		if err := checkKind(port); err != nil {
+			return nil, err
+		}
 	}
 	if err := checkMaster(h, port, owner); err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Recover undoes what a killed run of this owner left: its bridges go, their LAN
+// Recover undoes what a killed run of this owner left: its bridges and VLAN devices go, their LAN
 // ports are put back as they were, and log hears of each. (A TAP goes with its process,
 // but for one that was killed while OpenTAP made it: that goes here.)
 // The address and the routes of a [Presence] go whoever's they are, as its TAP has gone with
@@ -50,6 +50,13 @@ func recoverDevices(h *netlink.Handle, owner string, log *slog.Logger, keepPorts
 			}
 			log.Info("removed the TAP that a former run left half made", "device", a.Name)
 		}
+		if isOwnVLAN(l, owner) && a.MasterIndex == 0 && !slices.Contains(keepPorts, a.Name) {
+			if e := removeVLAN(h, l); e != nil {
+				err = errors.Join(err, fmt.Errorf("remove the VLAN device that a former run left: %w", e))
+				continue
+			}
+			log.Info("removed the VLAN device that a former run left", "device", a.Name)
+		}
 		if l.Type() != "bridge" {
 			continue
 		}
@@ -81,14 +88,8 @@ func undo(h *netlink.Handle, bridge netlink.Link) error {
 		return err
 	}
 	for _, p := range ports {
-		// Down first: killed between the two, it is found on the bridge again.
-		if p.Attrs().Name == m.port && m.wasDown && p.Attrs().Flags&net.FlagUp != 0 {
-			if err := h.LinkSetDown(p); err != nil && !errors.Is(err, unix.ENODEV) {
-				return explain("set "+m.port+" down again", err)
-			}
-		}
-		if err := h.LinkSetNoMaster(p); err != nil && !errors.Is(err, unix.ENODEV) {
-			return explain("release "+p.Attrs().Name, err)
+		if err := release(h, p, m); err != nil {
+			return err
 		}
 	}
 	if err := h.LinkDel(bridge); err != nil && !errors.Is(err, unix.ENODEV) {
@@ -96,6 +97,28 @@ func undo(h *netlink.Handle, bridge netlink.Link) error {
 	}
 	if err := restoreNetfilter(m.nfCall); err != nil {
 		return fmt.Errorf("set %s back to %s: %w", nfCallIPTables, m.nfCall, err)
+	}
+	return nil
+}
+
+// release takes a port off one of our bridges, whose marker is m, and puts it back as it was.
+func release(h *netlink.Handle, p netlink.Link, m marker) error {
+	a := p.Attrs()
+	needed, err := carriesVLAN(h, p) // by a group that goes on
+	if err != nil {
+		return err
+	}
+	// Down first: killed between the two, it is found on the bridge again.
+	if a.Name == m.port && m.wasDown && a.Flags&net.FlagUp != 0 && !needed {
+		if err := h.LinkSetDown(p); err != nil && !errors.Is(err, unix.ENODEV) {
+			return explain("set "+m.port+" down again", err)
+		}
+	}
+	if err := h.LinkSetNoMaster(p); err != nil && !errors.Is(err, unix.ENODEV) {
+		return explain("release "+a.Name, err)
+	}
+	if isOwnVLAN(p, m.owner) {
+		return removeVLAN(h, p)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package iface
 
 import (
+	"errors"
 	"net"
 )
 
@@ -9,12 +10,19 @@ import (
 // did. Where the port is on the bridge it changes nothing. A port that isn't fit any more is refused as
 // CheckPort does.
 func (b *Bridge) Rejoin() (joined bool, err error) {
+	b.seats.mu.Lock()
+	defer b.seats.mu.Unlock()
 	bridge, err := b.h.LinkByName(b.name)
 	if err != nil {
 		return false, explain("find the bridge "+b.name, err)
 	}
 	m, _ := parseMarker(bridge.Attrs().Alias)
 	port, err := findPort(b.h, m.port)
+	if _, _, vlan := splitVLAN(m.port); errors.Is(err, ErrNoPort) && vlan { // it went with what it was a VLAN of
+		if _, err = checkPort(b.h, m.port, m.owner); err == nil {
+			port, err = makeVLAN(b.h, m.port, m.owner)
+		}
+	}
 	if err != nil {
 		return false, err
 	}

@@ -41,6 +41,7 @@ const (
 	ignoredIPv6
 	ignoredEtherType
 	ignoredLoop
+	ignoredOtherGroup
 
 	dropMalformed
 	dropChecksum
@@ -95,11 +96,12 @@ func countNames() [numCounters][2]string {
 		outRelief:     {"out_relief", "packets handed to another router of the segment, as this one reaches no member"},
 		outBypass:     {"out_bypass", "packets forwarded to members on this segment while the bypass is being opened"},
 
-		ignoredNative:    {"ignored_native", "frames between other stations of the segment"},
-		ignoredMulticast: {"ignored_multicast", "multicast and broadcast, which never cross"},
-		ignoredIPv6:      {"ignored_ipv6", "IPv6, which does not cross yet"},
-		ignoredEtherType: {"ignored_ethertype", "frames of other protocols (spanning tree, LLDP, VLAN tags)"},
-		ignoredLoop:      {"ignored_loop", "frames that came back with our own MAC, or a group MAC, as their source"},
+		ignoredNative:     {"ignored_native", "frames between other stations of the segment"},
+		ignoredMulticast:  {"ignored_multicast", "multicast and broadcast, which never cross"},
+		ignoredIPv6:       {"ignored_ipv6", "IPv6, which does not cross yet"},
+		ignoredEtherType:  {"ignored_ethertype", "frames of other protocols (spanning tree, LLDP, VLAN tags)"},
+		ignoredLoop:       {"ignored_loop", "frames that came back with our own MAC, or a group MAC, as their source"},
+		ignoredOtherGroup: {"ignored_other_group", "frames from hosts on the LAN that are of another group, or of none"},
 
 		dropMalformed:       {"drop_malformed", "frames and packets with lying or short lengths"},
 		dropChecksum:        {"drop_checksum", "IPv4 headers with a wrong checksum"},

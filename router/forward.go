@@ -17,7 +17,8 @@ import (
 //     for a batch to fill. A frame may be one of 64 KiB that becomes many packets only later
 //     (GSO), its checksum not computed yet; both stay so.
 //  2. classify looks at the headers of one frame, without state. Frames between other
-//     stations, group frames and other protocols end here, counted.
+//     stations, group frames and other protocols end here, counted; and those of hosts of other
+//     groups on the wire.
 //  3. ARP is answered from memory, at once; see answerARP. DHCP and DNS are
 //     copied out and handled beside the frame path, because they may wait for disk,
 //     probes or other members; see local.go. Pings of the service address are answered at
@@ -55,6 +56,10 @@ func (r *Router) takeFrame(b *batch, p frame.Packet) {
 	v := r.classifier.classify(f)
 	if v.ip != nil {
 		p.Buf = p.Buf[:frame.Headroom+len(v.ip)] // without padding
+	}
+	if r.isOthers(v.kind, f) {
+		r.overhearOthers(b, v)
+		return
 	}
 	switch v.kind {
 	case toForward:

@@ -113,3 +113,28 @@ func (r *Router) point(b *batch, to frame.MAC, addr netip.Addr, mac frame.MAC) {
 		Op: frame.ARPRequest, SenderMAC: mac, SenderIP: addr, TargetIP: addr,
 	}))
 }
+
+// isOthers reports whether a frame comes from a station of another group on this wire. Beacons say
+// themselves whose they are, and other DHCP servers are everybody's concern.
+func (r *Router) isOthers(k kind, f frame.Ethernet) bool {
+	if r.stations == nil || k == toBeacon || k == toDHCPReply || len(f) < frame.EthernetHeaderLen {
+		return false
+	}
+	return !r.stations.Ours(f.Src())
+}
+
+// overhearOthers takes what a station of another group has sent: nothing of it is answered or
+// forwarded. That it uses an address, or says that it has the service address, is a fact of the
+// wire all the same.
+func (r *Router) overhearOthers(b *batch, v verdict) {
+	r.counters.add(ignoredOtherGroup, 1)
+	if v.kind != toARP {
+		return
+	}
+	if r.probes != nil {
+		r.probes.Observe(v.arp)
+	}
+	if v.arp.SenderIP() == r.service {
+		r.otherGateway(r.service, v.arp.SenderMAC(), SignService, b.now)
+	}
+}

@@ -113,6 +113,13 @@ type Speakers interface {
 	Ask(ctx context.Context, from, owner group.MemberID) bool
 }
 
+// Stations knows whose business is the group's, where hosts of several groups are on one wire.
+type Stations interface {
+	// Ours answers from memory whether frames of a station are taken: lock-free, without
+	// allocating.
+	Ours(frame.MAC) bool
+}
+
 // Config is what a Router needs. Fields not marked optional are required.
 type Config struct {
 	Device      Device
@@ -132,6 +139,7 @@ type Config struct {
 	DNS         DNS         // optional
 	Strangers   Strangers   // optional
 	Beacons     Beacons     // optional
+	Stations    Stations    // optional: all are the group's
 	Speakers    Speakers    // optional: each member sends for its own hosts
 	Bypass      Bypass      // optional: where the device leads to this host alone; what is Native then goes to its member until the bypass stands
 	Log         *slog.Logger
@@ -171,6 +179,7 @@ type Router struct {
 	strangers Strangers
 	watch     Watch
 	beacons   Beacons
+	stations  Stations
 	bypass    Bypass
 	speakers  Speakers
 	hosts     *Hosts
@@ -215,7 +224,7 @@ func New(c Config) (*Router, error) {
 	r := &Router{
 		device: c.Device, directory: c.Directory, sender: c.Sender, hosts: c.Hosts,
 		arp: c.ARP, probes: c.Probes, dhcp: c.DHCP, dns: c.DNS, strangers: c.Strangers, watch: c.Watch,
-		beacons: c.Beacons, bypass: c.Bypass, speakers: c.Speakers,
+		beacons: c.Beacons, stations: c.Stations, bypass: c.Bypass, speakers: c.Speakers,
 		log: c.Log, now: c.Now,
 		classifier: newClassifier(c.Prefix, c.ServiceAddr, c.GatewayMAC, c.DHCPPorts),
 		service:    c.ServiceAddr,

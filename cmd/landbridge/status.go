@@ -68,8 +68,12 @@ func writeStatus(w io.Writer, st api.Status, now time.Time) error {
 	s.row("Appliance", st.Name)
 	s.row("Member ID", st.MemberID)
 	s.row("Version", fmt.Sprintf("%s, up %s", st.Version, age(up)))
-	s.row("Mode", joined(", ", string(st.Mode), attachment(st.Attachment)))
-	s.rows("On the LAN", alsoThere(st.Attachment))
+	if len(st.Groups) > 1 { // each says how it is attached
+		s.row("Mode", string(st.Mode))
+	} else {
+		s.row("Mode", joined(", ", string(st.Mode), attachment(st.Attachment)))
+		s.rows("On the LAN", alsoThere(st.Attachment))
+	}
 	s.rows("Listens", st.Listen)
 	s.rows("Seen as", texts(st.Observed))
 	s.rows("Reachable", places(st.Addresses))
@@ -77,6 +81,10 @@ func writeStatus(w io.Writer, st api.Status, now time.Time) error {
 	for _, g := range st.Groups {
 		s.b.WriteByte('\n')
 		groupStatus(s, g, now)
+		if len(st.Groups) > 1 {
+			s.row("Attached by", attachment(g.Attachment))
+			s.rows("On the LAN", alsoThere(g.Attachment))
+		}
 	}
 	if len(st.Groups) == 0 {
 		s.b.WriteByte('\n')

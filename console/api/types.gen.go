@@ -203,7 +203,7 @@ func (e SessionState) Valid() bool {
 	}
 }
 
-// Attachment The devices by which the appliance is attached. Empty while it is in no group.
+// Attachment The devices by which a group is attached; in the status, the first of its groups. Empty while it is in no group.
 type Attachment struct {
 	// Address This host's own virtual address (interface and hybrid mode).
 	Address netip.Addr `json:"address,omitempty,omitzero"`
@@ -390,6 +390,9 @@ type GroupMember struct {
 
 // GroupStatus defines model for GroupStatus.
 type GroupStatus struct {
+	// Attachment The devices by which a group is attached; in the status, the first of its groups. Empty while it is in no group.
+	Attachment Attachment `json:"attachment,omitempty,omitzero"`
+
 	// Authority Whether this appliance keeps the CA key.
 	Authority  bool `json:"authority"`
 	BlocksHeld int  `json:"blocksHeld"`
@@ -809,7 +812,7 @@ type Status struct {
 	// Addresses The multiaddresses at which other members can reach this one, as far as it knows.
 	Addresses []string `json:"addresses"`
 
-	// Attachment The devices by which the appliance is attached. Empty while it is in no group.
+	// Attachment The devices by which a group is attached; in the status, the first of its groups. Empty while it is in no group.
 	Attachment Attachment    `json:"attachment"`
 	Groups     []GroupStatus `json:"groups"`
 

@@ -73,7 +73,9 @@ func (n *network) openRouter(a *attachment) (err error) {
 			return err
 		}
 		directory.near = a.neighbours.has
-		a.stations = &stations{n, a.setup.LANPort, a.neighbours}
+		if a.stations, err = n.newStations(a); err != nil {
+			return err
+		}
 	case a.setup.Mode == ModeHybrid:
 		a.hybrid = newHybrid(n, a.setup.LANPort, a.tap)
 		directory.near = a.hybrid.near

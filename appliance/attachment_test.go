@@ -32,7 +32,7 @@ func someAttachment(t *testing.T) *attachment {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mac, _ := frame.MACFrom(gatewayMAC(group.MemberID{1}))
+	mac, _ := frame.MACFrom(gatewayMAC(group.ID{1}, group.MemberID{1}))
 	r, err := router.New(router.Config{
 		Device: nowhere{}, Sender: nowhere{}, Directory: nowhere{}, Hosts: hosts, Prefix: prefix, ServiceAddr: service, GatewayMAC: mac, MTU: 1376,
 		ARP: arp.NewResponder(arp.Config{Prefix: prefix, ServiceAddr: service, GatewayMAC: mac, Directory: router.ARPDirectory(nowhere{})}),

@@ -172,7 +172,17 @@ func (d *division) of(mac frame.MAC, port string) group.ID {
 type stations struct {
 	network    *network
 	port       string
+	bridge     frame.MAC // with which the appliance itself asks the LAN, as when a switch of the mode is verified
 	neighbours *neighbours
+}
+
+func (n *network) newStations(a *attachment) (*stations, error) {
+	hw, err := a.bridge.MAC()
+	if err != nil {
+		return nil, err
+	}
+	mac, _ := frame.MACFrom(hw)
+	return &stations{n, a.setup.LANPort, mac, a.neighbours}, nil
 }
 
 // Ours reports whether frames of a station are this group's business: those of its hosts, of its
@@ -185,7 +195,7 @@ func (s stations) Ours(mac frame.MAC) bool {
 	if id, gateway := d.gateways[mac]; gateway {
 		return id == s.network.id
 	}
-	return d.of(mac, s.port) == s.network.id || s.neighbours.speaksAs(mac)
+	return d.of(mac, s.port) == s.network.id || mac == s.bridge || s.neighbours.speaksAs(mac)
 }
 
 // named reports whether the configuration gives a host to the group.

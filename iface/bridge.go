@@ -287,6 +287,16 @@ func (b *Bridge) Overhear(on bool) error {
 // Name returns the bridge's name.
 func (b *Bridge) Name() string { return b.name }
 
+// MAC returns the bridge's own address, which is the LAN port's. The host that it is on speaks with
+// it, if at all.
+func (b *Bridge) MAC() (net.HardwareAddr, error) {
+	bridge, err := b.h.LinkByName(b.name)
+	if err != nil {
+		return nil, fmt.Errorf("the bridge %s: %w", b.name, err)
+	}
+	return bridge.Attrs().HardwareAddr, nil
+}
+
 // MTU returns the LAN port's MTU in bytes, which the TAP has too; or the TAP's, if the kernel
 // refused it that.
 func (b *Bridge) MTU() int { return b.mtu }

@@ -29,7 +29,8 @@ so it must be running and reachable now; the token can be used once.
 With - the token is read from standard input, which keeps it out of the shell's
 history and the list of processes.
 
-An appliance is in one group at a time: landbridge group leave makes room for another.`,
+An appliance may be in several groups. In router mode its configuration then says which
+hosts of the LAN are of which: group-host, default-group and group-port.`,
 		Example: `  sudo landbridge join lb1...
   sudo landbridge join - < token.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -106,7 +107,7 @@ func TestHostsOfTwoGroupsShareAnApplianceAndAWire(t *testing.T) {
 	s.forged(other, oAddr)
 
 	// A host that has been told of one group keeps it after a kill.
-	s.a.end(9)
+	s.a.end(syscall.SIGKILL)
 	s.a.start()
 	reaches(t, s.h1.Host, dAddr)
 	reaches(t, s.h2.Host, oAddr)
@@ -129,6 +130,40 @@ func (s *twoGroups) forged(gateway string, to netip.Addr) {
 	if n := arrived() - before; n != 3 {
 		s.t.Errorf("3 packets of h2 were counted as %d", n)
 	}
+}
+
+func TestAnApplianceInTwoGroupsSwitchesItsMode(t *testing.T) {
+	t.Parallel()
+	s := newTwoGroups(t, "--group-host", "e2e=02:00:00:00:00:01")
+	s.a.flags = s.a.flags[4:] // without a mode
+	before := s.a.system()
+	s.a.start()
+	dAddr, oAddr := s.d.address(), s.o.address()
+	reaches(t, s.a.Host, dAddr)
+	reaches(t, s.a.Host, oAddr)
+	plan := s.a.must("mode", "plan", "router", "--lan-port", "lan0")
+	for _, part := range []string{"onto that bridge", service, otherService} {
+		if strings.Count(plan, part) != 1 {
+			t.Errorf("the plan doesn't say %q once:\n%s", part, plan)
+		}
+	}
+	s.a.must("mode", "set", "router", "--lan-port", "lan0", "--yes")
+	s.h2.lease(netlab.Udhcpc)
+	reaches(t, s.h2.Host, oAddr)
+	s.a.must("mode", "set", "interface", "--yes")
+	reaches(t, s.a.Host, dAddr)
+	s.a.must("group", "leave", "other")
+	reaches(t, s.a.Host, dAddr)
+	s.a.end(syscall.SIGTERM)
+	if after := s.a.system(); devices(after) != devices(before) {
+		t.Errorf("the system was\n%s\nand is\n%s", before, after)
+	}
+}
+
+// devices are the first lines of what system says: those of devices.
+func devices(system string) string {
+	before, _, _ := strings.Cut(system, " inet ")
+	return before
 }
 
 func TestAHostOfNoGroupGetsSilence(t *testing.T) {

@@ -250,7 +250,7 @@ func (h *hybrid) unlink() {
 		return
 	}
 	h.beacon.Store(nil)
-	h.network.node.health.clear("lan", "loop")
+	h.network.health().clear("lan", "loop")
 	h.review()
 	h.link.close()
 	h.former.add(h.link.counters)
@@ -265,10 +265,10 @@ func (h *hybrid) review() {
 		return
 	}
 	if b.Looped() {
-		h.network.node.health.report(api.HealthLevelWarning, "lan", "loop", fmt.Sprintf(
+		h.network.health().report(api.HealthLevelWarning, "lan", "loop", fmt.Sprintf(
 			"The LAN of %s has a loop: frames that this host sends come back to it. See which switches or bridges there are joined twice, and part them, or turn spanning tree on.", h.port), time.Now())
 	} else {
-		h.network.node.health.clear("lan", "loop")
+		h.network.health().clear("lan", "loop")
 	}
 	var routers []group.MemberID
 	for _, n := range b.Neighbors() {

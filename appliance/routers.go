@@ -131,7 +131,7 @@ func (s *neighbours) obey(r *rounds, o share.Orders, now time.Time) {
 	}
 	relief := frame.MAC{}
 	if !o.Relief.IsZero() {
-		relief = macOf(o.Relief)
+		relief = s.macOf(o.Relief)
 	}
 	s.attachment.router.HandOver(relief)
 	standing := make(map[group.MemberID]struct{})
@@ -155,7 +155,7 @@ func (s *neighbours) adopt(r *rounds, members []group.MemberID, now time.Time) {
 	log, again := s.network.log, !now.Before(r.relearn)
 	var macs []frame.MAC
 	for _, m := range members {
-		macs = append(macs, macOf(m))
+		macs = append(macs, s.macOf(m))
 	}
 	if !slices.Equal(members, r.adopted) {
 		s.attachment.router.Adopt(macs...)
@@ -165,7 +165,7 @@ func (s *neighbours) adopt(r *rounds, members []group.MemberID, now time.Time) {
 			continue
 		}
 		log.Info("another router of this LAN is heard again", "member", m)
-		if err := s.attachment.bridge.Release(gatewayMAC(m)); err != nil {
+		if err := s.attachment.bridge.Release(gatewayMAC(s.network.id, m)); err != nil {
 			log.Warn("a router's MAC isn't given back", "member", m, "err", err)
 		}
 	}
@@ -176,7 +176,7 @@ func (s *neighbours) adopt(r *rounds, members []group.MemberID, now time.Time) {
 		}
 		if !known {
 			log.Info("another router of this LAN isn't heard any more: this one stands in for it", "member", m)
-			if err := s.attachment.bridge.Adopt(gatewayMAC(m)); err != nil {
+			if err := s.attachment.bridge.Adopt(gatewayMAC(s.network.id, m)); err != nil {
 				log.Warn("a router's MAC isn't taken over", "member", m, "err", err)
 				continue
 			}
@@ -304,21 +304,23 @@ func (s *neighbours) watchLoop(r *rounds, now time.Time) {
 	}
 	switch {
 	case looped:
-		s.network.node.health.report(api.HealthLevelError, "lan", "loop", fmt.Sprintf(
+		s.network.health().report(api.HealthLevelError, "lan", "loop", fmt.Sprintf(
 			"The LAN of port %s has a loop: frames of this appliance come back to it. It takes no broadcasts from that LAN until the loop is gone, so that hosts may find no addresses. "+
 				"Look for a cable, a bridge or an access point that joins the LAN to itself.", s.attachment.setup.LANPort), now)
 	case !r.looped.IsZero() && now.Sub(r.looped) >= loopQuiet:
 		r.looped = time.Time{}
-		s.network.node.health.clear("lan", "loop")
+		s.network.health().clear("lan", "loop")
 	}
 }
 
 // rest gives back what was taken over.
 func (s *neighbours) rest(r *rounds) {
-	s.network.node.health.clear("lan", "loop")
+	s.network.health().clear("lan", "loop")
 	s.adopt(r, nil, time.Now())
 	s.network.standins.serve(nil)
 }
 
 // macOf returns the gateway MAC of a member.
-func macOf(m group.MemberID) frame.MAC { return frame.MAC(gatewayMAC(m)) }
+func (s *neighbours) macOf(m group.MemberID) frame.MAC {
+	return frame.MAC(gatewayMAC(s.network.id, m))
+}

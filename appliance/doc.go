@@ -13,6 +13,8 @@
 //	bypass.go                  its routes to hosts that are on that wire
 //	recover.go                 what a killed run left, put right by hand
 //	lanport.go                 router mode's LAN port: what is wrong with it, and its return
+//	neighbours.go, routers.go  the other members on a router's LAN; what it does as routers come and go
+//	standin.go, wanwatch.go    who may send, and who serves, for whom; whether members elsewhere are reached
 //	guests.go                  hybrid hosts on a router's LAN, and their farewell
 //	modestate.go               the mode in the state: committed, pending
 //	modeplan.go                what a switch of the mode does, or why it is refused
@@ -42,6 +44,12 @@
 // the room's own bytes; a reply is one byte, then bytes:
 //
 //	0  the reply          1  say hello first          2  refused; the reason as text
+//
+// Routers of one segment, and members that have to do with their hosts, speak
+// /landbridge/segment/1. The room's bytes are one, then bytes (package vouch):
+//
+//	1  the caller's statement about the called; the reply is the called's about the caller, or empty
+//	2  a Tell             3  asks for one             4  asks whether the called is well; the reply is 1 or 0
 //
 // Hello carries certificate, descriptor version, the signed descriptor where the other
 // side's is older, and a number that is new each time the group is taken up: a member that

@@ -114,7 +114,11 @@ func (s *neighbours) watchWAN(ctx context.Context, r *rounds, alone, asking bool
 	}
 	well := s.wanWell.Load()
 	if asking {
-		well = alone || r.wan.ask(ctx, s.attachment.running.Go)
+		patience := returnPatience
+		if s.sharing.Load() {
+			patience = wanPatience
+		}
+		well = alone || r.wan.ask(ctx, patience, s.attachment.running.Go)
 	}
 	well = well && (alone || s.uplink.Load())
 	if s.wanWell.Swap(well) != well {

@@ -15,8 +15,12 @@ const (
 	// wanInterval is how often a member elsewhere is asked for a sign of life, while there are
 	// other routers on the LAN to take over.
 	wanInterval = 150 * time.Millisecond
-	// wanPatience is how old the last sign may be, besides two usual round trips.
-	wanPatience = 450 * time.Millisecond
+	// wanPatience is how old the last sign may be, besides two usual round trips, while others
+	// rely on this router.
+	wanPatience = 500 * time.Millisecond
+	// returnPatience is the same while they don't, so that a moment's stall doesn't put off
+	// its return.
+	returnPatience = 1500 * time.Millisecond
 	// wanTimeout bounds one question.
 	wanTimeout = 2 * time.Second
 	// wanAtOnce bounds the questions without an answer yet.
@@ -35,8 +39,9 @@ type wanWatch struct {
 	next    int
 }
 
-// ask asks the next of the members that the overlay reaches, and reports whether the WAN side works.
-func (w *wanWatch) ask(ctx context.Context, running func(func())) bool {
+// ask asks the next of the members that the overlay reaches, and reports whether the WAN side works;
+// patience is wanPatience or returnPatience.
+func (w *wanWatch) ask(ctx context.Context, patience time.Duration, running func(func())) bool {
 	far, some := w.far()
 	if !some {
 		return true // there is nobody to reach
@@ -48,7 +53,7 @@ func (w *wanWatch) ask(ctx context.Context, running func(func())) bool {
 		running(func() { w.question(ctx, to) })
 	}
 	last := w.lastOK.Load()
-	return last != 0 && time.Since(w.begun)-time.Duration(last) < wanPatience+2*time.Duration(w.trip.Load())
+	return last != 0 && time.Since(w.begun)-time.Duration(last) < patience+2*time.Duration(w.trip.Load())
 }
 
 // begin is called before the first question and after a pause: where there are connections they are taken to

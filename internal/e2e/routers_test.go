@@ -96,7 +96,7 @@ func settle(t *testing.T, routers ...*site) {
 	waitFor(t, "all routers answer", func() (bool, error) {
 		by := make(map[string]bool)
 		for i := range 8 { // other MACs, for which others answer
-			h.mac[5] = byte(i)
+			h.mac[4], h.mac[5] = byte(time.Now().UnixNano()), byte(i)
 			for _, mac := range h.ask(netip.IPv4Unspecified(), netip.MustParseAddr(service))[netip.MustParseAddr(service)] {
 				by[mac] = true
 			}

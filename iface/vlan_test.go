@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -105,5 +108,51 @@ func TestAVLANIsMadeWithItsBridgeAndGoesWithIt(t *testing.T) {
 	must(t, Recover("test", quiet()))
 	if after := snapshot(t); after != before {
 		t.Errorf("after a kill and Recover the host's network changed from\n%s\nto\n%s", before, after)
+	}
+}
+
+// Untagged frames are one group's, those of VLAN 10 another's, on one port.
+func TestAPortAndItsVLANAreTwoWires(t *testing.T) {
+	inNamespace(t)
+	host := addLAN(t, "lan0")
+	must(t, netlink.LinkSetDown(linkNamed(t, "lan0")))
+	plain, tagged := openTAP(t), openTAP(t)
+	before := snapshot(t)
+	v, err := CreateBridge(bridgeConfig(tagged, "lan0.10"))
+	if errors.Is(err, ErrNoVLAN) {
+		t.Skip("this kernel has no VLAN devices")
+	}
+	must(t, err)
+	p, err := CreateBridge(bridgeConfig(plain, "lan0"))
+	must(t, err)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.ParentIndex = "far.10", host.Attrs().Index
+	must(t, netlink.LinkAdd(&netlink.Vlan{LinkAttrs: attrs, VlanId: 10}))
+	far := linkNamed(t, "far.10")
+	must(t, netlink.LinkSetUp(far))
+
+	awaitForwarding(t, tagged, far)
+	awaitForwarding(t, plain, host)
+	drain(t, tagged)
+	everybody := net.HardwareAddr{255, 255, 255, 255, 255, 255}
+	must(t, unix.Send(rawSocket(t, host.Attrs().Index), testFrame(everybody, 1), 0))
+	must(t, unix.Send(rawSocket(t, far.Attrs().Index), testFrame(everybody, 2), 0))
+	if got := readFrames(t, plain, 1); got[0][20] != 1 {
+		t.Errorf("untagged came frame %d", got[0][20])
+	}
+	if got := readFrames(t, tagged, 1); got[0][20] != 2 {
+		t.Errorf("of VLAN 10 came frame %d", got[0][20])
+	}
+	if awaitFrames(t, plain, 50*time.Millisecond) || awaitFrames(t, tagged, 50*time.Millisecond) {
+		t.Error("a frame came to both")
+	}
+	must(t, netlink.LinkDel(far))
+	must(t, p.Close())
+	if a := linkNamed(t, "lan0").Attrs(); a.Flags&net.FlagUp == 0 {
+		t.Error("the port of a VLAN that goes on was set down")
+	}
+	must(t, v.Close())
+	if after := snapshot(t); after != before {
+		t.Errorf("the host's network changed from\n%s\nto\n%s", before, after)
 	}
 }

@@ -228,31 +228,41 @@ func (s *statics) sweep(ctx context.Context) {
 	wait := time.NewTimer(sweepAfter)
 	defer wait.Stop()
 	for {
-		asked := 0
-		for _, b := range s.registry.Blocks() {
-			addr := b.First
-			for range b.Size {
-				select {
-				case <-ctx.Done():
-					return
-				case <-wait.C:
-				}
-				wait.Reset(sweepPace)
-				if _, status := s.registry.Lookup(addr); status != registry.Known && asked < maxSwept {
-					asked++
-					if err := s.probe(addr); err != nil {
-						s.log.Debug("sweep", "addr", addr, "err", err)
-					}
-				}
-				addr = addr.Next()
-			}
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait.C:
 		}
-		if asked == 0 { // it holds no block yet
+		if s.askForFree(ctx) == 0 { // it holds no block yet
 			wait.Reset(sweepAfter)
 		} else {
 			wait.Reset(sweepEvery)
 		}
 	}
+}
+
+// askForFree asks once for each free address of the blocks held here, and returns for how many.
+func (s *statics) askForFree(ctx context.Context) (asked int) {
+	pace := time.NewTicker(sweepPace)
+	defer pace.Stop()
+	for _, b := range s.registry.Blocks() {
+		addr := b.First
+		for range b.Size {
+			if _, status := s.registry.Lookup(addr); status != registry.Known && asked < maxSwept {
+				if err := s.probe(addr); err != nil {
+					s.log.Debug("sweep", "addr", addr, "err", err)
+				}
+				asked++
+				select {
+				case <-ctx.Done():
+					return asked
+				case <-pace.C:
+				}
+			}
+			addr = addr.Next()
+		}
+	}
+	return asked
 }
 
 // ailments says in words which hosts can't have their addresses.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"landbridge/internal/frame"
@@ -28,6 +29,7 @@ type oneAddress struct {
 	elsewhere bool
 	refusal   error
 	released  bool
+	blocks    func() []registry.BlockStatus // optional
 }
 
 func (o *oneAddress) Lookup(netip.Addr) (registry.Location, registry.Status) {
@@ -60,7 +62,13 @@ func (o *oneAddress) Release(context.Context, registry.Client, netip.Addr) error
 }
 
 func (o *oneAddress) Leases() iter.Seq[registry.Lease] { return func(func(registry.Lease) bool) {} }
-func (o *oneAddress) Blocks() []registry.BlockStatus   { return nil }
+
+func (o *oneAddress) Blocks() []registry.BlockStatus {
+	if o.blocks == nil {
+		return nil
+	}
+	return o.blocks()
+}
 
 func TestWhatBecomesOfAHostThatWasSeenWithAnAddress(t *testing.T) {
 	byDHCP := &registry.Lease{Addr: staticAddr, MAC: staticMAC, Client: []byte("\x01dhcp")}
@@ -125,5 +133,37 @@ func TestALANThatCannotBeAskedLeavesAStaticHostsLeaseAlone(t *testing.T) {
 	}
 	if f := s.look(t.Context(), static{staticAddr, staticMAC}); f.kind != foundMissing || f.again != troubledAgain {
 		t.Errorf("%+v", f)
+	}
+}
+
+func TestTheSweepWaitsForBlocksAndAsksOnceForEachFreeAddress(t *testing.T) {
+	for name, c := range map[string]struct {
+		blocks []registry.BlockStatus
+		probed int
+	}{
+		"no blocks":  {},
+		"two blocks": {[]registry.BlockStatus{{First: staticAddr, Size: 64}, {First: netip.MustParseAddr("10.77.6.0"), Size: 64}}, 128},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rounds, probed := 0, 0
+				s := &statics{
+					registry: &oneAddress{blocks: func() []registry.BlockStatus {
+						if rounds++; rounds > 1000 {
+							t.Fatal("it never waits")
+						}
+						return c.blocks
+					}},
+					probe: func(netip.Addr) error { probed++; return nil },
+					log:   slog.New(slog.DiscardHandler),
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), sweepEvery)
+				defer cancel()
+				s.sweep(ctx)
+				if probed != c.probed {
+					t.Errorf("%d addresses asked for, want %d", probed, c.probed)
+				}
+			})
+		})
 	}
 }

@@ -18,7 +18,7 @@ import (
 func (n *network) ownClient() registry.Client {
 	self := n.membership.Self()
 	return registry.Client{
-		ID:   append([]byte{255}, self[:]...), // RFC 2132 section 9.14: type 255 is no hardware address
+		ID:   registry.OwnClient(self),
 		MAC:  hostMAC(n.id, self),
 		Name: group.NodeName(n.node.cfg.Name),
 	}

@@ -20,6 +20,10 @@ var errServedElsewhere = errors.New("the member that was asked doesn't serve tha
 // bareClient is the ID of a client that sends none (RFC 2131 section 4.2).
 func bareClient(mac [6]byte) []byte { return append([]byte{1}, mac[:]...) }
 
+// OwnClient is the ID of the client that a member is itself, on its own machine: type 255 of
+// RFC 2132 section 9.14 is no hardware address.
+func OwnClient(m group.MemberID) []byte { return append([]byte{255}, m[:]...) }
+
 // Arrive takes over an address that is leased at another segment, because the host with mac
 // uses it on this one: it has moved, and keeps its address without asking for it. The member
 // that serves the address agrees if mac is the lessee's and nobody on its own segment
@@ -38,7 +42,7 @@ func (r *Registry) Arrive(ctx context.Context, addr netip.Addr, mac [6]byte) (Le
 		if err != nil {
 			return Lease{}, err
 		}
-		if l, ok := r.servedHere(addr); ok || at.Local {
+		if l, ok := r.Served(addr); ok || at.Local {
 			return l, nil
 		}
 		l, err := r.askToYield(ctx, addr, mac, at.Member)
@@ -47,15 +51,6 @@ func (r *Registry) Arrive(ctx context.Context, addr netip.Addr, mac [6]byte) (Le
 		}
 	}
 	return Lease{}, fmt.Errorf("%v: %w", addr, ErrUnsure)
-}
-
-func (r *Registry) servedHere(addr netip.Addr) (Lease, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if l := r.leaseAt(addr); l != nil && l.live(r.clock.Mono()) {
-		return r.public(l), true
-	}
-	return Lease{}, false
 }
 
 // askToYield asks the member that serves an address for it.
@@ -136,13 +131,17 @@ func (r *Registry) yield(ctx context.Context, t *terms, from group.MemberID, q r
 		return reply{Status: statusRefused}
 	}
 	addr := t.addr(q.Block, int(m.Offset))
-	_, refusal := r.lesseeAt(addr, m.MAC)
+	held, refusal := r.lesseeAt(addr, m.MAC)
 	if refusal != statusOK {
 		a := reply{Status: refusal}
 		if refusal == statusUnknown {
 			a.Record, _ = r.currentRecord(q.Block) // if it is our block: who serves the address
 		}
 		return a
+	}
+	if bytes.Equal(held.Client, OwnClient(r.id)) { // this machine itself, which may not use it now, and stays
+		r.counts.stayed.Add(1)
+		return reply{Status: statusPresent}
 	}
 	if r.present == nil {
 		return reply{Status: statusRefused}
@@ -202,7 +201,7 @@ func (r *Registry) FindMAC(ctx context.Context, mac [6]byte) []netip.Addr {
 	addr, known := r.book.clients[string(id)]
 	r.mu.Unlock()
 	if known {
-		if _, here := r.servedHere(addr); here {
+		if _, here := r.Served(addr); here {
 			return []netip.Addr{addr}
 		}
 	}

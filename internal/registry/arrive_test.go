@@ -49,7 +49,7 @@ func TestAHostThatShowsItselfAtAnotherSiteIsServedThere(t *testing.T) {
 		}
 		t.Logf("from %s to %s: all know it after %v", at.name, to.name, servedBy(t, ns, lease.Addr, to))
 		eventually(t, at.name+" serves it no more", func() bool {
-			_, here := at.reg.servedHere(lease.Addr)
+			_, here := at.reg.Served(lease.Addr)
 			return !here
 		})
 		at = to
@@ -103,6 +103,21 @@ func TestAnAddressIsGivenUpOnEvidenceOnly(t *testing.T) {
 	}
 }
 
+// In router mode nobody on the LAN answers for the address that the machine keeps for itself, and
+// everybody can work out its MAC.
+func TestTheAddressOfTheMachineItselfIsNotGivenUp(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "10.9.0.0/20", 6)
+	ns := l.members(3)
+	c := client(7)
+	c.ID = OwnClient(ns[0].id)
+	lease := get(t, ns[0].reg, c)
+	if got, err := ns[1].reg.Arrive(short(t, 5*time.Second), lease.Addr, c.mac()); !errors.Is(err, ErrStays) {
+		t.Errorf("given up: %v, %v; want %v", got, err, ErrStays)
+	}
+	servedBy(t, ns, lease.Addr, ns[0])
+}
+
 // A clone of a machine is up at two other sites at once, and each has seen it. Whoever gets it
 // keeps it, as a host answers there from then on.
 func TestAHostThatShowsItselfAtTwoSitesAtOnceEndsAtOne(t *testing.T) {
@@ -143,7 +158,7 @@ func TestAHostThatShowsItselfAtTwoSitesAtOnceEndsAtOne(t *testing.T) {
 		})
 		serving := 0
 		for _, n := range ns {
-			if _, here := n.reg.servedHere(lease.Addr); here {
+			if _, here := n.reg.Served(lease.Addr); here {
 				serving++
 			}
 		}

@@ -21,6 +21,9 @@ const (
 	arrivalRetry    = 250 * time.Millisecond // doubled with each attempt
 	arrivalAttempts = 4
 	conflictMemory  = time.Minute // a conflict that isn't seen for so long is over
+	// conflictTold is how long after it was found first a conflict is told, if it is found again: a
+	// hybrid member that comes to the LAN shows its address before it is proven to be there.
+	conflictTold = 2 * time.Second
 )
 
 // arriver is the registry, as far as hosts arrive.
@@ -50,13 +53,16 @@ type arrivals struct {
 
 	mu        sync.Mutex
 	manners   manners
-	conflicts map[netip.Addr]time.Time // reported; when they were last seen
+	conflicts map[netip.Addr]*clash
 }
+
+// clash is that two hosts were found to use one address.
+type clash struct{ first, last time.Time }
 
 func newArrivals(r arriver) *arrivals {
 	return &arrivals{
 		registry: r, queue: make(chan sighting, sightingsQueued), manners: newManners(),
-		conflicts: make(map[netip.Addr]time.Time),
+		conflicts: make(map[netip.Addr]*clash),
 	}
 }
 
@@ -154,25 +160,33 @@ func (a *arrivals) conflict(addr netip.Addr, mac frame.MAC, err error) {
 	if a.native(addr) {
 		return // another router of this LAN was first
 	}
-	a.mu.Lock()
-	_, known := a.conflicts[addr]
-	if known || len(a.conflicts) < maxConflicts {
-		a.conflicts[addr] = time.Now()
-	}
-	told := known || len(a.conflicts) < maxConflicts
-	a.mu.Unlock()
-	if told {
+	if a.clashes(addr, time.Now()) {
 		a.report(addr.String(), fmt.Sprintf("The host %v on this LAN uses the address %v, but %s (%v). That host keeps it, and this one gets nothing from other sites. "+
 			"If this one is a copy of the other, or was given the address by hand, give it another one.", mac, addr, why, err))
 	}
+}
+
+// clashes remembers a conflict, and reports whether it is to be told.
+func (a *arrivals) clashes(addr netip.Addr, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := a.conflicts[addr]
+	if c == nil {
+		if len(a.conflicts) < maxConflicts {
+			a.conflicts[addr] = &clash{now, now}
+		}
+		return false
+	}
+	c.last = now
+	return now.Sub(c.first) >= conflictTold
 }
 
 // forgetConflicts takes back the reports of conflicts that have ended.
 func (a *arrivals) forgetConflicts(now time.Time) {
 	a.mu.Lock()
 	var over []netip.Addr
-	for addr, seen := range a.conflicts {
-		if now.Sub(seen) >= conflictMemory {
+	for addr, c := range a.conflicts {
+		if now.Sub(c.last) >= conflictMemory {
 			over = append(over, addr)
 			delete(a.conflicts, addr)
 		}

@@ -139,6 +139,40 @@ func TestAHostThatUsesTheAddressOfAnotherIsReportedAndAskedAboutSeldom(t *testin
 	}
 }
 
+// A hybrid member announces its address on the LAN, and sends, before its beacons prove that
+// it is there.
+func TestAHybridMemberThatComesToTheLANIsNoConflict(t *testing.T) {
+	f := &arriverFake{err: registry.ErrNotOurs}
+	withArrivals(t, f, func(a *arrivalsTest) {
+		began := time.Now()
+		a.native = func(netip.Addr) bool { return time.Since(began) > 1500*time.Millisecond }
+		for range 100 {
+			a.Stranger(netip.MustParseAddr("10.9.0.9"), frame.MAC{2, 0, 0, 0, 0, 9})
+			time.Sleep(200 * time.Millisecond)
+		}
+		synctest.Wait()
+		if len(a.told) > 0 || f.attempts() == 0 {
+			t.Errorf("told %v after %d attempts", a.told, f.attempts())
+		}
+	})
+}
+
+func TestAsManyConflictsAreToldAsMayBe(t *testing.T) {
+	f := &arriverFake{err: registry.ErrNotOurs}
+	withArrivals(t, f, func(a *arrivalsTest) {
+		for range 50 {
+			for i := range 2 * maxConflicts {
+				a.Stranger(netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), frame.MAC{2, 0, 0, 0, 0, 9})
+				synctest.Wait()
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+		if len(a.told) != maxConflicts {
+			t.Errorf("%d are told, want %d", len(a.told), maxConflicts)
+		}
+	})
+}
+
 func TestAnAddressThatNobodyHasIsNoConflict(t *testing.T) {
 	f := &arriverFake{err: registry.ErrAbsent}
 	withArrivals(t, f, func(a *arrivalsTest) {

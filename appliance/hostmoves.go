@@ -12,16 +12,26 @@ import (
 	"landbridge/router"
 )
 
-var errNoLAN = errors.New("no LAN is attached here whose hosts could be asked")
+var (
+	errNoLAN      = errors.New("no LAN is attached here whose hosts could be asked")
+	errNotSettled = errors.New("the LAN port is down, or has come up a moment ago: that a host doesn't answer says nothing")
+)
 
 // present asks the LAN whether a host answers for an address that is leased here. Without a
-// LAN nobody knows.
+// LAN, or by a port that may not carry frames, nobody knows.
 func (n *network) present(ctx context.Context, addr netip.Addr) (bool, error) {
 	a := n.attachment.Load()
 	if a == nil || !a.setup.attachesLAN() {
 		return false, errNoLAN
 	}
-	return a.prober.Present(ctx, addr)
+	if !a.neighbours.carrier.settled(time.Now()) {
+		return false, errNotSettled
+	}
+	there, err := a.prober.Present(ctx, addr)
+	if err == nil && !there && !a.neighbours.carrier.settled(time.Now()) {
+		return false, errNotSettled
+	}
+	return there, err
 }
 
 // watchers show a stranger to each: one whose address is leased elsewhere has moved, one whose

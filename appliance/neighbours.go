@@ -32,6 +32,7 @@ type neighbours struct {
 	circle   atomic.Pointer[share.Circle]
 	standing atomic.Pointer[map[group.MemberID]struct{}] // for whom we stand in; nil: for nobody
 	lanWell  atomic.Bool
+	carrier  carrier
 	wanWell  atomic.Bool
 	uplink   atomic.Bool // this host has a device to the WAN that works
 	sharing  atomic.Bool
@@ -74,6 +75,7 @@ func (s *neighbours) poke() { latest(s.wake, struct{}{}) }
 
 // portChanged takes up how the LAN port is.
 func (s *neighbours) portChanged(p iface.PortState) {
+	s.carrier.is(p.Running, time.Now())
 	if s.lanWell.Swap(p.Running) == p.Running {
 		return
 	}

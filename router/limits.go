@@ -24,6 +24,7 @@ const (
 	waitPackets = 1024      // packets in all
 	waitTotal   = 4 << 20   // bytes in all
 	waitKeys    = 512       // addresses asked about at a time
+	waitSources = 64        // of those, sources of one member's packets: each may take as long as the news of a move does
 	refusalSlot = 1024 * 16 // refusals remembered, at most
 
 	resolveTimeout = 2 * time.Second

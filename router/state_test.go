@@ -99,6 +99,33 @@ func TestWaitlistIsBoundedAndEmptiesWhole(t *testing.T) {
 	}
 }
 
+// A member that sends from addresses of others has each of them asked about, and the news of a
+// move awaited.
+func TestTheSourcesOfOneMemberLeaveRoomForAllOtherQuestions(t *testing.T) {
+	w, liar := newWaitlist(), group.MemberID{9}
+	source := func(i int, from group.MemberID) waitKey {
+		return waitKey{question: whoseIsIt, addr: nth(i), member: from}
+	}
+	packet := parked{packet: bareOf(make([]byte, 100))}
+	for round := range 2 {
+		for i := range 2 * waitKeys {
+			w.add(source(i, liar), packet)
+		}
+		if len(w.queues) != waitSources {
+			t.Errorf("%d questions about one member's sources, want %d", len(w.queues), waitSources)
+		}
+		if w.ask(source(0, group.MemberID{8})) != first || w.ask(waitKey{question: whoServes, addr: nth(0)}) != first {
+			t.Fatal("another question finds no room")
+		}
+		for k := range w.queues {
+			w.take(k)
+		}
+		if len(w.sources) != 0 {
+			t.Errorf("round %d: %v are counted, and none is open", round, w.sources)
+		}
+	}
+}
+
 func TestAnAnswerBeforeTheQuestionsWaitIsNotLost(t *testing.T) {
 	w := newWaitlist()
 	k := waitKey{question: whichMAC, addr: nth(1)}

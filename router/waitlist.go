@@ -22,13 +22,14 @@ func (p parked) ip() frame.IPv4 { return header(p.packet) }
 func (p parked) size() int { return len(p.packet.Buf) + frame.Tailroom }
 
 // waitlist holds the packets that wait for the answer to a question, and says when
-// a question has to be asked. It is bounded by question and in all.
+// a question has to be asked. It is bounded by question, by member, and in all.
 type waitlist struct {
 	mu      sync.Mutex
 	queues  map[waitKey]*queue
 	packets int
 	bytes   int
-	asked   atomic.Int32 // questions of kind whichMAC, so that ARP packets cost nothing while none is open
+	sources map[group.MemberID]int // questions of kind whoseIsIt, by who sent the packets
+	asked   atomic.Int32           // questions of kind whichMAC, so that ARP packets cost nothing while none is open
 }
 
 type queue struct {
@@ -46,7 +47,9 @@ const (
 	first                        // kept; the caller must ask the question and then take
 )
 
-func newWaitlist() *waitlist { return &waitlist{queues: make(map[waitKey]*queue)} }
+func newWaitlist() *waitlist {
+	return &waitlist{queues: make(map[waitKey]*queue), sources: make(map[group.MemberID]int)}
+}
 
 // add keeps a copy of p until the question is answered.
 func (w *waitlist) add(k waitKey, p parked) admission {
@@ -82,13 +85,16 @@ func (w *waitlist) open(k waitKey) (*queue, admission) {
 	if q := w.queues[k]; q != nil {
 		return q, joined
 	}
-	if len(w.queues) >= waitKeys {
+	if len(w.queues) >= waitKeys || k.question == whoseIsIt && w.sources[k.member] >= waitSources {
 		return nil, refusedFull
 	}
 	q := &queue{answer: make(chan struct{})}
 	w.queues[k] = q
-	if k.question == whichMAC {
+	switch k.question {
+	case whichMAC:
 		w.asked.Add(1)
+	case whoseIsIt:
+		w.sources[k.member]++
 	}
 	return q, first
 }
@@ -127,8 +133,13 @@ func (w *waitlist) take(k waitKey) []parked {
 		return nil
 	}
 	delete(w.queues, k)
-	if k.question == whichMAC {
+	switch k.question {
+	case whichMAC:
 		w.asked.Add(-1)
+	case whoseIsIt:
+		if w.sources[k.member]--; w.sources[k.member] == 0 {
+			delete(w.sources, k.member)
+		}
 	}
 	w.packets -= len(q.packets)
 	w.bytes -= q.bytes

@@ -3,6 +3,8 @@ package registry
 import (
 	"errors"
 	"time"
+
+	"landbridge/internal/group"
 )
 
 // ErrTooManyNew comes from Offer and Commit: too many clients that were never seen
@@ -40,6 +42,31 @@ func (n *newcomers) take(now time.Duration) bool {
 	}
 	n.left--
 	return true
+}
+
+// newGuests bounds how many found hosts one other member has addresses signed over for: what
+// it does costs this member's own clients nothing.
+func newGuests() *newcomers { return &newcomers{burst: 64, every: time.Second} }
+
+// host decides whether another member may have one more address of a block signed over for a
+// host that it has found: half a block at most. Called with mu held.
+func (r *Registry) host(from group.MemberID, blk *block, now time.Duration) error {
+	guests := 0
+	for i := range blk.slots {
+		if l := blk.slots[i].lease; l != nil && l.To == from && l.taken(now) {
+			guests++
+		}
+	}
+	budget := r.book.guests[from]
+	if budget == nil {
+		budget = newGuests()
+		r.book.guests[from] = budget
+	}
+	if guests >= max(1, len(blk.slots)/2) || !budget.take(now) {
+		r.counts.turnedAway.Add(1)
+		return ErrTooManyNew
+	}
+	return nil
 }
 
 // admit decides whether a client without address, offer or memory here may be given

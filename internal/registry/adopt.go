@@ -155,10 +155,12 @@ func (r *Registry) adoptFor(t *terms, blk *block, off int, from group.MemberID, 
 	case t.reserved(blk.Block, off), !s.freeForFound("", now.Mono) && (old == nil || old.To != from), old != nil && old.awaited(now.Mono) && old.Hash != m.Client:
 		r.mu.Unlock()
 		return ErrTaken
-	case !r.book.newcomers.take(now.Mono):
-		r.mu.Unlock()
-		r.counts.turnedAway.Add(1)
-		return ErrTooManyNew
+	}
+	if old == nil || old.To != from || !old.taken(now.Mono) { // else it has the address already
+		if err := r.host(from, blk, now.Mono); err != nil {
+			r.mu.Unlock()
+			return err
+		}
 	}
 	s.reserved, s.until = foundType, now.Mono+r.pace.reserve // nobody else's while the row is written
 	r.mu.Unlock()

@@ -168,6 +168,33 @@ func TestTheLeaseOfAFoundHostEndsWhenItIsAdoptedNoMore(t *testing.T) {
 	}
 }
 
+// A member says that it has found hosts all over another's block.
+func TestHostsThatAnotherMemberHasFoundLeaveRoomForTheHoldersClients(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "10.9.0.0/20", 6)
+	l.burst = 8
+	ns := l.members(3)
+	get(t, ns[0].reg, client(1))
+	b := ns[0].reg.Blocks()[0]
+	adopted := 0
+	for i := range b.Size {
+		addr := ns[0].reg.geo.addr(b.Block, i)
+		if ns[0].reg.geo.reserved(b.Block, i) {
+			continue
+		}
+		_, err := ns[1].reg.Adopt(short(t, 5*time.Second), [6]byte{2, 0, 0, 0, 9, byte(i)}, addr)
+		if err == nil {
+			adopted++
+		}
+	}
+	if adopted != b.Size/2 {
+		t.Errorf("%d of %d addresses went to one member's hosts", adopted, b.Size)
+	}
+	for i := range 7 { // its own budget
+		get(t, ns[0].reg, client(10+i))
+	}
+}
+
 // Somebody on a LAN shows up with addresses all over the prefix.
 func TestBlocksClaimedForFoundHostsAreBounded(t *testing.T) {
 	t.Parallel()

@@ -70,8 +70,9 @@ type book struct {
 	orphans map[BlockID]time.Duration // perhaps ours by the register, though not held: not to be tried before
 
 	newcomers newcomers
-	claims    newcomers // of blocks in which hosts were found
-	shortage  error     // of the last attempt to claim a block; nil: it was won
+	claims    newcomers                     // of blocks in which hosts were found
+	guests    map[group.MemberID]*newcomers // of hosts that other members have found
+	shortage  error                         // of the last attempt to claim a block; nil: it was won
 }
 
 func newBook() book {
@@ -79,6 +80,7 @@ func newBook() book {
 		held: make(map[BlockID]*block), foreign: make(map[netip.Addr]*lease), clients: make(map[string]netip.Addr),
 		offers: make(map[string]netip.Addr), found: make(map[string]netip.Addr), taken: make(map[BlockID]time.Duration),
 		orphans: make(map[BlockID]time.Duration), newcomers: newNewcomers(), claims: newClaims(),
+		guests: make(map[group.MemberID]*newcomers),
 	}
 }
 

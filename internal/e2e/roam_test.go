@@ -29,7 +29,11 @@ func TestAHostThatMovesWithoutDHCPKeepsItsConnections(t *testing.T) {
 	s := newScene(t)
 	far := netlab.Link{Delay: 10 * time.Millisecond} // 40 ms between the sites, and back
 	a, b := s.site("a", far), s.site("b", far)
+	began := time.Now()
 	a1, b1 := newClient(t, a.wire, "a1").lease(netlab.Udhcpc), newClient(t, b.wire, "b1").lease(netlab.Udhcpc)
+	a.wait("its LAN port has carried frames for 3 s: before, no host is taken to have left", func() (bool, error) {
+		return time.Since(began) > 3*time.Second, nil
+	})
 	rounds, most := roamRounds, 2*mostGap
 	if n, err := strconv.Atoi(os.Getenv("LANDBRIDGE_ROUNDS")); err == nil {
 		rounds, most = n, mostGap

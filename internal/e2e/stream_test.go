@@ -60,7 +60,11 @@ func newStream(t *testing.T, from, to *netlab.Host, addr netip.Addr) *stream {
 			case <-time.After(streamPause):
 			}
 			if _, err := conn.Write(bigendian.BigEndian.AppendUint64(nil, n)); err != nil {
-				s.fail(err)
+				select {
+				case <-done:
+				default:
+					s.fail(err)
+				}
 				return
 			}
 		}

@@ -151,6 +151,8 @@ func TestAHybridMemberThatComesToTheLANIsNoConflict(t *testing.T) {
 			time.Sleep(200 * time.Millisecond)
 		}
 		synctest.Wait()
+		a.guard.Lock()
+		defer a.guard.Unlock()
 		if len(a.told) > 0 || f.attempts() == 0 {
 			t.Errorf("told %v after %d attempts", a.told, f.attempts())
 		}
@@ -167,6 +169,8 @@ func TestAsManyConflictsAreToldAsMayBe(t *testing.T) {
 			}
 			time.Sleep(200 * time.Millisecond)
 		}
+		a.guard.Lock()
+		defer a.guard.Unlock()
 		if len(a.told) != maxConflicts {
 			t.Errorf("%d are told, want %d", len(a.told), maxConflicts)
 		}

@@ -206,7 +206,7 @@ func ModesSVG(d Data) (string, error) {
 				s.lanChart(profile, NativeRR, "One LAN: a request over TCP, p50, µs"))
 		case sites:
 			charts = append(charts, s.siteChart(profile, "Two sites: TCP, 1 stream, Mbit/s", TCP1, ""),
-				s.siteChart(profile, "Two sites: CPU of appliances, s/GB; with hosts' behind it", CPU, HostCPU))
+				s.siteChart(profile, "Two sites: CPU, s/GB: appliances, and hosts", CPU, HostCPU))
 		}
 	}
 	if len(charts) == 0 {

@@ -147,16 +147,17 @@ func (t turnStrangers) Stranger(addr netip.Addr, mac frame.MAC) {
 
 // turnDHCP leaves to the other routers of the segment the clients that are theirs.
 type turnDHCP struct {
-	router.DHCP
+	server     *dhcp.Server
 	neighbours *neighbours
 }
 
 // Handle answers a client that is ours, or that its own router neglects.
 func (d turnDHCP) Handle(ctx context.Context, message []byte, source frame.MAC) (dhcp.Reply, bool, error) {
 	if m, ok := share.ParseMessage(message); ok && !d.neighbours.serves(m) && !d.neighbours.clients.Neglected(m, time.Now()) {
+		d.server.Overhear(ctx, message, source)
 		return dhcp.Reply{}, false, nil
 	}
-	return d.DHCP.Handle(ctx, message, source)
+	return d.server.Handle(ctx, message, source)
 }
 
 // serves says whether a DHCP client is ours: the one that has its address from us, and a

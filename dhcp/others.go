@@ -15,6 +15,7 @@ import (
 // Bounds of what the segment can make Others remember.
 const (
 	maxServers = 16
+	maxNamed   = 4 // of them, those that hosts alone named: anybody can make them up
 	maxServed  = 4096
 	maxWaiting = 1024
 )
@@ -112,11 +113,10 @@ func (o *Others) Observe(message []byte, source frame.MAC, now time.Time, ours f
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s := o.server(server, now)
+	s := o.server(server, source, now)
 	if s == nil {
 		return
 	}
-	s.MAC = source
 	kind := m.MessageType()
 	if kind != dhcpv4.MessageTypeOffer && kind != dhcpv4.MessageTypeAck {
 		return
@@ -135,7 +135,7 @@ func (o *Others) Observe(message []byte, source frame.MAC, now time.Time, ours f
 func (o *Others) chose(client frame.MAC, server netip.Addr, contested bool, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s := o.server(server, now)
+	s := o.server(server, frame.MAC{}, now)
 	if s == nil {
 		return
 	}
@@ -143,26 +143,52 @@ func (o *Others) chose(client frame.MAC, server netip.Addr, contested bool, now 
 	o.serve(client, server, minServed, now)
 }
 
-// server returns the entry of a server, which was noticed now; nil where there is no room.
+// server returns the entry of a server, which was noticed now, at mac or by its name alone;
+// nil where there is no room. One that is heard takes the place of one that was only named.
 // Called with mu held.
-func (o *Others) server(addr netip.Addr, now time.Time) *OtherServer {
+func (o *Others) server(addr netip.Addr, mac frame.MAC, now time.Time) *OtherServer {
 	o.forget(now)
 	s := o.servers[addr]
 	if s == nil {
-		if len(o.servers) >= maxServers {
+		named := o.named()
+		switch {
+		case mac.IsZero() && len(named) >= maxNamed:
 			return nil
+		case len(o.servers) < maxServers:
+		case mac.IsZero() || len(named) == 0:
+			return nil
+		default:
+			delete(o.servers, named[0].Addr)
 		}
 		s = &OtherServer{Addr: addr, First: now}
 		o.servers[addr] = s
 	}
 	s.Last = now
+	if !mac.IsZero() {
+		s.MAC = mac
+	}
 	return s
+}
+
+// named returns the servers that hosts alone have named, in no order. Called with mu held.
+func (o *Others) named() (all []*OtherServer) {
+	for _, s := range o.servers {
+		if !s.heard() {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // serve notes that a host is another server's. Called with mu held.
 func (o *Others) serve(client frame.MAC, server netip.Addr, long time.Duration, now time.Time) {
-	delete(o.waiting, client)
-	if _, known := o.hosts[client]; !known && len(o.hosts) >= maxServed {
+	h, known := o.hosts[client]
+	if o.servers[server].heard() {
+		delete(o.waiting, client)
+	} else if was := o.servers[h.server]; known && was != nil && was.heard() && !now.After(h.until) {
+		return // what is only said, perhaps by another host in its name, is worth less
+	}
+	if !known && len(o.hosts) >= maxServed {
 		oldest, until := frame.MAC{}, time.Time{}
 		for mac, h := range o.hosts {
 			if until.IsZero() || h.until.Before(until) {
@@ -183,20 +209,35 @@ func (o *Others) forget(now time.Time) {
 	}
 }
 
-// Serves reports whether another server, that is there, serves the host.
-func (o *Others) Serves(client frame.MAC, now time.Time) bool {
+// served says what there is about a host and another server.
+type served uint8
+
+const (
+	servedByNone  served = iota
+	servedByNamed        // the host has named one that nobody has heard: it may be made up, as may the message
+	servedByHeard        // one that was heard serves it
+)
+
+// serves says whether another server, that is there, serves the host.
+func (o *Others) serves(client frame.MAC, now time.Time) served {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	h, ok := o.hosts[client]
 	if !ok {
-		return false
+		return servedByNone
 	}
 	if now.After(h.until) {
 		delete(o.hosts, client)
-		return false
+		return servedByNone
 	}
 	o.forget(now)
-	return o.servers[h.server] != nil
+	switch s := o.servers[h.server]; {
+	case s == nil:
+		return servedByNone
+	case s.heard():
+		return servedByHeard
+	}
+	return servedByNamed
 }
 
 // Present reports whether the segment has another server that was heard itself.

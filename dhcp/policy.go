@@ -65,7 +65,7 @@ var (
 )
 
 // yieldTime is how long a host that nobody knows asks in vain where the segment has
-// another DHCP server: that one may ping an address for up to 3 s before it offers it.
+// another DHCP server, or where the host has named one: that one may ping an address for up to 3 s before it offers it.
 const yieldTime = 4 * time.Second
 
 // served drops what comes from a host that isn't to be served.
@@ -107,11 +107,13 @@ func (s *Server) yield(ctx context.Context, x *exchange) error {
 	if known && !fieldAddr(x.req.ClientIPAddr).IsUnspecified() {
 		return nil // it has an address of ours now, and renews its lease
 	}
-	if o.Serves(x.source, x.received) {
+	switch o.serves(x.source, x.received) {
+	case servedByHeard:
 		return ErrServedElsewhere
-	}
-	if !o.Present(x.received) {
-		return nil
+	case servedByNone:
+		if !o.Present(x.received) {
+			return nil
+		}
 	}
 	x.deferential = true
 	if known || x.kind != dhcpv4.MessageTypeDiscover {

@@ -154,6 +154,7 @@ func TestAHostOfAnotherServerIsLeftAlone(t *testing.T) {
 			b.others.Observe(captured(t, "dnsmasq-ack"), siteMAC, b.now, nil)
 		}},
 		{"REQUEST that names it", func(b *policed, t *testing.T) {
+			b.siteOffers() // to somebody
 			b.expect(t, "the REQUEST", captured(t, "udhcpc-select-elsewhere"), ErrOtherServer)
 		}},
 	} {
@@ -172,6 +173,72 @@ func TestAHostOfAnotherServerIsLeftAlone(t *testing.T) {
 		if c.name == "REQUEST that names it" && !b.others.Servers(b.now)[0].Contested {
 			t.Error("a registered host chose the other server, and it isn't told")
 		}
+	}
+}
+
+// Anybody can say in a host's name that it has chosen a server which nobody hears.
+func TestAServerThatWasOnlyNamedGoesFirstAndNoMore(t *testing.T) {
+	b := newPoliced(Policy{})
+	named := captured(t, "udhcpc-select-elsewhere")
+	b.expect(t, "the REQUEST", named, ErrOtherServer)
+	b.expect(t, "a DISCOVER", captured(t, "udhcpc-discover"), ErrYielded)
+	b.expect(t, "INIT-REBOOT with an address of another network", captured(t, "dhclient-reboot-elsewhere"), ErrServedElsewhere)
+	b.expect(t, "INIT-REBOOT with one of ours", captured(t, "dhclient-reboot"), nil)
+	b.now = began.Add(yieldTime)
+	b.expect(t, "the REQUEST again", named, ErrOtherServer)
+	b.expect(t, "a DISCOVER that nobody has answered", captured(t, "udhcpc-discover"), nil)
+
+	b.config.Policy.Known = func(Client) bool { return true }
+	b.now = b.now.Add(2 * waitMemory)
+	b.expect(t, "a DISCOVER of a host with a lease of ours", captured(t, "udhcpc-discover"), nil)
+
+	b.others.Observe(captured(t, "dnsmasq-offer"), siteMAC, b.now, nil)
+	b.others.chose(clientMAC, netip.MustParseAddr("192.168.99.1"), false, b.now)
+	b.expect(t, "a DISCOVER of a host that a server has answered which is there", captured(t, "udhcpc-discover"), ErrServedElsewhere)
+}
+
+func TestAServerThatIsHeardIsNoticedAmongThoseThatAreNamed(t *testing.T) {
+	b := newPoliced(Policy{})
+	for i := range byte(2 * maxServers) {
+		b.others.chose(otherHost, netip.AddrFrom4([4]byte{192, 168, 99, i}), false, b.now)
+	}
+	if n := len(b.others.Servers(b.now)); n != maxNamed {
+		t.Errorf("%d servers that somebody has named are remembered, want %d", n, maxNamed)
+	}
+	answer := func(i byte) []byte {
+		m, err := parseReply(offerOfSite())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.UpdateOption(dhcpv4.OptServerIdentifier([]byte{192, 168, 7, i}))
+		return m.ToBytes()
+	}
+	for i := range byte(maxServers) {
+		b.others.Observe(answer(i+1), siteMAC, b.now, nil)
+	}
+	all := b.others.Servers(b.now)
+	if len(all) != maxServers {
+		t.Errorf("%d servers, want %d", len(all), maxServers)
+	}
+	for _, s := range all {
+		if !s.heard() {
+			t.Errorf("%v was only named, and keeps its place", s.Addr)
+		}
+	}
+}
+
+// Whoever of several routers answers a host, all of them know whose it is.
+func TestWhatIsNotOursToAnswerTellsOfOtherServers(t *testing.T) {
+	b := newPoliced(Policy{})
+	b.siteOffers()
+	b.Overhear(t.Context(), captured(t, "udhcpc-select-elsewhere"), otherHost) // in another's name
+	b.Overhear(t.Context(), captured(t, "udhcpc-select"), clientMAC)           // to us
+	b.Overhear(t.Context(), []byte{1}, clientMAC)
+	b.expect(t, "a DISCOVER before", captured(t, "udhcpc-discover"), ErrYielded)
+	b.Overhear(t.Context(), captured(t, "udhcpc-select-elsewhere"), clientMAC)
+	b.expect(t, "a DISCOVER after", captured(t, "udhcpc-discover"), ErrServedElsewhere)
+	if len(b.leaser.calls) != 0 || b.Counters()["other_server"] != 0 {
+		t.Errorf("what was overheard counts: %v, %v", b.leaser.calls, b.Counters())
 	}
 }
 

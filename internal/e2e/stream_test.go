@@ -38,20 +38,23 @@ func newStream(t *testing.T, from, to *netlab.Host, addr netip.Addr) *stream {
 		t.Fatal(err)
 	}
 	var running sync.WaitGroup
+	done := make(chan struct{})
 	running.Go(func() {
 		conn, err := l.Accept()
 		if err == nil {
+			// Also where the other end has no way left by which to say that it ends.
+			running.Go(func() { <-done; _ = conn.Close() })
 			_, _ = io.Copy(conn, conn)
 			_ = conn.Close()
 		}
 	})
 	conn, err := from.Dial(t.Context(), "tcp", l.Addr().String())
 	if err != nil {
+		close(done)
 		_ = l.Close()
 		t.Fatalf("connect from %s to %v of %s: %v", from.Name, addr, to.Name, err)
 	}
 	s := &stream{t: t, name: fmt.Sprintf("%s to %v of %s", from.Name, addr, to.Name), at: time.Now()}
-	done := make(chan struct{})
 	running.Go(func() {
 		for n := uint64(1); ; n++ {
 			select {
@@ -61,7 +64,7 @@ func newStream(t *testing.T, from, to *netlab.Host, addr netip.Addr) *stream {
 			}
 			if _, err := conn.Write(bigendian.BigEndian.AppendUint64(nil, n)); err != nil {
 				select {
-				case <-done:
+				case <-done: // the other end was faster
 				default:
 					s.fail(err)
 				}

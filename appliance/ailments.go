@@ -66,9 +66,9 @@ func (s *segment) ailments(now time.Time) (all []ailment) {
 const maxToldStatics = 8
 
 // staticAilments says which hosts can't have their addresses, and which stations have too many.
-func staticAilments(hosts map[static]string, crowds []frame.MAC) (all []ailment) {
+func staticAilments(hosts map[sighting]string, crowds []frame.MAC) (all []ailment) {
 	byText := make(map[string]bool) // two hosts with one address are one trouble
-	for _, x := range slices.SortedFunc(maps.Keys(hosts), func(a, b static) int { return a.addr.Compare(b.addr) }) {
+	for _, x := range slices.SortedFunc(maps.Keys(hosts), func(a, b sighting) int { return a.addr.Compare(b.addr) }) {
 		text := hosts[x]
 		if byText[text] {
 			continue

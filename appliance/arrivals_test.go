@@ -207,6 +207,22 @@ func TestAHostComesSoOftenInARowAndThenOnceAWhile(t *testing.T) {
 	}
 }
 
+// A hostile host announces made-up MACs, each of which would be looked for at other members.
+func TestNewSightingsAreAttendedToAtABoundedRate(t *testing.T) {
+	m, now := newManners(), time.Now()
+	begun := 0
+	for i := range 60_000 { // 1,000 a second
+		now = now.Add(time.Millisecond)
+		if s := (sighting{mac: frame.MAC{2, 0, byte(i >> 16), byte(i >> 8), byte(i)}}); m.begin(s, now) {
+			m.end(s, false, now)
+			begun++
+		}
+	}
+	if most := arrivalsBurst + int(time.Minute/arrivalEvery); begun > most || begun < most-1 {
+		t.Errorf("%d attended to in a minute, want %d", begun, most)
+	}
+}
+
 func TestWhatIsKnownOfSightingsIsBounded(t *testing.T) {
 	m, now := newManners(), time.Now()
 	for i := range 4 * maxSightings {

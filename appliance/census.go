@@ -1,7 +1,6 @@
 package appliance
 
 import (
-	"net/netip"
 	"time"
 
 	"landbridge/internal/frame"
@@ -28,12 +27,6 @@ const (
 	troubledAgain = 10 * time.Second
 )
 
-// static is a host and an address of the group that it uses without having been given it.
-type static struct {
-	addr netip.Addr
-	mac  frame.MAC
-}
-
 // finding is what came of looking into a static.
 type finding struct {
 	kind    findingKind
@@ -53,12 +46,11 @@ const (
 // census decides which statics are looked into, and when those that have a lease, or can't
 // have one, are looked into again. It is pure, and not safe for concurrent use.
 type census struct {
-	hosts    map[static]*record
+	hosts    map[sighting]*record
 	stations map[frame.MAC]int // how many of hosts are its
 	crowds   map[frame.MAC]time.Time
 	running  int
-	left     int // tokens
-	refilled time.Time
+	fresh    bucket
 	dropped  uint64
 }
 
@@ -73,11 +65,14 @@ type record struct {
 }
 
 func newCensus() *census {
-	return &census{hosts: make(map[static]*record), stations: make(map[frame.MAC]int), crowds: make(map[frame.MAC]time.Time)}
+	return &census{
+		hosts: make(map[sighting]*record), stations: make(map[frame.MAC]int), crowds: make(map[frame.MAC]time.Time),
+		fresh: bucket{burst: staticsBurst, every: staticEvery},
+	}
 }
 
 // sees takes a sighting and reports whether to look into it now; then ends must follow.
-func (c *census) sees(s static, now time.Time) bool {
+func (c *census) sees(s sighting, now time.Time) bool {
 	r := c.hosts[s]
 	if r == nil {
 		if !c.admits(s, now) {
@@ -90,14 +85,14 @@ func (c *census) sees(s static, now time.Time) bool {
 }
 
 // keeps takes up a static that has a lease already.
-func (c *census) keeps(s static, now time.Time) {
+func (c *census) keeps(s sighting, now time.Time) {
 	if c.hosts[s] == nil && len(c.hosts) < maxStatics {
 		r := c.add(s)
 		r.kept, r.next = true, now
 	}
 }
 
-func (c *census) add(s static) *record {
+func (c *census) add(s sighting) *record {
 	r := &record{}
 	c.hosts[s] = r
 	c.stations[s.mac]++
@@ -105,7 +100,7 @@ func (c *census) add(s static) *record {
 }
 
 // admits decides about one that is new.
-func (c *census) admits(s static, now time.Time) bool {
+func (c *census) admits(s sighting, now time.Time) bool {
 	if c.stations[s.mac] >= maxPerStation {
 		if _, known := c.crowds[s.mac]; known || len(c.crowds) < maxCrowds {
 			c.crowds[s.mac] = now
@@ -115,16 +110,7 @@ func (c *census) admits(s static, now time.Time) bool {
 	if c.running >= staticsAtOnce || len(c.hosts) >= maxStatics && !c.forget(now) {
 		return false
 	}
-	if back := int(now.Sub(c.refilled) / staticEvery); c.refilled.IsZero() || back >= staticsBurst-c.left {
-		c.left, c.refilled = staticsBurst, now
-	} else {
-		c.left, c.refilled = c.left+back, c.refilled.Add(time.Duration(back)*staticEvery)
-	}
-	if c.left <= 0 {
-		return false
-	}
-	c.left--
-	return true
+	return c.fresh.take(now)
 }
 
 func (c *census) begins(r *record, now time.Time) bool {
@@ -137,17 +123,17 @@ func (c *census) begins(r *record, now time.Time) bool {
 }
 
 // due returns a static that is to be looked into though it wasn't seen; then ends must follow.
-func (c *census) due(now time.Time) (static, bool) {
+func (c *census) due(now time.Time) (sighting, bool) {
 	for s, r := range c.hosts {
 		if (r.kept || r.trouble != "") && c.begins(r, now) {
 			return s, true
 		}
 	}
-	return static{}, false
+	return sighting{}, false
 }
 
 // ends takes what was found.
-func (c *census) ends(s static, f finding, now time.Time) {
+func (c *census) ends(s sighting, f finding, now time.Time) {
 	r := c.hosts[s]
 	r.running = false
 	c.running--
@@ -181,8 +167,8 @@ func (c *census) forget(now time.Time) bool {
 
 // troubles returns what is to be told: of hosts that can't have their address, and of
 // stations that have too many.
-func (c *census) troubles(now time.Time) (hosts map[static]string, crowds []frame.MAC) {
-	hosts = make(map[static]string)
+func (c *census) troubles(now time.Time) (hosts map[sighting]string, crowds []frame.MAC) {
+	hosts = make(map[sighting]string)
 	for s, r := range c.hosts {
 		if r.told {
 			hosts[s] = r.trouble

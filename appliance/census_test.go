@@ -9,10 +9,10 @@ import (
 	"landbridge/internal/frame"
 )
 
-func staticOf(i int) static {
+func staticOf(i int) sighting {
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], uint32(10<<24+i))
-	return static{netip.AddrFrom4(b), frame.MAC{2, 0, 0, byte(i >> 16), byte(i >> 8), byte(i)}}
+	return sighting{netip.AddrFrom4(b), frame.MAC{2, 0, 0, byte(i >> 16), byte(i >> 8), byte(i)}}
 }
 
 func TestAStaticHostIsLookedIntoOnceAtATimeAndLessOftenInVain(t *testing.T) {

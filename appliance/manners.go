@@ -12,6 +12,10 @@ const (
 	// otherwise draw an address to and fro without end.
 	movesInARow = 8
 	moveEvery   = 5 * time.Second
+	// So many that are new are attended to in a row, and then one a while: each costs questions
+	// to other members.
+	arrivalsBurst = 256
+	arrivalEvery  = 100 * time.Millisecond
 )
 
 // manners decides when a sighting is worth an attempt to take its address over, so that
@@ -20,6 +24,30 @@ const (
 type manners struct {
 	known   map[sighting]*conduct
 	running int
+	fresh   bucket
+	dropped uint64
+}
+
+// bucket is a token bucket.
+type bucket struct {
+	burst    int
+	every    time.Duration // one token comes back, up to burst
+	left     int
+	refilled time.Time
+}
+
+// take spends one token.
+func (b *bucket) take(now time.Time) bool {
+	if back := int(now.Sub(b.refilled) / b.every); b.refilled.IsZero() || back >= b.burst-b.left {
+		b.left, b.refilled = b.burst, now
+	} else {
+		b.left, b.refilled = b.left+back, b.refilled.Add(time.Duration(back)*b.every)
+	}
+	if b.left <= 0 {
+		return false
+	}
+	b.left--
+	return true
 }
 
 // conduct is what became of one sighting so far.
@@ -31,13 +59,16 @@ type conduct struct {
 	moved   time.Time     // when moves was last counted down, or up
 }
 
-func newManners() manners { return manners{known: make(map[sighting]*conduct)} }
+func newManners() manners {
+	return manners{known: make(map[sighting]*conduct), fresh: bucket{burst: arrivalsBurst, every: arrivalEvery}}
+}
 
 // begin reports whether to attend to a sighting now; then end must follow.
 func (m *manners) begin(s sighting, now time.Time) bool {
 	c := m.known[s]
 	if c == nil {
-		if len(m.known) >= maxSightings && !m.forget(now) {
+		if m.running >= arrivalsAtOnce || len(m.known) >= maxSightings && !m.forget(now) || !m.fresh.take(now) {
+			m.dropped++
 			return false
 		}
 		c = &conduct{}

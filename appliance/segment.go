@@ -78,7 +78,7 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 		},
 		settle: func(l registry.Lease) { a.hosts.Learn(l.Addr, l.MAC) },
 		lease:  func() time.Duration { return n.membership.Descriptor().LeaseTime },
-		log:    n.log, seen: make(chan static, staticsQueued), census: newCensus(),
+		log:    n.log, seen: make(chan sighting, staticsQueued), census: newCensus(),
 	}
 	return s
 }

@@ -40,7 +40,7 @@ type statics struct {
 	lease    func() time.Duration   // the group's lease time
 	log      *slog.Logger
 
-	seen    chan static
+	seen    chan sighting
 	working sync.WaitGroup
 
 	mu     sync.Mutex
@@ -59,7 +59,7 @@ func (s *statics) Stranger(addr netip.Addr, mac frame.MAC) {
 		return // a MAC that announces itself: it has moved, or is nobody
 	}
 	select {
-	case s.seen <- static{addr, mac}:
+	case s.seen <- sighting{addr, mac}:
 	default:
 	}
 }
@@ -110,7 +110,7 @@ func (s *statics) takeUp(now time.Time) {
 		if l.Found() {
 			s.settle(l)
 			s.mu.Lock()
-			s.census.keeps(static{l.Addr, l.MAC}, now)
+			s.census.keeps(sighting{l.Addr, l.MAC}, now)
 			s.mu.Unlock()
 		}
 	}
@@ -130,7 +130,7 @@ func (s *statics) attendDue(ctx context.Context, now time.Time) {
 }
 
 // attend looks into one host.
-func (s *statics) attend(ctx context.Context, x static) {
+func (s *statics) attend(ctx context.Context, x sighting) {
 	ctx, cancel := context.WithTimeout(ctx, attendTimeout)
 	defer cancel()
 	f := s.look(ctx, x)
@@ -140,7 +140,7 @@ func (s *statics) attend(ctx context.Context, x static) {
 }
 
 // look finds out whether the host is there, and gives it its address if it can have it.
-func (s *statics) look(ctx context.Context, x static) finding {
+func (s *statics) look(ctx context.Context, x sighting) finding {
 	at, status := s.registry.Lookup(x.addr)
 	if status == registry.Known && !at.Local {
 		return finding{} // it has moved here with its lease, or uses another's address: the arrivals' business
@@ -179,7 +179,7 @@ func (s *statics) look(ctx context.Context, x static) finding {
 }
 
 // adopt leases the address to the host, or renews that lease.
-func (s *statics) adopt(ctx context.Context, x static, renewal bool) finding {
+func (s *statics) adopt(ctx context.Context, x sighting, renewal bool) finding {
 	l, err := s.registry.Adopt(ctx, x.mac, x.addr)
 	if err == nil {
 		if renewal {

@@ -115,7 +115,7 @@ func TestWhatBecomesOfAHostThatWasSeenWithAnAddress(t *testing.T) {
 				settle:  func(registry.Lease) { settled++ },
 				lease:   func() time.Duration { return time.Hour },
 			}
-			f := s.look(t.Context(), static{staticAddr, staticMAC})
+			f := s.look(t.Context(), sighting{staticAddr, staticMAC})
 			if f.kind != c.kind || f.again != c.again || !strings.Contains(f.trouble, c.trouble) || (f.trouble == "") != (c.trouble == "") {
 				t.Errorf("found %+v", f)
 			}
@@ -131,7 +131,7 @@ func TestALANThatCannotBeAskedLeavesAStaticHostsLeaseAlone(t *testing.T) {
 		registry: &oneAddress{}, log: slog.New(slog.DiscardHandler),
 		who: func(context.Context, netip.Addr) ([]frame.MAC, error) { return nil, errors.New("no port") },
 	}
-	if f := s.look(t.Context(), static{staticAddr, staticMAC}); f.kind != foundMissing || f.again != troubledAgain {
+	if f := s.look(t.Context(), sighting{staticAddr, staticMAC}); f.kind != foundMissing || f.again != troubledAgain {
 		t.Errorf("%+v", f)
 	}
 }

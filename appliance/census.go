@@ -8,7 +8,8 @@ import (
 
 // Bounds of what hosts with addresses of their own can make the appliance do.
 const (
-	maxStatics    = 1024 // looked into or kept, at a time
+	maxStatics    = 2048 // known at a time
+	maxKept       = 1024 // of those, with a lease
 	maxPerStation = 8    // addresses of one MAC
 	staticsAtOnce = 8
 	// So many that are new are looked into in a row, and then one a while.
@@ -50,6 +51,7 @@ type census struct {
 	stations map[frame.MAC]int // how many of hosts are its
 	crowds   map[frame.MAC]time.Time
 	running  int
+	kept     int // of hosts
 	fresh    bucket
 	dropped  uint64
 }
@@ -58,6 +60,7 @@ type census struct {
 type record struct {
 	running bool
 	kept    bool
+	since   time.Time // kept
 	next    time.Time
 	wait    time.Duration // after the last attempt in vain
 	trouble string        // as it was found last
@@ -86,9 +89,10 @@ func (c *census) sees(s sighting, now time.Time) bool {
 
 // keeps takes up a static that has a lease already.
 func (c *census) keeps(s sighting, now time.Time) {
-	if c.hosts[s] == nil && len(c.hosts) < maxStatics {
-		r := c.add(s)
-		r.kept, r.next = true, now
+	if c.hosts[s] == nil && len(c.hosts) < maxStatics && c.kept < maxKept {
+		c.add(s)
+		*c.hosts[s] = record{kept: true, since: now, next: now}
+		c.kept++
 	}
 }
 
@@ -132,14 +136,49 @@ func (c *census) due(now time.Time) (sighting, bool) {
 	return sighting{}, false
 }
 
-// ends takes what was found.
-func (c *census) ends(s sighting, f finding, now time.Time) {
+// ends takes what was found. Where more would have a lease than may, it returns the one that
+// has to do without: the youngest of the others, so that a flood pushes out its own and not those
+// who have long been here.
+func (c *census) ends(s sighting, f finding, now time.Time) (without sighting, full bool) {
 	r := c.hosts[s]
 	r.running = false
 	c.running--
+	was := r.kept
+	c.settle(r, f, now)
+	switch {
+	case was && !r.kept:
+		c.kept--
+	case !was && r.kept:
+		if c.kept++; c.kept > maxKept {
+			return c.dropYoungest(s, now)
+		}
+	}
+	return sighting{}, false
+}
+
+// dropYoungest has the one but s that got its lease last do without for a while.
+func (c *census) dropYoungest(s sighting, now time.Time) (youngest sighting, found bool) {
+	for other, r := range c.hosts {
+		if other != s && r.kept && !r.running && (!found || r.since.After(c.hosts[youngest].since)) {
+			youngest, found = other, true
+		}
+	}
+	if found {
+		*c.hosts[youngest] = record{wait: vainMost, next: now.Add(vainMost)}
+		c.kept--
+	}
+	return youngest, found
+}
+
+// settle takes what was found into the record.
+func (c *census) settle(r *record, f finding, now time.Time) {
 	switch f.kind {
 	case foundKept:
-		*r = record{kept: true, next: now.Add(f.again)}
+		since := now
+		if r.kept {
+			since = r.since
+		}
+		*r = record{kept: true, since: since, next: now.Add(f.again)}
 	case foundMissing:
 		r.next = now.Add(f.again) // its lease ends by itself
 	case foundTrouble:

@@ -124,3 +124,31 @@ func TestThoseThatCameToNothingMakeRoom(t *testing.T) {
 		t.Errorf("%d hosts of %d stations", len(c.hosts), len(c.stations))
 	}
 }
+
+// Hosts that were made up, and answer ARP, take all leases that found hosts may have.
+func TestWhereTooManyStaticHostsHaveALeaseTheYoungestDoesWithout(t *testing.T) {
+	c, now := newCensus(), time.Now()
+	keep := func(i int) (sighting, bool) {
+		now = now.Add(time.Second)
+		if !c.sees(staticOf(i), now) {
+			t.Fatalf("the %dth isn't looked into", i+1)
+		}
+		return c.ends(staticOf(i), finding{kind: foundKept, again: 24 * time.Hour}, now)
+	}
+	for i := range maxKept {
+		if without, full := keep(i); full {
+			t.Fatalf("the %dth pushes out %v", i+1, without)
+		}
+	}
+	for i := maxKept; i < 2*maxKept; i++ { // each takes the place of the one before
+		if without, full := keep(i); !full || without != staticOf(i-1) || c.kept != maxKept {
+			t.Fatalf("the %dth pushes out %v, %t; %d are kept", i+1, without, full, c.kept)
+		}
+		if c.sees(staticOf(i-1), now.Add(vainMost-time.Second)) {
+			t.Fatal("one that was pushed out pushes in again")
+		}
+	}
+	if r := c.hosts[staticOf(0)]; r == nil || !r.kept {
+		t.Error("who was first has lost its lease")
+	}
+}

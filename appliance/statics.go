@@ -135,8 +135,18 @@ func (s *statics) attend(ctx context.Context, x sighting) {
 	defer cancel()
 	f := s.look(ctx, x)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.census.ends(x, f, time.Now())
+	without, full := s.census.ends(x, f, time.Now())
+	s.mu.Unlock()
+	if held, here := s.registry.Served(without.addr); full && here && held.Found() && frame.MAC(held.MAC) == without.mac {
+		s.release(ctx, held)
+	}
+}
+
+// release ends the lease of a host that was found.
+func (s *statics) release(ctx context.Context, held registry.Lease) {
+	if err := s.registry.Release(ctx, registry.Client{ID: held.Client, MAC: held.MAC[:]}, held.Addr); err != nil {
+		s.log.Debug("lease of a static host not ended", "addr", held.Addr, "err", err)
+	}
 }
 
 // look finds out whether the host is there, and gives it its address if it can have it.
@@ -171,9 +181,7 @@ func (s *statics) look(ctx context.Context, x sighting) finding {
 		return finding{}
 	}
 	if here && !mine && held.Found() { // whoever had it answers no more: another machine, or another card in it
-		if err := s.registry.Release(ctx, registry.Client{ID: held.Client, MAC: held.MAC[:]}, x.addr); err != nil {
-			s.log.Debug("lease of a host that has gone not ended", "addr", x.addr, "err", err)
-		}
+		s.release(ctx, held)
 	}
 	return s.adopt(ctx, x, mine)
 }

@@ -138,9 +138,10 @@ type turnStrangers struct {
 	neighbours *neighbours
 }
 
-// Stranger is called on the frame path.
+// Stranger is called on the frame path. As long as nobody takes part, as at the start, hosts that
+// show themselves once must not be lost.
 func (t turnStrangers) Stranger(addr netip.Addr, mac frame.MAC) {
-	if t.neighbours.circle.Load().Ours(share.MACKey(mac)) {
+	if owner := t.neighbours.circle.Load().Owner(share.MACKey(mac)); owner.IsZero() || owner == t.neighbours.self {
 		t.Strangers.Stranger(addr, mac)
 	}
 }

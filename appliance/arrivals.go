@@ -19,8 +19,8 @@ const (
 	arrivalsAtOnce  = 16
 	sightingsQueued = 256
 	arrivalRetry    = 250 * time.Millisecond // doubled with each attempt
-	arrivalAttempts = 4
-	conflictMemory  = time.Minute // a conflict that isn't seen for so long is over
+	arrivalAttempts = 5                      // 3.75 s: longer than carrierSettles, as who has moved may show itself once
+	conflictMemory  = time.Minute            // a conflict that isn't seen for so long is over
 	// conflictTold is how long after it was found first a conflict is told, if it is found again: a
 	// hybrid member that comes to the LAN shows its address before it is proven to be there.
 	conflictTold = 2 * time.Second

@@ -226,9 +226,7 @@ func (n *node) Counters(context.Context) ([]api.Counter, error) {
 		add("socket", snake(name), value)
 	}
 	for _, nw := range n.running() {
-		if a := nw.attachment.Load(); a != nil {
-			a.counters(func(c count, value uint64) { add(c.component, c.name, value+nw.former.of(c)) })
-		}
+		nw.attachmentCounters(func(c count, value uint64) { add(c.component, c.name, value) })
 		add("router", "dropped_unattached", nw.unattached.Load())
 		for name, value := range nw.tunnel.Counters() {
 			add("tunnel", snake(name), value)

@@ -84,7 +84,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 		show = router.HostARPDirectory
 	}
 	responder := arp.Config{
-		Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, Directory: show(directory),
+		Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, Directory: show(directory), Leased: a.leased,
 	}
 	cfg := router.Config{
 		Speakers: n.standins,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -61,6 +62,12 @@ func (a *attachment) near(m group.MemberID) bool {
 
 // takes reports whether a host is of the group, where it is on the LAN.
 func (a *attachment) takes(mac frame.MAC) bool { return a.stations == nil || a.stations.Ours(mac) }
+
+// leased reports whether an address is reached at mac on this segment, by a lease.
+func (a *attachment) leased(mac frame.MAC, addr netip.Addr) bool {
+	at, ok := a.hosts.MAC(addr)
+	return ok && at == mac
+}
 
 // close ends the attachment's work and takes its devices down. It is called once, after
 // enliven or in its place.
@@ -166,6 +173,27 @@ func (t *tally) of(c count) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.counts[c]
+}
+
+// all returns what was counted.
+func (t *tally) all() map[count]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.counts)
+}
+
+// attachmentCounters tells what the present attachment and those before it have counted.
+func (n *network) attachmentCounters(add func(c count, value uint64)) {
+	former := n.former.all()
+	if a := n.attachment.Load(); a != nil {
+		a.counters(func(c count, value uint64) {
+			add(c, value+former[c])
+			delete(former, c)
+		})
+	}
+	for c, value := range former { // of another mode
+		add(c, value)
+	}
 }
 
 // counters tells what the attachment has counted.

@@ -70,3 +70,16 @@ func TestDeliveringByTheAttachmentAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations a batch", got)
 	}
 }
+
+func TestWhatFormerAttachmentsCountedIsTold(t *testing.T) {
+	n := &network{}
+	offers := count{"dhcp", "offers"}
+	for range 2 { // two in router mode, and nothing now
+		n.former.add(func(add func(count, uint64)) { add(offers, 3) })
+	}
+	told := make(map[count]uint64)
+	n.attachmentCounters(func(c count, value uint64) { told[c] += value })
+	if len(told) != 1 || told[offers] != 6 {
+		t.Errorf("told: %v", told)
+	}
+}

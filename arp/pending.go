@@ -11,7 +11,8 @@ import (
 // Limits bound what a segment's hosts can make the appliance look up. A host that
 // sweeps the prefix gets its burst, then its rate; what is over is not looked up and
 // gets silence, as an address that nobody holds would. While a host sweeps, no address is
-// looked up for it that was lately. Zero fields take the default.
+// looked up for it that was lately. A quarter of what is bounded in all is kept for hosts with a
+// lease, whatever others do. Zero fields take the default.
 type Limits struct {
 	Targets int // lookups running or unanswered at a time, in all; default 1,024
 	Waiters int // hosts remembered for one target; default 8
@@ -22,7 +23,7 @@ type Limits struct {
 	// default 3 s.
 	Expiry time.Duration
 	// Again is how long an address isn't looked up again for a host that has used up half of its
-	// burst, or for any while a quarter of what is remembered is; default 10 s.
+	// burst, or for any without a lease while a quarter of what is remembered is; default 10 s.
 	Again  time.Duration
 	Lately int // lookups remembered for Again; default 4,096
 }
@@ -85,19 +86,30 @@ func newPending(l Limits) pending {
 	}
 }
 
+// open returns how much of a bound there is for a host: for any but those with a lease, which
+// can't be made up, a reserve is kept.
+func open(bound int, leased bool) int {
+	if leased {
+		return bound
+	}
+	return bound - bound/4
+}
+
 // add notes that w waits for target. It returns ReasonUnknown if a lookup must be
-// started, ReasonWaiting if one runs, and ReasonLimited if none may.
-func (p *pending) add(target netip.Addr, w requester, now time.Time) Reason {
+// started, ReasonWaiting if one runs, and ReasonLimited if none may. leased says that w has a
+// lease on this segment.
+func (p *pending) add(target netip.Addr, w requester, leased bool, now time.Time) Reason {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if l := p.targets[target]; l != nil && now.Sub(l.since) < p.limits.Expiry {
 		l.wait(w, p.limits.Waiters)
 		return ReasonWaiting
 	}
-	if len(p.targets) >= p.limits.Targets {
+	targets := open(p.limits.Targets, leased)
+	if len(p.targets) >= targets {
 		p.dropExpired(now)
 	}
-	if len(p.targets) >= p.limits.Targets || p.tooSoon(target, w.mac, now) || !p.spend(w.mac, now) {
+	if len(p.targets) >= targets || p.tooSoon(target, w.mac, leased, now) || !p.spend(w.mac, leased, now) {
 		return ReasonLimited
 	}
 	p.lately[target] = now
@@ -106,9 +118,9 @@ func (p *pending) add(target netip.Addr, w requester, now time.Time) Reason {
 }
 
 // tooSoon reports whether an address was looked up lately and must not be again for the host at
-// mac, or for anybody. A host that asks for few addresses may ask again and again: one may have
+// mac, or for anybody without a lease. A host that asks for few addresses may ask again and again: one may have
 // been leased since.
-func (p *pending) tooSoon(target netip.Addr, mac frame.MAC, now time.Time) bool {
+func (p *pending) tooSoon(target netip.Addr, mac frame.MAC, leased bool, now time.Time) bool {
 	if now.Sub(p.tidied) >= p.limits.Again/10 {
 		p.tidied = now
 		for addr, at := range p.lately {
@@ -119,13 +131,13 @@ func (p *pending) tooSoon(target netip.Addr, mac frame.MAC, now time.Time) bool 
 	}
 	at, known := p.lately[target]
 	if !known {
-		return len(p.lately) >= p.limits.Lately // a sweep by many hosts, or by one with many MACs
+		return len(p.lately) >= open(p.limits.Lately, leased) // a sweep by many hosts, or by one with many MACs
 	}
 	if now.Sub(at) >= p.limits.Again {
 		return false
 	}
 	b, met := p.budgets[mac]
-	return met && p.refilled(b, now) < float64(p.limits.Burst)/2 || len(p.lately) >= p.limits.Lately/4
+	return met && p.refilled(b, now) < float64(p.limits.Burst)/2 || !leased && len(p.lately) >= p.limits.Lately/4
 }
 
 // take ends a lookup and returns who waited for it.
@@ -161,10 +173,10 @@ func (l *lookup) wait(w requester, most int) {
 }
 
 // spend takes one lookup from the budget of the host at mac, if it has one left.
-func (p *pending) spend(mac frame.MAC, now time.Time) bool {
+func (p *pending) spend(mac frame.MAC, leased bool, now time.Time) bool {
 	b, known := p.budgets[mac]
 	if !known {
-		if len(p.budgets) >= p.limits.Hosts && !p.forgetFull(now) {
+		if len(p.budgets) >= open(p.limits.Hosts, leased) && !p.forgetFull(now) {
 			return false // as many MACs as this within moments: a flood of made-up ones
 		}
 		b = budget{tokens: float64(p.limits.Burst)}

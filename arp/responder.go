@@ -74,7 +74,7 @@ type Decision struct {
 	Observed bool
 }
 
-// Config is what a Responder needs. All fields are required but Ours and Limits.
+// Config is what a Responder needs. All fields are required but Ours, Leased and Limits.
 type Config struct {
 	Prefix      netip.Prefix // the group's, IPv4
 	ServiceAddr netip.Addr
@@ -83,7 +83,10 @@ type Config struct {
 	// Ours says, where several routers stand on the segment, whether it is for us to answer
 	// the host at mac, with the address sender (0.0.0.0 where it probes), about target; nil: always.
 	// It neither blocks nor allocates.
-	Ours   func(mac frame.MAC, sender, target netip.Addr) bool
+	Ours func(mac frame.MAC, sender, target netip.Addr) bool
+	// Leased reports whether the host at mac has a lease of the address sender on this segment;
+	// nil: nobody has. It neither blocks nor allocates.
+	Leased func(mac frame.MAC, sender netip.Addr) bool
 	Limits Limits // zero fields take the default
 }
 
@@ -95,6 +98,7 @@ type Responder struct {
 	gateway   frame.MAC
 	directory Directory
 	ours      func(mac frame.MAC, sender, target netip.Addr) bool
+	leased    func(mac frame.MAC, sender netip.Addr) bool
 	pending   pending
 }
 
@@ -107,6 +111,7 @@ func NewResponder(c Config) *Responder {
 		gateway:   c.GatewayMAC,
 		directory: c.Directory,
 		ours:      c.Ours,
+		leased:    c.Leased,
 		pending:   newPending(c.Limits),
 	}
 }
@@ -156,7 +161,8 @@ func (r *Responder) decide(d *Decision, known Result, from requester, now time.T
 	case Absent:
 		d.Reason = ReasonAbsent
 	default:
-		d.Reason = r.pending.add(d.Target, from, now)
+		leased := r.leased != nil && r.leased(from.mac, from.addr)
+		d.Reason = r.pending.add(d.Target, from, leased, now)
 		if d.Reason == ReasonUnknown {
 			d.Action = Resolve
 		}

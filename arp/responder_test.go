@@ -26,6 +26,35 @@ type table map[netip.Addr]Result
 
 func (t table) Lookup(a netip.Addr) Result { return t[a] }
 
+// Whoever sweeps with made-up MACs leaves something to hosts with leases.
+func TestASweepOfManyMACsLeavesLookupsToHostsWithLeases(t *testing.T) {
+	r := NewResponder(Config{
+		Prefix: prefix, ServiceAddr: service, GatewayMAC: gateway, Directory: table{},
+		Leased: func(mac frame.MAC, sender netip.Addr) bool { return mac == hostMAC && sender == here },
+	})
+	now, reason := start, ReasonUnknown
+	for i := range 3 * 4096 {
+		mac := frame.MAC{2, 0, 0, 0, byte(i >> 8), byte(i)}
+		target := netip.AddrFrom4([4]byte{10, 9, 100 + byte(i>>8), byte(i)})
+		reason = r.Answer(packet(frame.ARPRequest, mac, zero, target), now).Reason
+		r.Resolved(target, Absent, nil)
+		now = now.Add(500 * time.Microsecond)
+	}
+	if reason != ReasonLimited {
+		t.Fatalf("a sweep of %d addresses ends with %v", 3*4096, reason)
+	}
+	if d := r.Answer(packet(frame.ARPRequest, hostMAC, away, free), now); d.Reason != ReasonLimited {
+		t.Errorf("who only uses a leased host's MAC: %v", d.Reason)
+	}
+	for i := range 200 {
+		target := netip.AddrFrom4([4]byte{10, 9, 90, byte(i)})
+		if d := r.Answer(packet(frame.ARPRequest, hostMAC, here, target), now); d.Action != Resolve {
+			t.Fatalf("lookup %d of a host with a lease: %v", i, d.Reason)
+		}
+		now = now.Add(time.Millisecond)
+	}
+}
+
 func newTestResponder(l Limits) *Responder {
 	return NewResponder(Config{
 		Prefix: prefix, ServiceAddr: service, GatewayMAC: gateway, Limits: l,
@@ -219,13 +248,13 @@ func TestASweepStartsItsBurstThenItsRate(t *testing.T) {
 
 func TestTargetsAreBounded(t *testing.T) {
 	r := newTestResponder(Limits{Targets: 50, Burst: 1000})
-	if n := sweep(r, hostMAC, 5000, start, false); n != 50 {
+	if n := sweep(r, hostMAC, 5000, start, false); n != open(50, false) {
 		t.Fatalf("%d lookups at a time", n)
 	}
-	if n := sweep(r, hostMAC, 5000, start.Add(time.Minute), false); n != 50 {
+	if n := sweep(r, hostMAC, 5000, start.Add(time.Minute), false); n != open(50, false) {
 		t.Fatalf("after they expired: %d lookups", n)
 	}
-	if len(r.pending.targets) != 50 {
+	if len(r.pending.targets) != open(50, false) {
 		t.Fatalf("%d targets kept", len(r.pending.targets))
 	}
 }
@@ -236,7 +265,7 @@ func TestMadeUpSendersAreBounded(t *testing.T) {
 	for i := range 1000 {
 		started += sweep(r, frame.MAC{2, 0, 0, 0, byte(i >> 8), byte(i)}, 1, start, true)
 	}
-	if started != 20 || len(r.pending.budgets) != 20 {
+	if want := open(20, false); started != want || len(r.pending.budgets) != want {
 		t.Fatalf("%d lookups, %d budgets", started, len(r.pending.budgets))
 	}
 	if n := sweep(r, hostMAC, 1, start.Add(time.Minute), true); n != 1 {

@@ -22,6 +22,9 @@ const (
 	// proxied is for how many addresses that it doesn't have a station must answer to be a
 	// gateway: one may be a host that has moved here.
 	proxied = 2
+	// gatewayGrace is how long a gateway isn't told of: it may be a router of the group, which is
+	// proven within that.
+	gatewayGrace = 3 * time.Second
 )
 
 // otherGateway is a station of the LAN that gives itself out as a gateway of the group.
@@ -35,6 +38,8 @@ type otherGateway struct {
 // gatewayWatch remembers other gateways, to a bound. Safe for concurrent use; the zero
 // value is empty.
 type gatewayWatch struct {
+	isOurs func(frame.MAC) bool // recognises those that are of the group after all; nil: none is
+
 	mu   sync.Mutex
 	seen map[frame.MAC]*otherGateway
 }
@@ -61,13 +66,15 @@ func (w *gatewayWatch) note(addr netip.Addr, mac frame.MAC, sign router.GatewayS
 	}
 }
 
-// list returns the gateways that are there, by MAC.
+// list returns the gateways that are there, and to be told of, by MAC.
 func (w *gatewayWatch) list(now time.Time) (all []otherGateway) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.forget(now)
 	for _, g := range w.seen {
-		all = append(all, *g)
+		if now.Sub(g.first) >= gatewayGrace {
+			all = append(all, *g)
+		}
 	}
 	slices.SortFunc(all, func(a, b otherGateway) int { return slices.Compare(a.mac[:], b.mac[:]) })
 	return all
@@ -80,10 +87,10 @@ func (w *gatewayWatch) has(mac frame.MAC) bool {
 	return w.seen[mac] != nil
 }
 
-// forget drops those that weren't noticed for long. Called with mu held.
+// forget drops those that weren't noticed for long, or are no strangers. Called with mu held.
 func (w *gatewayWatch) forget(now time.Time) {
 	for mac, g := range w.seen {
-		if now.Sub(g.last) >= gatewayMemory {
+		if now.Sub(g.last) >= gatewayMemory || w.isOurs != nil && w.isOurs(mac) {
 			delete(w.seen, mac)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"landbridge/arp"
@@ -41,7 +40,7 @@ type segment struct {
 	others   *dhcp.Others
 	heard    chan heardReply
 	again    chan struct{} // look for others anew: capacity 1
-	gateways atomic.Pointer[gateways]
+	siblings siblings
 }
 
 // heardReply is a message of another DHCP server, copied.
@@ -60,11 +59,11 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 	s := &segment{
 		port: a.setup.LANPort, group: n.membership, mac: mac, cfg: n.node.cfg.DHCP, roll: n.node.roll,
 		send:     func(f []byte) error { return a.router.WriteFrame(f) },
-		registry: n.registry, prober: a.prober,
+		registry: n.registry, prober: a.prober, siblings: siblings{neighbors: a.neighbours.beacon.Neighbors, gateway: a.neighbours.macOf},
 		health: n.health(), named: n.named, hasNamed: n.node.cfg.Groups.names(territoryOf(n.membership)), isGateway: n.isGateway, log: n.log, heard: make(chan heardReply, maxHeard), again: make(chan struct{}, 1),
 	}
 	id := n.membership.Group()
-	s.others = dhcp.NewOthers(s.isOurs)
+	s.others, s.rivals.isOurs = dhcp.NewOthers(s.isOurs), s.isOurs
 	server.ProbeClass = dhcp.ProbeClass(id[:])
 	server.Policy = dhcp.Policy{
 		Serve: s.cfg.Serve, Registered: s.registered, VendorClasses: s.cfg.VendorClasses, Others: s.others,
@@ -83,29 +82,10 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 	return s
 }
 
-// isOurs recognises the gateway MAC of a member of a group that this appliance is in: a router of
-// it on this LAN is neither another DHCP server nor another gateway.
-func (s *segment) isOurs(mac frame.MAC) bool {
-	if mac == s.mac {
-		return true
-	}
-	d := s.group.Descriptor()
-	known := s.gateways.Load()
-	if known == nil || known.version != d.Version {
-		known = &gateways{version: d.Version, macs: make(map[frame.MAC]bool)}
-		for _, m := range d.Current() {
-			known.macs[frame.MAC(gatewayMAC(s.group.Group(), m))] = true
-		}
-		s.gateways.Store(known)
-	}
-	return known.macs[mac] || s.isGateway(mac)
-}
-
-// gateways are the gateway MACs of the members in one version of the descriptor.
-type gateways struct {
-	version uint64
-	macs    map[frame.MAC]bool
-}
+// isOurs recognises the gateway MAC of a router of the group that is on this LAN, which is
+// neither another DHCP server nor another gateway. Any station can take the MAC of a router
+// that is elsewhere.
+func (s *segment) isOurs(mac frame.MAC) bool { return mac == s.mac || s.siblings.has(mac, time.Now()) }
 
 // registered reports whether a host is served whatever the policy says.
 func (s *segment) registered(mac frame.MAC) bool { return s.roll.has(mac) || s.named(mac) }
@@ -164,6 +144,7 @@ func (s *segment) run(ctx context.Context) {
 			}
 			next.Reset(wait)
 		case <-tick.C:
+			s.siblings.refresh(time.Now())
 		}
 		s.tell(troubles, s.ailments(time.Now()))
 	}

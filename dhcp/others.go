@@ -71,7 +71,8 @@ type servedHost struct {
 type waitingHost struct{ first, last time.Time }
 
 // NewOthers returns an Others that knows nothing. isOurs recognises the gateway MACs of
-// this appliance and of the others of its group, whose messages are no other server's.
+// this appliance and of the others of its group on the segment, whose messages are no other
+// server's; it may come to do so only after a message.
 func NewOthers(isOurs func(frame.MAC) bool) *Others {
 	return &Others{
 		isOurs: isOurs, ready: make(chan struct{}),
@@ -200,10 +201,11 @@ func (o *Others) serve(client frame.MAC, server netip.Addr, long time.Duration, 
 	o.hosts[client] = servedHost{server, now.Add(long)}
 }
 
-// forget drops the servers that haven't been noticed for long. Called with mu held.
+// forget drops the servers that haven't been noticed for long, and those that have turned out
+// to be ours. Called with mu held.
 func (o *Others) forget(now time.Time) {
 	for addr, s := range o.servers {
-		if now.Sub(s.Last) >= serverMemory {
+		if now.Sub(s.Last) >= serverMemory || s.heard() && o.isOurs(s.MAC) {
 			delete(o.servers, addr)
 		}
 	}

@@ -319,6 +319,16 @@ func TestLandbridgesOfOneGroupAreNoOtherServers(t *testing.T) {
 	}
 }
 
+func TestAServerThatTurnsOutToBeOursIsNoOther(t *testing.T) {
+	b := newPoliced(Policy{})
+	proven := false
+	b.others.isOurs = func(frame.MAC) bool { return proven }
+	b.others.Observe(captured(t, "dnsmasq-offer"), sibling, b.now, nil)
+	b.expect(t, "before it is proven", captured(t, "udhcpc-discover"), ErrServedElsewhere)
+	proven = true
+	b.expect(t, "afterwards", captured(t, "udhcpc-discover"), nil)
+}
+
 func TestWhatIsSeenOfAnotherServer(t *testing.T) {
 	b := newPoliced(Policy{})
 	b.others.Observe(captured(t, "dnsmasq-offer"), siteMAC, b.now, registered(clientMAC))

@@ -1,0 +1,59 @@
+package appliance
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"landbridge/internal/beacon"
+	"landbridge/internal/frame"
+	"landbridge/internal/group"
+	"landbridge/router"
+)
+
+func macOf(m group.MemberID) frame.MAC { return frame.MAC(gatewayMAC(group.ID{1}, m)) }
+
+// The gateway MAC of any member is known to whoever knows the member.
+func TestOnlyProvenRoutersOfTheGroupAreNoOtherGateways(t *testing.T) {
+	here, away := group.MemberID{1}, group.MemberID{2}
+	var proven []beacon.Neighbor
+	s := &segment{mac: macOf(group.MemberID{3}), siblings: siblings{neighbors: func() []beacon.Neighbor { return proven }, gateway: macOf}}
+	s.rivals.isOurs = s.isOurs
+	service := netip.MustParseAddr("10.77.0.1")
+	for _, mac := range []frame.MAC{s.mac, macOf(here), macOf(away)} {
+		s.Gateway(service, mac, router.SignService)
+	}
+	later := time.Now().Add(time.Minute)
+	if got := s.rivals.list(later); len(got) != 2 {
+		t.Errorf("of two routers of which nothing is proven: %+v", got)
+	}
+	proven = []beacon.Neighbor{
+		{Member: here, MAC: macOf(here), Says: beacon.Says{Router: true}},
+		{Member: group.MemberID{4}, MAC: macOf(away), Says: beacon.Says{Router: true}}, // covers up for another
+		{Member: away, MAC: macOf(away)},                                               // no router
+	}
+	got := s.rivals.list(later)
+	if len(got) != 1 || got[0].mac != macOf(away) {
+		t.Errorf("with a proof of one of them: %+v", got)
+	}
+	if s.isOurs(macOf(away)) || !s.isOurs(macOf(here)) || !s.isOurs(s.mac) {
+		t.Error("ours are others than ourselves and who is proven")
+	}
+}
+
+func TestASiblingIsForgottenAMomentAfterItsProof(t *testing.T) {
+	now, mac := time.Now(), macOf(group.MemberID{1})
+	proven := []beacon.Neighbor{{Member: group.MemberID{1}, MAC: mac, Says: beacon.Says{Router: true}}}
+	s := siblings{neighbors: func() []beacon.Neighbor { return proven }, gateway: macOf}
+	s.refresh(now)
+	proven = nil
+	if !s.has(mac, now.Add(siblingMemory-1)) {
+		t.Error("it is forgotten at once")
+	}
+	if s.has(mac, now.Add(siblingMemory)) {
+		t.Error("it is remembered for ever")
+	}
+	if s.refresh(now.Add(siblingMemory)); len(s.proven) != 0 {
+		t.Error("its MAC is kept")
+	}
+}

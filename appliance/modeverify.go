@@ -68,7 +68,7 @@ func (n *network) verifySegment(ctx context.Context, a *attachment) error {
 	service := n.membership.Descriptor().ServiceAddr()
 	if a.setup.attachesLAN() {
 		deadline, _ := ctx.Deadline()
-		if _, err := iface.AskARP(a.bridge.Name(), service, deadline); err != nil {
+		if err := iface.AskARP(a.bridge.Name(), service, a.neighbours.macOf(n.membership.Self()), deadline); err != nil {
 			return fmt.Errorf("the service address doesn't answer on the LAN: %w", err)
 		}
 		return nil

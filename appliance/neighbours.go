@@ -32,6 +32,7 @@ type neighbours struct {
 	circle   atomic.Pointer[share.Circle]
 	standing atomic.Pointer[map[group.MemberID]struct{}] // for whom we stand in; nil: for nobody
 	lanWell  atomic.Bool
+	machine  atomic.Pointer[frame.MAC] // with which this host itself speaks on the segment; nil until known
 	carrier  carrier
 	wanWell  atomic.Bool
 	uplink   atomic.Bool // this host has a device to the WAN that works
@@ -75,6 +76,9 @@ func (s *neighbours) poke() { latest(s.wake, struct{}{}) }
 
 // portChanged takes up how the LAN port is.
 func (s *neighbours) portChanged(p iface.PortState) {
+	if mac, ok := frame.MACFrom(p.MAC); ok {
+		s.machine.Store(&mac)
+	}
 	s.carrier.is(p.Running, time.Now())
 	if s.lanWell.Swap(p.Running) == p.Running {
 		return
@@ -124,9 +128,13 @@ func (s *neighbours) speaksAs(mac frame.MAC) bool {
 }
 
 // answers says whether an ARP request is ours to answer: the remote addresses are shared out
-// among the routers, and so are the hosts that the service address speaks to.
+// among the routers, and so are the hosts that the service address speaks to. This machine, which
+// asks so that it knows that its own router answers, is ours.
 func (s *neighbours) answers(mac frame.MAC, _, target netip.Addr) bool {
 	if target == s.service {
+		if own := s.machine.Load(); own != nil && mac == *own {
+			return true
+		}
 		return s.circle.Load().Ours(share.MACKey(mac))
 	}
 	return s.circle.Load().Ours(share.AddrKey(target))

@@ -121,64 +121,64 @@ func (t *TAP) Check() error {
 const arpRetry = 300 * time.Millisecond
 
 // AskARP asks the segment of a device who has an address, as a host does that has none
-// itself (RFC 5227 section 2.1.1), and returns the hardware address that answers first. It
-// fails with os.ErrDeadlineExceeded if none has before the deadline.
-func AskARP(device string, addr netip.Addr, deadline time.Time) (frame.MAC, error) {
+// itself (RFC 5227 section 2.1.1), until the station at mac answers. It fails with
+// os.ErrDeadlineExceeded if that hasn't before the deadline, whoever else has.
+func AskARP(device string, addr netip.Addr, mac frame.MAC, deadline time.Time) error {
 	link, err := netlink.LinkByName(device)
 	if err != nil {
-		return frame.MAC{}, fmt.Errorf("ask the segment of %s: %w", device, err)
+		return fmt.Errorf("ask the segment of %s: %w", device, err)
 	}
 	own, ok := frame.MACFrom(link.Attrs().HardwareAddr)
 	if !ok {
-		return frame.MAC{}, fmt.Errorf("ask the segment of %s: it has no Ethernet address", device)
+		return fmt.Errorf("ask the segment of %s: it has no Ethernet address", device)
 	}
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return frame.MAC{}, fmt.Errorf("ask the segment of %s: %w", device, os.NewSyscallError("socket", err))
+		return fmt.Errorf("ask the segment of %s: %w", device, os.NewSyscallError("socket", err))
 	}
 	defer unix.Close(fd)
 	const arpInNetworkOrder = unix.ETH_P_ARP>>8 | unix.ETH_P_ARP&0xff<<8
 	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: arpInNetworkOrder, Ifindex: link.Attrs().Index}); err != nil {
-		return frame.MAC{}, fmt.Errorf("ask the segment of %s: %w", device, os.NewSyscallError("bind", err))
+		return fmt.Errorf("ask the segment of %s: %w", device, os.NewSyscallError("bind", err))
 	}
 	request := frame.AppendARP(nil, frame.Broadcast(), own, frame.ARPFields{Op: frame.ARPRequest, SenderMAC: own, TargetIP: addr})
 	for time.Now().Before(deadline) {
 		if _, err := unix.Write(fd, request); err != nil {
-			return frame.MAC{}, fmt.Errorf("ask the segment of %s: %w", device, os.NewSyscallError("write", err))
+			return fmt.Errorf("ask the segment of %s: %w", device, os.NewSyscallError("write", err))
 		}
-		mac, err := awaitARP(fd, addr, earlier(deadline, time.Now().Add(arpRetry)))
+		err := awaitARP(fd, addr, mac, earlier(deadline, time.Now().Add(arpRetry)))
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return mac, err
+			return err
 		}
 	}
-	return frame.MAC{}, fmt.Errorf("nobody answers ARP for %v on %s: %w", addr, device, os.ErrDeadlineExceeded)
+	return fmt.Errorf("%v doesn't answer ARP for %v on %s: %w", mac, addr, device, os.ErrDeadlineExceeded)
 }
 
-// awaitARP waits for an ARP packet from addr.
-func awaitARP(fd int, addr netip.Addr, deadline time.Time) (frame.MAC, error) {
+// awaitARP waits for an ARP reply from addr at mac.
+func awaitARP(fd int, addr netip.Addr, mac frame.MAC, deadline time.Time) error {
 	buf := make([]byte, 128)
 	for {
 		left := time.Until(deadline)
 		if left <= 0 {
-			return frame.MAC{}, os.ErrDeadlineExceeded
+			return os.ErrDeadlineExceeded
 		}
 		timeout := unix.NsecToTimeval(max(left, time.Millisecond).Nanoseconds())
 		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
-			return frame.MAC{}, os.NewSyscallError("setsockopt SO_RCVTIMEO", err)
+			return os.NewSyscallError("setsockopt SO_RCVTIMEO", err)
 		}
 		n, err := unix.Read(fd, buf)
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
-			return frame.MAC{}, os.NewSyscallError("read", err)
+			return os.NewSyscallError("read", err)
 		}
 		const header = 14
 		if n < header {
 			continue
 		}
-		if packet, err := frame.ParseARP(buf[header:n]); err == nil && packet.Op() == frame.ARPReply && packet.SenderIP() == addr {
-			return packet.SenderMAC(), nil
+		if packet, err := frame.ParseARP(buf[header:n]); err == nil && packet.Op() == frame.ARPReply && packet.SenderIP() == addr && packet.SenderMAC() == mac {
+			return nil
 		}
 	}
 }

@@ -33,7 +33,7 @@ func (h *health) report(level api.HealthLevel, component, key, text string, now 
 	t := trouble{component, key}
 	item := h.troubles[t]
 	if item == nil {
-		if len(h.troubles) >= maxTroubles {
+		if len(h.troubles) >= maxTroubles && (level != api.HealthLevelError || !h.makeRoom()) {
 			return
 		}
 		item = &api.HealthItem{Component: component, Since: now}
@@ -41,6 +41,20 @@ func (h *health) report(level api.HealthLevel, component, key, text string, now 
 	}
 	item.Level, item.Text = level, text
 	item.Count++
+}
+
+// makeRoom drops the warning that came last, and reports whether there is one. Called with mu
+// held.
+func (h *health) makeRoom() bool {
+	var last trouble
+	var youngest *api.HealthItem
+	for t, item := range h.troubles {
+		if item.Level != api.HealthLevelError && (youngest == nil || item.Since.After(youngest.Since)) {
+			last, youngest = t, item
+		}
+	}
+	delete(h.troubles, last)
+	return youngest != nil
 }
 
 // clear notes that a trouble has ended.

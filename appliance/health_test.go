@@ -38,3 +38,25 @@ func TestTroublesAreBounded(t *testing.T) {
 		t.Errorf("%d troubles are kept, want %d", n, maxTroubles)
 	}
 }
+
+func TestErrorsAreToldHoweverManyWarningsThereAre(t *testing.T) {
+	var h health
+	now := time.Now()
+	for i := range maxTroubles {
+		h.report(api.HealthLevelWarning, "arp", fmt.Sprint(i), fmt.Sprint(i), now.Add(time.Duration(i)*time.Second))
+	}
+	h.report(api.HealthLevelError, "lan", "port", "it has gone", now.Add(time.Hour))
+	items := h.items()
+	if len(items) != maxTroubles || items[0].Text != "it has gone" {
+		t.Errorf("of %d troubles the first is %+v", len(items), items[0])
+	}
+	if last := items[len(items)-1]; last.Text != fmt.Sprint(maxTroubles-2) {
+		t.Errorf("it isn't the warning that came last that gave way: %+v", last)
+	}
+	for i := range 2 * maxTroubles {
+		h.report(api.HealthLevelError, "lan", fmt.Sprint(i), fmt.Sprint("error ", i), now.Add(time.Hour))
+	}
+	if n := len(h.items()); n != maxTroubles {
+		t.Errorf("%d troubles are kept, want %d", n, maxTroubles)
+	}
+}

@@ -216,7 +216,10 @@ func (n *node) survey(req api.ModeRequest) (survey, error) {
 func (n *node) checkPorts(s setup, all []territory) error {
 	for _, port := range n.cfg.Groups.ports(s, all) {
 		if n.bridgeOn(port) != nil {
-			continue // it has been found fit, and nothing else uses it
+			if err := checkBridged(setup{s.Mode, port}); err != nil {
+				return err
+			}
+			continue
 		}
 		if err := checkLANPort(setup{s.Mode, port}, n.setup(), n.state.owner()); err != nil {
 			return err

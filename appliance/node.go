@@ -151,11 +151,20 @@ func preflight(cfg Config, s setup, owner string, memberships []*group.Membershi
 	return nil
 }
 
+// checkBridged refuses a LAN port that a bridge of this appliance has now and that isn't fit
+// for the mode. It has been found fit for router mode, and nothing else uses it.
+func checkBridged(s setup) error {
+	if s.Mode == ModeHybrid {
+		return iface.CheckPresenceAfter(s.LANPort)
+	}
+	return nil
+}
+
 // checkLANPort refuses a LAN port that isn't fit for the mode; now is how the appliance is
-// attached. A port that is bridged has been found fit, and nothing else uses it.
+// attached.
 func checkLANPort(s, now setup, owner string) error {
 	if now.attachesLAN() && s.LANPort == now.LANPort {
-		return nil
+		return checkBridged(s)
 	}
 	switch s.Mode {
 	case ModeRouter:

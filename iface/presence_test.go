@@ -305,3 +305,24 @@ func TestTheKernelAnswersForTheVirtualAddress(t *testing.T) {
 		}
 	}
 }
+
+// A port that a bridge of ours has is judged before it is taken off.
+func TestAPortOnOurBridgeIsJudgedForPresence(t *testing.T) {
+	inNamespace(t)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "lbbr0"
+	must(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}))
+	for _, port := range []string{"lan0", "mute0"} {
+		addLAN(t, port)
+		must(t, netlink.LinkSetMaster(linkNamed(t, port), linkNamed(t, "lbbr0")))
+	}
+	must(t, netlink.LinkSetARPOff(linkNamed(t, "mute0")))
+	if err := CheckPresenceAfter("lan0"); err != nil {
+		t.Error(err)
+	}
+	for port, want := range map[string]error{"mute0": ErrNoARP, "nope0": ErrNoPort} {
+		if err := CheckPresenceAfter(port); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", port, err, want)
+		}
+	}
+}

@@ -22,6 +22,24 @@ func CheckPresence(name, owner string) error {
 	return err
 }
 
+// CheckPresenceAfter is CheckPresence for a port that is on a bridge of this appliance, and off
+// it before it is used.
+func CheckPresenceAfter(name string) error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("open netlink: %w", err)
+	}
+	defer h.Close()
+	port, err := findPort(h, name)
+	if err != nil {
+		return err
+	}
+	if err := checkEthernet(port); err != nil {
+		return err
+	}
+	return checkARP(port)
+}
+
 func checkPresence(h *netlink.Handle, name, owner string) (netlink.Link, error) {
 	port, err := findPort(h, name)
 	if err != nil {

@@ -53,10 +53,10 @@ func (w *PortWatch) Close() {
 }
 
 func (w *PortWatch) run() {
-	last := w.read()
+	last := w.read(PortState{})
 	w.changed(last)
 	w.news.each(func(msgs []syscall.NetlinkMessage) {
-		state := w.read()
+		state := w.read(last)
 		if msgs != nil && state.Index == last.Index && !concerns(msgs, state.Index) {
 			return
 		}
@@ -65,14 +65,22 @@ func (w *PortWatch) run() {
 	})
 }
 
-// read asks the kernel for the state.
-func (w *PortWatch) read() PortState {
+// read asks the kernel for the state. Where it doesn't say, the last one stands.
+func (w *PortWatch) read(last PortState) PortState {
 	link, err := w.h.LinkByName(w.name)
 	if err != nil {
-		if missing := (netlink.LinkNotFoundError{}); !errors.As(err, &missing) {
-			w.log.Debug("a device can't be looked up", "device", w.name, "err", err)
-		}
+		w.log.Debug("a device can't be looked up", "device", w.name, "err", err)
+	}
+	return portState(link, err, last)
+}
+
+// portState returns what the answer of the kernel says of a port that was in the state last.
+func portState(link netlink.Link, err error, last PortState) PortState {
+	if missing := (netlink.LinkNotFoundError{}); errors.As(err, &missing) {
 		return PortState{}
+	}
+	if err != nil {
+		return last
 	}
 	a := link.Attrs()
 	const running = unix.IFF_UP | unix.IFF_RUNNING

@@ -5,9 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"landbridge/iface"
 	"landbridge/internal/beacon"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/share"
 	"landbridge/router"
 )
 
@@ -55,5 +57,22 @@ func TestASiblingIsForgottenAMomentAfterItsProof(t *testing.T) {
 	}
 	if s.refresh(now.Add(siblingMemory)); len(s.proven) != 0 {
 		t.Error("its MAC is kept")
+	}
+}
+
+// A switch to router mode is verified by a question of this machine's to its own router.
+func TestARouterAnswersItsOwnMachineAboutTheServiceAddress(t *testing.T) {
+	machine, host := frame.MAC{2, 7}, frame.MAC{2, 8}
+	s := &neighbours{service: netip.MustParseAddr("10.77.0.1"), wake: make(chan struct{}, 1)}
+	s.circle.Store(share.NewCircle(group.MemberID{1}, group.MemberID{2})) // all of it is another's
+	if s.answers(machine, netip.IPv4Unspecified(), s.service) {
+		t.Error("it answers a machine that it doesn't know")
+	}
+	s.portChanged(iface.PortState{Index: 1, MAC: machine.HardwareAddr()})
+	if !s.answers(machine, netip.IPv4Unspecified(), s.service) {
+		t.Error("the other router alone answers this machine")
+	}
+	if s.answers(host, netip.IPv4Unspecified(), s.service) || s.answers(machine, netip.IPv4Unspecified(), s.service.Next()) {
+		t.Error("it answers more than that")
 	}
 }

@@ -80,7 +80,7 @@ func TestWrongFlagsAndFilesAreRefused(t *testing.T) {
 	m.refuses(usage, []string{"unknown flag", "--lan-prot", "did you mean --lan-port?", "--help"}, "run", "--lan-prot", "eth1")
 	m.refuses(usage, []string{"unknown", "fly"}, "fly")
 	m.refuses(usage, []string{"takes no arguments", "now"}, "run", "now")
-	m.refuses(usage, []string{"--mode", "ruter", "interface and router"}, "run", "--mode", "ruter")
+	m.refuses(usage, []string{"--mode", "ruter", "interface, router and hybrid"}, "run", "--mode", "ruter")
 	m.refuses(usage, []string{"lan-port"}, "run", "--mode", "router")
 	m.refuses(usage, []string{"--listen", "4860"}, "run", "--listen", "here")
 	m.refuses(usage, []string{"TOKEN"}, "join")
@@ -183,15 +183,15 @@ func TestBadInvitationsAreRefused(t *testing.T) {
 	waitFor(t, "the end of an invitation", func() (bool, error) { return time.Now().After(expired.Expires.Add(time.Second)), nil })
 	m.refuses(failed, []string{"expired", "ask the group's authority"}, "join", expired.Token)
 
-	// A node that is in a group already, with an invitation to another one.
+	// A node that is in a group already, with an invitation to one whose addresses overlap.
 	third := newMachine(t, wan.Host("third"))
-	third.must("group", "create", "--name", "elsewhere", "--prefix", "10.88.0.0/16")
-	third.refuses(failed, []string{"in the group elsewhere (10.88.0.0/16) already", "landbridge group leave elsewhere", "--state"}, "join", good)
-	third.refuses(failed, []string{"in the group elsewhere (10.88.0.0/16) already", "--state"}, "group", "create", "--name", "more", "--prefix", "10.89.0.0/16")
+	third.must("group", "create", "--name", "elsewhere", "--prefix", "10.9.0.0/20")
+	third.refuses(failed, []string{"elsewhere (10.9.0.0/20)", "office (10.9.0.0/16)", "overlap", "landbridge group leave"}, "join", good)
+	third.refuses(failed, []string{"elsewhere (10.9.0.0/20)", "more (10.9.0.0/24)", "overlap"}, "group", "create", "--name", "more", "--prefix", "10.9.0.0/24")
 	other.refuses(failed, []string{"CA key", "run the command there"}, "group", "invite")
 	third.start()
 	third.address()
-	third.refuses(failed, []string{"in the group elsewhere (10.88.0.0/16) already", "--state"}, "join", good)
+	third.refuses(failed, []string{"elsewhere (10.9.0.0/20)", "overlap"}, "join", good)
 	third.refuses(failed, []string{"torn"}, "join", good[:len(good)-7])
 	third.refuses(failed, []string{"expired"}, "join", expired.Token)
 

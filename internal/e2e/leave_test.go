@@ -137,7 +137,7 @@ func TestTheCreatorLeavesOnlyWhenItSaysSo(t *testing.T) {
 	b.says([]string{"now, as m-2.", "Another member is called m.", "--name"}, "join", m.invite().Token, "--name", "m")
 	m.refuses(usage, []string{"CA key of group office", "1 other member", "--yes"}, "group", "leave")
 	m.says([]string{"CA key is destroyed"}, "group", "leave", "--yes")
-	b.refuses(failed, []string{"in the group office (10.9.0.0/16) already", "landbridge group leave office"}, "group", "create", "--prefix", "10.88.0.0/16")
+	b.refuses(failed, []string{"office (10.9.0.0/16)", "overlap", "landbridge group leave"}, "group", "create", "--prefix", "10.9.0.0/20")
 	b.says([]string{"m-2, has left group office", "couldn't be told", "landbridge group remove m-2"}, "group", "leave")
 	r := b.cli(nil, "join", token)
 	if r.code != failed {

@@ -86,7 +86,7 @@ func transfer(ctx context.Context, from, to *machine, addr netip.Addr) error {
 // kernel to datagrams of one size (UDP_SEGMENT), or with zero in one. What is lost is sent again,
 // within bounds: the first on a path that takes less often is.
 func datagrams(from, to *machine, addr netip.Addr, size, burst int) error {
-	in, err := to.ListenPacket("udp", netip.AddrPortFrom(addr, 7001).String())
+	in, err := to.ListenPacket("udp", netip.AddrPortFrom(addr, 0).String())
 	if err != nil {
 		return err
 	}

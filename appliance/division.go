@@ -135,11 +135,11 @@ func apart(all []territory) error {
 	for i, t := range all {
 		for _, other := range all[:i] {
 			if t.prefix.Overlaps(other.prefix) {
-				return console.Conflict(fmt.Errorf("the groups %s (%v) and %s (%v) overlap, so hosts couldn't tell them apart, and this appliance can't be in both: leave one of them (landbridge group leave), or use a second appliance on another machine; nothing was done",
+				return console.Conflict(fmt.Errorf("the groups %s (%v) and %s (%v) overlap, so hosts couldn't tell them apart, and this appliance can't be in both: leave one of them (landbridge group leave), or use a second appliance on another machine",
 					other.name, other.prefix, t.name, t.prefix))
 			}
 			if t.name == other.name {
-				return console.Conflict(fmt.Errorf("this appliance is in a group %s (%v) already, and in two of one name people couldn't tell them apart: leave that one first (landbridge group leave), or choose another name where the group is created; nothing was done",
+				return console.Conflict(fmt.Errorf("this appliance is in a group %s (%v) already, and in two of one name people couldn't tell them apart: leave that one first (landbridge group leave), or choose another name where the group is created",
 					t.name, other.prefix))
 			}
 		}

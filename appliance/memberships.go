@@ -135,7 +135,7 @@ func (n *node) checkReply(inv group.Invitation, reply group.JoinReply) error {
 	}
 	err = n.checkNewcomer(territory{id: inv.Group, name: d.Name, prefix: d.Prefix, members: d.Current()})
 	if err != nil {
-		return fmt.Errorf("%w; then use the same invitation again", err)
+		return console.Conflict(fmt.Errorf("%w; then use the same invitation again", err))
 	}
 	return nil
 }
@@ -228,11 +228,12 @@ func (s *state) admitted(inv group.Invitation, reply group.JoinReply) (*group.Me
 	if err != nil {
 		return nil, err
 	}
-	if err := s.mustBeApart(territory{id: inv.Group, name: d.Name, prefix: d.Prefix}); err != nil {
-		return nil, err
+	err = s.mustBeApart(territory{id: inv.Group, name: d.Name, prefix: d.Prefix})
+	if err == nil {
+		err = checkPrefix(d.Prefix)
 	}
-	if err := checkPrefix(d.Prefix); err != nil {
-		return nil, fmt.Errorf("%w; then use the same invitation again", err)
+	if err != nil {
+		return nil, console.Conflict(fmt.Errorf("%w; then use the same invitation again", err))
 	}
 	return group.SaveJoin(s.db, s.key, inv, reply, time.Now())
 }

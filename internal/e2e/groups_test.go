@@ -210,7 +210,7 @@ func TestGroupsThatCannotShareAPortAreRefused(t *testing.T) {
 	if r := run("--group-port", "other=lan0.4095"); !strings.Contains(r.stderr, `LAN port "lan0.4095": this host has no such device`) {
 		t.Errorf("no VLAN: %s", r.stderr)
 	}
-	refused("a prefix that overlaps", s.a.cli(nil, "group", "create", "--name", "third", "--prefix", "10.78.128.0/17"), "the groups other (10.78.0.0/16) and third (10.78.128.0/17) overlap", "nothing was done")
+	refused("a prefix that overlaps", s.a.cli(nil, "group", "create", "--name", "third", "--prefix", "10.78.128.0/17"), "the groups other (10.78.0.0/16) and third (10.78.128.0/17) overlap", "leave one of them")
 	refused("a name that is taken", s.a.cli(nil, "group", "create", "--name", "other", "--prefix", "10.79.0.0/16"), "this appliance is in a group other")
 }
 

@@ -186,17 +186,29 @@ func TestBadInvitationsAreRefused(t *testing.T) {
 	// A node that is in a group already, with an invitation to one whose addresses overlap.
 	third := newMachine(t, wan.Host("third"))
 	third.must("group", "create", "--name", "elsewhere", "--prefix", "10.9.0.0/20")
-	third.refuses(failed, []string{"elsewhere (10.9.0.0/20)", "office (10.9.0.0/16)", "overlap", "landbridge group leave"}, "join", good)
+	overlapping := func(token string) {
+		t.Helper()
+		r := third.cli(nil, "join", token)
+		for _, word := range []string{"elsewhere (10.9.0.0/20)", "office (10.9.0.0/16)", "overlap", "landbridge group leave", "use the same invitation again"} {
+			if r.code != failed || !strings.Contains(r.stderr, word) {
+				t.Errorf("join: exit %d, and %q isn't in what it says: %s", r.code, word, r.stderr)
+			}
+		}
+	}
+	kept := d.invite().Token
+	overlapping(kept)
 	third.refuses(failed, []string{"elsewhere (10.9.0.0/20)", "more (10.9.0.0/24)", "overlap"}, "group", "create", "--name", "more", "--prefix", "10.9.0.0/24")
 	other.refuses(failed, []string{"CA key", "run the command there"}, "group", "invite")
 	third.start()
 	third.address()
-	third.refuses(failed, []string{"elsewhere (10.9.0.0/20)", "overlap"}, "join", good)
+	overlapping(kept)
 	third.refuses(failed, []string{"torn"}, "join", good[:len(good)-7])
 	third.refuses(failed, []string{"expired"}, "join", expired.Token)
 
 	// After all that the good one is still good.
 	m.must("join", good)
+	third.must("group", "leave", "--yes")
+	third.must("join", kept)
 }
 
 // flip returns another letter of a token's alphabet.

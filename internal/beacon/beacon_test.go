@@ -287,6 +287,25 @@ func TestAnOwnBeaconThatComesBackIsALoop(t *testing.T) {
 	})
 }
 
+// Anybody on the segment can play a router's beacon back to it: that must not make it look dead.
+func TestARouterThatSeesALoopIsHeardByOthers(t *testing.T) {
+	onSegment(t, routers(2), func(t *testing.T, s *segment) {
+		a, b := s.all[0], s.all[1]
+		pass(time.Second)
+		a.set(func() { a.loop = true })
+		for range 100 {
+			pass(RouterInterval)
+			n := b.Neighbors()
+			if len(n) != 1 || n[0].Member != a.membership.Self() || n[0].Silent {
+				t.Fatalf("b sees %+v", n)
+			}
+		}
+		if !a.Looped() {
+			t.Error("there was no loop")
+		}
+	})
+}
+
 func TestRoutersNoticeEachOthersSilenceSoon(t *testing.T) {
 	says := append(routers(2), hosts(1)...)
 	onSegment(t, says, func(t *testing.T, s *segment) {

@@ -136,14 +136,13 @@ func (m *machine) due(now time.Time) (send, toAll bool) {
 	if m.sent.IsZero() {
 		return true, true
 	}
+	pause := Interval
 	if m.looped(now) {
-		all := now.Sub(m.sent) >= loopPause
-		return all, all
-	}
-	if m.urgent && now.Sub(m.sent) >= urgentGap {
+		pause = loopPause // beacons to one router feed no storm, and go on: anybody can play ours back
+	} else if m.urgent && now.Sub(m.sent) >= urgentGap {
 		return true, true
 	}
-	toAll = now.Sub(m.broadcast) >= Interval
+	toAll = now.Sub(m.broadcast) >= pause
 	return toAll || m.meetsRouters(now) && now.Sub(m.sent) >= RouterInterval, toAll
 }
 
@@ -173,10 +172,11 @@ func (m *machine) wait(now time.Time) time.Duration {
 	at := m.broadcast.Add(Interval)
 	switch {
 	case m.looped(now):
-		at = earlier(m.sent.Add(loopPause), m.loopSeen.Add(loopMemory))
+		at = earlier(m.broadcast.Add(loopPause), m.loopSeen.Add(loopMemory))
 	case m.urgent:
 		at = m.sent.Add(urgentGap)
-	case m.meetsRouters(now):
+	}
+	if m.meetsRouters(now) {
 		at = earlier(at, m.sent.Add(RouterInterval))
 	}
 	for _, p := range m.peers {

@@ -105,7 +105,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 			Zone: d.Zone, Search: []string{d.Zone},
 			Leaser: &leaser{registry: n.registry, hosts: a.hosts}, Prober: a.prober, Log: n.log,
 		})
-		cfg.DHCP, cfg.DHCPPorts, cfg.Watch = turnDHCP{a.segment.dhcp, a.neighbours}, n.node.cfg.DHCP.Ports, a.segment
+		cfg.DHCP, cfg.DHCPPorts, cfg.Watch = a.segment.dhcp, n.node.cfg.DHCP.Ports, a.segment
 		cfg.Strangers = turnStrangers{watchers{a.arrivals, a.segment.statics}, a.neighbours}
 		cfg.Probes, cfg.Stations = a.neighbours.guests, a.stations
 		cfg.Beacons, responder.Ours = a.neighbours.beacon, a.neighbours.answers

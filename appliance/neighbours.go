@@ -8,7 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"landbridge/dhcp"
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
 	"landbridge/iface"
 	"landbridge/internal/beacon"
 	"landbridge/internal/frame"
@@ -154,27 +155,16 @@ func (t turnStrangers) Stranger(addr netip.Addr, mac frame.MAC) {
 	}
 }
 
-// turnDHCP leaves to the other routers of the segment the clients that are theirs.
-type turnDHCP struct {
-	server     *dhcp.Server
-	neighbours *neighbours
+// serves says whether a DHCP client is ours (dhcp.Policy): the one that has its address from us,
+// a new one that falls to us, and one that its own router neglects.
+func (s *neighbours) serves(client frame.MAC, kind dhcpv4.MessageType, addr netip.Addr) bool {
+	return s.hasClient(client, addr) || s.clients.Neglected(client, kind, time.Now())
 }
 
-// Handle answers a client that is ours, or that its own router neglects.
-func (d turnDHCP) Handle(ctx context.Context, message []byte, source frame.MAC) (dhcp.Reply, bool, error) {
-	if m, ok := share.ParseMessage(message); ok && !d.neighbours.serves(m) && !d.neighbours.clients.Neglected(m, time.Now()) {
-		d.server.Overhear(ctx, message, source)
-		return dhcp.Reply{}, false, nil
-	}
-	return d.server.Handle(ctx, message, source)
-}
-
-// serves says whether a DHCP client is ours: the one that has its address from us, and a
-// new one if it falls to us.
-func (s *neighbours) serves(m share.Message) bool {
+func (s *neighbours) hasClient(client frame.MAC, addr netip.Addr) bool {
 	circle := s.circle.Load()
-	if m.Addr.IsValid() {
-		if at, status := s.network.registry.Lookup(m.Addr); status == registry.Known {
+	if addr.IsValid() {
+		if at, status := s.network.registry.Lookup(addr); status == registry.Known {
 			if at.Local {
 				return true
 			}
@@ -183,5 +173,5 @@ func (s *neighbours) serves(m share.Message) bool {
 			}
 		}
 	}
-	return circle.Ours(share.MACKey(m.Client))
+	return circle.Ours(share.MACKey(client))
 }

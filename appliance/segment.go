@@ -68,6 +68,7 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 	server.Policy = dhcp.Policy{
 		Serve: s.cfg.Serve, Registered: s.registered, VendorClasses: s.cfg.VendorClasses, Others: s.others,
 		Known: func(c dhcp.Client) bool { return n.registry.Serves(c.ID) },
+		Ours:  a.neighbours.serves,
 	}
 	s.dhcp = dhcp.NewServer(server)
 	s.statics = &statics{

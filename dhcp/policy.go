@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -52,6 +53,11 @@ type Policy struct {
 	VendorClasses []string             // beginnings of option 60; for ServeVendorClass
 	Others        *Others              // the segment's other DHCP servers; nil: unknown
 	Known         func(Client) bool    // reports a live lease here; nil: nobody has one
+
+	// Ours reports whether this server is to answer, where several appliances serve one
+	// segment. addr is what the client has or asks for, the zero Addr where it names none. It is asked
+	// about each honest message, in the order in which they come. nil: it always is.
+	Ours func(client frame.MAC, kind dhcpv4.MessageType, addr netip.Addr) bool
 }
 
 // Why a host isn't served; each is ErrNotServed.
@@ -61,12 +67,29 @@ var (
 	ErrVendorClass     = fmt.Errorf("%w: it is of another vendor class", ErrNotServed)
 	ErrServedElsewhere = fmt.Errorf("%w: another DHCP server serves it", ErrNotServed)
 	ErrYielded         = fmt.Errorf("%w yet: the segment's other DHCP server goes first", ErrNotServed)
+	ErrOtherRouter     = fmt.Errorf("%w: another router of the group answers it", ErrNotServed)
 	ErrOurProbe        = fmt.Errorf("%w: it is a Landbridge that looks for other servers", ErrNotServed)
 )
 
 // yieldTime is how long a host that nobody knows asks in vain where the segment has
 // another DHCP server, or where the host has named one: that one may ping an address for up to 3 s before it offers it.
 const yieldTime = 4 * time.Second
+
+// turn leaves to the segment's other appliances the clients that are theirs.
+func (s *Server) turn(_ context.Context, x *exchange) error {
+	ours := s.config.Policy.Ours
+	if ours == nil {
+		return nil
+	}
+	addr := fieldAddr(x.req.ClientIPAddr)
+	if addr.IsUnspecified() {
+		addr, _ = addrOption(x.req, dhcpv4.OptionRequestedIPAddress)
+	}
+	if !ours(x.source, x.kind, addr) {
+		return ErrOtherRouter
+	}
+	return nil
+}
 
 // served drops what comes from a host that isn't to be served.
 func (s *Server) served(ctx context.Context, x *exchange) error {

@@ -229,16 +229,48 @@ func TestAServerThatIsHeardIsNoticedAmongThoseThatAreNamed(t *testing.T) {
 
 // Whoever of several routers answers a host, all of them know whose it is.
 func TestWhatIsNotOursToAnswerTellsOfOtherServers(t *testing.T) {
-	b := newPoliced(Policy{})
+	ours := true
+	b := newPoliced(Policy{Ours: func(frame.MAC, dhcpv4.MessageType, netip.Addr) bool { return ours }})
 	b.siteOffers()
-	b.Overhear(t.Context(), captured(t, "udhcpc-select-elsewhere"), otherHost) // in another's name
-	b.Overhear(t.Context(), captured(t, "udhcpc-select"), clientMAC)           // to us
-	b.Overhear(t.Context(), []byte{1}, clientMAC)
+	ours = false
+	b.expect(t, "a REQUEST to us", captured(t, "udhcpc-select"), ErrOtherRouter)
+	if len(b.leaser.calls) != 0 || b.Counters()["silent_other_router"] != 1 {
+		t.Errorf("it wasn't left alone: %v, %v", b.leaser.calls, b.Counters())
+	}
+	ours = true
 	b.expect(t, "a DISCOVER before", captured(t, "udhcpc-discover"), ErrYielded)
-	b.Overhear(t.Context(), captured(t, "udhcpc-select-elsewhere"), clientMAC)
+	ours = false
+	b.expect(t, "a REQUEST to the site's server", captured(t, "udhcpc-select-elsewhere"), ErrOtherServer)
+	ours = true
 	b.expect(t, "a DISCOVER after", captured(t, "udhcpc-discover"), ErrServedElsewhere)
-	if len(b.leaser.calls) != 0 || b.Counters()["other_server"] != 0 {
-		t.Errorf("what was overheard counts: %v, %v", b.leaser.calls, b.Counters())
+}
+
+// Whose turn it is is asked about what real clients say, and about nothing that somebody says in
+// another's name.
+func TestWhoseTurnItIsIsAskedOfHonestMessages(t *testing.T) {
+	type question struct {
+		kind  dhcpv4.MessageType
+		named bool
+	}
+	for name, want := range map[string]question{
+		"dhclient-discover": {dhcpv4.MessageTypeDiscover, false}, "udhcpc-discover": {dhcpv4.MessageTypeDiscover, false}, "dhcpcd-discover": {dhcpv4.MessageTypeDiscover, false},
+		"dhclient-select": {dhcpv4.MessageTypeRequest, true}, "udhcpc-renew": {dhcpv4.MessageTypeRequest, true}, "dhclient-reboot": {dhcpv4.MessageTypeRequest, true},
+		"dhcpcd-release": {dhcpv4.MessageTypeRelease, true},
+	} {
+		var asked []question
+		b := newPoliced(Policy{Ours: func(mac frame.MAC, kind dhcpv4.MessageType, addr netip.Addr) bool {
+			asked = append(asked, question{kind, addr.IsValid()})
+			return false
+		}})
+		message := captured(t, name)
+		client := frame.MAC(message[28:34])
+		if _, ok, err := b.Handle(t.Context(), message, client); ok || !errors.Is(err, ErrOtherRouter) {
+			t.Errorf("%s: answered %v, %v", name, ok, err)
+		}
+		_, _, _ = b.Handle(t.Context(), message, otherHost)
+		if len(asked) != 1 || asked[0] != want {
+			t.Errorf("%s: asked %+v, want %+v once", name, asked, want)
+		}
 	}
 }
 

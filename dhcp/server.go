@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +39,6 @@ type Server struct {
 	config    Config
 	broadcast netip.Addr // the prefix's last address
 	answers   map[uint8][]byte
-	judges    []link // the first of links: whether a message is an honest one, and for us
 	links     []link
 	offers    offers
 	counts    counts
@@ -86,10 +84,11 @@ func NewServer(c Config) *Server {
 	c.Zone = strings.TrimSuffix(c.Zone, ".")
 	s := &Server{config: c, broadcast: lastAddr(c.Prefix), offers: newOffers()}
 	s.answers = s.parameterValues()
-	s.judges = []link{s.relayed, s.hardware, s.addressee}
-	s.links = append(slices.Clone(s.judges),
-		s.served, s.discover, s.request, s.deference, s.inform, s.release, s.decline, s.known,
-		s.leaseTimes, s.parameters, s.identifier, s.destination)
+	s.links = []link{
+		s.relayed, s.hardware, s.addressee, s.turn, s.served,
+		s.discover, s.request, s.deference, s.inform, s.release, s.decline, s.known,
+		s.leaseTimes, s.parameters, s.identifier, s.destination,
+	}
 	return s
 }
 
@@ -132,21 +131,15 @@ func (s *Server) Handle(ctx context.Context, req []byte, source frame.MAC) (repl
 	if err != nil {
 		return Reply{}, false, err
 	}
-	if err := x.pass(ctx, s.links); err != nil {
-		if errors.Is(err, errNoReply) {
-			err = nil
+	for _, l := range s.links {
+		if err := l(ctx, x); err != nil {
+			if errors.Is(err, errNoReply) {
+				err = nil
+			}
+			return Reply{}, false, err
 		}
-		return Reply{}, false, err
 	}
 	return Reply{Payload: s.encode(x), Dst: x.dst, DstMAC: x.dstMAC, kind: x.answer}, true, nil
-}
-
-// Overhear takes a message that isn't ours to answer, as Handle would, and notes of it
-// which server the host has chosen: Policy.Others is to know that, whoever answers.
-func (s *Server) Overhear(ctx context.Context, req []byte, source frame.MAC) {
-	if x, err := s.begin(req, source); err == nil {
-		_ = x.pass(ctx, s.judges) // they note it as they refuse it
-	}
 }
 
 // begin opens the exchange about a UDP payload.
@@ -159,16 +152,6 @@ func (s *Server) begin(req []byte, source frame.MAC) (*exchange, error) {
 		return nil, ErrHardware
 	}
 	return &exchange{req: m, kind: m.MessageType(), client: clientOf(m), source: source, received: s.config.Now()}, nil
-}
-
-// pass goes through the chain as far as it goes.
-func (x *exchange) pass(ctx context.Context, links []link) error {
-	for _, l := range links {
-		if err := l(ctx, x); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // clientOf says who sent m. An option 61 of less than two bytes is no identifier

@@ -1,10 +1,10 @@
 package share
 
 import (
-	"encoding/binary"
-	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
 
 	"landbridge/internal/frame"
 )
@@ -34,19 +34,19 @@ type waiting struct {
 
 // Neglected notes that a client of another router has asked, and reports whether it is to be
 // answered here, since its own router hasn't.
-func (c *Clients) Neglected(m Message, now time.Time) bool {
+func (c *Clients) Neglected(client frame.MAC, kind dhcpv4.MessageType, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	w, known := c.all[m.Client]
+	w, known := c.all[client]
 	switch {
 	case known && now.Sub(w.last) >= memory:
 		known = false
-	case known && !w.ours && m.Type == Request: // somebody has offered
-		delete(c.all, m.Client)
+	case known && !w.ours && kind == dhcpv4.MessageTypeRequest: // somebody has offered
+		delete(c.all, client)
 		return false
 	}
 	if !known {
-		if m.Type != Discover || len(c.all) >= maxClients && !c.forget(now) {
+		if kind != dhcpv4.MessageTypeDiscover || len(c.all) >= maxClients && !c.forget(now) {
 			return false
 		}
 		if c.all == nil {
@@ -56,7 +56,7 @@ func (c *Clients) Neglected(m Message, now time.Time) bool {
 	}
 	w.last = now
 	w.ours = w.ours || now.Sub(w.since) >= patience
-	c.all[m.Client] = w
+	c.all[client] = w
 	return w.ours
 }
 
@@ -69,48 +69,4 @@ func (c *Clients) forget(now time.Time) bool {
 		}
 	}
 	return len(c.all) < before
-}
-
-// The types of messages that make a difference (RFC 2132 section 9.6).
-const (
-	Discover = 1
-	Request  = 3
-)
-
-// Message is what a DHCP message says about whose it is.
-type Message struct {
-	Type   byte
-	Client frame.MAC
-	Addr   netip.Addr // which the client has, or asks for; not valid where it names none
-}
-
-// ParseMessage reads a message of a client (RFC 2131 section 2); ok is false where it is none that
-// is understood.
-func ParseMessage(b []byte) (m Message, ok bool) {
-	const options = 240
-	if len(b) < options || b[0] != 1 || b[1] != 1 || b[2] != 6 || binary.BigEndian.Uint32(b[236:]) != 0x63825363 {
-		return m, false
-	}
-	copy(m.Client[:], b[28:])
-	if ciaddr := netip.AddrFrom4([4]byte(b[12:16])); !ciaddr.IsUnspecified() {
-		m.Addr = ciaddr
-	}
-	for o := b[options:]; len(o) >= 2 && o[0] != 255; {
-		if o[0] == 0 {
-			o = o[1:]
-			continue
-		}
-		end := 2 + int(o[1])
-		if end > len(o) {
-			break
-		}
-		switch value := o[2:end]; {
-		case o[0] == 53 && len(value) == 1:
-			m.Type = value[0]
-		case o[0] == 50 && len(value) == 4 && !m.Addr.IsValid():
-			m.Addr = netip.AddrFrom4([4]byte(value))
-		}
-		o = o[end:]
-	}
-	return m, m.Type != 0
 }

@@ -3,13 +3,12 @@ package share
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"net/netip"
-	"os"
 	"slices"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
 
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
@@ -112,79 +111,31 @@ func TestOwnershipAllocatesNothing(t *testing.T) {
 	}
 }
 
-// captured reads a message of a real client, as hexdump -C shows it.
-func captured(t testing.TB, name string) (b []byte) {
-	t.Helper()
-	text, err := os.ReadFile("../../dhcp/testdata/" + name + ".hex")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		line, _, _ = strings.Cut(line, "|")
-		fields := strings.Fields(line)
-		part, err := hex.DecodeString(strings.Join(fields[min(1, len(fields)):], ""))
-		if err != nil {
-			t.Fatal(err)
-		}
-		b = append(b, part...)
-	}
-	return b
-}
-
-func message(t *testing.T, name string) Message {
-	t.Helper()
-	m, ok := ParseMessage(captured(t, name))
-	if !ok {
-		t.Fatalf("%s isn't understood", name)
-	}
-	return m
-}
-
-func TestMessagesOfClientsAreUnderstood(t *testing.T) {
-	for name, want := range map[string]struct {
-		kind  byte
-		named bool
-	}{
-		"dhclient-discover": {Discover, false}, "udhcpc-discover": {Discover, false}, "dhcpcd-discover": {Discover, false},
-		"dhclient-select": {Request, true}, "udhcpc-renew": {Request, true}, "dhclient-reboot": {Request, true}, "dhcpcd-release": {7, true},
-	} {
-		m := message(t, name)
-		if m.Type != want.kind || m.Addr.IsValid() != want.named || !m.Client.IsUnicast() {
-			t.Errorf("%s: %+v", name, m)
-		}
-	}
-	for _, b := range [][]byte{nil, make([]byte, 239), make([]byte, 300)} {
-		if _, ok := ParseMessage(b); ok {
-			t.Errorf("%d bytes of nothing are understood", len(b))
-		}
-	}
-}
-
 func TestAClientIsAnsweredByAnotherOnlyWhenItsOwnRouterHasNot(t *testing.T) {
 	var c Clients
 	now := time.Unix(1e9, 0)
 	after := func(d time.Duration) time.Time { return now.Add(d) }
-	ask := func(kind byte, d time.Duration) bool {
-		return c.Neglected(Message{Type: kind, Client: mac(1)}, after(d))
+	ask := func(kind dhcpv4.MessageType, d time.Duration) bool {
+		return c.Neglected(mac(1), kind, after(d))
 	}
 	for d := time.Duration(0); d < patience; d += time.Second {
-		if ask(Discover, d) {
+		if ask(dhcpv4.MessageTypeDiscover, d) {
 			t.Fatalf("answered after %v", d)
 		}
 	}
-	if !ask(Discover, patience) || !ask(Request, patience+time.Second) || !ask(Request, patience+2*time.Second) {
+	if !ask(dhcpv4.MessageTypeDiscover, patience) || !ask(dhcpv4.MessageTypeRequest, patience+time.Second) || !ask(dhcpv4.MessageTypeRequest, patience+2*time.Second) {
 		t.Error("a neglected client isn't answered to its end")
 	}
-	if ask(Discover, patience+2*memory) {
+	if ask(dhcpv4.MessageTypeDiscover, patience+2*memory) {
 		t.Error("answered at once, much later")
 	}
 
 	c = Clients{}
-	ask(Discover, 0)
-	if ask(Request, time.Second) || ask(Discover, patience+time.Second) {
+	ask(dhcpv4.MessageTypeDiscover, 0)
+	if ask(dhcpv4.MessageTypeRequest, time.Second) || ask(dhcpv4.MessageTypeDiscover, patience+time.Second) {
 		t.Error("a client that somebody has served counts as neglected")
 	}
-	if ask(Request, 0) {
+	if ask(dhcpv4.MessageTypeRequest, 0) {
 		t.Error("a renewal is taken over")
 	}
 }
@@ -193,24 +144,13 @@ func TestClientsAreWatchedInBoundedMemory(t *testing.T) {
 	var c Clients
 	now := time.Unix(1e9, 0)
 	for n := range uint32(5 * maxClients) {
-		c.Neglected(Message{Type: Discover, Client: mac(n)}, now)
+		c.Neglected(mac(n), dhcpv4.MessageTypeDiscover, now)
 	}
 	if len(c.all) != maxClients {
 		t.Errorf("%d are watched", len(c.all))
 	}
-	c.Neglected(Message{Type: Discover, Client: mac(1 << 30)}, now.Add(memory))
+	c.Neglected(mac(1<<30), dhcpv4.MessageTypeDiscover, now.Add(memory))
 	if len(c.all) != 1 {
 		t.Errorf("%d are watched after a minute", len(c.all))
 	}
-}
-
-func FuzzParseMessage(f *testing.F) {
-	b := captured(f, "dhclient-select")
-	f.Add(b)
-	f.Add(b[:243])
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if m, ok := ParseMessage(b); ok && m.Type == 0 {
-			t.Error("a message without a type")
-		}
-	})
 }

@@ -115,7 +115,6 @@ func (n *network) enliven(ctx context.Context, a *attachment) error {
 	}
 	if a.setup.attachesLAN() {
 		a.running.Go(func() { n.reserveAddress(ctx) })
-		a.running.Go(func() { n.keepLANPort(ctx, a) })
 		a.running.Go(func() { a.segment.run(ctx) })
 		a.running.Go(func() { a.segment.watchGateways(ctx) })
 		a.running.Go(func() { a.segment.statics.run(ctx) })

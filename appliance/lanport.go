@@ -9,18 +9,11 @@ import (
 	"landbridge/iface"
 )
 
-// keepLANPort looks after the LAN port of router mode until ctx ends: it says in words when the
-// port has gone or carries nothing, and takes it up again when it returns.
-func (n *network) keepLANPort(ctx context.Context, a *attachment) {
+// keepLANPort looks after the LAN port of router mode, told how it is, until ctx ends: it says in
+// words when the port has gone or carries nothing, and takes it up again when it returns.
+func (n *network) keepLANPort(ctx context.Context, a *attachment, states <-chan iface.PortState) {
 	port, health := a.setup.LANPort, n.health()
-	states := make(chan iface.PortState, 1)
-	watch, err := iface.WatchPort(port, n.log, func(s iface.PortState) { latest(states, s) })
-	if err != nil {
-		n.log.Warn("the LAN port isn't watched: should it vanish, the appliance must be started anew when it is back", "port", port, "err", err)
-		return
-	}
 	defer health.clear("lan", "port")
-	defer watch.Close()
 	var retry <-chan time.Time
 	var state iface.PortState
 	for {

@@ -58,7 +58,11 @@ func (n *network) newNeighbours(a *attachment, mac frame.MAC) (s *neighbours, er
 
 // meetNeighbours has the attachment speak on its segment, until ctx ends.
 func (n *network) meetNeighbours(ctx context.Context, a *attachment) error {
-	watch, err := iface.WatchPort(a.setup.LANPort, n.log, a.neighbours.portChanged)
+	port := make(chan iface.PortState, 1)
+	watch, err := iface.WatchPort(a.setup.LANPort, n.log, func(p iface.PortState) {
+		a.neighbours.portChanged(p)
+		latest(port, p)
+	})
 	if err != nil {
 		return errors.Join(err, n.detach())
 	}
@@ -68,6 +72,7 @@ func (n *network) meetNeighbours(ctx context.Context, a *attachment) error {
 		return errors.Join(err, n.detach())
 	}
 	a.cancels = append(a.cancels, uplink.Close)
+	a.running.Go(func() { n.keepLANPort(ctx, a, port) })
 	a.running.Go(func() { a.neighbours.beacon.Run(ctx) })
 	a.running.Go(func() { a.neighbours.run(ctx) })
 	return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"syscall"
 
 	"github.com/songgao/water"
@@ -22,10 +23,7 @@ func makeDevice(name, owner string) (string, error) {
 	// water's descriptor isn't close-on-exec: a child started now would hold the device.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	dev, err := water.New(water.Config{
-		DeviceType:             water.TAP,
-		PlatformSpecificParams: water.PlatformSpecificParams{Name: name},
-	})
+	dev, err := newDevice(name)
 	if err != nil {
 		return "", explain("make the TAP "+name, err)
 	}
@@ -36,6 +34,22 @@ func makeDevice(name, owner string) (string, error) {
 		return "", errors.Join(fmt.Errorf("make the TAP %s: %w", dev.Name(), err), removeDevice(dev.Name()))
 	}
 	return dev.Name(), nil
+}
+
+// newDevice has water make the TAP, on a stack that can't move meanwhile. Water gives the
+// kernel the address of its request as a plain number; should the stack be copied on the way
+// to the call, the kernel would write the device's name where the request has been. With more
+// than a quarter of a stack in use the runtime doesn't shrink it, and what is left beside room
+// is more than water needs.
+//
+//go:noinline
+func newDevice(name string) (*water.Interface, error) {
+	var room [32 << 10]byte
+	defer func() { runtime.KeepAlive(&room) }()
+	return water.New(water.Config{
+		DeviceType:             water.TAP,
+		PlatformSpecificParams: water.PlatformSpecificParams{Name: name},
+	})
 }
 
 // leaveBehind marks the device, and then has it stay without a holder.

@@ -2,13 +2,10 @@ package appliance
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"landbridge/console/api"
 	"landbridge/dhcp"
-	"landbridge/internal/frame"
 	"landbridge/router"
 )
 
@@ -59,33 +56,8 @@ func (s *segment) ailments(now time.Time) (all []ailment) {
 	for _, g := range s.rivals.list(now) {
 		all = append(all, s.aboutGateway(g))
 	}
-	return append(all, s.statics.ailments(now)...)
-}
-
-// maxToldStatics bounds the hosts that are told one by one.
-const maxToldStatics = 8
-
-// staticAilments says which hosts can't have their addresses, and which stations have too many.
-func staticAilments(hosts map[sighting]string, crowds []frame.MAC) (all []ailment) {
-	byText := make(map[string]bool) // two hosts with one address are one trouble
-	for _, x := range slices.SortedFunc(maps.Keys(hosts), func(a, b sighting) int { return a.addr.Compare(b.addr) }) {
-		text := hosts[x]
-		if byText[text] {
-			continue
-		}
-		byText[text] = true
-		if len(byText) <= maxToldStatics {
-			all = append(all, ailment{api.HealthLevelWarning, "arp", text, "static " + x.addr.String() + " " + x.mac.String()})
-		}
-	}
-	if more := len(byText) - maxToldStatics; more > 0 {
-		all = append(all, ailment{api.HealthLevelWarning, "arp", fmt.Sprintf(
-			"%s more on this LAN use addresses of the group that they can't have. Give them others, or have them ask by DHCP.", plural(more, "host")), "statics"})
-	}
-	for _, mac := range crowds {
-		all = append(all, ailment{api.HealthLevelWarning, "arp", fmt.Sprintf(
-			"The station %v on this LAN uses more than %d addresses of the group that nobody gave it: the others get no lease, and other sites don't reach them. If they are hosts behind it, have them ask by DHCP.", mac, maxPerStation),
-			"crowd " + mac.String()})
+	for _, t := range s.strangers.Troubles(now) {
+		all = append(all, ailment{api.HealthLevelWarning, t.Component, t.Text, t.Key})
 	}
 	return all
 }
@@ -117,25 +89,23 @@ func (s *segment) aboutServer(o dhcp.OtherServer, group string, overlaps bool) s
 
 // tell brings the appliance's health from what was told of the segment to what is to be
 // told now, and notes that.
-func (s *segment) tell(told map[string]string, all []ailment) {
-	present := make(map[string]bool)
+func (s *segment) tell(told map[string]ailment, all []ailment) {
+	lasting := make(map[string]bool)
 	for _, a := range all {
-		present[a.key] = true
+		lasting[a.key] = true
 		was := told[a.key]
-		if was != a.text {
-			told[a.key] = a.text
+		if was.text != a.text {
+			told[a.key] = a
 			s.health.report(a.level, a.component, a.key, a.text, time.Now())
 		}
-		if was == "" { // and not again with other words, which somebody on the LAN could cause without end
+		if was.text == "" { // and not again with other words, which somebody on the LAN could cause without end
 			s.log.Warn("something on the LAN isn't as it should be", "port", s.port, "why", a.text)
 		}
 	}
-	for key := range told {
-		if !present[key] {
+	for key, a := range told {
+		if !lasting[key] {
 			delete(told, key)
-			for _, component := range []string{"dhcp", "arp"} {
-				s.health.clear(component, key)
-			}
+			s.health.clear(a.component, key)
 		}
 	}
 }

@@ -99,14 +99,14 @@ func (n *network) openRouter(a *attachment) (err error) {
 	}
 	cfg.Probes, cfg.LinkMTU = a.prober, a.tap.MTU()
 	if a.bridge != nil {
-		a.arrivals = n.newArrivals(a, func(addr netip.Addr) bool { route, _ := directory.Lookup(addr); return route.Native })
 		a.segment = n.newSegment(a, mac, dhcp.Config{
 			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), LeaseTime: d.LeaseTime, MTU: min(d.MTU, a.bridge.MTU()),
 			Zone: d.Zone, Search: []string{d.Zone},
 			Leaser: &leaser{registry: n.registry, hosts: a.hosts}, Prober: a.prober, Log: n.log,
 		})
 		cfg.DHCP, cfg.DHCPPorts, cfg.Watch = a.segment.dhcp, n.node.cfg.DHCP.Ports, a.segment
-		cfg.Strangers = turnStrangers{watchers{a.arrivals, a.segment.statics}, a.neighbours}
+		a.segment.strangers = n.newStrangers(a, func(addr netip.Addr) bool { route, _ := directory.Lookup(addr); return route.Native })
+		cfg.Strangers = turnStrangers{a.segment.strangers, a.neighbours}
 		cfg.Probes, cfg.Stations = a.neighbours.guests, a.stations
 		cfg.Beacons, responder.Ours = a.neighbours.beacon, a.neighbours.answers
 	}

@@ -38,7 +38,6 @@ type attachment struct {
 	hybrid *hybrid // hybrid mode
 
 	segment    *segment                     // router mode
-	arrivals   *arrivals                    // router mode
 	neighbours *neighbours                  // router mode
 	stations   *stations                    // router mode
 	address    atomic.Pointer[netip.Prefix] // this host's own, where it is attached itself; nil until leased
@@ -110,14 +109,11 @@ func (n *network) enliven(ctx context.Context, a *attachment) error {
 	}
 	a.closers = append(a.closers, func() error { source.Remove(); return nil })
 	n.attachment.Store(a)
-	if a.arrivals != nil {
-		a.running.Go(func() { a.arrivals.run(ctx) })
-	}
 	if a.setup.attachesLAN() {
 		a.running.Go(func() { n.reserveAddress(ctx) })
 		a.running.Go(func() { a.segment.run(ctx) })
 		a.running.Go(func() { a.segment.watchGateways(ctx) })
-		a.running.Go(func() { a.segment.statics.run(ctx) })
+		a.running.Go(func() { a.segment.strangers.Run(ctx) })
 		return n.meetNeighbours(ctx, a)
 	}
 	if a.hybrid != nil {
@@ -210,7 +206,7 @@ func (a *attachment) counters(add func(c count, value uint64)) {
 		for name, value := range a.segment.dhcp.Counters() {
 			add(count{"dhcp", name}, value)
 		}
-		a.segment.statics.counters(add)
+		strangerCounters(a.segment.strangers.Counts(), add)
 	}
 	if a.hybrid != nil {
 		a.hybrid.counters(add)

@@ -20,6 +20,7 @@
 //	modeplan.go                what a switch of the mode does, or why it is refused
 //	modeswitch.go              applied, and undone unless it is confirmed
 //	modeverify.go, modeapi.go  whether it works; what the API shows of it
+//	segment.go, strangers.go   router mode's LAN: whom DHCP serves; hosts that weren't leased their addresses
 //	ownaddress.go              this host's own lease
 //	gate.go                    who may speak to a group's rooms: hello, certificates
 //	roster.go                  descriptor and certificate, kept up to date

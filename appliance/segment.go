@@ -13,6 +13,7 @@ import (
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/registry"
+	"landbridge/internal/strangers"
 )
 
 // segment is the LAN of router mode: whom DHCP serves there, and what there is besides
@@ -31,10 +32,10 @@ type segment struct {
 	hasNamed  bool                 // it gives it any
 	isGateway func(frame.MAC) bool // a router of another group that this appliance is in
 
-	registry *registry.Registry
-	prober   *arp.Prober
-	rivals   gatewayWatch
-	statics  *statics
+	registry  *registry.Registry
+	prober    *arp.Prober
+	rivals    gatewayWatch
+	strangers *strangers.Strangers
 
 	dhcp     *dhcp.Server
 	others   *dhcp.Others
@@ -71,15 +72,6 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 		Ours:  a.neighbours.serves,
 	}
 	s.dhcp = dhcp.NewServer(server)
-	s.statics = &statics{
-		registry: n.registry, probe: a.prober.Ask, proxies: s.proxies, isOurs: func(mac frame.MAC) bool { return s.isOurs(mac) || !a.takes(mac) },
-		who: func(ctx context.Context, addr netip.Addr) ([]frame.MAC, error) {
-			return a.prober.Who(ctx, addr, netip.IPv4Unspecified())
-		},
-		settle: func(l registry.Lease) { a.hosts.Learn(l.Addr, l.MAC) },
-		lease:  func() time.Duration { return n.membership.Descriptor().LeaseTime },
-		log:    n.log, seen: make(chan sighting, staticsQueued), census: newCensus(),
-	}
 	return s
 }
 
@@ -124,7 +116,7 @@ func (s *segment) run(ctx context.Context) {
 	defer next.Stop()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	troubles := make(map[string]string)
+	troubles := make(map[string]ailment)
 	defer s.tell(troubles, nil)
 	for {
 		select {

@@ -17,7 +17,7 @@ func floors() [][]string {
 		{"appliance"},
 		{"router"},
 		{"iface"},
-		{"dhcp", "arp", "dns"},
+		{"dhcp", "arp", "dns", "internal/strangers"},
 		{"console"},
 		{"console/api"},
 		{"internal/registry"},

@@ -1,4 +1,4 @@
-package appliance
+package strangers
 
 import (
 	"encoding/binary"
@@ -99,29 +99,29 @@ func TestHostsThatTakeManyAddressesAreBounded(t *testing.T) {
 		}
 		now = now.Add(time.Millisecond)
 	}
-	if most := staticsBurst + int(now.Sub(start)/staticEvery); begun > most || begun < most-1 {
+	if most := c.burst + int(now.Sub(start)/c.every); begun > most || begun < most-1 {
 		t.Errorf("%d looked into in %v, want %d", begun, now.Sub(start), most)
 	}
-	for i := range 10 * maxStatics {
+	for i := range 10 * staticLimits().known {
 		c.keeps(staticOf(100000+i), now)
 	}
-	if len(c.hosts) > maxStatics || len(c.stations) > maxStatics || len(c.crowds) > maxCrowds {
-		t.Errorf("%d hosts, %d stations, %d crowds", len(c.hosts), len(c.stations), len(c.crowds))
+	if len(c.sightings) > staticLimits().known || len(c.stations) > staticLimits().known || len(c.crowds) > maxCrowds {
+		t.Errorf("%d hosts, %d stations, %d crowds", len(c.sightings), len(c.stations), len(c.crowds))
 	}
 }
 
 func TestThoseThatCameToNothingMakeRoom(t *testing.T) {
 	c, now := newCensus(), time.Now()
-	for i := range 2 * maxStatics {
+	for i := range 2 * staticLimits().known {
 		s := staticOf(i)
 		if !c.sees(s, now) {
 			t.Fatalf("the %dth isn't looked into", i+1)
 		}
 		c.ends(s, finding{kind: foundNothing}, now)
-		now = now.Add(vainFirst)
+		now = now.Add(c.patience)
 	}
-	if len(c.hosts) > maxStatics || len(c.hosts) != len(c.stations) {
-		t.Errorf("%d hosts of %d stations", len(c.hosts), len(c.stations))
+	if len(c.sightings) > staticLimits().known || len(c.sightings) != len(c.stations) {
+		t.Errorf("%d hosts of %d stations", len(c.sightings), len(c.stations))
 	}
 }
 
@@ -144,11 +144,11 @@ func TestWhereTooManyStaticHostsHaveALeaseTheYoungestDoesWithout(t *testing.T) {
 		if without, full := keep(i); !full || without != staticOf(i-1) || c.kept != maxKept {
 			t.Fatalf("the %dth pushes out %v, %t; %d are kept", i+1, without, full, c.kept)
 		}
-		if c.sees(staticOf(i-1), now.Add(vainMost-time.Second)) {
+		if c.sees(staticOf(i-1), now.Add(c.patienceMost-time.Second)) {
 			t.Fatal("one that was pushed out pushes in again")
 		}
 	}
-	if r := c.hosts[staticOf(0)]; r == nil || !r.kept {
+	if r := c.sightings[staticOf(0)]; r == nil || !r.more.kept {
 		t.Error("who was first has lost its lease")
 	}
 }

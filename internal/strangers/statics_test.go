@@ -1,4 +1,4 @@
-package appliance
+package strangers
 
 import (
 	"context"
@@ -70,6 +70,24 @@ func (o *oneAddress) Blocks() []registry.BlockStatus {
 	return o.blocks()
 }
 
+func (o *oneAddress) Arrive(context.Context, netip.Addr, [6]byte) (registry.Lease, error) {
+	return registry.Lease{}, registry.ErrAbsent
+}
+
+func (o *oneAddress) FindMAC(context.Context, [6]byte) []netip.Addr { return nil }
+
+// lanFake is a segment whose router of the group is at routerMAC.
+type lanFake struct {
+	ask     func()
+	who     func() ([]frame.MAC, error)
+	proxies bool
+}
+
+func (l lanFake) Ask(netip.Addr) error                                 { l.ask(); return nil }
+func (l lanFake) Who(context.Context, netip.Addr) ([]frame.MAC, error) { return l.who() }
+func (l lanFake) Proxies(context.Context, frame.MAC) bool              { return l.proxies }
+func (l lanFake) Ours(mac frame.MAC) bool                              { return mac == routerMAC }
+
 func TestWhatBecomesOfAHostThatWasSeenWithAnAddress(t *testing.T) {
 	byDHCP := &registry.Lease{Addr: staticAddr, MAC: staticMAC, Client: []byte("\x01dhcp")}
 	ofSecond := &registry.Lease{Addr: staticAddr, MAC: secondMAC, Client: []byte("\x01dhcp"), Name: "printer"}
@@ -104,17 +122,18 @@ func TestWhatBecomesOfAHostThatWasSeenWithAnAddress(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked, settled := false, 0
-			s := &statics{
-				registry: &c.registry, log: slog.New(slog.DiscardHandler), census: newCensus(),
-				who: func(context.Context, netip.Addr) ([]frame.MAC, error) {
-					asked = true
-					return c.answers, nil
+			s := newStatics(Config{
+				Registry: &c.registry, Log: slog.New(slog.DiscardHandler),
+				LAN: lanFake{
+					who: func() ([]frame.MAC, error) {
+						asked = true
+						return c.answers, nil
+					},
+					proxies: c.proxy,
 				},
-				proxies: func(context.Context, frame.MAC) bool { return c.proxy },
-				isOurs:  func(mac frame.MAC) bool { return mac == routerMAC },
-				settle:  func(registry.Lease) { settled++ },
-				lease:   func() time.Duration { return time.Hour },
-			}
+				Found: func(registry.Lease) { settled++ },
+				Lease: func() time.Duration { return time.Hour },
+			})
 			f := s.look(t.Context(), sighting{staticAddr, staticMAC})
 			if f.kind != c.kind || f.again != c.again || !strings.Contains(f.trouble, c.trouble) || (f.trouble == "") != (c.trouble == "") {
 				t.Errorf("found %+v", f)
@@ -127,10 +146,10 @@ func TestWhatBecomesOfAHostThatWasSeenWithAnAddress(t *testing.T) {
 }
 
 func TestALANThatCannotBeAskedLeavesAStaticHostsLeaseAlone(t *testing.T) {
-	s := &statics{
-		registry: &oneAddress{}, log: slog.New(slog.DiscardHandler),
-		who: func(context.Context, netip.Addr) ([]frame.MAC, error) { return nil, errors.New("no port") },
-	}
+	s := newStatics(Config{
+		Registry: &oneAddress{}, Log: slog.New(slog.DiscardHandler),
+		LAN: lanFake{who: func() ([]frame.MAC, error) { return nil, errors.New("no port") }},
+	})
 	if f := s.look(t.Context(), sighting{staticAddr, staticMAC}); f.kind != foundMissing || f.again != troubledAgain {
 		t.Errorf("%+v", f)
 	}
@@ -147,16 +166,16 @@ func TestTheSweepWaitsForBlocksAndAsksOnceForEachFreeAddress(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rounds, probed := 0, 0
-				s := &statics{
-					registry: &oneAddress{blocks: func() []registry.BlockStatus {
+				s := newStatics(Config{
+					Registry: &oneAddress{blocks: func() []registry.BlockStatus {
 						if rounds++; rounds > 1000 {
 							t.Fatal("it never waits")
 						}
 						return c.blocks
 					}},
-					probe: func(netip.Addr) error { probed++; return nil },
-					log:   slog.New(slog.DiscardHandler),
-				}
+					LAN: lanFake{ask: func() { probed++ }},
+					Log: slog.New(slog.DiscardHandler),
+				})
 				ctx, cancel := context.WithTimeout(t.Context(), sweepEvery)
 				defer cancel()
 				s.sweep(ctx)

@@ -1,4 +1,4 @@
-package appliance
+package strangers
 
 import (
 	"context"
@@ -18,30 +18,20 @@ import (
 
 // adopter is the registry, as far as hosts with addresses of their own go.
 type adopter interface {
-	Lookup(addr netip.Addr) (registry.Location, registry.Status)
+	Memory
 	Adopt(ctx context.Context, mac [6]byte, addr netip.Addr) (registry.Lease, error)
-	Served(addr netip.Addr) (registry.Lease, bool)
 	Release(ctx context.Context, c registry.Client, addr netip.Addr) error
-	Leases() iter.Seq[registry.Lease]
-	Blocks() []registry.BlockStatus
 }
 
-// statics gives hosts of the LAN that have an address of the group by themselves, and ask
-// nobody, a lease of it, for as long as they answer; and tells of those that can't have it.
-// They show themselves by ARP or by traffic, which the router reports, or are found by a
-// sweep through the free addresses of the blocks held here.
+// statics gives hosts that have an address of the group by themselves, and ask nobody, a lease of
+// it, for as long as they answer; and tells of those that can't have it. They show themselves by
+// ARP or by traffic, or are found by a sweep (sweep.go).
 type statics struct {
 	registry adopter
-	who      func(ctx context.Context, addr netip.Addr) ([]frame.MAC, error)
-	probe    func(addr netip.Addr) error
-	proxies  func(ctx context.Context, mac frame.MAC) bool // the station answers for what nobody has
-	isOurs   func(frame.MAC) bool
+	lan      LAN
 	settle   func(l registry.Lease) // it is served here now
 	lease    func() time.Duration   // the group's lease time
 	log      *slog.Logger
-
-	seen    chan sighting
-	working sync.WaitGroup
 
 	mu     sync.Mutex
 	census *census
@@ -49,59 +39,22 @@ type statics struct {
 	adopted, renewed, refused atomic.Uint64
 }
 
-// staticsQueued is how many sightings wait to be looked into.
-const staticsQueued = 256
-
-// Stranger takes a sighting from the frame path. Of a flood of them some are lost; a host
-// that goes on is seen again.
-func (s *statics) Stranger(addr netip.Addr, mac frame.MAC) {
-	if !addr.IsValid() {
-		return // a MAC that announces itself: it has moved, or is nobody
-	}
-	select {
-	case s.seen <- sighting{addr, mac}:
-	default:
-	}
+func newStatics(c Config) *statics {
+	return &statics{registry: c.Registry, lan: c.LAN, settle: c.Found, lease: c.Lease, log: c.Log, census: newCensus()}
 }
 
-const (
-	attendTimeout = 5 * time.Second
-	// sweepAfter is how long the first sweep waits, sweepEvery the others; in a sweep
-	// one address is asked for each sweepPace.
-	sweepAfter = 2 * time.Second
-	sweepEvery = 15 * time.Minute
-	sweepPace  = 50 * time.Millisecond
-	// maxSwept bounds one sweep: 4,096 addresses take 205 s.
-	maxSwept = 4096
-)
+// attendTimeout bounds the look into one host.
+const attendTimeout = 5 * time.Second
 
-// run works until ctx ends.
-func (s *statics) run(ctx context.Context) {
-	defer s.working.Wait()
-	s.working.Go(func() { s.sweep(ctx) })
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	recount := time.Time{}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case x := <-s.seen:
-			s.mu.Lock()
-			begun := s.census.sees(x, time.Now())
-			s.mu.Unlock()
-			if begun {
-				s.working.Go(func() { s.attend(ctx, x) })
-			}
-		case now := <-tick.C:
-			if now.After(recount) {
-				recount = now.Add(min(time.Minute, s.lease()/8))
-				s.takeUp(now)
-			}
-			s.attendDue(ctx, now)
-		}
-	}
+// begin reports whether to look into a sighting now; then attend must follow.
+func (s *statics) begin(x sighting, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.census.sees(x, now)
 }
+
+// recountAfter is how long after takeUp it is called again.
+func (s *statics) recountAfter() time.Duration { return min(time.Minute, s.lease()/8) }
 
 // takeUp looks after the leases that are here already: from before a restart, or of hosts
 // that have moved here.
@@ -116,16 +69,17 @@ func (s *statics) takeUp(now time.Time) {
 	}
 }
 
-// attendDue looks into those whose time has come.
-func (s *statics) attendDue(ctx context.Context, now time.Time) {
-	for {
-		s.mu.Lock()
-		x, due := s.census.due(now)
-		s.mu.Unlock()
-		if !due {
-			return
+// due yields those whose time has come; for each attend must follow.
+func (s *statics) due(now time.Time) iter.Seq[sighting] {
+	return func(yield func(sighting) bool) {
+		for {
+			s.mu.Lock()
+			x, due := s.census.due(now)
+			s.mu.Unlock()
+			if !due || !yield(x) {
+				return
+			}
 		}
-		s.working.Go(func() { s.attend(ctx, x) })
 	}
 }
 
@@ -160,7 +114,7 @@ func (s *statics) look(ctx context.Context, x sighting) finding {
 	if mine && !held.Found() {
 		return finding{} // it has asked by DHCP
 	}
-	macs, err := s.who(ctx, x.addr)
+	macs, err := s.lan.Who(ctx, x.addr)
 	if err != nil {
 		s.log.Debug("can't ask who has an address", "addr", x.addr, "err", err)
 		return finding{kind: foundMissing, again: troubledAgain}
@@ -172,12 +126,12 @@ func (s *statics) look(ctx context.Context, x sighting) finding {
 		return finding{}
 	}
 	for _, other := range macs {
-		if other != x.mac && !s.isOurs(other) {
+		if other != x.mac && !s.lan.Ours(other) {
 			s.refused.Add(1)
 			return finding{kind: foundTrouble, trouble: fmt.Sprintf("Two hosts of this LAN use the address %v: %v and %v. Give one of them another.", x.addr, minMAC(x.mac, other), maxMAC(x.mac, other))}
 		}
 	}
-	if !mine && (s.isOurs(x.mac) || s.proxies(ctx, x.mac)) {
+	if !mine && (s.lan.Ours(x.mac) || s.lan.Proxies(ctx, x.mac)) {
 		return finding{}
 	}
 	if here && !mine && held.Found() { // whoever had it answers no more: another machine, or another card in it
@@ -230,57 +184,6 @@ func (s *statics) owner(addr netip.Addr) string {
 	return fmt.Sprintf("leased to %v%s, which doesn't answer", frame.MAC(held.MAC), name)
 }
 
-// sweep asks now and then for the free addresses of the blocks held here: whoever answers is
-// seen by the router.
-func (s *statics) sweep(ctx context.Context) {
-	wait := time.NewTimer(sweepAfter)
-	defer wait.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-wait.C:
-		}
-		if s.askForFree(ctx) == 0 { // it holds no block yet
-			wait.Reset(sweepAfter)
-		} else {
-			wait.Reset(sweepEvery)
-		}
-	}
-}
-
-// askForFree asks once for each free address of the blocks held here, and returns for how many.
-func (s *statics) askForFree(ctx context.Context) (asked int) {
-	pace := time.NewTicker(sweepPace)
-	defer pace.Stop()
-	for _, b := range s.registry.Blocks() {
-		addr := b.First
-		for range b.Size {
-			if _, status := s.registry.Lookup(addr); status != registry.Known && asked < maxSwept {
-				if err := s.probe(addr); err != nil {
-					s.log.Debug("sweep", "addr", addr, "err", err)
-				}
-				asked++
-				select {
-				case <-ctx.Done():
-					return asked
-				case <-pace.C:
-				}
-			}
-			addr = addr.Next()
-		}
-	}
-	return asked
-}
-
-// ailments says in words which hosts can't have their addresses.
-func (s *statics) ailments(now time.Time) (all []ailment) {
-	s.mu.Lock()
-	hosts, crowds := s.census.troubles(now)
-	s.mu.Unlock()
-	return staticAilments(hosts, crowds)
-}
-
 func minMAC(a, b frame.MAC) frame.MAC {
 	if slices.Compare(a[:], b[:]) < 0 {
 		return a
@@ -295,13 +198,10 @@ func maxMAC(a, b frame.MAC) frame.MAC {
 	return a
 }
 
-// counters tells what came of the hosts found.
-func (s *statics) counters(add func(c count, value uint64)) {
+// troubles says which hosts can't have their addresses.
+func (s *statics) troubles(now time.Time) []Trouble {
 	s.mu.Lock()
-	dropped := s.census.dropped
+	hosts, crowds := s.census.troubles(now)
 	s.mu.Unlock()
-	add(count{"statics", "adopted"}, s.adopted.Load())
-	add(count{"statics", "renewed"}, s.renewed.Load())
-	add(count{"statics", "refused"}, s.refused.Load())
-	add(count{"statics", "not_looked_into"}, dropped)
+	return wordTroubles(hosts, crowds)
 }

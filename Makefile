@@ -11,6 +11,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 2m
 SOAK     ?= 1h
 ROUNDS   ?= 20
+REQUESTS ?= 100000
 
 # What the tests and the demo use besides Go, as Debian package=program pairs.
 PACKAGES := isc-dhcp-client=dhclient udhcpc=udhcpc dhcpcd-base=dhcpcd dnsmasq-base=dnsmasq iproute2=ip iputils-ping=ping \
@@ -53,6 +54,10 @@ lint: go-version ## gofmt, vet and golangci-lint
 .PHONY: fuzz
 fuzz: go-version ## every fuzz target for FUZZTIME each (2m)
 	./scripts/fuzz $(FUZZTIME)
+
+.PHONY: fuzz-api
+fuzz-api: deps ## a running appliance is asked 100,000 generated requests (REQUESTS=)
+	LANDBRIDGE_API_REQUESTS=$(REQUESTS) $(GO) test -count=1 -timeout 30m -v -run TestAnApplianceStands ./internal/e2e
 
 .PHONY: bench
 bench: bench-deps build ## Landbridge beside other tunnels, into docs/performance.md (BENCH=-quick: minutes; BENCH=-help)

@@ -58,7 +58,7 @@ func httpErrorDetail(he *echo.HTTPError) (string, []api.FieldError) {
 	case http.StatusRequestEntityTooLarge:
 		return fmt.Sprintf("the body is larger than %d KiB", maxBody>>10), nil
 	case http.StatusUnsupportedMediaType:
-		return "the body must be JSON, with the header Content-Type: application/json", nil
+		return "the body must be JSON as it is (not compressed, UTF-8), with the header Content-Type: application/json", nil
 	}
 	// "Invalid format for parameter limit: …" comes from the generated routes.
 	if rest, ok := strings.CutPrefix(message, "Invalid format for parameter "); ok {

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -44,7 +46,7 @@ type Server struct {
 func New(a Appliance, log *slog.Logger) *Server {
 	s := &Server{appliance: a, log: log, echo: echo.New()}
 	s.echo.Logger.SetOutput(io.Discard) // slog is where this program logs
-	s.echo.JSONSerializer = strictJSON{}
+	s.echo.Binder = strictJSON{}
 	s.echo.HTTPErrorHandler = s.writeProblem
 	s.echo.Use(s.guard)
 	api.RegisterHandlers(s.echo, api.NewStrictHandler(&handlers{appliance: a}, nil))
@@ -116,12 +118,24 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// strictJSON reads request bodies: one JSON value without unknown fields.
-type strictJSON struct{ echo.DefaultJSONSerializer }
+// strictJSON reads request bodies: one JSON value without unknown fields, and nothing that
+// isn't called JSON. A form, which any site's page can have a browser send, is refused.
+type strictJSON struct{}
 
-// Deserialize reads the body into v.
-func (strictJSON) Deserialize(c echo.Context, v any) error {
-	d := json.NewDecoder(c.Request().Body)
+// Bind reads the body into v. No body is an object without fields.
+func (strictJSON) Bind(v any, c echo.Context) error {
+	r := c.Request()
+	if r.ContentLength == 0 {
+		return nil
+	}
+	kind, parameters, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
+	if charset := parameters["charset"]; err != nil || kind != echo.MIMEApplicationJSON || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return echo.ErrUnsupportedMediaType
+	}
+	if r.Header.Get(echo.HeaderContentEncoding) != "" {
+		return echo.ErrUnsupportedMediaType
+	}
+	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		return decodeError(err)

@@ -1,0 +1,32 @@
+package console
+
+import (
+	"log/slog"
+	"net/http/httptest"
+	"testing"
+
+	"landbridge/console/api"
+	"landbridge/internal/apifuzz"
+)
+
+// The whole appliance is asked likewise in internal/e2e.
+func TestWhateverIsAskedGetsAnAnswerInWords(t *testing.T) {
+	operations, err := apifuzz.Load(api.Document())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(&fake{}, slog.New(slog.DiscardHandler))
+	g := apifuzz.New(operations, 1, nil)
+	for i := range 20_000 {
+		r := g.Next()
+		req, err := r.HTTP(t.Context(), "http://landbridge")
+		if err != nil {
+			continue // no client can send it
+		}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, req)
+		for _, fault := range (apifuzz.Response{Status: w.Code, Header: w.Header(), Body: w.Body.Bytes()}).Faults(r) {
+			t.Errorf("request %d: %s %.200q %.300q: %s: %.300s", i, req.Method, r.Target, r.Body, fault, w.Body)
+		}
+	}
+}

@@ -89,7 +89,7 @@ func DefaultConfig() Config {
 		State:        DefaultState,
 		Name:         group.NodeName(hostName()),
 		Mode:         ModeInterface,
-		DHCP:         DHCPConfig{Serve: dhcp.ServeOpen, Ports: dhcp.StandardPorts()},
+		DHCP:         DHCPConfig{Serve: dhcp.ServeOpen, Ports: dhcp.StandardPorts(), MTU: HostMTULAN},
 		Listen:       netip.AddrPortFrom(netip.IPv6Unspecified(), DefaultPort),
 		LANDiscovery: true,
 		LogLevel:     slog.LevelInfo,

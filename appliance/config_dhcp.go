@@ -22,6 +22,27 @@ type DHCPConfig struct {
 	VendorClasses []string
 	// Ports are the UDP ports of server and clients.
 	Ports dhcp.Ports
+	// MTU says which MTU hosts are told to have.
+	MTU HostMTU
+}
+
+// HostMTU says which MTU the hosts of a LAN are told by DHCP (option 26) to have.
+type HostMTU string
+
+// The MTUs of hosts.
+const (
+	// HostMTULAN leaves them that of their LAN, and the router fits what crosses the tunnel.
+	HostMTULAN HostMTU = "lan"
+	// HostMTUGroup gives them the group's, for all that they send.
+	HostMTUGroup HostMTU = "group"
+)
+
+// option26 returns the MTU to be told, in bytes, in a group of that MTU on a LAN of that; 0 for none.
+func (m HostMTU) option26(group, lan int) int {
+	if m == HostMTUGroup {
+		return min(group, lan)
+	}
+	return 0
 }
 
 // Bounds of what a file can list.
@@ -46,6 +67,9 @@ func dhcpSettings() []Setting {
 		{Key: "dhcp-ports", Value: "SERVER/CLIENT", Usage: "UDP ports of DHCP, others where the LAN has a DHCP server of its own",
 			Default: func(c Config) string { return portsText(c.DHCP.Ports) },
 			set:     one(func(c *Config, v string) error { return setPorts(&c.DHCP.Ports, v) })},
+		{Key: "dhcp-mtu", Value: "WHICH", Usage: "MTU of the LAN's hosts: lan: as it is, the router fits what leaves; group: the group's, told by DHCP (router mode)",
+			Default: func(c Config) string { return string(c.DHCP.MTU) },
+			set:     one(func(c *Config, v string) error { return oneOf(&c.DHCP.MTU, v, HostMTULAN, HostMTUGroup) })},
 	}
 }
 

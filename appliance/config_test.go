@@ -52,7 +52,7 @@ func TestDefaultConfigListensOnTheDefaultPortAtEveryAddress(t *testing.T) {
 		State:        DefaultState,
 		Name:         "site-a",
 		Mode:         ModeInterface,
-		DHCP:         DHCPConfig{Serve: dhcp.ServeOpen, Ports: dhcp.Ports{Server: 67, Client: 68}},
+		DHCP:         DHCPConfig{Serve: dhcp.ServeOpen, Ports: dhcp.Ports{Server: 67, Client: 68}, MTU: HostMTULAN},
 		Listen:       netip.MustParseAddrPort("[::]:4860"),
 		LANDiscovery: true,
 		LogLevel:     slog.LevelInfo,
@@ -76,6 +76,7 @@ dhcp: vendor-class
 dhcp-host: ["52:54:00:00:00:01", "52-54-00-00-00-02", "52:54:00:00:00:01"]
 dhcp-vendor-class: [PXEClient, udhcp]
 dhcp-ports: 1067/1068
+dhcp-mtu: group
 listen: ":4900"
 tcp: 192.0.2.7:443
 announce:
@@ -96,7 +97,7 @@ log-format: json
 		LANPort:   "eth1",
 		ModeGiven: true,
 		DHCP: DHCPConfig{
-			Serve: dhcp.ServeVendorClass, VendorClasses: []string{"PXEClient", "udhcp"}, Ports: dhcp.Ports{Server: 1067, Client: 1068},
+			Serve: dhcp.ServeVendorClass, VendorClasses: []string{"PXEClient", "udhcp"}, Ports: dhcp.Ports{Server: 1067, Client: 1068}, MTU: HostMTUGroup,
 			Hosts: []frame.MAC{{0x52, 0x54, 0, 0, 0, 1}, {0x52, 0x54, 0, 0, 0, 2}},
 		},
 		Listen:    netip.MustParseAddrPort("[::]:4900"),
@@ -192,6 +193,7 @@ func TestOneFaultIsNamedWithItsLine(t *testing.T) {
 		"empty vendor class":    {content: "dhcp-vendor-class: [\"\"]", want: "1 dhcp-vendor-class: want 1 to 255 bytes"},
 		"one DHCP port":         {content: "dhcp-ports: \"1067\"", want: `1 dhcp-ports: "1067" is not two UDP ports`},
 		"equal DHCP ports":      {content: "dhcp-ports: 1067/1067", want: "1 dhcp-ports: server and clients can't both have port 1067"},
+		"an MTU of nobody":      {content: "dhcp-mtu: jumbo", want: `1 dhcp-mtu: "jumbo" is not one of lan and group`},
 		"DHCP at DNS":           {content: "dhcp-ports: 53/1068", want: "1 dhcp-ports: port 53 is the DNS server's"},
 		"large DHCP port":       {content: "dhcp-ports: 67/65536", want: `1 dhcp-ports: "67/65536" is not two UDP ports`},
 		"no group's host":       {content: "group-host: [\"52:54:00:12:34:56\"]", want: `1 group-host: "52:54:00:12:34:56" doesn't say which group: want GROUP=MAC`},

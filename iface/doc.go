@@ -39,9 +39,8 @@
 //	         |    MTU of the group             that is on this wire
 //	      router
 //
-// In router mode the devices keep the MTU of the LAN port: hosts are told the
-// group's MTU by DHCP (option 26), and the router enforces it on what leaves by
-// the tunnel. The host that the appliance runs on has no address on the bridge.
+// In router mode the devices keep the MTU of the LAN port, and so do hosts: the router
+// enforces the group's on what leaves by the tunnel. The host that the appliance runs on has no address on the bridge.
 //
 // The TAP's bridge port neither learns nor takes unknown unicast or multicast:
 // the one MAC behind it, the gateway MAC, is a static entry of the bridge. What

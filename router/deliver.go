@@ -198,8 +198,8 @@ func (r *Router) write(b *batch, mac frame.MAC, p parked) {
 		e := extentOf(p.packet)
 		b.deliveredPackets += e.pieces
 		b.deliveredBytes += e.bytes
+		r.clampMSS(p.packet)
 	}
-	r.clampMSS(p.packet)
 	frame.AppendEthernet(p.packet.Buf[:frame.VirtioHeaderLen], mac, r.gateway, frame.EtherTypeIPv4)
 	b.write(p.packet)
 }

@@ -328,6 +328,10 @@ func TestAPacketForAHostThatIsHereGoesBackToTheSegment(t *testing.T) {
 		if got := a.oneFrame(hostA2.mac); got.TTL() != 63 {
 			t.Errorf("TTL %d", got.TTL())
 		}
-		a.counts(map[counter]uint64{outHairpin: 1, outPackets: 0, inPackets: 0})
+		a.sends(a.toGateway(hostA, syn(hostA, hostA2, 1460)))
+		if mss, _ := frame.TCP(a.oneFrame(hostA2.mac).Payload()).MSS(); mss != 1460 {
+			t.Errorf("a SYN that stays on the segment had its MSS made %d", mss)
+		}
+		a.counts(map[counter]uint64{outHairpin: 2, outPackets: 0, inPackets: 0, mssClamped: 0})
 	})
 }

@@ -38,7 +38,8 @@ func build(o options) (*scene, error) {
 	wire := siteB.Wire("cluster")
 	s.d = newMember(o, wan.Host("d", o.link))
 	s.a = newMember(o, siteA.Host("a"))
-	s.b = newMember(o, siteB.Host("b"), "--mode", "router", "--lan-port", "lan0")
+	// All ends have one MTU, so that what a datagram takes is known (traffic.Class).
+	s.b = newMember(o, siteB.Host("b"), "--mode", "router", "--lan-port", "lan0", "--dhcp-mtu", "group")
 	wire.Plug(s.b.Host, "lan0")
 	s.client = wire.Host("c1")
 	s.members = []*member{s.a, s.b, s.d}

@@ -101,7 +101,7 @@ func TestHybridHostsOfOneLANSpeakNatively(t *testing.T) {
 	if r := h1.exec("ping", "-q", "-c20", "-i0.02", a2.String()); r.code != 0 {
 		t.Errorf("ping: %s", r.stdout)
 	}
-	if err := transfer(t.Context(), h1, h2, a2); err != nil {
+	if err := transfer(t.Context(), h1.Host, h2.Host, a2); err != nil {
 		t.Errorf("TCP: %v", err)
 	}
 	flow.flows()

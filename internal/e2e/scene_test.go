@@ -69,9 +69,9 @@ type client struct {
 	addr netip.Addr
 }
 
-func newClient(t *testing.T, wire *netlab.LAN, name string) *client {
+func newClient(t *testing.T, wire *netlab.LAN, name string, opts ...netlab.Option) *client {
 	t.Helper()
-	return &client{Host: wire.Host(name), t: t}
+	return &client{Host: wire.Host(name, opts...), t: t}
 }
 
 // lease runs a DHCP client and keeps it.

@@ -16,18 +16,25 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"landbridge/internal/netlab"
 )
 
 // exchange moves TCP both ways, and UDP in bursts and in datagrams that the hosts
 // fragment, and compares every byte.
 func exchange(t *testing.T, a, b *machine) {
 	t.Helper()
-	addrA, addrB := a.address(), b.address()
-	reaches(t, a.Host, addrB)
+	exchangeBetween(t, a.Host, b.Host, a.address(), b.address())
+}
+
+// exchangeBetween is exchange for hosts that have these addresses.
+func exchangeBetween(t *testing.T, a, b *netlab.Host, addrA, addrB netip.Addr) {
+	t.Helper()
+	reaches(t, a, addrB)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for _, way := range []struct {
-		from, to *machine
+		from, to *netlab.Host
 		addr     netip.Addr
 	}{{a, b, addrB}, {b, a, addrA}} {
 		if err := transfer(ctx, way.from, way.to, way.addr); err != nil {
@@ -43,41 +50,56 @@ func exchange(t *testing.T, a, b *machine) {
 }
 
 // transfer sends 4 MiB by TCP and compares hashes.
-func transfer(ctx context.Context, from, to *machine, addr netip.Addr) error {
-	const size = 4 << 20
-	l, err := to.Listen("tcp", netip.AddrPortFrom(addr, 7000).String())
+func transfer(ctx context.Context, from, to *netlab.Host, addr netip.Addr) error {
+	near, far, err := connect(ctx, from, to, addr)
 	if err != nil {
 		return err
 	}
-	defer l.Close()
-	var came, sent [32]byte
+	defer far.Close()
+	defer near.Close()
+	return pour(near, far)
+}
+
+// connect makes a TCP connection from a host to an address of another, and returns both its ends.
+func connect(ctx context.Context, from, to *netlab.Host, addr netip.Addr) (near, far net.Conn, err error) {
+	l, err := to.Listen("tcp", netip.AddrPortFrom(addr, 7000).String())
+	if err != nil {
+		return nil, nil, err
+	}
+	var failed error
+	var accepting sync.WaitGroup
+	accepting.Go(func() { far, failed = l.Accept() })
+	near, err = from.Dial(ctx, "tcp", l.Addr().String())
+	if err != nil {
+		_ = l.Close()
+	}
+	accepting.Wait()
+	_ = l.Close()
+	if err = errors.Join(err, failed); err != nil {
+		for _, conn := range []net.Conn{near, far} {
+			if conn != nil {
+				_ = conn.Close()
+			}
+		}
+		return nil, nil, err
+	}
+	return near, far, nil
+}
+
+// pour sends 4 MiB from one end of a connection to the other and compares hashes.
+func pour(from, to net.Conn) error {
+	const size = 4 << 20
+	deadline := time.Now().Add(patience)
+	_, _ = from.SetDeadline(deadline), to.SetDeadline(deadline)
+	came, sent := sha256.New(), sha256.New()
 	var n int64
 	var failed error
 	var receiver sync.WaitGroup
-	receiver.Go(func() {
-		var conn net.Conn
-		if conn, failed = l.Accept(); failed != nil {
-			return
-		}
-		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(patience))
-		h := sha256.New()
-		n, failed = io.Copy(h, conn)
-		came = [32]byte(h.Sum(nil))
-	})
-	conn, err := from.Dial(ctx, "tcp", l.Addr().String())
-	if err == nil {
-		_ = conn.SetDeadline(time.Now().Add(patience))
-		h := sha256.New()
-		_, err = io.Copy(io.MultiWriter(conn, h), io.LimitReader(rand.NewChaCha8([32]byte{1}), size))
-		sent = [32]byte(h.Sum(nil))
-		err = errors.Join(err, conn.Close())
-	} else {
-		_ = l.Close()
-	}
+	receiver.Go(func() { n, failed = io.CopyN(came, to, size) })
+	_, err := io.Copy(io.MultiWriter(from, sent), io.LimitReader(rand.NewChaCha8([32]byte{1}), size))
 	receiver.Wait()
-	if err = errors.Join(err, failed); err == nil && (n != size || came != sent) {
-		err = fmt.Errorf("%d bytes came, or other ones than were sent", n)
+	if err = errors.Join(err, failed); err == nil && !bytes.Equal(came.Sum(nil), sent.Sum(nil)) {
+		err = fmt.Errorf("the %d bytes that came are others than were sent", n)
 	}
 	return err
 }
@@ -85,7 +107,7 @@ func transfer(ctx context.Context, from, to *machine, addr netip.Addr) error {
 // datagrams sends 5 bursts of so many bytes, each when the one before is there: cut by the
 // kernel to datagrams of one size (UDP_SEGMENT), or with zero in one. What is lost is sent again,
 // within bounds: the first on a path that takes less often is.
-func datagrams(from, to *machine, addr netip.Addr, size, burst int) error {
+func datagrams(from, to *netlab.Host, addr netip.Addr, size, burst int) error {
 	in, err := to.ListenPacket("udp", netip.AddrPortFrom(addr, 0).String())
 	if err != nil {
 		return err

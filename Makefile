@@ -84,6 +84,10 @@ soak: deps build ## traffic for an hour over links that lose and reorder, every 
 generate: go-version ## generated code from its sources (the API's types)
 	$(GO) generate ./...
 
+.PHONY: assets
+assets: ## the console's vendored modules, by npm, as console/web/assets/package.json pins them
+	./scripts/assets
+
 .PHONY: clean
 clean: ## remove what the build made
 	rm -rf $(BIN) out $(PEERS)

@@ -19,6 +19,7 @@ func floors() [][]string {
 		{"iface"},
 		{"dhcp", "arp", "dns", "internal/strangers"},
 		{"console"},
+		{"console/web"},
 		{"internal/apifuzz"},
 		{"console/api"},
 		{"internal/registry"},

@@ -74,7 +74,7 @@ func walk(t *testing.T, ext string, f func(path string, content []byte)) {
 		name := d.Name()
 		if d.IsDir() {
 			hidden := strings.HasPrefix(name, ".") && rel != "."
-			if hidden || name == "testdata" || slices.Contains([]string{"bin", "out"}, rel) {
+			if hidden || name == "testdata" || name == "node_modules" || slices.Contains([]string{"bin", "out"}, rel) {
 				return filepath.SkipDir
 			}
 			return nil

@@ -1,0 +1,125 @@
+// live.js makes pages live, and does the few things that forms can't: it tells htmx which
+// parts to fetch as events come, says when the page is out of touch, sends the CSRF token,
+// copies text, counts down. It makes no markup: all words stand in the templates.
+"use strict";
+(() => {
+  const csrf = () => document.querySelector('meta[name="csrf"]')?.content ?? "";
+  document.addEventListener("htmx:configRequest", (e) => {
+    if (csrf()) e.detail.headers["X-CSRF-Token"] = csrf();
+  });
+  // A session that has ended answers with the log-in page: go there, not into a part.
+  document.addEventListener("htmx:beforeSwap", (e) => {
+    const to = e.detail.xhr.responseURL && new URL(e.detail.xhr.responseURL).pathname;
+    if (to === "/login" && location.pathname !== "/login") {
+      e.detail.shouldSwap = false;
+      location.assign("/login?next=" + encodeURIComponent(location.pathname + location.search));
+    }
+  });
+
+  // The look: at once, and kept by the server's cookie.
+  document.addEventListener("submit", (e) => {
+    const form = e.target.closest("[data-theme-switch]");
+    if (!form || !e.submitter) return;
+    e.preventDefault();
+    document.documentElement.dataset.theme = e.submitter.value;
+    for (const b of form.querySelectorAll("button")) b.setAttribute("aria-pressed", String(b === e.submitter));
+    const body = new URLSearchParams(new FormData(form, e.submitter));
+    fetch(form.action, { method: "POST", body, headers: { "X-CSRF-Token": csrf() }, redirect: "manual" });
+    document.dispatchEvent(new Event("look"));
+  });
+
+  // Copy buttons: data-copy names the element whose text is copied; what to say then is in data-done.
+  document.addEventListener("click", async (e) => {
+    const button = e.target.closest("[data-copy]");
+    if (!button) return;
+    const from = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(from.textContent.trim());
+      say(button.dataset.done ?? "");
+    } catch {
+      getSelection().selectAllChildren(from);
+    }
+  });
+  let quiet;
+  const say = (text) => {
+    const said = document.getElementById("said");
+    said.textContent = text;
+    clearTimeout(quiet);
+    quiet = setTimeout(() => { said.textContent = ""; }, 2500);
+  };
+
+  // Dialogs that ask before something is done: a button with data-dialog opens one.
+  document.addEventListener("click", (e) => {
+    const opener = e.target.closest("[data-dialog]");
+    if (opener) document.getElementById(opener.dataset.dialog)?.showModal();
+    const closer = e.target.closest("[data-close]");
+    if (closer) closer.closest("dialog")?.close();
+  });
+
+  // Countdowns: data-until is the end, data-then where to look when it is over.
+  setInterval(() => {
+    for (const el of document.querySelectorAll("[data-until]")) {
+      const left = Math.max(0, Math.round((Date.parse(el.dataset.until) - Date.now()) / 1000));
+      el.textContent = Math.floor(left / 60) + ":" + String(left % 60).padStart(2, "0");
+      if (left === 0) document.dispatchEvent(new Event("countdown"));
+    }
+  }, 1000);
+
+  // Events. A part of a page listens by hx-trigger="live:TOPIC".
+  if (!document.querySelector("[data-live]")) return;
+  // Kinds of event, by the topic that parts listen to.
+  const kinds = {
+    lease: ["granted", "renewed", "changed", "released", "expired", "moved", "found", "declined", "lost"],
+    member: ["joined", "left", "connected", "away", "path"],
+    health: ["raised", "cleared"],
+    mode: ["changed"],
+    group: ["joined", "left", "changed"],
+  };
+  const bar = document.getElementById("touch");
+  const show = (what) => {
+    bar.hidden = !what;
+    bar.classList.toggle("back", what === "back");
+    for (const s of bar.querySelectorAll("[data-touch]")) if (s.dataset.touch !== "since") s.hidden = s.dataset.touch !== what;
+  };
+  let lost = false, fresh = new Date();
+  const heard = () => {
+    if (lost) {
+      lost = false;
+      show("back");
+      setTimeout(() => { if (!lost) show(""); }, 3000);
+      tell("tick");
+    }
+    fresh = new Date();
+  };
+  const miss = () => {
+    if (!lost) bar.querySelector('[data-touch="since"]').textContent = fresh.toLocaleTimeString();
+    lost = true;
+    show("lost");
+  };
+  document.addEventListener("countdown", () => tell("mode"));
+  const tell = (topic) => document.body.querySelectorAll("[hx-trigger*='live:" + topic + "']")
+    .forEach((el) => el.dispatchEvent(new CustomEvent("live:" + topic)));
+  document.addEventListener("htmx:sendError", miss);
+  document.addEventListener("htmx:afterOnLoad", heard);
+
+  let source, again = 2000;
+  const listen = () => {
+    source = new EventSource("/api/v1/events?types=lease,member,health,mode,group");
+    source.onopen = () => { again = 2000; heard(); };
+    for (const [topic, list] of Object.entries(kinds)) {
+      for (const k of list) source.addEventListener(topic + "." + k, () => { heard(); tell(topic); });
+    }
+    source.addEventListener("reset", () => { heard(); Object.keys(kinds).forEach(tell); });
+    source.onerror = () => {
+      // A stream that was cut off is taken up by the browser. One that was refused is not: the
+      // answer to the next request says why.
+      if (source.readyState !== EventSource.CLOSED) return;
+      setTimeout(listen, again);
+      again = Math.min(again * 2, 60000);
+    };
+  };
+  listen();
+  // Rates and latencies change all the time and are no events.
+  setInterval(() => { if (!document.hidden) tell("tick"); }, 3000);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) tell("tick"); });
+})();

@@ -1,0 +1,206 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"landbridge/console/api"
+)
+
+// fake is the API of an appliance that a test makes up.
+type fake struct {
+	api.StrictServerInterface
+	status api.Status
+	peers  []api.Peer
+	blocks []api.Block
+	leases []api.Lease
+	groups []api.Group
+	asked  []string // for leases
+	err    error
+}
+
+func (f *fake) GetStatus(context.Context, api.GetStatusRequestObject) (api.GetStatusResponseObject, error) {
+	return api.GetStatus200JSONResponse(f.status), f.err
+}
+
+func (f *fake) ListPeers(context.Context, api.ListPeersRequestObject) (api.ListPeersResponseObject, error) {
+	return api.ListPeers200JSONResponse{Items: f.peers}, f.err
+}
+
+func (f *fake) ListBlocks(context.Context, api.ListBlocksRequestObject) (api.ListBlocksResponseObject, error) {
+	return api.ListBlocks200JSONResponse{Items: f.blocks}, f.err
+}
+
+func (f *fake) ListGroups(context.Context, api.ListGroupsRequestObject) (api.ListGroupsResponseObject, error) {
+	return api.ListGroups200JSONResponse{Items: f.groups}, f.err
+}
+
+func (f *fake) ListLeases(_ context.Context, r api.ListLeasesRequestObject) (api.ListLeasesResponseObject, error) {
+	f.asked = append(f.asked, r.Params.Search)
+	list := api.LeaseList{Items: []api.Lease{}}
+	limit := 100
+	if r.Params.Limit != nil {
+		limit = *r.Params.Limit
+	}
+	for _, l := range f.leases {
+		if strings.Contains(l.Name+l.Address.String()+l.MAC, r.Params.Search) {
+			list.Total++
+			if len(list.Items) < limit {
+				list.Items = append(list.Items, l)
+			}
+		}
+	}
+	if list.Total > len(list.Items) {
+		list.Next = "more"
+	}
+	return api.ListLeases200JSONResponse(list), f.err
+}
+
+// start is when everything in a fake began.
+func start() time.Time { return time.Now().Add(-27 * time.Hour).Truncate(time.Second) }
+
+const office = "6f1d2c3b4a5968778695a4b3c2d1e0f06f1d2c3b4a5968778695a4b3c2d1e0f0"
+
+// newFake makes an appliance with so many other members and leases.
+func newFake(members, leases int) *fake {
+	f := &fake{status: api.Status{
+		MemberID: "12D3KooWself", Name: "lisbon", Version: "v0.9.0", Mode: api.ModeRouter,
+		StartedAt: start(), UptimeSeconds: 97_300, Listen: []string{"udp [::]:4860"},
+		Observed:   []netip.AddrPort{netip.MustParseAddrPort("203.0.113.7:4860")},
+		Attachment: api.Attachment{Tap: "lb0", Bridge: "lbbr0", LanPort: "enp3s0", MTU: 1376, GatewayMAC: "02:4c:42:00:00:01"},
+		Memory:     api.Memory{ResidentBytes: 41 << 20, HeapBytes: 12 << 20, Goroutines: 90},
+		Groups: []api.GroupStatus{{
+			ID: office, Name: "office", Prefix: netip.MustParsePrefix("10.9.0.0/16"), ServiceAddress: netip.MustParseAddr("10.9.0.1"),
+			Zone: "office.internal", Authority: true, MembersKnown: members + 1, MembersConnected: members + 1 - (members+3)/9, LeasesServed: leases,
+		}},
+	}}
+	if members > 4 {
+		f.status.Health = []api.HealthItem{{
+			Level: api.HealthLevelWarning, Component: "dhcp", Since: start(),
+			Text: "Another DHCP server (192.168.7.1) answers on the LAN: hosts may get addresses that lead nowhere; turn it off, or register the hosts that this appliance is to serve.",
+		}}
+	}
+	f.peers = somePeers(members)
+	f.groups = []api.Group{{
+		ID: office, Name: "office", Prefix: f.status.Groups[0].Prefix, ServiceAddress: f.status.Groups[0].ServiceAddress,
+		Zone: "office.internal", LeaseSeconds: 3600, HoldSeconds: 7 * 24 * 3600, MTU: 1376, DescriptorVersion: 12, Authority: true,
+		CertificateExpires: time.Now().Add(61 * 24 * time.Hour),
+		Members:            []api.GroupMember{{MemberID: "12D3KooWself", Name: "lisbon", Self: true, Authority: true}},
+	}}
+	for _, p := range f.peers {
+		f.groups[0].Members = append(f.groups[0].Members, api.GroupMember{MemberID: p.MemberID, Name: p.Name})
+	}
+	f.leases = someLeases(leases)
+	for i := 0; i*64 < leases+64; i++ {
+		b := api.Block{
+			Group: office, Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 9, byte(4 + i/4), byte(i % 4 * 64)}), 26),
+			State: api.BlockStateHeld, Epoch: 3, Size: 64, Used: min(64, max(0, leases-i*64)), Until: time.Now().Add(6 * 24 * time.Hour),
+		}
+		if b.Used == 0 {
+			b.State = api.BlockStateSpare
+		}
+		f.blocks = append(f.blocks, b)
+	}
+	return f
+}
+
+func somePeers(n int) []api.Peer {
+	cities := []string{"porto", "madrid", "lyon", "hamburg", "gdansk", "tallinn", "oslo", "bergen", "cork", "leeds", "naples", "sofia"}
+	var all []api.Peer
+	for i := range n {
+		p := api.Peer{
+			MemberID: fmt.Sprintf("12D3KooW%036d", i), Name: cities[i%len(cities)], Groups: []string{office}, Connected: true,
+			Session: api.SessionStateEstablished, Path: api.PathKindDirect, Cipher: "AES-256-GCM",
+			Address:         netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 4860),
+			RttMicroseconds: int64(7_300 + 3_100*(i%17)), Since: start(), LastReceived: time.Now(),
+			TxPackets: 1e6, TxBytes: uint64(i+1) * 73e6, RxPackets: 2e6, RxBytes: uint64(i+1) * 190e6, Rekeys: 811,
+		}
+		if i >= len(cities) {
+			p.Name = fmt.Sprintf("%s-%d", p.Name, i/len(cities)+1)
+		}
+		switch i % 9 {
+		case 1:
+			p.Path, p.Via, p.ViaName = api.PathKindRelay, "12D3KooWrelay", "porto"
+			p.Why = "both ends are behind symmetric NATs, which no datagram opens; forward UDP port 4860 at one of them"
+		case 2:
+			p.Path, p.RttMicroseconds, p.Native = api.PathKindLAN, 310, i == 2
+		case 5:
+			p.Connected, p.Session, p.Path, p.RttMicroseconds = false, api.SessionStateNone, api.PathKindNone, 0
+			p.Why = "198.51.100.5:4860 doesn't answer"
+		case 7:
+			p.Session, p.Path, p.RttMicroseconds = api.SessionStateNone, api.PathKindNone, 0
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+func someLeases(n int) []api.Lease {
+	names := []string{"printer", "nas", "anna-laptop", "camera-yard", "till", "build", "phone", "scanner", "thermostat", "desk"}
+	all := make([]api.Lease, n)
+	addr := netip.MustParseAddr("10.9.4.0")
+	for i := range all {
+		all[i] = api.Lease{
+			Group: office, Address: addr, Name: fmt.Sprintf("%s-%d", names[i%len(names)], i/len(names)+1),
+			MAC: fmt.Sprintf("52:54:00:%02x:%02x:%02x", i>>16&0xff, i>>8&0xff, i&0xff), ClientID: fmt.Sprintf("01525400%06x", i),
+			Found: i%11 == 3, MemberID: "12D3KooWself", MemberName: "lisbon", Segment: "5e91",
+			Start: start(), End: time.Now().Add(time.Duration(10+i%50) * time.Minute),
+		}
+		addr = addr.Next()
+	}
+	return all
+}
+
+// serve returns a server of the pages of f.
+func serve(f *fake, change ...func(*Options)) http.Handler {
+	o := Options{API: f, Log: slog.New(slog.DiscardHandler)}
+	for _, c := range change {
+		c(&o)
+	}
+	e := echo.New()
+	New(o).Register(e)
+	return e
+}
+
+// answer is what a server said.
+type answer struct {
+	*httptest.ResponseRecorder
+	body string
+}
+
+// get asks for a page, with headers as name, value.
+func get(t *testing.T, server http.Handler, path string, headers ...string) answer {
+	t.Helper()
+	return do(t, server, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil), headers...)
+}
+
+// post sends a form, with fields as name, value.
+func post(t *testing.T, server http.Handler, path string, fields ...string) answer {
+	t.Helper()
+	form := url.Values{}
+	for i := 0; i < len(fields); i += 2 {
+		form.Add(fields[i], fields[i+1])
+	}
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(form.Encode()))
+	return do(t, server, req, echo.HeaderContentType, echo.MIMEApplicationForm)
+}
+
+func do(t *testing.T, server http.Handler, req *http.Request, headers ...string) answer {
+	t.Helper()
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	rec := httptest.NewRecorder()
+	server.ServeHTTP(rec, req)
+	return answer{rec, rec.Body.String()}
+}

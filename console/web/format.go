@@ -1,0 +1,134 @@
+package web
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// functions are what templates write values with.
+func functions(now func() time.Time) template.FuncMap {
+	return template.FuncMap{
+		"number":   number[int],
+		"count":    number[uint64],
+		"bytes":    byteSize,
+		"rate":     bitRate,
+		"latency":  latency,
+		"duration": duration,
+		"seconds":  func(s int64) string { return duration(time.Duration(s) * time.Second) },
+		"ago":      func(t time.Time) string { return duration(now().Sub(t)) },
+		"until":    func(t time.Time) string { return duration(t.Sub(now())) },
+		"past":     func(t time.Time) bool { return t.Before(now()) },
+		"stamp":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"percent":  func(part, whole int) int { return percent(part, whole) },
+		"short":    short,
+		"add":      func(a, b int) int { return a + b },
+		"join":     strings.Join,
+		"title":    func(s string) string { return strings.ToUpper(s[:min(1, len(s))]) + s[min(1, len(s)):] },
+		"args":     arguments,
+	}
+}
+
+// arguments hands several values to a part: key, value, key, value.
+func arguments(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, fmt.Errorf("args wants keys and values, got %d words", len(pairs))
+	}
+	m := make(map[string]any, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		m[fmt.Sprint(pairs[i])] = pairs[i+1]
+	}
+	return m, nil
+}
+
+// number writes 65536 as 65,536.
+func number[T int | uint64](n T) string {
+	digits := fmt.Sprint(n)
+	sign := ""
+	if digits[0] == '-' {
+		sign, digits = "-", digits[1:]
+	}
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return sign + digits
+}
+
+// scaled writes a value with three digits and the largest unit that leaves one before the point.
+func scaled(v, step float64, units []string) string {
+	i := 0
+	for v >= step && i < len(units)-1 {
+		v /= step
+		i++
+	}
+	digits := 0
+	if i > 0 && v < 100 {
+		digits = 1
+	}
+	return strconv.FormatFloat(v, 'f', digits, 64) + " " + units[i]
+}
+
+func byteSize(n uint64) string {
+	return scaled(float64(n), 1024, []string{"B", "KiB", "MiB", "GiB", "TiB"})
+}
+
+// bitRate writes bits per second.
+func bitRate(bps float64) string {
+	return scaled(math.Max(bps, 0), 1000, []string{"bit/s", "kbit/s", "Mbit/s", "Gbit/s"})
+}
+
+// latency writes a round-trip time given in microseconds.
+func latency(us int64) string {
+	ms := float64(us) / 1000
+	switch {
+	case us <= 0:
+		return "–"
+	case ms < 1:
+		return strconv.FormatFloat(ms, 'f', 2, 64) + " ms"
+	case ms < 10:
+		return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
+	}
+	return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
+}
+
+// duration writes the two largest units of a time: 3 d 4 h, 12 min, 40 s.
+func duration(d time.Duration) string {
+	d = d.Round(time.Second)
+	if d < 0 {
+		d = -d
+	}
+	units := []struct {
+		length time.Duration
+		name   string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}}
+	for i, u := range units {
+		if d < u.length {
+			continue
+		}
+		text := fmt.Sprintf("%d %s", d/u.length, u.name)
+		if rest := d % u.length; i < 2 && rest >= units[i+1].length {
+			text += fmt.Sprintf(" %d %s", rest/units[i+1].length, units[i+1].name)
+		}
+		return text
+	}
+	return "0 s"
+}
+
+func percent(part, whole int) int {
+	if whole <= 0 {
+		return 0
+	}
+	return int(math.Round(100 * float64(part) / float64(whole)))
+}
+
+// short leaves of an ID as much as tells it from others.
+func short(id string) string {
+	if len(id) <= 14 {
+		return id
+	}
+	return id[:6] + "…" + id[len(id)-6:]
+}

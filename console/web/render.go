@@ -1,0 +1,149 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"embed"
+	"html/template"
+	"io"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"landbridge/console/api"
+)
+
+//go:embed templates
+var templateFiles embed.FS
+
+// views are the parsed templates by page.
+type views map[string]*template.Template
+
+// parseViews parses each page together with the frame and the shared parts.
+func parseViews(now func() time.Time) views {
+	frame := template.New("").Funcs(functions(now))
+	template.Must(frame.ParseFS(templateFiles, "templates/layout.html", "templates/parts/*.html"))
+	files, err := templateFiles.ReadDir("templates")
+	if err != nil {
+		panic(err) // the file system is part of the program
+	}
+	v := make(views)
+	for _, f := range files {
+		name, isPage := strings.CutSuffix(f.Name(), ".html")
+		if !isPage || name == "layout" {
+			continue
+		}
+		page := template.Must(frame.Clone())
+		v[name] = template.Must(page.ParseFS(templateFiles, path.Join("templates", f.Name())))
+	}
+	return v
+}
+
+// frame is what the layout shows around a page.
+type frame struct {
+	Page    string // the template's name
+	Path    string // the request's, with its query
+	Theme   string // auto, light or dark
+	Who     Who
+	Nav     []place
+	Status  api.Status // empty where nobody is logged in
+	Now     time.Time
+	Offline bool // a page that needs no events
+	Data    any  // the page's own
+
+	assets assets
+}
+
+// Asset returns where the browser finds a file.
+func (f frame) Asset(name string) string { return f.assets.path(name) }
+
+// With returns the frame for a part of the page with other data.
+func (f frame) With(data any) frame { f.Data = data; return f }
+
+// place is an entry of the navigation.
+type place struct {
+	Path, Page, Icon string
+}
+
+// places is the navigation, in its order.
+func places() []place {
+	return []place{
+		{"/", "overview", "overview"},
+		{"/leases", "leases", "leases"},
+		{"/members", "members", "members"},
+		{"/network", "network", "network"},
+		{"/api", "api", "api"},
+	}
+}
+
+// show sends a page, or the part of it that htmx asks for.
+func (p *Pages) show(c echo.Context, status int, page string, data any) error {
+	f := frame{
+		Page: page, Path: c.Request().URL.RequestURI(), Theme: theme(c), Who: p.who(c), Nav: places(),
+		Now: p.now(), Data: data, assets: p.assets,
+	}
+	view, name := p.views[page], "layout"
+	r := c.Request()
+	if target := r.Header.Get("HX-Target"); r.Header.Get("HX-Request") == "true" && view.Lookup(page+"#"+target) != nil {
+		name = page + "#" + target
+	} else if s, err := p.status(c); err == nil {
+		f.Status = s
+	}
+	var b bytes.Buffer
+	if err := view.ExecuteTemplate(&b, name, f); err != nil {
+		return err
+	}
+	return send(c, status, b.Bytes())
+}
+
+// send sends HTML, compressed where the client takes that and it is worth it.
+func send(c echo.Context, status int, body []byte) error {
+	const worth = 1400 // a packet
+	if len(body) < worth || !acceptsGzip(c.Request()) {
+		return c.HTMLBlob(status, body)
+	}
+	h := c.Response().Header()
+	h.Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
+	h.Set(echo.HeaderContentEncoding, "gzip")
+	c.Response().WriteHeader(status)
+	w, err := gzip.NewWriterLevel(c.Response(), gzip.BestSpeed)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(w, bytes.NewReader(body)); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// theme returns which look the browser's cookie asks for.
+func theme(c echo.Context) string {
+	if k, err := c.Cookie("theme"); err == nil && (k.Value == "light" || k.Value == "dark") {
+		return k.Value
+	}
+	return "auto"
+}
+
+// setTheme keeps the look in a cookie, and goes back to where the person was.
+func (p *Pages) setTheme(c echo.Context) error {
+	value := c.FormValue("theme")
+	if value != "light" && value != "dark" {
+		value = "auto"
+	}
+	c.SetCookie(&http.Cookie{
+		Name: "theme", Value: value, Path: "/", MaxAge: 365 * 24 * 3600,
+		Secure: c.IsTLS(), HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	})
+	return c.Redirect(http.StatusSeeOther, localPath(c.FormValue("back")))
+}
+
+// localPath returns a path of this site, or the first page's for all else.
+func localPath(to string) string {
+	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n") {
+		return "/"
+	}
+	return to
+}

@@ -1,0 +1,88 @@
+package web
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"landbridge/console/api"
+)
+
+// policy is the Content-Security-Policy of every page: nothing from elsewhere, nothing
+// inline, no eval, no frames.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+// Who is the person at the other end of a request.
+type Who struct {
+	Name string // empty: nobody has logged in
+	Role string // viewer, operator or administrator
+	CSRF string // what a form must send back, and htmx as X-CSRF-Token
+}
+
+// Can reports whether the person may do what needs role.
+func (w Who) Can(role string) bool {
+	rank := map[string]int{"viewer": 1, "operator": 2, "administrator": 3}
+	return rank[w.Role] >= rank[role]
+}
+
+// Options are what the pages need.
+type Options struct {
+	// API is asked with the context of the request that a page answers: it knows from that who
+	// asks, and refuses what they may not.
+	API api.StrictServerInterface
+	Log *slog.Logger
+	// Who tells who asks. Without it everybody is an administrator without a name.
+	Who func(echo.Context) Who
+}
+
+// Pages serves the console's pages. It is safe for concurrent use.
+type Pages struct {
+	api    api.StrictServerInterface
+	log    *slog.Logger
+	who    func(echo.Context) Who
+	assets assets
+	views  views
+	meter  meter
+	now    func() time.Time
+}
+
+// New makes the pages. It panics where a template can't be parsed, which a test would show.
+func New(o Options) *Pages {
+	p := &Pages{api: o.API, log: o.Log, who: o.Who, now: time.Now}
+	if p.who == nil {
+		p.who = func(echo.Context) Who { return Who{Role: "administrator"} }
+	}
+	p.assets = loadAssets()
+	p.views = parseViews(p.now)
+	return p
+}
+
+// Register adds the pages' routes.
+func (p *Pages) Register(e *echo.Echo) {
+	e.GET("/assets/:hash/*", p.assets.serve)
+	e.GET("/favicon.ico", func(c echo.Context) error {
+		return c.Redirect(http.StatusMovedPermanently, p.assets.path("icon.svg"))
+	})
+	pages := e.Group("", p.headers)
+	pages.POST("/theme", p.setTheme)
+	pages.GET("/", p.overview)
+}
+
+// headers puts on a page what keeps it to itself.
+func (p *Pages) headers(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("Cache-Control", "no-store")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+		h.Add("Vary", "HX-Request, HX-Target, Accept-Encoding")
+		return next(c)
+	}
+}

@@ -1,0 +1,107 @@
+package web
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// pages are those that need no more than a GET.
+func pages() []string { return []string{"/"} }
+
+func TestAPageIsWholeAndNothingInItIsInline(t *testing.T) {
+	server := serve(newFake(12, 30))
+	inline := regexp.MustCompile(`(?i)<style|\sstyle=|<script(?:[^>]*)>[^<]|\son[a-z]+=|javascript:|hx-on`)
+	for _, path := range pages() {
+		a := get(t, server, path)
+		body := a.body
+		if a.Code != http.StatusOK || !strings.HasSuffix(strings.TrimSpace(body), "</html>") {
+			t.Errorf("%s: %d\n%s", path, a.Code, body)
+		}
+		if a.Header().Get("Content-Security-Policy") != policy {
+			t.Errorf("%s: no policy", path)
+		}
+		if found := inline.FindString(body); found != "" {
+			t.Errorf("%s has %q, which the policy forbids", path, found)
+		}
+		if strings.Contains(body, "ZgotmplZ") || strings.Contains(body, "<no value>") {
+			t.Errorf("%s has a value that its template can't place", path)
+		}
+	}
+}
+
+func TestWhatAMemberIsCalledCantBecomeMarkup(t *testing.T) {
+	f := newFake(3, 3)
+	const hostile = `"><script src=//evil.example></script>`
+	f.peers[0].Name, f.peers[1].Why, f.leases[0].Name, f.status.Name = hostile, hostile, hostile, hostile
+	f.groups[0].Members[1].Name, f.status.Groups[0].Name = hostile, hostile
+	server := serve(f)
+	for _, path := range pages() {
+		if strings.Contains(get(t, server, path).body, "<script src=//") {
+			t.Errorf("%s: what is not ours became markup", path)
+		}
+	}
+}
+
+func TestHTMXGetsThePartThatItAsksForAlone(t *testing.T) {
+	server := serve(newFake(3, 3))
+	part := get(t, server, "/", "HX-Request", "true", "HX-Target", "now").body
+	if !strings.HasPrefix(strings.TrimSpace(part), `<div id="now"`) || strings.Contains(part, "<html") {
+		t.Errorf("got %.300s", part)
+	}
+	if !strings.Contains(get(t, server, "/", "HX-Request", "true", "HX-Target", "content").body, "<html") {
+		t.Error("a target that is no part must get the page")
+	}
+}
+
+func TestAssetsAreKeptForGoodUnderTheirHash(t *testing.T) {
+	server := serve(newFake(1, 1))
+	names := regexp.MustCompile(`(?:src|href)="(/assets/[^"]+)"`).FindAllStringSubmatch(get(t, server, "/").body, -1)
+	if len(names) < 4 {
+		t.Fatalf("only %q", names)
+	}
+	kept := func(a answer) bool { return strings.Contains(a.Header().Get("Cache-Control"), "immutable") }
+	for _, m := range names {
+		a := get(t, server, m[1], "Accept-Encoding", "gzip")
+		if a.Code != http.StatusOK || !kept(a) {
+			t.Errorf("%s: %d, %v", m[1], a.Code, a.Header())
+		}
+		if strings.HasSuffix(m[1], ".js") && (a.Header().Get("Content-Encoding") != "gzip" || len(a.body) > 25_000) {
+			t.Errorf("%s isn't sent compressed: %d bytes", m[1], len(a.body))
+		}
+	}
+	old := regexp.MustCompile(`/assets/[^/]+/`).ReplaceAllString(names[0][1], "/assets/0123456789abcdef/")
+	if a := get(t, server, old); a.Code != http.StatusOK || kept(a) {
+		t.Errorf("%s: %d, %v: another version's hash must not be kept", old, a.Code, a.Header())
+	}
+	if a := get(t, server, "/assets/x/../web.go"); a.Code != http.StatusNotFound {
+		t.Errorf("a file that is none of the assets: %d", a.Code)
+	}
+}
+
+func TestPagesInABrowser(t *testing.T) {
+	shots := os.Getenv("LANDBRIDGE_SCREENSHOTS")
+	if shots == "" {
+		t.Skip("LANDBRIDGE_SCREENSHOTS names no directory: made-up networks are looked at by people; internal/e2e looks at real ones")
+	}
+	for name, f := range map[string]*fake{"three": newFake(3, 12), "twelve": newFake(12, 200), "forty": newFake(40, 1), "many": newFake(300, 5000), "alone": newFake(0, 0)} {
+		server := httptest.NewServer(serve(f))
+		defer server.Close()
+		args := []string{"../../internal/e2e/browser/pages.mjs", server.URL, filepath.Join(shots, name)}
+		if name == "forty" || name == "alone" {
+			args = append(args, "/")
+		} else {
+			args = append(args, pages()...)
+		}
+		out, err := exec.CommandContext(t.Context(), "node", args...).CombinedOutput()
+		t.Logf("%s\n%s", name, out)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -35,6 +35,7 @@ type rounds struct {
 	claims  map[group.MemberID]*claim
 	named   map[group.MemberID]time.Time // when a router is to be named again
 	adopted []group.MemberID
+	doubts  doubts
 	relearn time.Time
 	hushed  bool
 	looped  time.Time // when a loop was seen last
@@ -47,15 +48,16 @@ type claim struct {
 	again     time.Time // when to ask
 }
 
-// alive is what a router said that had fallen silent.
+// alive is what a router said that had fallen silent, or is doubted.
 type alive struct {
-	member group.MemberID
-	well   bool
+	member  group.MemberID
+	doubted bool
+	well    bool
 }
 
 // run decides what this router does on its segment and for others, until ctx ends.
 func (s *neighbours) run(ctx context.Context) {
-	r := &rounds{alone: true, claims: make(map[group.MemberID]*claim), named: make(map[group.MemberID]time.Time)}
+	r := &rounds{alone: true, claims: make(map[group.MemberID]*claim), named: make(map[group.MemberID]time.Time), doubts: newDoubts(s.self)}
 	r.wan = wanWatch{network: s.network, near: s.has, begun: time.Now()}
 	defer s.rest(r)
 	duty := share.NewDuty(s.self)
@@ -74,12 +76,10 @@ func (s *neighbours) run(ctx context.Context) {
 		case <-tick.C:
 			asking = true
 		case a := <-answers:
-			if c := r.claims[a.member]; c != nil {
-				c.asking, c.confirmed, c.again = false, !a.well, time.Now().Add(aliveAgain)
-			}
+			r.heard(a, time.Now())
 		}
 		now := time.Now()
-		routers := s.routers()
+		routers := s.routers(ctx, r, duty, answers, now)
 		s.watchLoop(r, now)
 		s.watchWAN(ctx, r, len(routers) == 0, asking)
 		orders := duty.Step(s.lanWell.Load(), s.wanWell.Load(), routers, now)
@@ -93,16 +93,37 @@ func (s *neighbours) run(ctx context.Context) {
 	}
 }
 
-// routers returns the other routers on the segment.
-func (s *neighbours) routers() (all []share.Router) {
-	for _, n := range s.beacon.Neighbors() {
-		if n.Says.Router {
-			all = append(all, share.Router{
-				Member: n.Member, LAN: n.Says.LANWell, WAN: n.Says.WANWell, Sharing: n.Says.Sharing, Silent: n.Silent,
-			})
-		}
+// heard takes what a router said of itself.
+func (r *rounds) heard(a alive, now time.Time) {
+	if a.doubted {
+		r.doubts.answer(a.member, a.well, now)
+		return
 	}
-	return all
+	if c := r.claims[a.member]; c != nil {
+		c.asking, c.confirmed, c.again = false, !a.well, now.Add(aliveAgain)
+	}
+}
+
+// routers returns the other routers on the segment. In whose names somebody else may speak
+// are asked over the overlay, and asked to answer on the segment what nobody hears there.
+func (s *neighbours) routers(ctx context.Context, r *rounds, duty *share.Duty, answers chan<- alive, now time.Time) []share.Router {
+	if !s.lanWell.Load() {
+		r.doubts = newDoubts(s.self)
+		return nil
+	}
+	routers, ask, unsure := r.doubts.step(s.beacon.Neighbors(), s.beacon.Doubted(), now)
+	duty.Unsure(unsure)
+	for _, m := range ask {
+		timeout := doubtTimeout
+		if r.doubts.known(m) {
+			timeout = aliveTimeout
+		}
+		s.attachment.running.Go(func() {
+			well := s.askAlive(ctx, m, timeout, appoint(s.macOf(s.self), s.beacon.Appoint()))
+			tellAlive(ctx, answers, alive{member: m, doubted: true, well: well})
+		})
+	}
+	return routers
 }
 
 // watchWAN finds out whether the WAN side works. That matters where another router could
@@ -217,19 +238,26 @@ func (s *neighbours) claim(ctx context.Context, r *rounds, o share.Orders, answe
 		}
 		if !c.asking && !now.Before(c.again) {
 			c.asking = true
-			s.attachment.running.Go(func() { s.askAlive(ctx, st.Member, answers) })
+			s.attachment.running.Go(func() {
+				tellAlive(ctx, answers, alive{member: st.Member, well: s.askAlive(ctx, st.Member, aliveTimeout, []byte{segmentAlive})})
+			})
 		}
 	}
 	slices.SortFunc(serving, group.MemberID.Compare)
 	return serving
 }
 
-func (s *neighbours) askAlive(ctx context.Context, m group.MemberID, answers chan<- alive) {
-	within, cancel := context.WithTimeout(ctx, aliveTimeout)
+// askAlive asks a router over the overlay, and reports whether it says that it is well.
+func (s *neighbours) askAlive(ctx context.Context, m group.MemberID, timeout time.Duration, question []byte) bool {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	reply, err := s.network.node.gate.call(within, s.network, m, protocolSegment, []byte{segmentAlive})
+	reply, err := s.network.node.gate.call(ctx, s.network, m, protocolSegment, question)
+	return err == nil && len(reply) == 1 && reply[0] == 1
+}
+
+func tellAlive(ctx context.Context, answers chan<- alive, a alive) {
 	select {
-	case answers <- alive{m, err == nil && len(reply) == 1 && reply[0] == 1}:
+	case answers <- a:
 	case <-ctx.Done():
 	}
 }
@@ -244,15 +272,14 @@ func (s *neighbours) name(ctx context.Context, r *rounds, routers []share.Router
 			continue
 		}
 		st := s.statement(other.Member, now)
-		r.named[other.Member] = now.Add(st.Until.Sub(now) / 3)
+		r.named[other.Member] = now.Add(vouch.RenewAfter(s.network.leaseTime()))
 		s.attachment.running.Go(func() { s.nameOne(ctx, st) })
 	}
 }
 
-// statement is our word that a neighbour is one. It holds for longer than the leases that it
-// is about.
+// statement is our word that a neighbour is one.
 func (s *neighbours) statement(about group.MemberID, now time.Time) vouch.Statement {
-	return vouch.Sign(s.network.membership, about, now, 2*s.network.membership.Descriptor().LeaseTime+time.Hour)
+	return vouch.Sign(s.network.membership, about, now)
 }
 
 // nameOne hands a statement to the router that it names, until it takes it, and takes its own.

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"landbridge/internal/beacon"
+	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/tunnel"
 	"landbridge/internal/vouch"
@@ -21,7 +23,7 @@ const (
 	segmentVouch = 1 // the caller's statement about the called; the reply is the other way round, or empty
 	segmentTell  = 2 // a vouch.Tell
 	segmentShow  = 3 // asks for a Tell
-	segmentAlive = 4 // asks how the called is; the reply is a byte: 1 if its LAN and WAN sides work
+	segmentAlive = 4 // asks how the called is; the reply is a byte: 1 if its LAN and WAN sides work. An appointment may follow
 )
 
 const (
@@ -51,8 +53,11 @@ func newStandins(n *network) *standins {
 		e, ok := d.Entry(m)
 		return ok && e.In(d.Version)
 	}
-	return &standins{network: n, book: vouch.NewBook(n.membership.Group(), member), named: make(map[group.MemberID]vouch.Statement)}
+	return &standins{network: n, book: vouch.NewBook(n.membership.Group(), n.leaseTime, member), named: make(map[group.MemberID]vouch.Statement)}
 }
+
+// leaseTime is how long the group's leases are.
+func (n *network) leaseTime() time.Duration { return n.membership.Descriptor().LeaseTime }
 
 // serveSegment answers protocolSegment.
 func (s *standins) serveSegment(_ context.Context, from group.MemberID, req []byte) ([]byte, error) {
@@ -79,12 +84,30 @@ func (s *standins) serveSegment(_ context.Context, from group.MemberID, req []by
 	case segmentShow:
 		return s.tell(now).Marshal(), nil
 	case segmentAlive:
-		if a := s.network.attachment.Load(); a != nil && a.neighbours != nil && a.neighbours.well() {
-			return []byte{1}, nil
-		}
-		return []byte{0}, nil
+		return s.alive(body), nil
 	}
 	return nil, fmt.Errorf("unknown request %d", req[0])
+}
+
+// appoint returns the question of a router how another is, and that it answer a nonce on the
+// segment, to mac alone.
+func appoint(mac frame.MAC, n beacon.Nonce) []byte {
+	return append(append([]byte{segmentAlive}, mac[:]...), n[:]...)
+}
+
+// alive answers how this router is, and keeps the appointment that the question may bring.
+func (s *standins) alive(appointment []byte) []byte {
+	a := s.network.attachment.Load()
+	if a == nil || a.neighbours == nil {
+		return []byte{0}
+	}
+	if len(appointment) == len(frame.MAC{})+len(beacon.Nonce{}) {
+		a.neighbours.beacon.Answer(frame.MAC(appointment[:6]), beacon.Nonce(appointment[6:]))
+	}
+	if !a.neighbours.well() {
+		return []byte{0}
+	}
+	return []byte{1}
 }
 
 // takeStatement takes a statement that names us, and tells the others.
@@ -93,7 +116,7 @@ func (s *standins) takeStatement(from group.MemberID, b []byte, now time.Time) e
 	if err != nil {
 		return err
 	}
-	if st.Owner != from || st.Neighbour != s.network.membership.Self() || !st.Good(s.network.id, now) {
+	if st.Owner != from || st.Neighbour != s.network.membership.Self() || !st.Good(s.network.id, s.network.leaseTime(), now) {
 		return errors.New("the statement isn't the caller's about this member, or doesn't hold")
 	}
 	s.mu.Lock()

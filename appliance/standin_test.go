@@ -48,13 +48,13 @@ func TestARouterShowsWhoHasNamedItAndTellsForWhomItServes(t *testing.T) {
 	if far.standins.Ask(t.Context(), id2, id1) {
 		t.Error("two speaks for one, who hasn't named it")
 	}
-	if err := two.name(t, one, vouch.Sign(one.membership, id2, now, time.Hour)); err == nil {
+	if err := two.name(t, one, vouch.Sign(one.membership, id2, now)); err == nil {
 		t.Error("a statement of another was taken")
 	}
-	if err := one.name(t, two, vouch.Sign(one.membership, far.membership.Self(), now, time.Hour)); err == nil {
+	if err := one.name(t, two, vouch.Sign(one.membership, far.membership.Self(), now)); err == nil {
 		t.Error("a statement about another was taken")
 	}
-	if err := one.name(t, two, vouch.Sign(one.membership, id2, now, time.Hour)); err != nil {
+	if err := one.name(t, two, vouch.Sign(one.membership, id2, now)); err != nil {
 		t.Fatal(err)
 	}
 	if !far.standins.Ask(t.Context(), id2, id1) || !far.standins.Speaks(id2, id1) {

@@ -97,8 +97,12 @@ type view struct {
 	looped    bool
 }
 
-// maxPackets bounds the frames that wait for a signature check.
-const maxPackets = 32
+const (
+	// maxPackets bounds the frames that wait for a signature check.
+	maxPackets = 32
+	// expectedPackets of them are kept for frames that answer what nobody else was told.
+	expectedPackets = 8
+)
 
 // packet is a frame that waits for its signature check.
 type packet struct {

@@ -7,7 +7,9 @@ import "time"
 const (
 	memberRate    = 45
 	strangersRate = 64 // all that aren't known yet together
-	totalRate     = 900
+	totalRate     = 600
+	expectedRate  = 300 // beyond all of these: frames that answer what nobody else was told
+	appointedRate = 20
 )
 
 // budget is a token bucket that holds what a second brings.

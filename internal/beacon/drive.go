@@ -24,8 +24,12 @@ func (b *Beacon) Receive(f []byte, now time.Time) {
 	v := b.m.admit(msg, b.isMember, now)
 	var p *packet
 	if v == verify {
-		if p = b.takePacket(); p == nil {
+		if p = b.takePacket(maxPackets - expectedPackets); p == nil && b.m.expects(msg, now) {
+			p = b.takePacket(maxPackets)
+		}
+		if p == nil {
 			v = limited
+			b.m.doubt(msg.member, now)
 		}
 	}
 	b.mu.Unlock()
@@ -124,6 +128,7 @@ func (b *Beacon) verify(p *packet) {
 	defer b.mu.Unlock()
 	if err != nil {
 		b.counts[forged].Add(1)
+		b.m.doubt(msg.member, time.Now())
 	} else {
 		b.counts[verified].Add(1)
 		b.m.accept(msg, p.at)
@@ -135,7 +140,7 @@ func (b *Beacon) verify(p *packet) {
 func (b *Beacon) speak(now time.Time) {
 	b.mu.Lock()
 	b.m.forget(now)
-	due, toAll := b.m.due(now)
+	s, due := b.m.due(now)
 	if !due {
 		b.mu.Unlock()
 		return
@@ -145,17 +150,20 @@ func (b *Beacon) speak(now time.Time) {
 	b.mu.Unlock()
 	says := b.self() // without the lock: it may ask us
 	b.mu.Lock()
-	msg := b.m.compose(says, n, uint64(now.UnixNano()), toAll, now)
-	routers := b.m.routers(now)
+	msg := b.m.compose(s, says, n, uint64(now.UnixNano()), now)
+	to := []frame.MAC{s.to}
+	if s.routers {
+		to = b.m.routers(now)
+	}
 	b.mu.Unlock()
 
 	f := msg.appendUnsigned(make([]byte, 0, maxLen))
 	f = append(f, b.membership.Sign(domain, f[frame.EthernetHeaderLen:])...)
-	if toAll {
+	if s.toAll {
 		b.write(f)
 		return
 	}
-	for _, mac := range routers {
+	for _, mac := range to {
 		frame.Ethernet(f).SetDst(mac)
 		b.write(f)
 	}
@@ -207,16 +215,15 @@ func (b *Beacon) isMember(id group.MemberID) bool {
 	return ok && e.In(d.Version)
 }
 
-// takePacket returns a packet to put a frame into, or nil if as many wait as may. Called
-// with mu held.
-func (b *Beacon) takePacket() *packet {
+// takePacket returns a packet to put a frame into, or nil if limit or more wait. Called with mu held.
+func (b *Beacon) takePacket(limit int) *packet {
+	if b.made-len(b.idle) >= limit {
+		return nil
+	}
 	if n := len(b.idle); n > 0 {
 		p := b.idle[n-1]
 		b.idle = b.idle[:n-1]
 		return p
-	}
-	if b.made == maxPackets {
-		return nil
 	}
 	b.made++
 	return new(packet)

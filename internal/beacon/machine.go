@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// urgentGap is the least time between two beacons, however urgent.
+	// urgentGap is the least time between two beacons to all, however urgent.
 	urgentGap = 50 * time.Millisecond
 	// loopPause is the interval while the segment has a loop, where each broadcast adds to
 	// the storm.
@@ -17,7 +17,7 @@ const (
 	// loopMemory is how long after the last own beacon that came back the loop counts as there.
 	loopMemory = 3 * time.Second
 	// issuedNonces are remembered: more than are sent while a proof lasts.
-	issuedNonces = 64
+	issuedNonces = 128
 )
 
 // verdict is what a frame is before its signature was looked at.
@@ -37,41 +37,65 @@ type machine struct {
 	self  group.MemberID
 	mac   frame.MAC
 
-	sequence  uint64
-	issued    [issuedNonces]issue
-	next      int // in issued
-	sent      time.Time
-	broadcast time.Time
-	urgent    bool
-	loopSeen  time.Time
-	router    bool // what we said last
+	sequence     uint64
+	issued       [issuedNonces]issue
+	next         int       // in issued
+	broadcast    time.Time // when a beacon was sent to all last
+	toRouters    time.Time // and to the routers alone
+	urgent       bool
+	loopSeen     time.Time
+	router       bool // what we said last
+	appointments []appointment
 
-	peers            map[group.MemberID]*peer
-	total, strangers budget
+	peers                                 map[group.MemberID]*peer
+	doubts                                map[group.MemberID]time.Time // when a frame in its name was dropped, or forged
+	total, strangers, expected, appointed budget
 }
 
 // issue is a nonce of ours and when it left. The zero time marks an empty place.
 type issue struct {
 	nonce nonce
 	at    time.Time
+	alone bool // nobody was told but other routers
+}
+
+// appointment is a nonce that a member has told us in private, to be answered to it alone.
+type appointment struct {
+	mac   frame.MAC
+	nonce nonce
 }
 
 // peer is a member whose signed beacon was heard of late.
 type peer struct {
-	heard    time.Time
-	sequence uint64
-	nonce    nonce
-	mac      frame.MAC
-	says     Says
-	proof    time.Time // when the nonce left that it has answered last; zero: none
-	since    time.Time // when the row of proofs without a gap began
-	budget   budget
+	met, heard  time.Time // first and last
+	sequence    uint64
+	open, alone heard // what it has said to all, and to us alone
+	mac         frame.MAC
+	says        Says
+	proof       time.Time // when the nonce left that it has answered last; zero: none
+	since       time.Time // when the row of proofs without a gap began
+	budget      budget
+}
+
+// heard is a nonce of another and when it came.
+type heard struct {
+	nonce nonce
+	at    time.Time
+}
+
+// speech is a beacon to be sent.
+type speech struct {
+	toAll   bool
+	routers bool      // to each router
+	to      frame.MAC // to one station, else
+	first   []nonce   // answered before all others
 }
 
 func newMachine(g group.ID, self group.MemberID, mac frame.MAC, now time.Time) machine {
 	return machine{
-		group: g, self: self, mac: mac, peers: make(map[group.MemberID]*peer),
+		group: g, self: self, mac: mac, peers: make(map[group.MemberID]*peer), doubts: make(map[group.MemberID]time.Time),
 		total: newBudget(totalRate, now), strangers: newBudget(strangersRate, now),
+		expected: newBudget(expectedRate, now), appointed: newBudget(appointedRate, now),
 	}
 }
 
@@ -82,6 +106,7 @@ func (m *machine) admit(msg message, member func(group.MemberID) bool, now time.
 	case msg.group != m.group:
 		return foreign
 	case msg.member == m.self:
+		m.doubt(m.self, now)
 		if at, ours := m.issuedAt(msg.nonce); !ours || msg.mac != m.mac || now.Sub(at) >= loopMemory {
 			return stale // a recording
 		}
@@ -90,18 +115,20 @@ func (m *machine) admit(msg message, member func(group.MemberID) bool, now time.
 	case !member(msg.member):
 		return foreign
 	}
-	p := m.peers[msg.member]
 	from := &m.strangers
-	if p != nil {
+	if p := m.peers[msg.member]; p != nil {
 		if msg.sequence <= p.sequence {
 			return stale
 		}
-		from = &p.budget
+		if msg.mac == p.mac { // else it is as good as new
+			from = &p.budget
+		}
 	}
-	if !from.spend(now) || !m.total.spend(now) {
-		return limited
+	if from.spend(now) && m.total.spend(now) || m.expects(msg, now) && m.expected.spend(now) {
+		return verify
 	}
-	return verify
+	m.doubt(msg.member, now)
+	return limited
 }
 
 // accept takes a beacon whose signature is good.
@@ -111,14 +138,22 @@ func (m *machine) accept(msg message, now time.Time) {
 		if len(m.peers) >= MaxNeighbors {
 			return
 		}
-		p = &peer{budget: newBudget(memberRate, now)}
+		p = &peer{met: now, budget: newBudget(memberRate, now)}
 		m.peers[msg.member] = p
 		m.urgent = true // it waits for our answer
 	}
 	if msg.sequence <= p.sequence {
 		return
 	}
-	p.heard, p.sequence, p.nonce, p.mac, p.says = now, msg.sequence, msg.nonce, msg.mac, msg.says
+	if m.silent(p, now) { // as where somebody takes what is sent to it or us alone
+		m.doubt(msg.member, now)
+	}
+	p.heard, p.sequence, p.mac, p.says = now, msg.sequence, msg.mac, msg.says
+	if msg.alone {
+		p.alone = heard{msg.nonce, now}
+	} else {
+		p.open = heard{msg.nonce, now}
+	}
 	for a := msg.answers; len(a) >= nonceLen; a = a[nonceLen:] {
 		at, ours := m.issuedAt(nonce(a[:nonceLen]))
 		if !ours || !at.After(p.proof) || now.Sub(at) >= ProofLife {
@@ -131,42 +166,68 @@ func (m *machine) accept(msg message, now time.Time) {
 	}
 }
 
-// due says whether a beacon is to be sent now, and whether to all or to the routers alone.
-func (m *machine) due(now time.Time) (send, toAll bool) {
-	if m.sent.IsZero() {
-		return true, true
+// due says whether a beacon is to be sent now, and to whom.
+func (m *machine) due(now time.Time) (s speech, send bool) {
+	if len(m.appointments) > 0 {
+		a := m.appointments[0]
+		m.appointments = m.appointments[1:]
+		return speech{to: a.mac, first: []nonce{a.nonce}}, true
 	}
 	pause := Interval
 	if m.looped(now) {
 		pause = loopPause // beacons to one router feed no storm, and go on: anybody can play ours back
-	} else if m.urgent && now.Sub(m.sent) >= urgentGap {
-		return true, true
+	} else if m.urgent {
+		pause = urgentGap
 	}
-	toAll = now.Sub(m.broadcast) >= pause
-	return toAll || m.meetsRouters(now) && now.Sub(m.sent) >= RouterInterval, toAll
+	if m.broadcast.IsZero() || now.Sub(m.broadcast) >= pause {
+		return speech{toAll: true}, true
+	}
+	return speech{routers: true}, m.meetsRouters(now) && now.Sub(m.toRouters) >= RouterInterval
 }
 
 // compose returns the next beacon, without signature; n is a fresh nonce.
-func (m *machine) compose(says Says, n nonce, clock uint64, toAll bool, now time.Time) message {
+func (m *machine) compose(s speech, says Says, n nonce, clock uint64, now time.Time) message {
 	m.sequence = max(m.sequence+1, clock)
-	m.issued[m.next] = issue{n, now}
-	m.next = (m.next + 1) % len(m.issued)
-	m.sent, m.router = now, says.Router
-	if toAll {
+	m.issue(n, !s.toAll, now)
+	m.router = says.Router
+	switch {
+	case s.toAll:
 		m.broadcast, m.urgent = now, false
+	case s.routers:
+		m.toRouters = now
 	}
 	msg := message{says: says, group: m.group, member: m.self, mac: m.mac, sequence: m.sequence, nonce: n}
-	for _, p := range m.peers {
-		if now.Sub(p.heard) < ProofLife {
-			msg.answers = append(msg.answers, p.nonce[:]...)
+	for _, n := range s.first {
+		msg.answers = append(msg.answers, n[:]...)
+	}
+	for _, routers := range [...]bool{true, false} { // who looks for what it alone was told looks at the first ones
+		for _, p := range m.peers {
+			if n := p.answer(s.toAll); p.says.Router == routers && now.Sub(n.at) < ProofLife && len(msg.answers) < MaxNeighbors*nonceLen {
+				msg.answers = append(msg.answers, n.nonce[:]...)
+			}
 		}
 	}
 	return msg
 }
 
+// answer returns the nonce that is answered. What a router has said to us alone is never repeated to
+// all: who knows it could have its frames verified in our name.
+func (p *peer) answer(toAll bool) heard {
+	if !toAll && p.open.at.Sub(p.alone.at) < SilentAfter {
+		return p.alone
+	}
+	return p.open
+}
+
+// issue notes a nonce that leaves now.
+func (m *machine) issue(n nonce, alone bool, now time.Time) {
+	m.issued[m.next] = issue{n, now, alone}
+	m.next = (m.next + 1) % len(m.issued)
+}
+
 // wait returns how long nothing happens by itself.
 func (m *machine) wait(now time.Time) time.Duration {
-	if m.sent.IsZero() {
+	if m.broadcast.IsZero() || len(m.appointments) > 0 {
 		return 0
 	}
 	at := m.broadcast.Add(Interval)
@@ -174,10 +235,10 @@ func (m *machine) wait(now time.Time) time.Duration {
 	case m.looped(now):
 		at = earlier(m.broadcast.Add(loopPause), m.loopSeen.Add(loopMemory))
 	case m.urgent:
-		at = m.sent.Add(urgentGap)
+		at = m.broadcast.Add(urgentGap)
 	}
 	if m.meetsRouters(now) {
-		at = earlier(at, m.sent.Add(RouterInterval))
+		at = earlier(at, m.toRouters.Add(RouterInterval))
 	}
 	for _, p := range m.peers {
 		at = earlier(at, p.heard.Add(ProofLife))
@@ -198,13 +259,19 @@ func (m *machine) forget(now time.Time) {
 			delete(m.peers, id)
 		}
 	}
+	for id, at := range m.doubts {
+		if now.Sub(at) >= doubtLife {
+			delete(m.doubts, id)
+		}
+	}
 }
 
 // linkLost ends all proofs. Nonces that have left before prove nothing any more.
 func (m *machine) linkLost() {
 	clear(m.peers)
 	m.issued = [issuedNonces]issue{}
-	m.loopSeen, m.sent = time.Time{}, time.Time{}
+	m.loopSeen, m.broadcast, m.toRouters = time.Time{}, time.Time{}, time.Time{}
+	m.appointments = nil
 }
 
 // neighbors returns the members of whom there is a proof, in order.

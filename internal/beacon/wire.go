@@ -41,6 +41,7 @@ type message struct {
 	sequence uint64
 	nonce    nonce
 	answers  []byte
+	alone    bool // sent to one station
 
 	signed    []byte
 	signature []byte
@@ -63,7 +64,7 @@ func parse(f []byte) (m message, err error) {
 	m = message{
 		says: saysOf(b[3]), mac: frame.MAC(b[68:74]),
 		group: group.ID(b[4:36]), member: group.MemberID(b[36:68]),
-		sequence: binary.BigEndian.Uint64(b[76:]), nonce: nonce(b[84:92]), answers: b[answersAt:end],
+		alone: eth.Dst().IsUnicast(), sequence: binary.BigEndian.Uint64(b[76:]), nonce: nonce(b[84:92]), answers: b[answersAt:end],
 		signed: b[:end], signature: b[end : end+signatureLen],
 	}
 	if m.mac != eth.Src() || !m.mac.IsUnicast() {

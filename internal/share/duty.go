@@ -11,6 +11,8 @@ const (
 	// listenFor is how long a router listens on its LAN before it takes part: others answer
 	// its first beacon within a fraction of that.
 	listenFor = 300 * time.Millisecond
+	// doubtFor is how much longer it listens at most where somebody else may speak in the names of others.
+	doubtFor = 2 * time.Second
 	// settleFor is how long after saying that it takes part a router does so: by then the
 	// others have heard, and leave it its share.
 	settleFor = 100 * time.Millisecond
@@ -51,6 +53,8 @@ type Orders struct {
 type Duty struct {
 	self     group.MemberID
 	lanSince time.Time // the LAN side works since; zero: it doesn't
+	unsure   bool
+	listened bool      // for long enough, since then
 	well     time.Time // both sides have since; zero: they don't
 	sharing  bool
 	joined   time.Time // sharing since
@@ -68,6 +72,10 @@ func NewDuty(self group.MemberID) *Duty {
 	return &Duty{self: self, partners: make(map[group.MemberID]*partner)}
 }
 
+// Unsure says whether there may be another router on the segment that wasn't heard. One that
+// doesn't take part yet then goes on listening for a while.
+func (d *Duty) Unsure(unsure bool) { d.unsure = unsure }
+
 // Step takes how our sides are and which other routers are proven to be on the segment.
 func (d *Duty) Step(lan, wan bool, routers []Router, now time.Time) Orders {
 	if !lan { // whoever isn't heard may be well
@@ -78,8 +86,8 @@ func (d *Duty) Step(lan, wan bool, routers []Router, now time.Time) Orders {
 		d.lanSince = now
 	}
 	o := Orders{}
-	listened := d.until(&o, d.lanSince.Add(listenFor), now)
-	before := d.sharing
+	d.listened = d.listened || d.until(&o, d.lanSince.Add(listenFor), now) && (!d.unsure || d.until(&o, d.lanSince.Add(listenFor+doubtFor), now))
+	listened, before := d.listened, d.sharing
 	d.takePart(&o, wan, listened, routers, now)
 	if d.sharing && !before {
 		d.joined = now

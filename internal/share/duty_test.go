@@ -265,3 +265,30 @@ func TestWhoHasNeverTakenPartIsNotStoodInFor(t *testing.T) {
 		t.Errorf("%+v", a.orders)
 	}
 }
+
+func TestARouterThatIsUnsureWhoElseIsThereListensLongerButNotForEver(t *testing.T) {
+	for _, unsure := range []bool{false, true} {
+		d, now := NewDuty(member(0)), time.Unix(1e9, 0)
+		d.Unsure(unsure)
+		took := time.Duration(0)
+		for !d.Step(true, true, nil, now.Add(took)).Sharing {
+			took += tick
+		}
+		want := listenFor
+		if unsure {
+			want += doubtFor
+		}
+		if took != want {
+			t.Errorf("unsure %v: it takes part after %v, want %v", unsure, took, want)
+		}
+	}
+	d, now := NewDuty(member(0)), time.Unix(1e9, 0)
+	d.Step(true, true, nil, now)
+	if !d.Step(true, true, nil, now.Add(listenFor)).Sharing {
+		t.Fatal("it doesn't take part")
+	}
+	d.Unsure(true)
+	if o := d.Step(true, true, nil, now.Add(listenFor+settleFor)); !o.Sharing || !o.Circle.Has(member(0)) {
+		t.Error("who takes part stops for a doubt")
+	}
+}

@@ -13,6 +13,7 @@ import (
 // use; Speaks and Serving take no lock and allocate nothing.
 type Book struct {
 	group  group.ID
+	lease  func() time.Duration
 	member func(group.MemberID) bool
 
 	view atomic.Pointer[view]
@@ -37,9 +38,9 @@ type view struct {
 	serving map[group.MemberID]group.MemberID
 }
 
-// NewBook returns an empty book; member says who is in the group now.
-func NewBook(id group.ID, member func(group.MemberID) bool) *Book {
-	b := &Book{group: id, member: member, told: make(map[group.MemberID]told)}
+// NewBook returns an empty book; lease says how long the group's leases are, and member who is in it now.
+func NewBook(id group.ID, lease func() time.Duration, member func(group.MemberID) bool) *Book {
+	b := &Book{group: id, lease: lease, member: member, told: make(map[group.MemberID]told)}
 	b.view.Store(&view{})
 	return b
 }
@@ -57,7 +58,7 @@ func (b *Book) Take(from group.MemberID, t Tell, now time.Time) {
 	for _, s := range t.Statements {
 		was, had := former.statements[s.Owner]
 		same := had && was.Made.Equal(s.Made) && was.Until.Equal(s.Until) && string(was.Signature) == string(s.Signature)
-		if s.Neighbour == from && b.member(s.Owner) && (same && s.holds(now) || s.Good(b.group, now)) {
+		if s.Neighbour == from && b.member(s.Owner) && (same && s.holds(now) || s.Good(b.group, b.lease(), now)) {
 			next.statements[s.Owner] = s
 		}
 	}

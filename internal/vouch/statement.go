@@ -22,9 +22,17 @@ const (
 	MaxNamed = 32
 	// clockSkew is how far the clocks of two members may be apart.
 	clockSkew = 2 * time.Minute
-	// MaxLife bounds how long a statement may hold.
-	MaxLife = 30 * 24 * time.Hour
+	// slack is how much longer than a lease a statement holds, besides a quarter of the lease:
+	// time enough to renew it.
+	slack = 5 * time.Minute
 )
+
+// Life is how long a statement holds in a group with such leases, and the longest that is believed. Whoever
+// makes it new every [RenewAfter] has at any time one out that outlives each lease that it has granted.
+func Life(lease time.Duration) time.Duration { return lease + lease/4 + slack }
+
+// RenewAfter is how soon a statement is to be made new: half of what it outlives a lease by.
+func RenewAfter(lease time.Duration) time.Duration { return (Life(lease) - lease) / 2 }
 
 // ErrMalformed is wrapped by all errors about bytes that can't be read.
 var ErrMalformed = errors.New("vouch: malformed")
@@ -37,21 +45,21 @@ type Statement struct {
 	Signature        group.Signature
 }
 
-// Sign makes m's statement about a neighbour. It holds for life, at most MaxLife.
-func Sign(m *group.Membership, neighbour group.MemberID, now time.Time, life time.Duration) Statement {
-	s := Statement{Owner: m.Self(), Neighbour: neighbour, Made: now, Until: now.Add(min(life, MaxLife))}
+// Sign makes m's statement about a neighbour. It holds for Life.
+func Sign(m *group.Membership, neighbour group.MemberID, now time.Time) Statement {
+	s := Statement{Owner: m.Self(), Neighbour: neighbour, Made: now, Until: now.Add(Life(m.Descriptor().LeaseTime))}
 	s.Signature = m.Sign(domain, s.appendUnsigned(nil))
 	return s
 }
 
-// Good reports whether the statement holds now: its time, and its owner's signature in this
-// group. Whether both are members is for the caller to know.
-func (s Statement) Good(id group.ID, now time.Time) bool {
-	return s.holds(now) && group.VerifySignature(id, domain, s.Owner, s.appendUnsigned(nil), s.Signature) == nil
+// Good reports whether the statement holds now, in a group with such leases: its time, and its owner's
+// signature in this group. Whether both are members is for the caller to know.
+func (s Statement) Good(id group.ID, lease time.Duration, now time.Time) bool {
+	return s.holds(now) && s.Until.Sub(s.Made) <= Life(lease) && group.VerifySignature(id, domain, s.Owner, s.appendUnsigned(nil), s.Signature) == nil
 }
 
 func (s Statement) holds(now time.Time) bool {
-	return s.Owner != s.Neighbour && now.Add(clockSkew).After(s.Made) && now.Add(-clockSkew).Before(s.Until) && s.Until.Sub(s.Made) <= MaxLife
+	return s.Owner != s.Neighbour && now.Add(clockSkew).After(s.Made) && now.Add(-clockSkew).Before(s.Until)
 }
 
 // Append appends the statement as it travels.

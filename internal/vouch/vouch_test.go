@@ -54,15 +54,22 @@ func routers(t testing.TB, n int) (all []*group.Membership, id group.ID) {
 	return all, founder.Group()
 }
 
-const life = time.Hour
+const (
+	lease = group.DefaultLeaseTime
+	life  = lease*5/4 + 5*time.Minute
+)
 
-func newBook(id group.ID) *Book { return NewBook(id, func(group.MemberID) bool { return true }) }
+func leaseTime() time.Duration { return lease }
+
+func newBook(id group.ID) *Book {
+	return NewBook(id, leaseTime, func(group.MemberID) bool { return true })
+}
 
 func TestARouterSpeaksAndServesForThoseOnlyThatHaveNamedIt(t *testing.T) {
 	all, id := routers(t, 3)
 	now := time.Now()
 	r1, r2, r3 := all[0].Self(), all[1].Self(), all[2].Self()
-	byR1 := Sign(all[0], r2, now, life)
+	byR1 := Sign(all[0], r2, now)
 	b := newBook(id)
 	if b.Speaks(r2, r1) || b.Serving(r1) != r1 {
 		t.Fatal("an empty book says something")
@@ -89,7 +96,7 @@ func TestStatementsThatDoNotHoldCountForNothing(t *testing.T) {
 	all, id := routers(t, 3)
 	now := time.Now()
 	r1, r2, r3 := all[0].Self(), all[1].Self(), all[2].Self()
-	good := Sign(all[0], r2, now, life)
+	good := Sign(all[0], r2, now)
 	change := func(f func(*Statement)) Statement {
 		s := good
 		s.Signature = append(group.Signature(nil), s.Signature...)
@@ -106,10 +113,10 @@ func TestStatementsThatDoNotHoldCountForNothing(t *testing.T) {
 		"of another":          {r2, change(func(s *Statement) { s.Owner = r3 }), now},
 		"for longer":          {r2, change(func(s *Statement) { s.Until = s.Until.Add(time.Hour) }), now},
 		"a changed signature": {r2, change(func(s *Statement) { s.Signature[5]++ }), now},
-		"its own":             {r2, Sign(all[1], r2, now, life), now},
+		"its own":             {r2, Sign(all[1], r2, now), now},
 		"ended":               {r2, good, now.Add(life + clockSkew + time.Second)},
 		"of the future":       {r2, good, now.Add(-clockSkew - 2*time.Second)},
-		"for ever":            {r2, change(func(s *Statement) { s.Until = now.Add(MaxLife + time.Hour) }), now},
+		"longer than needed":  {r2, resign(all[0], change(func(s *Statement) { s.Until = s.Until.Add(2 * time.Second) })), now},
 	} {
 		b := newBook(id)
 		b.Take(c.from, Tell{Number: 1, Statements: []Statement{c.s}, Serving: []group.MemberID{c.s.Owner}}, c.at)
@@ -117,13 +124,28 @@ func TestStatementsThatDoNotHoldCountForNothing(t *testing.T) {
 			t.Errorf("%s: counts", name)
 		}
 	}
-	if !good.Good(id, now) || good.Good(group.ID{1}, now) {
+	if !good.Good(id, lease, now) || good.Good(group.ID{1}, lease, now) {
 		t.Error("a statement holds for one group")
 	}
-	strangers := NewBook(id, func(m group.MemberID) bool { return m != r1 })
+	strangers := NewBook(id, leaseTime, func(m group.MemberID) bool { return m != r1 })
 	strangers.Take(r2, Tell{Number: 1, Statements: []Statement{good}}, now)
 	if strangers.Speaks(r2, r1) {
 		t.Error("the word of a node that is no member counts")
+	}
+}
+
+// resign has a statement signed as it is.
+func resign(m *group.Membership, s Statement) Statement {
+	s.Signature = m.Sign(domain, s.appendUnsigned(nil))
+	return s
+}
+
+// A router that dies has granted leases until a moment ago, and signed a statement RenewAfter before at the latest.
+func TestAStatementOutlivesEachLease(t *testing.T) {
+	for _, lease := range []time.Duration{group.MinLeaseTime, group.DefaultLeaseTime, group.MaxLeaseTime} {
+		if left := Life(lease) - RenewAfter(lease); left < lease+time.Minute || left > 2*lease+slack {
+			t.Errorf("with leases of %v the last statement holds for %v", lease, left)
+		}
 	}
 }
 
@@ -132,7 +154,7 @@ func TestTheLastToClaimServesAndTheOwnerItselfLastOfAll(t *testing.T) {
 	now := time.Now()
 	r1, r2, r3 := all[0].Self(), all[1].Self(), all[2].Self()
 	b := newBook(id)
-	two, three := []Statement{Sign(all[0], r2, now, life)}, []Statement{Sign(all[0], r3, now, life)}
+	two, three := []Statement{Sign(all[0], r2, now)}, []Statement{Sign(all[0], r3, now)}
 	b.Take(r2, Tell{Number: 1, Statements: two, Serving: []group.MemberID{r1}}, now)
 	b.Take(r3, Tell{Number: 1, Statements: three, Serving: []group.MemberID{r1}}, now)
 	if b.Serving(r1) != r3 {
@@ -153,7 +175,7 @@ func TestWhatHasEndedIsDropped(t *testing.T) {
 	now := time.Now()
 	r1, r2 := all[0].Self(), all[1].Self()
 	b := newBook(id)
-	b.Take(r2, Tell{Number: 1, Statements: []Statement{Sign(all[0], r2, now, life)}, Serving: []group.MemberID{r1}}, now)
+	b.Take(r2, Tell{Number: 1, Statements: []Statement{Sign(all[0], r2, now)}, Serving: []group.MemberID{r1}}, now)
 	b.Review(now.Add(life))
 	if !b.Speaks(r2, r1) {
 		t.Error("dropped early")
@@ -168,7 +190,7 @@ func TestReadersAllocateNothing(t *testing.T) {
 	all, id := routers(t, 2)
 	r1, r2 := all[0].Self(), all[1].Self()
 	b := newBook(id)
-	b.Take(r2, Tell{Number: 1, Statements: []Statement{Sign(all[0], r2, time.Now(), life)}, Serving: []group.MemberID{r1}}, time.Now())
+	b.Take(r2, Tell{Number: 1, Statements: []Statement{Sign(all[0], r2, time.Now())}, Serving: []group.MemberID{r1}}, time.Now())
 	if n := testing.AllocsPerRun(100, func() { b.Speaks(r2, r1); b.Serving(r1) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

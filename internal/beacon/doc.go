@@ -33,11 +33,22 @@
 // [Beacon.LinkLost]. Whoever passes frames on as they come, in both directions and within
 // that time, has bridged two segments: then they are one.
 //
-// A host of the segment can keep members from finding each other, by flooding it or by
-// using up their budgets with forged frames. They use the tunnel then, and nothing is lost but speed. It costs us a
-// bounded number of signatures a second, and no memory: verified members only have a place
-// in it, at most [MaxNeighbors]. An own beacon that comes back shows that the segment
-// has a loop ([Beacon.Looped]); its nonce tells it from a forged one.
+// A host of the segment can flood it with forged frames, and use up the budgets of those that it names.
+// It costs us a bounded number of signatures a second, and no memory: verified members only have a place
+// in it, at most [MaxNeighbors]. Hosts may lose sight of each other; they use the tunnel then, and
+// nothing is lost but speed. Routers must not: each would take itself for the only one, and both would
+// answer. So there is a budget that forgers can't reach, for frames that answer a nonce which a router
+// was told alone, in a frame to it; nobody repeats such a nonce to all. On a switched LAN others don't hear it.
+//
+// Somebody may hear it none the less, or keep it from its addressee: on a hub, at a switch whose table
+// he has filled, by taking a router's MAC. That leaves traces, in [Beacon.Doubted]: frames that are forged
+// or not looked at, frames in our own name, a silence that ends. A router that is doubted must be asked
+// over another way before its silence is believed; there it is told a nonce ([Beacon.Appoint]) that it
+// answers on the segment ([Beacon.Answer]), which makes members known to each other whatever is forged.
+// Before there is a trace, routers can be kept from each other for one moment of 0.3 s, in which both answer.
+//
+// An own beacon that comes back shows that the segment has a loop ([Beacon.Looped]); its nonce tells it
+// from a forged one.
 //
 // # Main types
 //
@@ -49,7 +60,8 @@
 // # Wire
 //
 // An Ethernet frame with EtherType 0x88B5 (IEEE 802 local experimental 1), to broadcast or
-// to a router's MAC. Numbers are big-endian.
+// to one station: a router, or whom we have an appointment with. Numbers are big-endian. Of a frame that is beyond
+// the other budgets the first 32 answers are looked at: those of routers come first.
 //
 //	 0                14        16     17          18
 //	+----------------+---------+------+-----------+----------------------------+

@@ -28,6 +28,7 @@
 //	memberships.go, groups.go  create, invite, join; with a daemon and without (Offline)
 //	leave.go                   the way out
 //	api.go                     what the console shows
+//	events.go                  what its event stream tells
 //	health.go, vitals.go       troubles in words; those that a look at the group shows
 //	memory.go                  the collector
 //

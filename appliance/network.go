@@ -72,6 +72,7 @@ func newNetwork(n *node, m *group.Membership) (*network, error) {
 	if err != nil {
 		return nil, err
 	}
+	nw.onStop(nw.registry.Follow(nw.tellLease))
 	nw.closers = append(nw.closers, nw.registry.Close, nw.part)
 	return nw, nil
 }

@@ -35,6 +35,7 @@ type node struct {
 	gate    *gate
 	health  health
 	roll    *roll
+	events  *console.Events
 	started time.Time
 	base    context.Context         // of everything that runs in the background
 	fail    context.CancelCauseFunc // ends the run with an error
@@ -113,6 +114,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 			return err
 		}
 	}
+	defer n.watchEvents(ctx)()
 	listener, err := console.Listen(filepath.Join(cfg.State, SocketFile))
 	if err != nil {
 		return err
@@ -229,7 +231,7 @@ func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*no
 	if err != nil {
 		return nil, errors.Join(explainListen(err, "udp", cfg.Listen, "listen"), l.Close())
 	}
-	n := &node{cfg: cfg, log: log, state: state, roll: roll, loop: l, socket: socket, started: time.Now(), base: ctx,
+	n := &node{cfg: cfg, log: log, state: state, roll: roll, loop: l, socket: socket, started: time.Now(), base: ctx, events: console.NewEvents(),
 		networks: make(map[group.ID]*network)}
 	n.overlay, err = overlay.Open(ctx, overlay.Config{
 		Key:       state.key,

@@ -26,6 +26,8 @@ type Appliance interface {
 	Leases(ctx context.Context) (iter.Seq[api.Lease], error)
 	Blocks(ctx context.Context) ([]api.Block, error)
 	Counters(ctx context.Context) ([]api.Counter, error)
+	// Events is what happens; the same for as long as the appliance runs.
+	Events() *Events
 }
 
 // Hosts is the hosts that DHCP serves whatever the policy says.

@@ -12,11 +12,18 @@
 //	Server      routes, decodes, checks the document's bounds, sorts and pages lists
 //	Error       an error marked with what it means for who asked; becomes a problem
 //
-// The way of a request: the listener admits at most 64 connections; net/http bounds
+// The way of a request: the listener admits at most 1,088 connections, of which 64 are
+// answered at a time and the others may be event streams; net/http bounds
 // header and times; the echo middleware bounds body (64 KiB) and duration and turns
 // panics into problems; the generated routes decode parameters and body (unknown fields
 // are refused); handlers.go checks bounds and calls the Appliance; the generated strict
 // server encodes the answer, whole, before the first byte is sent.
+//
+// What happens is published to Events, a ring that the appliance owns. A stream of
+// server-sent events (stream.go) is a reader of that ring: it holds a place in it and nothing
+// else, takes what is new five times a second at most, and is cut off where it falls behind
+// the ring or its client doesn't take a write for 5 s. So publishing never waits, and memory
+// is the ring's, whoever reads.
 //
 // Every answer that isn't a success is an RFC 9457 problem:
 //

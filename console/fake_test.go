@@ -40,6 +40,7 @@ type fake struct {
 	hosts    []api.RegisteredHost
 	switched []api.ModeRequest
 	already  bool // what Join says of the membership
+	events   *Events
 }
 
 func (f *fake) answer() error {
@@ -48,6 +49,8 @@ func (f *fake) answer() error {
 	}
 	return f.err
 }
+
+func (f *fake) Events() *Events { return f.events }
 
 func (f *fake) Status(context.Context) (api.Status, error) { return f.status, f.answer() }
 func (f *fake) Peers(context.Context) ([]api.Peer, error) {

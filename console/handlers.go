@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"landbridge/console/api"
 )
@@ -15,6 +16,7 @@ import (
 // handlers implements the generated strict server over an Appliance.
 type handlers struct {
 	appliance Appliance
+	streams   atomic.Int64 // of events, that are being read
 }
 
 var _ api.StrictServerInterface = (*handlers)(nil)

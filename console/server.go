@@ -24,7 +24,8 @@ import (
 const (
 	maxBody        = 64 << 10 // bytes of a request's body
 	maxHeader      = 16 << 10 // bytes of a request's header
-	maxConnections = 64
+	maxRequests    = 64       // being answered at a time; further ones wait
+	maxConnections = maxRequests + maxStreams
 
 	headerTimeout  = 5 * time.Second
 	readTimeout    = 15 * time.Second
@@ -34,17 +35,21 @@ const (
 	stopTimeout    = 2 * time.Second // for requests in flight when the appliance stops
 )
 
+// eventsPath is the one path whose answer goes on.
+const eventsPath = "/api/v1/events"
+
 // Server answers API requests from an Appliance. It is an http.Handler; Serve runs it on
 // a listener with the limits that it should have.
 type Server struct {
 	appliance Appliance
 	log       *slog.Logger
 	echo      *echo.Echo
+	requests  chan struct{} // holds one for each that is being answered, streams apart
 }
 
 // New makes a server of an appliance.
 func New(a Appliance, log *slog.Logger) *Server {
-	s := &Server{appliance: a, log: log, echo: echo.New()}
+	s := &Server{appliance: a, log: log, echo: echo.New(), requests: make(chan struct{}, maxRequests)}
 	s.echo.Logger.SetOutput(io.Discard) // slog is where this program logs
 	s.echo.Binder = strictJSON{}
 	s.echo.HTTPErrorHandler = s.writeProblem
@@ -98,9 +103,17 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		start := time.Now()
 		r := c.Request()
-		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
-		defer cancel()
-		r = r.WithContext(ctx)
+		if c.Path() != eventsPath { // that is no work, and goes on
+			ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+			defer cancel()
+			r = r.WithContext(ctx)
+			select {
+			case s.requests <- struct{}{}:
+				defer func() { <-s.requests }()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
 		c.SetRequest(r)
 		header := c.Response().Header()

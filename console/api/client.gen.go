@@ -100,6 +100,19 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/counters (the `ListCounters` operationId).
 	ListCounters(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// StreamEvents What happens, as it happens
+	//
+	// A stream of server-sent events (text/event-stream, WHATWG HTML section 9.2): `event` is the kind, `data` an
+	// Event as JSON, `id` a place in the stream. The first is `hello`, or what came since the event that
+	// `Last-Event-ID` (or `after`) names. Where the appliance doesn't remember back to that, or was restarted since,
+	// it is `reset`: ask anew for what you show, and go on from there.
+	//
+	// What happens is sent at once, then gathered for a fifth of a second. A reader that doesn't keep up is cut off; so is every
+	// stream after a while. A client connects again, with the ID of the last event.
+	//
+	// Corresponds with GET /api/v1/events (the `StreamEvents` operationId).
+	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListGroups The groups that this appliance is a member of
 	//
 	// Corresponds with GET /api/v1/groups (the `ListGroups` operationId).
@@ -307,6 +320,29 @@ func (c *Client) ListBlocks(ctx context.Context, reqEditors ...RequestEditorFn) 
 // Corresponds with GET /api/v1/counters (the `ListCounters` operationId).
 func (c *Client) ListCounters(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListCountersRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StreamEvents What happens, as it happens
+//
+// A stream of server-sent events (text/event-stream, WHATWG HTML section 9.2): `event` is the kind, `data` an
+// Event as JSON, `id` a place in the stream. The first is `hello`, or what came since the event that
+// `Last-Event-ID` (or `after`) names. Where the appliance doesn't remember back to that, or was restarted since,
+// it is `reset`: ask anew for what you show, and go on from there.
+//
+// What happens is sent at once, then gathered for a fifth of a second. A reader that doesn't keep up is cut off; so is every
+// stream after a while. A client connects again, with the ID of the last event.
+//
+// Corresponds with GET /api/v1/events (the `StreamEvents` operationId).
+func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStreamEventsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -782,6 +818,77 @@ func NewListCountersRequest(server string) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStreamEventsRequest constructs an http.Request for the StreamEvents method
+func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "types", params.Types, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Last-Event-ID", headerParam0)
+
 	}
 
 	return req, nil
@@ -1512,6 +1619,21 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/counters (the `ListCounters` operationId).
 	ListCountersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListCountersResponse, error)
 
+	// StreamEventsWithResponse What happens, as it happens
+	//
+	// A stream of server-sent events (text/event-stream, WHATWG HTML section 9.2): `event` is the kind, `data` an
+	// Event as JSON, `id` a place in the stream. The first is `hello`, or what came since the event that
+	// `Last-Event-ID` (or `after`) names. Where the appliance doesn't remember back to that, or was restarted since,
+	// it is `reset`: ask anew for what you show, and go on from there.
+	//
+	// What happens is sent at once, then gathered for a fifth of a second. A reader that doesn't keep up is cut off; so is every
+	// stream after a while. A client connects again, with the ID of the last event.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/events (the `StreamEvents` operationId).
+	StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error)
+
 	// ListGroupsWithResponse The groups that this appliance is a member of
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -1815,6 +1937,47 @@ func (r ListCountersResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListCountersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type StreamEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StreamEventsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StreamEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StreamEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StreamEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StreamEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2711,6 +2874,27 @@ func (c *ClientWithResponses) ListCountersWithResponse(ctx context.Context, reqE
 	return ParseListCountersResponse(rsp)
 }
 
+// StreamEventsWithResponse What happens, as it happens
+//
+// A stream of server-sent events (text/event-stream, WHATWG HTML section 9.2): `event` is the kind, `data` an
+// Event as JSON, `id` a place in the stream. The first is `hello`, or what came since the event that
+// `Last-Event-ID` (or `after`) names. Where the appliance doesn't remember back to that, or was restarted since,
+// it is `reset`: ask anew for what you show, and go on from there.
+//
+// What happens is sent at once, then gathered for a fifth of a second. A reader that doesn't keep up is cut off; so is every
+// stream after a while. A client connects again, with the ID of the last event.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/events (the `StreamEvents` operationId).
+func (c *ClientWithResponses) StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error) {
+	rsp, err := c.StreamEvents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStreamEventsResponse(rsp)
+}
+
 // ListGroupsWithResponse The groups that this appliance is a member of
 //
 // Returns a wrapper object for the known response body format(s).
@@ -3115,6 +3299,32 @@ func ParseListCountersResponse(rsp *http.Response) (*ListCountersResponse, error
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseStreamEventsResponse parses an HTTP response from a StreamEventsWithResponse call
+func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StreamEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

@@ -32,6 +32,87 @@ func (e BlockState) Valid() bool {
 	}
 }
 
+// Defines values for EventType.
+const (
+	EventTypeGroupChanged    EventType = "group.changed"
+	EventTypeGroupJoined     EventType = "group.joined"
+	EventTypeGroupLeft       EventType = "group.left"
+	EventTypeHealthCleared   EventType = "health.cleared"
+	EventTypeHealthRaised    EventType = "health.raised"
+	EventTypeHello           EventType = "hello"
+	EventTypeLeaseChanged    EventType = "lease.changed"
+	EventTypeLeaseDeclined   EventType = "lease.declined"
+	EventTypeLeaseExpired    EventType = "lease.expired"
+	EventTypeLeaseFound      EventType = "lease.found"
+	EventTypeLeaseGranted    EventType = "lease.granted"
+	EventTypeLeaseLost       EventType = "lease.lost"
+	EventTypeLeaseMoved      EventType = "lease.moved"
+	EventTypeLeaseReleased   EventType = "lease.released"
+	EventTypeLeaseRenewed    EventType = "lease.renewed"
+	EventTypeMemberAway      EventType = "member.away"
+	EventTypeMemberConnected EventType = "member.connected"
+	EventTypeMemberJoined    EventType = "member.joined"
+	EventTypeMemberLeft      EventType = "member.left"
+	EventTypeMemberPath      EventType = "member.path"
+	EventTypeModeChanged     EventType = "mode.changed"
+	EventTypeReset           EventType = "reset"
+	EventTypeTraffic         EventType = "traffic"
+)
+
+// Valid indicates whether the value is a known member of the EventType enum.
+func (e EventType) Valid() bool {
+	switch e {
+	case EventTypeGroupChanged:
+		return true
+	case EventTypeGroupJoined:
+		return true
+	case EventTypeGroupLeft:
+		return true
+	case EventTypeHealthCleared:
+		return true
+	case EventTypeHealthRaised:
+		return true
+	case EventTypeHello:
+		return true
+	case EventTypeLeaseChanged:
+		return true
+	case EventTypeLeaseDeclined:
+		return true
+	case EventTypeLeaseExpired:
+		return true
+	case EventTypeLeaseFound:
+		return true
+	case EventTypeLeaseGranted:
+		return true
+	case EventTypeLeaseLost:
+		return true
+	case EventTypeLeaseMoved:
+		return true
+	case EventTypeLeaseReleased:
+		return true
+	case EventTypeLeaseRenewed:
+		return true
+	case EventTypeMemberAway:
+		return true
+	case EventTypeMemberConnected:
+		return true
+	case EventTypeMemberJoined:
+		return true
+	case EventTypeMemberLeft:
+		return true
+	case EventTypeMemberPath:
+		return true
+	case EventTypeModeChanged:
+		return true
+	case EventTypeReset:
+		return true
+	case EventTypeTraffic:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GatewaySign.
 const (
 	GatewaySignProxyArp            GatewaySign = "proxy-arp"
@@ -302,6 +383,52 @@ type Departure struct {
 	// Name What this appliance was called in the group.
 	Name string `json:"name"`
 }
+
+// Event Something that happened on this appliance. Which of the members there are depends on the type.
+type Event struct {
+	At time.Time `json:"at"`
+
+	// By Who ordered it; absent where a host or the clock did.
+	By string `json:"by,omitempty,omitzero"`
+
+	// DescriptorVersion group.changed: the version of the group descriptor in use now.
+	DescriptorVersion uint64 `json:"descriptorVersion,omitempty,omitzero"`
+
+	// Group The ID of the group that it happened in.
+	Group  string     `json:"group,omitempty,omitzero"`
+	Health HealthItem `json:"health,omitempty,omitzero"`
+	Lease  Lease      `json:"lease,omitempty,omitzero"`
+
+	// Mode A mode with what it needs.
+	Mode ModeSetup `json:"mode,omitempty,omitzero"`
+	Peer Peer      `json:"peer,omitempty,omitzero"`
+
+	// Pending A switch that is neither confirmed nor rolled back.
+	Pending ModePending `json:"pending,omitempty,omitzero"`
+
+	// To lease.moved: the ID of the member that serves the lease now, if it isn't this one.
+	To string `json:"to,omitempty,omitzero"`
+
+	// Traffic The packets and bytes of hosts that went through the tunnel in a span of time.
+	Traffic TrafficSample `json:"traffic,omitempty,omitzero"`
+
+	// Type hello, reset: the stream begins, or has a gap: see the stream. lease.…: of a lease that this appliance serves;
+	// found is a host that has its address by itself; lost, that the address is another's now. member.…: another member was admitted or removed, the overlay's connection to it was made or
+	// lost, or the path of its session has changed. health.…: an item of the status's health. mode.changed: the mode, or a
+	// switch that waits. group.…: this appliance is in one group more or less, or a group's descriptor has changed. traffic: what
+	// went through the tunnel since the sample before; sent every two seconds, and not again after a gap.
+	Type EventType `json:"type"`
+
+	// Why What else there is to say about it.
+	Why string `json:"why,omitempty,omitzero"`
+}
+
+// EventType hello, reset: the stream begins, or has a gap: see the stream. lease.…: of a lease that this appliance serves;
+// found is a host that has its address by itself; lost, that the address is another's now. member.…: another member was admitted or removed, the overlay's connection to it was made or
+// lost, or the path of its session has changed. health.…: an item of the status's health. mode.changed: the mode, or a
+// switch that waits. group.…: this appliance is in one group more or less, or a group's descriptor has changed. traffic: what
+// went through the tunnel since the sample before; sent every two seconds, and not again after a gap.
+type EventType string
 
 // FieldError defines model for FieldError.
 type FieldError struct {
@@ -750,6 +877,16 @@ type PeerList struct {
 	Items []Peer `json:"items"`
 }
 
+// PeerTraffic defines model for PeerTraffic.
+type PeerTraffic struct {
+	Count TrafficCount `json:"count"`
+
+	// Group The group ID.
+	Group    string `json:"group"`
+	MemberID string `json:"memberId"`
+	Name     string `json:"name"`
+}
+
 // Problem An RFC 9457 problem.
 type Problem struct {
 	// Detail What is wrong this time, and what to do.
@@ -839,6 +976,36 @@ type Status struct {
 
 	// Version The version of Landbridge.
 	Version string `json:"version"`
+}
+
+// TrafficCount defines model for TrafficCount.
+type TrafficCount struct {
+	RxBytes   uint64 `json:"rxBytes"`
+	RxPackets uint64 `json:"rxPackets"`
+	TxBytes   uint64 `json:"txBytes"`
+	TxPackets uint64 `json:"txPackets"`
+}
+
+// TrafficSample The packets and bytes of hosts that went through the tunnel in a span of time.
+type TrafficSample struct {
+	// Milliseconds How long the span was.
+	Milliseconds int64 `json:"milliseconds"`
+
+	// Peers The members to or from which anything went.
+	Peers []PeerTraffic `json:"peers"`
+	Total TrafficCount  `json:"total"`
+}
+
+// StreamEventsParams defines parameters for StreamEvents.
+type StreamEventsParams struct {
+	// Types The beginnings of the kinds of event that are wanted, with commas between them: `lease,member.path`. All where it is left out.
+	Types string `form:"types,omitempty" json:"types,omitempty,omitzero"`
+
+	// After As Last-Event-ID, for clients that can't send that; where both are given the header counts.
+	After string `form:"after,omitempty" json:"after,omitempty,omitzero"`
+
+	// LastEventID The `id` of the last event that was received.
+	LastEventID string `json:"Last-Event-ID,omitempty,omitzero"`
 }
 
 // LeaveGroupParams defines parameters for LeaveGroup.

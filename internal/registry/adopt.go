@@ -169,7 +169,7 @@ func (r *Registry) adoptFor(t *terms, blk *block, off int, from group.MemberID, 
 	l.State, l.Client, l.Hash, l.MAC = leaseAway, nil, m.Client, [6]byte{}
 	l.To, l.Segment, l.Epoch, l.Life = from, m.Segment, blk.Epoch, t.lapse()
 	l.until = now.Mono + l.Life
-	err := r.putLease(l, netip.Addr{})
+	err := r.putLease(l, netip.Addr{}, Happening{})
 
 	r.mu.Lock()
 	if s.reserved == foundType {

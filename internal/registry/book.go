@@ -280,14 +280,18 @@ func (r *Registry) fence(b BlockID, epoch uint64, why string) {
 		r.mu.Unlock()
 		return
 	}
+	lost := r.losses(blk, why)
 	r.drop(blk)
 	r.mu.Unlock()
 	r.counts.fenced.Add(1)
 	r.log.Warn("block lost: addresses leased in it are no longer served here", "block", b, "epoch", epoch, "why", why)
-	if err := r.forget(b, epoch); err != nil {
+	if err := r.forget(b, epoch, lost...); err != nil {
 		r.log.Error("lost block not removed from the state file", "block", b, "err", err)
 	}
 	r.notify(Change{Kind: BlockLost, Block: b})
+	for _, h := range lost {
+		r.happened(h)
+	}
 }
 
 // drop takes a block out of memory. Called with mu held.
@@ -303,8 +307,20 @@ func (r *Registry) drop(blk *block) {
 	r.refreshView(blk.Block)
 }
 
+// losses are what becomes of the leases in a block that is lost. Called with mu held.
+func (r *Registry) losses(blk *block, why string) (all []Happening) {
+	for i := range blk.slots {
+		if l := blk.slots[i].lease; l != nil && l.live(r.clock.Mono()) {
+			h := r.happens(Lost, l)
+			h.Why = why
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
 // forget removes a block's rows, if they are still of that epoch.
-func (r *Registry) forget(b BlockID, epoch uint64) error {
+func (r *Registry) forget(b BlockID, epoch uint64, lost ...Happening) error {
 	return r.write(func(tx *store.Tx) error {
 		h, ok, err := r.tables.holds.Get(tx, rowKey(b))
 		if err != nil || !ok || h.Epoch != epoch {
@@ -326,9 +342,9 @@ func (r *Registry) forget(b BlockID, epoch uint64) error {
 	})
 }
 
-// putLease writes a row of our own block, if the hold still stands on disk: a
-// fenced block can't be written any more.
-func (r *Registry) putLease(l *lease, old netip.Addr) error {
+// putLease writes a row, with what has happened to the lease. In our own block it does so if
+// the hold still stands on disk: a fenced block can't be written any more.
+func (r *Registry) putLease(l *lease, old netip.Addr, _ Happening) error {
 	b, _, _ := r.geo.split(l.addr)
 	return r.write(func(tx *store.Tx) error {
 		if l.Holder.IsZero() {

@@ -98,9 +98,10 @@ func (r *Registry) commitOwn(blk *block, off int, c Client, addr netip.Addr) (Le
 		l.Start = old.Start
 	}
 	stale := r.staleAddr(c, addr)
+	h := r.happens(committed(old, l, fresh), l)
 	r.mu.Unlock()
 
-	if err := r.putLease(l, stale); err != nil {
+	if err := r.putLease(l, stale, h); err != nil {
 		return Lease{}, fmt.Errorf("lease %v: %w", addr, err)
 	}
 
@@ -118,6 +119,7 @@ func (r *Registry) commitOwn(blk *block, off int, c Client, addr netip.Addr) (Le
 		r.publisher.alsoTo(blk.Block, before.To) // it must stop serving the client
 	}
 	r.announce(blk.Block, l)
+	r.happened(h)
 	r.counts.commits.Add(1)
 	return r.public(l), nil
 }
@@ -221,14 +223,14 @@ func (r *Registry) Release(ctx context.Context, c Client, addr netip.Addr) error
 	foreign := r.book.foreign[addr] == l
 	r.mu.Unlock()
 	if foreign {
-		return r.dropForeign(l, true)
+		return r.dropForeign(l, true, r.happens(Released, l))
 	}
-	return r.end(l)
+	return r.end(l, r.happens(Released, l))
 }
 
 // end turns a live lease of ours into one that is remembered for the hold time. The
 // caller has the stripe.
-func (r *Registry) end(l *lease) error {
+func (r *Registry) end(l *lease, h Happening) error {
 	t, err := r.terms()
 	if err != nil {
 		return err
@@ -241,7 +243,10 @@ func (r *Registry) end(l *lease) error {
 		kept.Life, kept.until = 0, 0
 	}
 	kept.To, kept.Segment = group.MemberID{}, SegmentID{}
-	return r.replace(l, &kept)
+	if l.State != leaseLive {
+		h = Happening{} // another member served it, or nobody
+	}
+	return r.replace(l, &kept, h)
 }
 
 // dropKept forgets a client that has been away for so long. The caller has the stripe.
@@ -271,8 +276,8 @@ func (r *Registry) dropKept(l *lease) error {
 
 // replace swaps a lease of ours for its successor, on disk and then in memory. The
 // caller has the stripe.
-func (r *Registry) replace(old, next *lease) error {
-	if err := r.putLease(next, netip.Addr{}); err != nil {
+func (r *Registry) replace(old, next *lease, h Happening) error {
+	if err := r.putLease(next, netip.Addr{}, h); err != nil {
 		return fmt.Errorf("lease %v: %w", old.addr, err)
 	}
 	b, off, _ := r.geo.split(old.addr)
@@ -284,6 +289,7 @@ func (r *Registry) replace(old, next *lease) error {
 	}
 	r.mu.Unlock()
 	r.announce(b, next)
+	r.happened(h)
 	return nil
 }
 
@@ -309,7 +315,7 @@ func (r *Registry) Decline(ctx context.Context, addr netip.Addr) error {
 	if blk == nil {
 		r.mu.Unlock()
 		if foreign != nil {
-			return r.dropForeign(foreign, true)
+			return r.dropForeign(foreign, true, r.happens(Declined, foreign))
 		}
 		return ErrNotOurs
 	}
@@ -318,8 +324,12 @@ func (r *Registry) Decline(ctx context.Context, addr netip.Addr) error {
 	l.State, l.Client, l.Hash, l.Epoch, l.Life = leaseDeclined, nil, clientHash{}, blk.Epoch, quarantine
 	l.until = now.Mono + quarantine
 	old := blk.slots[off].lease
+	var h Happening
+	if old != nil && old.live(now.Mono) {
+		h = r.happens(Declined, old)
+	}
 	r.mu.Unlock()
-	if err := r.putLease(l, netip.Addr{}); err != nil {
+	if err := r.putLease(l, netip.Addr{}, h); err != nil {
 		return fmt.Errorf("decline %v: %w", addr, err)
 	}
 	r.mu.Lock()
@@ -333,5 +343,6 @@ func (r *Registry) Decline(ctx context.Context, addr netip.Addr) error {
 	r.refreshView(b)
 	r.mu.Unlock()
 	r.announce(b, l)
+	r.happened(h)
 	return nil
 }

@@ -320,7 +320,7 @@ func (r *Registry) giveUp(l *lease) {
 	if !still {
 		return
 	}
-	if err := r.dropForeign(l, false); err != nil {
+	if err := r.dropForeign(l, false, r.whereTo(l)); err != nil {
 		r.log.Error("lost lease not removed", "addr", l.addr, "err", err)
 	}
 }

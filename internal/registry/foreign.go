@@ -60,12 +60,14 @@ func (r *Registry) serveForeign(c Client, addr netip.Addr, holder group.MemberID
 	l.Holder, l.Confirmed, l.confirmed = holder, stampOf(confirmed), confirmed
 	r.mu.Lock()
 	former := ""
-	if old := r.book.foreign[addr]; old != nil {
+	old := r.book.foreign[addr]
+	if old != nil {
 		l.Start, former = old.Start, string(old.Client)
 	}
 	stale := r.staleAddr(c, addr)
+	h := r.happens(servedNow(old, l), l)
 	r.mu.Unlock()
-	if err := r.putLease(l, stale); err != nil {
+	if err := r.putLease(l, stale, h); err != nil {
 		return Lease{}, fmt.Errorf("lease %v: %w", addr, err)
 	}
 	b, _, _ := r.geo.split(addr)
@@ -82,6 +84,7 @@ func (r *Registry) serveForeign(c Client, addr netip.Addr, holder group.MemberID
 	r.refreshView(b)
 	r.mu.Unlock()
 	r.announce(b, l)
+	r.happened(h)
 	r.counts.commits.Add(1)
 	return r.public(l), nil
 }
@@ -142,7 +145,7 @@ func (r *Registry) confirm(addr netip.Addr) {
 	}
 	if a.Status == statusRefused {
 		r.log.Info("lease lost: its holder signed it over to another", "addr", addr, "holder", holder.Short())
-		if err := r.dropForeign(current, false); err != nil {
+		if err := r.dropForeign(current, false, r.whereTo(current)); err != nil {
 			r.log.Error("lost lease not removed", "addr", addr, "err", err)
 		}
 		return
@@ -152,7 +155,7 @@ func (r *Registry) confirm(addr netip.Addr) {
 	}
 	next := *current
 	next.Holder, next.Confirmed, next.confirmed = holder, stampOf(started), started
-	if err := r.putLease(&next, netip.Addr{}); err != nil {
+	if err := r.putLease(&next, netip.Addr{}, Happening{}); err != nil {
 		r.log.Error("lease not written", "addr", addr, "err", err)
 		return
 	}
@@ -165,7 +168,7 @@ func (r *Registry) confirm(addr netip.Addr) {
 
 // dropForeign stops serving an address of another's block; report tells its holder
 // that it is free. The caller has the stripe.
-func (r *Registry) dropForeign(l *lease, report bool) error {
+func (r *Registry) dropForeign(l *lease, report bool, h Happening) error {
 	err := r.write(func(tx *store.Tx) error {
 		row, ok, err := r.tables.leases.Get(tx, addrKey(l.addr))
 		if err != nil || !ok || row.Holder.IsZero() {
@@ -187,6 +190,7 @@ func (r *Registry) dropForeign(l *lease, report bool) error {
 	}
 	r.mu.Unlock()
 	r.notify(Change{Kind: LeaseChanged, Block: b, Addr: l.addr})
+	r.happened(h)
 	if !report {
 		return nil
 	}
@@ -238,7 +242,7 @@ func (r *Registry) move(t *terms, from group.MemberID, q request) reply {
 	case m.Kind != moveTake && old.To != from:
 		return reply{Status: statusRefused} // it has moved on since
 	case m.Kind == moveGone:
-		err = r.end(old)
+		err = r.end(old, Happening{})
 	default:
 		err = r.signOver(t, old, from, m, now)
 	}
@@ -275,5 +279,10 @@ func (r *Registry) signOver(t *terms, old *lease, from group.MemberID, m *moveRe
 	}
 	r.mu.Unlock()
 	r.counts.moves.Add(1)
-	return r.replace(old, &next)
+	var h Happening
+	if old.State == leaseLive {
+		h = r.happens(MovedAway, old)
+		h.To = from
+	}
+	return r.replace(old, &next, h)
 }

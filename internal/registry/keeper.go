@@ -216,13 +216,13 @@ func (r *Registry) expire(now Instant) {
 	}
 	r.mu.Unlock()
 	for _, l := range ended {
-		r.finish(l, func(cur *lease) error { return r.end(cur) })
+		r.finish(l, func(cur *lease) error { return r.end(cur, r.happens(Expired, cur)) })
 	}
 	for _, l := range forgotten {
 		r.finish(l, r.dropKept)
 	}
 	for _, l := range lost {
-		r.finish(l, func(cur *lease) error { return r.dropForeign(cur, true) })
+		r.finish(l, func(cur *lease) error { return r.dropForeign(cur, true, r.happens(Expired, cur)) })
 	}
 	r.hints.expire(now.Mono)
 }

@@ -7,6 +7,7 @@ import (
 
 	"landbridge/dhcp"
 	"landbridge/dns"
+	"landbridge/internal/capture"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/registry"
@@ -128,7 +129,9 @@ type sender network
 func (s *sender) Send(parcels []router.Parcel) {
 	out := s.tunnel.Outbox()
 	for _, p := range parcels {
-		out.Add(s.standins.book.Serving(p.To), p.Packets)
+		to := s.standins.book.Serving(p.To)
+		(*network)(s).capturePackets(capture.Out, to, p.Packets)
+		out.Add(to, p.Packets)
 	}
 	out.Send()
 }

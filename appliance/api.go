@@ -112,17 +112,22 @@ func (n *node) Peers(context.Context) ([]api.Peer, error) {
 			if m == nw.membership.Self() {
 				continue
 			}
-			p := nw.peer(sessions[m])
-			p.MemberID, p.Name, p.Connected = m.String(), nw.memberName(m), connected[m].Connected
-			p.Groups = []string{nw.id.String()}
-			p.Native = nw.attachment.Load().near(m)
-			if away := connected[m].Unreachable; away != nil && p.Session == api.SessionStateNone {
-				p.Why = away.Error() // and not how a session ended long ago
-			}
-			all = append(all, p)
+			all = append(all, nw.describePeer(m, sessions[m], connected[m]))
 		}
 	}
 	return all, nil
+}
+
+// describePeer tells of another member.
+func (n *network) describePeer(m group.MemberID, s tunnel.PeerStatus, link overlay.PeerInfo) api.Peer {
+	p := n.peer(s)
+	p.MemberID, p.Name, p.Connected = m.String(), n.memberName(m), link.Connected
+	p.Groups = []string{n.id.String()}
+	p.Native = n.attachment.Load().near(m)
+	if away := link.Unreachable; away != nil && p.Session == api.SessionStateNone {
+		p.Why = away.Error() // and not how a session ended long ago
+	}
+	return p
 }
 
 // peer tells of a session; the zero PeerStatus is none.

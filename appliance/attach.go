@@ -8,7 +8,6 @@ import (
 
 	"landbridge/arp"
 	"landbridge/dhcp"
-	"landbridge/dns"
 	"landbridge/iface"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
@@ -88,11 +87,9 @@ func (n *network) openRouter(a *attachment) (err error) {
 	}
 	cfg := router.Config{
 		Speakers: n.standins,
-		Device:   a.tap, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, MTU: d.MTU,
+		Device:   capturedDevice{a.tap, &n.captured}, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), GatewayMAC: mac, MTU: d.MTU,
 		Directory: directory, Sender: (*sender)(n), Hosts: a.hosts, Log: n.log,
-		DNS: dns.NewHandler(dns.Config{
-			Zone: d.Zone, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), Directory: names{n.registry},
-		}),
+		DNS: n.resolver(),
 	}
 	if a.hybrid != nil {
 		cfg.Bypass = a.hybrid.bypass

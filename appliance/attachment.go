@@ -11,6 +11,7 @@ import (
 
 	"landbridge/arp"
 	"landbridge/iface"
+	"landbridge/internal/capture"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/router"
@@ -137,6 +138,7 @@ func (n *network) detach() error {
 // deliver hands what the tunnel has received to the present attachment. Between two there
 // is nobody to take it.
 func (n *network) deliver(from group.MemberID, packets []frame.Packet) {
+	n.capturePackets(capture.In, from, packets)
 	if a := n.attachment.Load(); a != nil {
 		a.router.Deliver(from, packets)
 		return

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"landbridge/internal/capture"
 	"landbridge/internal/group"
 	"landbridge/internal/overlay"
 	"landbridge/internal/registry"
@@ -30,6 +31,8 @@ type network struct {
 	attachment atomic.Pointer[attachment] // nil while one takes another's place
 	former     tally                      // what those before it counted
 	unattached atomic.Uint64              // packets that came while there was none
+	captured   capture.Tap                // where packets may be captured
+	checking   chan struct{}              // as many tokens as members may have hosts asked for at once
 
 	ready             chan struct{} // closed once all the rooms stand
 	descriptorChanged chan struct{}
@@ -58,6 +61,7 @@ func newNetwork(n *node, m *group.Membership) (*network, error) {
 		ready:             make(chan struct{}),
 		descriptorChanged: make(chan struct{}, 1),
 		publishing:        make(chan struct{}, 1),
+		checking:          make(chan struct{}, maxChecking),
 		met:               make(map[group.MemberID]greeting),
 	}
 	nw.standins = newStandins(nw)

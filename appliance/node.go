@@ -18,6 +18,7 @@ import (
 	"landbridge/console"
 	"landbridge/iface"
 	"landbridge/internal/group"
+	"landbridge/internal/logbook"
 	"landbridge/internal/loop"
 	"landbridge/internal/overlay"
 	"landbridge/internal/registry"
@@ -37,11 +38,14 @@ type node struct {
 	roll    *roll
 	events  *console.Events
 	started time.Time
+	book    *logbook.Book // the last lines of the log
 	base    context.Context         // of everything that runs in the background
 	fail    context.CancelCauseFunc // ends the run with an error
 
 	joining sync.Mutex // one group is created, joined or left at a time, or the mode switched
 	modes   *modes
+
+	capturing sync.Mutex // one capture at a time
 
 	dividing sync.Mutex
 	division atomic.Pointer[division] // nil: all hosts are of the one group
@@ -68,6 +72,8 @@ func (n *node) setSetup(s setup) {
 // it returns. An error before the first change says why it didn't start.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	tuneRuntime()
+	book := logbook.New(logLines, logBytes)
+	log = slog.New(book.Beside(log.Handler()))
 	state, err := openState(cfg.State)
 	if err != nil {
 		return err
@@ -104,6 +110,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
+	n.book = book
 	n.setSetup(present)
 	n.modes = newModes(n, record)
 	n.fail = fail
@@ -257,6 +264,9 @@ func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*no
 	})
 	n.gate.handle(protocolSegment, func(ctx context.Context, nw *network, from group.MemberID, req []byte) ([]byte, error) {
 		return nw.standins.serveSegment(ctx, from, req)
+	})
+	n.gate.handle(protocolDiagnose, func(ctx context.Context, nw *network, _ group.MemberID, req []byte) ([]byte, error) {
+		return nw.serveDiagnose(ctx, req)
 	})
 	return n, nil
 }

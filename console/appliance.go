@@ -19,6 +19,7 @@ type Appliance interface {
 	Memberships
 	Modes
 	Hosts
+	Diagnostics
 	Status(ctx context.Context) (api.Status, error)
 	Peers(ctx context.Context) ([]api.Peer, error)
 	// Leases yields the live leases served here, in any order. The console filters,

@@ -41,6 +41,7 @@ type fake struct {
 	switched []api.ModeRequest
 	already  bool // what Join says of the membership
 	events   *Events
+	answers
 }
 
 func (f *fake) answer() error {

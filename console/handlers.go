@@ -11,12 +11,14 @@ import (
 	"sync/atomic"
 
 	"landbridge/console/api"
+	"landbridge/console/metrics"
 )
 
 // handlers implements the generated strict server over an Appliance.
 type handlers struct {
 	appliance Appliance
 	streams   atomic.Int64 // of events, that are being read
+	metrics   *metrics.Reporter
 }
 
 var _ api.StrictServerInterface = (*handlers)(nil)

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"landbridge/console/api"
+	"landbridge/console/metrics"
 )
 
 // Limits of what a client may take from the appliance.
@@ -54,7 +55,7 @@ func New(a Appliance, log *slog.Logger) *Server {
 	s.echo.Binder = strictJSON{}
 	s.echo.HTTPErrorHandler = s.writeProblem
 	s.echo.Use(s.guard)
-	api.RegisterHandlers(s.echo, api.NewStrictHandler(&handlers{appliance: a}, nil))
+	api.RegisterHandlers(s.echo, api.NewStrictHandler(&handlers{appliance: a, metrics: metrics.New(a)}, nil))
 	return s
 }
 
@@ -120,7 +121,9 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 		header.Set("Cache-Control", "no-store")
 		header.Set("X-Content-Type-Options", "nosniff")
 		defer func() {
-			if v := recover(); v != nil {
+			if v := recover(); v == http.ErrAbortHandler { //nolint:errorlint // net/http compares so
+				panic(v) // an answer that broke off; net/http ends the connection
+			} else if v != nil {
 				s.log.Error("console request panicked", "method", r.Method, "path", r.URL.Path,
 					"err", fmt.Sprint(v), "stack", string(debug.Stack()))
 				err = errors.New("a fault in the appliance: its log has the details; please report it")

@@ -90,15 +90,68 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// GetBackup A copy of the state
+	//
+	// The whole state of this moment, keys included: keep it as you would keep the keys. An appliance that is started from an older copy
+	// of its state hands out no addresses; docs/backup.md says when a copy helps and how it is restored.
+	//
+	// Corresponds with GET /api/v1/backup (the `GetBackup` operationId).
+	GetBackup(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListBlocks The blocks that this appliance holds
 	//
 	// Corresponds with GET /api/v1/blocks (the `ListBlocks` operationId).
 	ListBlocks(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// StartCaptureWithBody Capture packets, as pcapng
+	//
+	// Streams what passes from now on, until a bound is reached or the request is ended. One capture runs at a time. It never
+	// delays what it captures: packets that come quicker than they are read are left out, and counted in the file's
+	// interface statistics. Packets larger than the MTU are whole, as the kernel handed them over.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/capture (the `StartCapture` operationId).
+	StartCaptureWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartCapture Capture packets, as pcapng
+	//
+	// Streams what passes from now on, until a bound is reached or the request is ended. One capture runs at a time. It never
+	// delays what it captures: packets that come quicker than they are read are left out, and counted in the file's
+	// interface statistics. Packets larger than the MTU are whole, as the kernel handed them over.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/capture (the `StartCapture` operationId).
+	StartCapture(ctx context.Context, body StartCaptureJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCounters What has been counted since the appliance started
 	//
 	// Corresponds with GET /api/v1/counters (the `ListCounters` operationId).
 	ListCounters(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// QueryDNSWithBody Ask this appliance's resolver
+	//
+	// Answered as a host of the segment is, with the reasons for the answer.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/dns/query (the `QueryDNS` operationId).
+	QueryDNSWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// QueryDNS Ask this appliance's resolver
+	//
+	// Answered as a host of the segment is, with the reasons for the answer.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/dns/query (the `QueryDNS` operationId).
+	QueryDNS(ctx context.Context, body QueryDNSJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDoctor A check of everything that commonly goes wrong
+	//
+	// Corresponds with GET /api/v1/doctor (the `GetDoctor` operationId).
+	GetDoctor(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StreamEvents What happens, as it happens
 	//
@@ -227,6 +280,13 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/leases (the `ListLeases` operationId).
 	ListLeases(ctx context.Context, params *ListLeasesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListLogs What the appliance has logged lately
+	//
+	// The last lines, oldest first, as far as they are kept in memory.
+	//
+	// Corresponds with GET /api/v1/logs (the `ListLogs` operationId).
+	ListLogs(ctx context.Context, params *ListLogsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetMode How the appliance is attached, and what becomes of a switch
 	//
 	// Corresponds with GET /api/v1/mode (the `GetMode` operationId).
@@ -289,15 +349,79 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/openapi.yaml (the `GetDocument` operationId).
 	GetDocument(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetPath What would happen to a packet from here to an address
+	//
+	// Corresponds with GET /api/v1/path (the `GetPath` operationId).
+	GetPath(ctx context.Context, params *GetPathParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListPeers The other members, and how to reach them
 	//
 	// Corresponds with GET /api/v1/peers (the `ListPeers` operationId).
 	ListPeers(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PingTargetWithBody Measure round trips to a member or a host
+	//
+	// To a member, round trips are measured inside the session with it. A host of this LAN is asked by ARP. A host
+	// elsewhere is asked, by ARP, by the member that serves it: the round trip is that to the member and from there to the host.
+	// Waits for the answers.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/ping (the `PingTarget` operationId).
+	PingTargetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PingTarget Measure round trips to a member or a host
+	//
+	// To a member, round trips are measured inside the session with it. A host of this LAN is asked by ARP. A host
+	// elsewhere is asked, by ARP, by the member that serves it: the round trip is that to the member and from there to the host.
+	// Waits for the answers.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/ping (the `PingTarget` operationId).
+	PingTarget(ctx context.Context, body PingTargetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetStatus How the appliance is
 	//
 	// Corresponds with GET /api/v1/status (the `GetStatus` operationId).
 	GetStatus(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSupportBundle What somebody who helps needs to know
+	//
+	// A tar.gz of status, members, blocks, counters, doctor, logs, configuration and version. It has addresses and names; keys, passwords, tokens and invitations are not in it.
+	//
+	// Corresponds with GET /api/v1/support-bundle (the `GetSupportBundle` operationId).
+	GetSupportBundle(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetHealth Whether the appliance is well
+	//
+	// 503 where something is an error; warnings alone are well. What is wrong in detail stands in the status, which not everybody may read.
+	//
+	// Corresponds with GET /healthz (the `GetHealth` operationId).
+	GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMetrics What is counted and measured, for Prometheus
+	//
+	// Corresponds with GET /metrics (the `GetMetrics` operationId).
+	GetMetrics(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// GetBackup A copy of the state
+//
+// The whole state of this moment, keys included: keep it as you would keep the keys. An appliance that is started from an older copy
+// of its state hands out no addresses; docs/backup.md says when a copy helps and how it is restored.
+//
+// Corresponds with GET /api/v1/backup (the `GetBackup` operationId).
+func (c *Client) GetBackup(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetBackupRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // ListBlocks The blocks that this appliance holds
@@ -315,11 +439,106 @@ func (c *Client) ListBlocks(ctx context.Context, reqEditors ...RequestEditorFn) 
 	return c.Client.Do(req)
 }
 
+// StartCaptureWithBody Capture packets, as pcapng
+//
+// Streams what passes from now on, until a bound is reached or the request is ended. One capture runs at a time. It never
+// delays what it captures: packets that come quicker than they are read are left out, and counted in the file's
+// interface statistics. Packets larger than the MTU are whole, as the kernel handed them over.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/capture (the `StartCapture` operationId).
+func (c *Client) StartCaptureWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartCaptureRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartCapture Capture packets, as pcapng
+//
+// Streams what passes from now on, until a bound is reached or the request is ended. One capture runs at a time. It never
+// delays what it captures: packets that come quicker than they are read are left out, and counted in the file's
+// interface statistics. Packets larger than the MTU are whole, as the kernel handed them over.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/capture (the `StartCapture` operationId).
+func (c *Client) StartCapture(ctx context.Context, body StartCaptureJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartCaptureRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCounters What has been counted since the appliance started
 //
 // Corresponds with GET /api/v1/counters (the `ListCounters` operationId).
 func (c *Client) ListCounters(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListCountersRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// QueryDNSWithBody Ask this appliance's resolver
+//
+// Answered as a host of the segment is, with the reasons for the answer.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/dns/query (the `QueryDNS` operationId).
+func (c *Client) QueryDNSWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewQueryDNSRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// QueryDNS Ask this appliance's resolver
+//
+// Answered as a host of the segment is, with the reasons for the answer.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/dns/query (the `QueryDNS` operationId).
+func (c *Client) QueryDNS(ctx context.Context, body QueryDNSJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewQueryDNSRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDoctor A check of everything that commonly goes wrong
+//
+// Corresponds with GET /api/v1/doctor (the `GetDoctor` operationId).
+func (c *Client) GetDoctor(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDoctorRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -597,6 +816,23 @@ func (c *Client) ListLeases(ctx context.Context, params *ListLeasesParams, reqEd
 	return c.Client.Do(req)
 }
 
+// ListLogs What the appliance has logged lately
+//
+// The last lines, oldest first, as far as they are kept in memory.
+//
+// Corresponds with GET /api/v1/logs (the `ListLogs` operationId).
+func (c *Client) ListLogs(ctx context.Context, params *ListLogsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListLogsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetMode How the appliance is attached, and what becomes of a switch
 //
 // Corresponds with GET /api/v1/mode (the `GetMode` operationId).
@@ -739,11 +975,68 @@ func (c *Client) GetDocument(ctx context.Context, reqEditors ...RequestEditorFn)
 	return c.Client.Do(req)
 }
 
+// GetPath What would happen to a packet from here to an address
+//
+// Corresponds with GET /api/v1/path (the `GetPath` operationId).
+func (c *Client) GetPath(ctx context.Context, params *GetPathParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetPathRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListPeers The other members, and how to reach them
 //
 // Corresponds with GET /api/v1/peers (the `ListPeers` operationId).
 func (c *Client) ListPeers(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListPeersRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PingTargetWithBody Measure round trips to a member or a host
+//
+// To a member, round trips are measured inside the session with it. A host of this LAN is asked by ARP. A host
+// elsewhere is asked, by ARP, by the member that serves it: the round trip is that to the member and from there to the host.
+// Waits for the answers.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/ping (the `PingTarget` operationId).
+func (c *Client) PingTargetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPingTargetRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PingTarget Measure round trips to a member or a host
+//
+// To a member, round trips are measured inside the session with it. A host of this LAN is asked by ARP. A host
+// elsewhere is asked, by ARP, by the member that serves it: the round trip is that to the member and from there to the host.
+// Waits for the answers.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/ping (the `PingTarget` operationId).
+func (c *Client) PingTarget(ctx context.Context, body PingTargetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPingTargetRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -767,6 +1060,82 @@ func (c *Client) GetStatus(ctx context.Context, reqEditors ...RequestEditorFn) (
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// GetSupportBundle What somebody who helps needs to know
+//
+// A tar.gz of status, members, blocks, counters, doctor, logs, configuration and version. It has addresses and names; keys, passwords, tokens and invitations are not in it.
+//
+// Corresponds with GET /api/v1/support-bundle (the `GetSupportBundle` operationId).
+func (c *Client) GetSupportBundle(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSupportBundleRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetHealth Whether the appliance is well
+//
+// 503 where something is an error; warnings alone are well. What is wrong in detail stands in the status, which not everybody may read.
+//
+// Corresponds with GET /healthz (the `GetHealth` operationId).
+func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetHealthRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMetrics What is counted and measured, for Prometheus
+//
+// Corresponds with GET /metrics (the `GetMetrics` operationId).
+func (c *Client) GetMetrics(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMetricsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NewGetBackupRequest constructs an http.Request for the GetBackup method
+func NewGetBackupRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/backup")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewListBlocksRequest constructs an http.Request for the ListBlocks method
@@ -796,6 +1165,46 @@ func NewListBlocksRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewStartCaptureRequest calls the generic StartCapture builder with application/json body
+func NewStartCaptureRequest(server string, body StartCaptureJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewStartCaptureRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewStartCaptureRequestWithBody constructs an http.Request for the StartCapture method, with any body, and a specified content type
+func NewStartCaptureRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/capture")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListCountersRequest constructs an http.Request for the ListCounters method
 func NewListCountersRequest(server string) (*http.Request, error) {
 	var err error
@@ -806,6 +1215,73 @@ func NewListCountersRequest(server string) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/api/v1/counters")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewQueryDNSRequest calls the generic QueryDNS builder with application/json body
+func NewQueryDNSRequest(server string, body QueryDNSJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewQueryDNSRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewQueryDNSRequestWithBody constructs an http.Request for the QueryDNS method, with any body, and a specified content type
+func NewQueryDNSRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/dns/query")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetDoctorRequest constructs an http.Request for the GetDoctor method
+func NewGetDoctorRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/doctor")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -1319,6 +1795,80 @@ func NewListLeasesRequest(server string, params *ListLeasesParams) (*http.Reques
 	return req, nil
 }
 
+// NewListLogsRequest constructs an http.Request for the ListLogs method
+func NewListLogsRequest(server string, params *ListLogsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/logs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "level", params.Level, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetModeRequest constructs an http.Request for the GetMode method
 func NewGetModeRequest(server string) (*http.Request, error) {
 	var err error
@@ -1507,6 +2057,64 @@ func NewGetDocumentRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetPathRequest constructs an http.Request for the GetPath method
+func NewGetPathRequest(server string, params *GetPathParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/path")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "target", params.Target, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "group", params.Group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListPeersRequest constructs an http.Request for the ListPeers method
 func NewListPeersRequest(server string) (*http.Request, error) {
 	var err error
@@ -1534,6 +2142,46 @@ func NewListPeersRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewPingTargetRequest calls the generic PingTarget builder with application/json body
+func NewPingTargetRequest(server string, body PingTargetJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPingTargetRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPingTargetRequestWithBody constructs an http.Request for the PingTarget method, with any body, and a specified content type
+func NewPingTargetRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/ping")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetStatusRequest constructs an http.Request for the GetStatus method
 func NewGetStatusRequest(server string) (*http.Request, error) {
 	var err error
@@ -1544,6 +2192,87 @@ func NewGetStatusRequest(server string) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/api/v1/status")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetSupportBundleRequest constructs an http.Request for the GetSupportBundle method
+func NewGetSupportBundleRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/support-bundle")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetHealthRequest constructs an http.Request for the GetHealth method
+func NewGetHealthRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/healthz")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetMetricsRequest constructs an http.Request for the GetMetrics method
+func NewGetMetricsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/metrics")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -1605,6 +2334,16 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// GetBackupWithResponse A copy of the state
+	//
+	// The whole state of this moment, keys included: keep it as you would keep the keys. An appliance that is started from an older copy
+	// of its state hands out no addresses; docs/backup.md says when a copy helps and how it is restored.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/backup (the `GetBackup` operationId).
+	GetBackupWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetBackupResponse, error)
+
 	// ListBlocksWithResponse The blocks that this appliance holds
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -1612,12 +2351,59 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/blocks (the `ListBlocks` operationId).
 	ListBlocksWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListBlocksResponse, error)
 
+	// StartCaptureWithBodyWithResponse Capture packets, as pcapng
+	//
+	// Streams what passes from now on, until a bound is reached or the request is ended. One capture runs at a time. It never
+	// delays what it captures: packets that come quicker than they are read are left out, and counted in the file's
+	// interface statistics. Packets larger than the MTU are whole, as the kernel handed them over.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/capture (the `StartCapture` operationId).
+	StartCaptureWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartCaptureResponse, error)
+
+	// StartCaptureWithResponse Capture packets, as pcapng
+	//
+	// Streams what passes from now on, until a bound is reached or the request is ended. One capture runs at a time. It never
+	// delays what it captures: packets that come quicker than they are read are left out, and counted in the file's
+	// interface statistics. Packets larger than the MTU are whole, as the kernel handed them over.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/capture (the `StartCapture` operationId).
+	StartCaptureWithResponse(ctx context.Context, body StartCaptureJSONRequestBody, reqEditors ...RequestEditorFn) (*StartCaptureResponse, error)
+
 	// ListCountersWithResponse What has been counted since the appliance started
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/counters (the `ListCounters` operationId).
 	ListCountersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListCountersResponse, error)
+
+	// QueryDNSWithBodyWithResponse Ask this appliance's resolver
+	//
+	// Answered as a host of the segment is, with the reasons for the answer.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/dns/query (the `QueryDNS` operationId).
+	QueryDNSWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*QueryDNSResponse, error)
+
+	// QueryDNSWithResponse Ask this appliance's resolver
+	//
+	// Answered as a host of the segment is, with the reasons for the answer.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/dns/query (the `QueryDNS` operationId).
+	QueryDNSWithResponse(ctx context.Context, body QueryDNSJSONRequestBody, reqEditors ...RequestEditorFn) (*QueryDNSResponse, error)
+
+	// GetDoctorWithResponse A check of everything that commonly goes wrong
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/doctor (the `GetDoctor` operationId).
+	GetDoctorWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetDoctorResponse, error)
 
 	// StreamEventsWithResponse What happens, as it happens
 	//
@@ -1762,6 +2548,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/leases (the `ListLeases` operationId).
 	ListLeasesWithResponse(ctx context.Context, params *ListLeasesParams, reqEditors ...RequestEditorFn) (*ListLeasesResponse, error)
 
+	// ListLogsWithResponse What the appliance has logged lately
+	//
+	// The last lines, oldest first, as far as they are kept in memory.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/logs (the `ListLogs` operationId).
+	ListLogsWithResponse(ctx context.Context, params *ListLogsParams, reqEditors ...RequestEditorFn) (*ListLogsResponse, error)
+
 	// GetModeWithResponse How the appliance is attached, and what becomes of a switch
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -1832,6 +2627,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/openapi.yaml (the `GetDocument` operationId).
 	GetDocumentWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetDocumentResponse, error)
 
+	// GetPathWithResponse What would happen to a packet from here to an address
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/path (the `GetPath` operationId).
+	GetPathWithResponse(ctx context.Context, params *GetPathParams, reqEditors ...RequestEditorFn) (*GetPathResponse, error)
+
 	// ListPeersWithResponse The other members, and how to reach them
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -1839,12 +2641,100 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/peers (the `ListPeers` operationId).
 	ListPeersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPeersResponse, error)
 
+	// PingTargetWithBodyWithResponse Measure round trips to a member or a host
+	//
+	// To a member, round trips are measured inside the session with it. A host of this LAN is asked by ARP. A host
+	// elsewhere is asked, by ARP, by the member that serves it: the round trip is that to the member and from there to the host.
+	// Waits for the answers.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/ping (the `PingTarget` operationId).
+	PingTargetWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PingTargetResponse, error)
+
+	// PingTargetWithResponse Measure round trips to a member or a host
+	//
+	// To a member, round trips are measured inside the session with it. A host of this LAN is asked by ARP. A host
+	// elsewhere is asked, by ARP, by the member that serves it: the round trip is that to the member and from there to the host.
+	// Waits for the answers.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/ping (the `PingTarget` operationId).
+	PingTargetWithResponse(ctx context.Context, body PingTargetJSONRequestBody, reqEditors ...RequestEditorFn) (*PingTargetResponse, error)
+
 	// GetStatusWithResponse How the appliance is
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/status (the `GetStatus` operationId).
 	GetStatusWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStatusResponse, error)
+
+	// GetSupportBundleWithResponse What somebody who helps needs to know
+	//
+	// A tar.gz of status, members, blocks, counters, doctor, logs, configuration and version. It has addresses and names; keys, passwords, tokens and invitations are not in it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/support-bundle (the `GetSupportBundle` operationId).
+	GetSupportBundleWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSupportBundleResponse, error)
+
+	// GetHealthWithResponse Whether the appliance is well
+	//
+	// 503 where something is an error; warnings alone are well. What is wrong in detail stands in the status, which not everybody may read.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /healthz (the `GetHealth` operationId).
+	GetHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetHealthResponse, error)
+
+	// GetMetricsWithResponse What is counted and measured, for Prometheus
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /metrics (the `GetMetrics` operationId).
+	GetMetricsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetMetricsResponse, error)
+}
+
+type GetBackupResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetBackupResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetBackupResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetBackupResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetBackupResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetBackupResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 type ListBlocksResponse struct {
@@ -1895,6 +2785,47 @@ func (r ListBlocksResponse) ContentType() string {
 	return ""
 }
 
+type StartCaptureResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StartCaptureResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StartCaptureResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartCaptureResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartCaptureResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartCaptureResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListCountersResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -1937,6 +2868,102 @@ func (r ListCountersResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListCountersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type QueryDNSResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DNSAnswer
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r QueryDNSResponse) GetJSON200() *DNSAnswer {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r QueryDNSResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r QueryDNSResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r QueryDNSResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r QueryDNSResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r QueryDNSResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetDoctorResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DoctorReport
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDoctorResponse) GetJSON200() *DoctorReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDoctorResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDoctorResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDoctorResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDoctorResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDoctorResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2471,6 +3498,54 @@ func (r ListLeasesResponse) ContentType() string {
 	return ""
 }
 
+type ListLogsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LogList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListLogsResponse) GetJSON200() *LogList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListLogsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListLogsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListLogsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListLogsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListLogsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetModeResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2752,6 +3827,54 @@ func (r GetDocumentResponse) ContentType() string {
 	return ""
 }
 
+type GetPathResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PathReport
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetPathResponse) GetJSON200() *PathReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetPathResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetPathResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetPathResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetPathResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetPathResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListPeersResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2794,6 +3917,54 @@ func (r ListPeersResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListPeersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PingTargetResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PingResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PingTargetResponse) GetJSON200() *PingResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PingTargetResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PingTargetResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PingTargetResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PingTargetResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PingTargetResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2848,6 +4019,145 @@ func (r GetStatusResponse) ContentType() string {
 	return ""
 }
 
+type GetSupportBundleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetSupportBundleResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSupportBundleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSupportBundleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSupportBundleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSupportBundleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetHealthResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetHealthResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetHealthResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetHealthResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetHealthResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetHealthResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetMetricsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMetricsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMetricsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMetricsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMetricsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMetricsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetBackupWithResponse A copy of the state
+//
+// The whole state of this moment, keys included: keep it as you would keep the keys. An appliance that is started from an older copy
+// of its state hands out no addresses; docs/backup.md says when a copy helps and how it is restored.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/backup (the `GetBackup` operationId).
+func (c *ClientWithResponses) GetBackupWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetBackupResponse, error) {
+	rsp, err := c.GetBackup(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetBackupResponse(rsp)
+}
+
 // ListBlocksWithResponse The blocks that this appliance holds
 //
 // Returns a wrapper object for the known response body format(s).
@@ -2861,6 +4171,40 @@ func (c *ClientWithResponses) ListBlocksWithResponse(ctx context.Context, reqEdi
 	return ParseListBlocksResponse(rsp)
 }
 
+// StartCaptureWithBodyWithResponse Capture packets, as pcapng
+//
+// Streams what passes from now on, until a bound is reached or the request is ended. One capture runs at a time. It never
+// delays what it captures: packets that come quicker than they are read are left out, and counted in the file's
+// interface statistics. Packets larger than the MTU are whole, as the kernel handed them over.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/capture (the `StartCapture` operationId).
+func (c *ClientWithResponses) StartCaptureWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartCaptureResponse, error) {
+	rsp, err := c.StartCaptureWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartCaptureResponse(rsp)
+}
+
+// StartCaptureWithResponse Capture packets, as pcapng
+//
+// Streams what passes from now on, until a bound is reached or the request is ended. One capture runs at a time. It never
+// delays what it captures: packets that come quicker than they are read are left out, and counted in the file's
+// interface statistics. Packets larger than the MTU are whole, as the kernel handed them over.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/capture (the `StartCapture` operationId).
+func (c *ClientWithResponses) StartCaptureWithResponse(ctx context.Context, body StartCaptureJSONRequestBody, reqEditors ...RequestEditorFn) (*StartCaptureResponse, error) {
+	rsp, err := c.StartCapture(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartCaptureResponse(rsp)
+}
+
 // ListCountersWithResponse What has been counted since the appliance started
 //
 // Returns a wrapper object for the known response body format(s).
@@ -2872,6 +4216,49 @@ func (c *ClientWithResponses) ListCountersWithResponse(ctx context.Context, reqE
 		return nil, err
 	}
 	return ParseListCountersResponse(rsp)
+}
+
+// QueryDNSWithBodyWithResponse Ask this appliance's resolver
+//
+// Answered as a host of the segment is, with the reasons for the answer.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/dns/query (the `QueryDNS` operationId).
+func (c *ClientWithResponses) QueryDNSWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*QueryDNSResponse, error) {
+	rsp, err := c.QueryDNSWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseQueryDNSResponse(rsp)
+}
+
+// QueryDNSWithResponse Ask this appliance's resolver
+//
+// Answered as a host of the segment is, with the reasons for the answer.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/dns/query (the `QueryDNS` operationId).
+func (c *ClientWithResponses) QueryDNSWithResponse(ctx context.Context, body QueryDNSJSONRequestBody, reqEditors ...RequestEditorFn) (*QueryDNSResponse, error) {
+	rsp, err := c.QueryDNS(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseQueryDNSResponse(rsp)
+}
+
+// GetDoctorWithResponse A check of everything that commonly goes wrong
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/doctor (the `GetDoctor` operationId).
+func (c *ClientWithResponses) GetDoctorWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetDoctorResponse, error) {
+	rsp, err := c.GetDoctor(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDoctorResponse(rsp)
 }
 
 // StreamEventsWithResponse What happens, as it happens
@@ -3101,6 +4488,21 @@ func (c *ClientWithResponses) ListLeasesWithResponse(ctx context.Context, params
 	return ParseListLeasesResponse(rsp)
 }
 
+// ListLogsWithResponse What the appliance has logged lately
+//
+// The last lines, oldest first, as far as they are kept in memory.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/logs (the `ListLogs` operationId).
+func (c *ClientWithResponses) ListLogsWithResponse(ctx context.Context, params *ListLogsParams, reqEditors ...RequestEditorFn) (*ListLogsResponse, error) {
+	rsp, err := c.ListLogs(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListLogsResponse(rsp)
+}
+
 // GetModeWithResponse How the appliance is attached, and what becomes of a switch
 //
 // Returns a wrapper object for the known response body format(s).
@@ -3219,6 +4621,19 @@ func (c *ClientWithResponses) GetDocumentWithResponse(ctx context.Context, reqEd
 	return ParseGetDocumentResponse(rsp)
 }
 
+// GetPathWithResponse What would happen to a packet from here to an address
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/path (the `GetPath` operationId).
+func (c *ClientWithResponses) GetPathWithResponse(ctx context.Context, params *GetPathParams, reqEditors ...RequestEditorFn) (*GetPathResponse, error) {
+	rsp, err := c.GetPath(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetPathResponse(rsp)
+}
+
 // ListPeersWithResponse The other members, and how to reach them
 //
 // Returns a wrapper object for the known response body format(s).
@@ -3232,6 +4647,40 @@ func (c *ClientWithResponses) ListPeersWithResponse(ctx context.Context, reqEdit
 	return ParseListPeersResponse(rsp)
 }
 
+// PingTargetWithBodyWithResponse Measure round trips to a member or a host
+//
+// To a member, round trips are measured inside the session with it. A host of this LAN is asked by ARP. A host
+// elsewhere is asked, by ARP, by the member that serves it: the round trip is that to the member and from there to the host.
+// Waits for the answers.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/ping (the `PingTarget` operationId).
+func (c *ClientWithResponses) PingTargetWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PingTargetResponse, error) {
+	rsp, err := c.PingTargetWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePingTargetResponse(rsp)
+}
+
+// PingTargetWithResponse Measure round trips to a member or a host
+//
+// To a member, round trips are measured inside the session with it. A host of this LAN is asked by ARP. A host
+// elsewhere is asked, by ARP, by the member that serves it: the round trip is that to the member and from there to the host.
+// Waits for the answers.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/ping (the `PingTarget` operationId).
+func (c *ClientWithResponses) PingTargetWithResponse(ctx context.Context, body PingTargetJSONRequestBody, reqEditors ...RequestEditorFn) (*PingTargetResponse, error) {
+	rsp, err := c.PingTarget(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePingTargetResponse(rsp)
+}
+
 // GetStatusWithResponse How the appliance is
 //
 // Returns a wrapper object for the known response body format(s).
@@ -3243,6 +4692,75 @@ func (c *ClientWithResponses) GetStatusWithResponse(ctx context.Context, reqEdit
 		return nil, err
 	}
 	return ParseGetStatusResponse(rsp)
+}
+
+// GetSupportBundleWithResponse What somebody who helps needs to know
+//
+// A tar.gz of status, members, blocks, counters, doctor, logs, configuration and version. It has addresses and names; keys, passwords, tokens and invitations are not in it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/support-bundle (the `GetSupportBundle` operationId).
+func (c *ClientWithResponses) GetSupportBundleWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSupportBundleResponse, error) {
+	rsp, err := c.GetSupportBundle(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSupportBundleResponse(rsp)
+}
+
+// GetHealthWithResponse Whether the appliance is well
+//
+// 503 where something is an error; warnings alone are well. What is wrong in detail stands in the status, which not everybody may read.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /healthz (the `GetHealth` operationId).
+func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetHealthResponse, error) {
+	rsp, err := c.GetHealth(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetHealthResponse(rsp)
+}
+
+// GetMetricsWithResponse What is counted and measured, for Prometheus
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /metrics (the `GetMetrics` operationId).
+func (c *ClientWithResponses) GetMetricsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetMetricsResponse, error) {
+	rsp, err := c.GetMetrics(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMetricsResponse(rsp)
+}
+
+// ParseGetBackupResponse parses an HTTP response from a GetBackupWithResponse call
+func ParseGetBackupResponse(rsp *http.Response) (*GetBackupResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetBackupResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
 }
 
 // ParseListBlocksResponse parses an HTTP response from a ListBlocksWithResponse call
@@ -3278,6 +4796,32 @@ func ParseListBlocksResponse(rsp *http.Response) (*ListBlocksResponse, error) {
 	return response, nil
 }
 
+// ParseStartCaptureResponse parses an HTTP response from a StartCaptureWithResponse call
+func ParseStartCaptureResponse(rsp *http.Response) (*StartCaptureResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartCaptureResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListCountersResponse parses an HTTP response from a ListCountersWithResponse call
 func ParseListCountersResponse(rsp *http.Response) (*ListCountersResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -3294,6 +4838,72 @@ func ParseListCountersResponse(rsp *http.Response) (*ListCountersResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest CounterList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseQueryDNSResponse parses an HTTP response from a QueryDNSWithResponse call
+func ParseQueryDNSResponse(rsp *http.Response) (*QueryDNSResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &QueryDNSResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DNSAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetDoctorResponse parses an HTTP response from a GetDoctorWithResponse call
+func ParseGetDoctorResponse(rsp *http.Response) (*GetDoctorResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDoctorResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DoctorReport
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -3674,6 +5284,39 @@ func ParseListLeasesResponse(rsp *http.Response) (*ListLeasesResponse, error) {
 	return response, nil
 }
 
+// ParseListLogsResponse parses an HTTP response from a ListLogsWithResponse call
+func ParseListLogsResponse(rsp *http.Response) (*ListLogsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListLogsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LogList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetModeResponse parses an HTTP response from a GetModeWithResponse call
 func ParseGetModeResponse(rsp *http.Response) (*GetModeResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -3865,6 +5508,39 @@ func ParseGetDocumentResponse(rsp *http.Response) (*GetDocumentResponse, error) 
 	return response, nil
 }
 
+// ParseGetPathResponse parses an HTTP response from a GetPathWithResponse call
+func ParseGetPathResponse(rsp *http.Response) (*GetPathResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetPathResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PathReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListPeersResponse parses an HTTP response from a ListPeersWithResponse call
 func ParseListPeersResponse(rsp *http.Response) (*ListPeersResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -3881,6 +5557,39 @@ func ParseListPeersResponse(rsp *http.Response) (*ListPeersResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest PeerList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePingTargetResponse parses an HTTP response from a PingTargetWithResponse call
+func ParsePingTargetResponse(rsp *http.Response) (*PingTargetResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PingTargetResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PingResult
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -3919,6 +5628,84 @@ func ParseGetStatusResponse(rsp *http.Response) (*GetStatusResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetSupportBundleResponse parses an HTTP response from a GetSupportBundleWithResponse call
+func ParseGetSupportBundleResponse(rsp *http.Response) (*GetSupportBundleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSupportBundleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetHealthResponse parses an HTTP response from a GetHealthWithResponse call
+func ParseGetHealthResponse(rsp *http.Response) (*GetHealthResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetHealthResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetMetricsResponse parses an HTTP response from a GetMetricsWithResponse call
+func ParseGetMetricsResponse(rsp *http.Response) (*GetMetricsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMetricsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

@@ -17,12 +17,24 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetBackup A copy of the state
+	// (GET /api/v1/backup)
+	GetBackup(ctx echo.Context) error
 	// ListBlocks The blocks that this appliance holds
 	// (GET /api/v1/blocks)
 	ListBlocks(ctx echo.Context) error
+	// StartCapture Capture packets, as pcapng
+	// (POST /api/v1/capture)
+	StartCapture(ctx echo.Context) error
 	// ListCounters What has been counted since the appliance started
 	// (GET /api/v1/counters)
 	ListCounters(ctx echo.Context) error
+	// QueryDNS Ask this appliance's resolver
+	// (POST /api/v1/dns/query)
+	QueryDNS(ctx echo.Context) error
+	// GetDoctor A check of everything that commonly goes wrong
+	// (GET /api/v1/doctor)
+	GetDoctor(ctx echo.Context) error
 	// StreamEvents What happens, as it happens
 	// (GET /api/v1/events)
 	StreamEvents(ctx echo.Context, params StreamEventsParams) error
@@ -56,6 +68,9 @@ type ServerInterface interface {
 	// ListLeases Leases, by address
 	// (GET /api/v1/leases)
 	ListLeases(ctx echo.Context, params ListLeasesParams) error
+	// ListLogs What the appliance has logged lately
+	// (GET /api/v1/logs)
+	ListLogs(ctx echo.Context, params ListLogsParams) error
 	// GetMode How the appliance is attached, and what becomes of a switch
 	// (GET /api/v1/mode)
 	GetMode(ctx echo.Context) error
@@ -74,17 +89,41 @@ type ServerInterface interface {
 	// GetDocument This document
 	// (GET /api/v1/openapi.yaml)
 	GetDocument(ctx echo.Context) error
+	// GetPath What would happen to a packet from here to an address
+	// (GET /api/v1/path)
+	GetPath(ctx echo.Context, params GetPathParams) error
 	// ListPeers The other members, and how to reach them
 	// (GET /api/v1/peers)
 	ListPeers(ctx echo.Context) error
+	// PingTarget Measure round trips to a member or a host
+	// (POST /api/v1/ping)
+	PingTarget(ctx echo.Context) error
 	// GetStatus How the appliance is
 	// (GET /api/v1/status)
 	GetStatus(ctx echo.Context) error
+	// GetSupportBundle What somebody who helps needs to know
+	// (GET /api/v1/support-bundle)
+	GetSupportBundle(ctx echo.Context) error
+	// GetHealth Whether the appliance is well
+	// (GET /healthz)
+	GetHealth(ctx echo.Context) error
+	// GetMetrics What is counted and measured, for Prometheus
+	// (GET /metrics)
+	GetMetrics(ctx echo.Context) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// GetBackup converts echo context to params.
+func (w *ServerInterfaceWrapper) GetBackup(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetBackup(ctx)
+	return err
 }
 
 // ListBlocks converts echo context to params.
@@ -96,12 +135,39 @@ func (w *ServerInterfaceWrapper) ListBlocks(ctx echo.Context) error {
 	return err
 }
 
+// StartCapture converts echo context to params.
+func (w *ServerInterfaceWrapper) StartCapture(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartCapture(ctx)
+	return err
+}
+
 // ListCounters converts echo context to params.
 func (w *ServerInterfaceWrapper) ListCounters(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCounters(ctx)
+	return err
+}
+
+// QueryDNS converts echo context to params.
+func (w *ServerInterfaceWrapper) QueryDNS(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.QueryDNS(ctx)
+	return err
+}
+
+// GetDoctor converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDoctor(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDoctor(ctx)
 	return err
 }
 
@@ -319,6 +385,45 @@ func (w *ServerInterfaceWrapper) ListLeases(ctx echo.Context) error {
 	return err
 }
 
+// ListLogs converts echo context to params.
+func (w *ServerInterfaceWrapper) ListLogs(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLogsParams
+	// ------------- Optional query parameter "level" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "level", ctx.QueryParams(), &params.Level, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter level: %s", err))
+	}
+
+	// ------------- Optional query parameter "search" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "search", ctx.QueryParams(), &params.Search, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter search: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListLogs(ctx, params)
+	return err
+}
+
 // GetMode converts echo context to params.
 func (w *ServerInterfaceWrapper) GetMode(ctx echo.Context) error {
 	var err error
@@ -373,6 +478,31 @@ func (w *ServerInterfaceWrapper) GetDocument(ctx echo.Context) error {
 	return err
 }
 
+// GetPath converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPath(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPathParams
+	// ------------- Required query parameter "target" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "target", ctx.QueryParams(), &params.Target, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter target: %s", err))
+	}
+
+	// ------------- Optional query parameter "group" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "group", ctx.QueryParams(), &params.Group, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPath(ctx, params)
+	return err
+}
+
 // ListPeers converts echo context to params.
 func (w *ServerInterfaceWrapper) ListPeers(ctx echo.Context) error {
 	var err error
@@ -382,12 +512,48 @@ func (w *ServerInterfaceWrapper) ListPeers(ctx echo.Context) error {
 	return err
 }
 
+// PingTarget converts echo context to params.
+func (w *ServerInterfaceWrapper) PingTarget(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PingTarget(ctx)
+	return err
+}
+
 // GetStatus converts echo context to params.
 func (w *ServerInterfaceWrapper) GetStatus(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetStatus(ctx)
+	return err
+}
+
+// GetSupportBundle converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSupportBundle(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSupportBundle(ctx)
+	return err
+}
+
+// GetHealth converts echo context to params.
+func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetHealth(ctx)
+	return err
+}
+
+// GetMetrics converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMetrics(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMetrics(ctx)
 	return err
 }
 
@@ -459,10 +625,64 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/api/v1/mode/switch", wrapper.SwitchMode, options.OperationMiddlewares["switchMode"]...)
 	router.POST(options.BaseURL+"/api/v1/mode/confirm", wrapper.ConfirmMode, options.OperationMiddlewares["confirmMode"]...)
 	router.POST(options.BaseURL+"/api/v1/mode/rollback", wrapper.RollbackMode, options.OperationMiddlewares["rollbackMode"]...)
+	router.GET(options.BaseURL+"/metrics", wrapper.GetMetrics, options.OperationMiddlewares["getMetrics"]...)
+	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
+	router.POST(options.BaseURL+"/api/v1/ping", wrapper.PingTarget, options.OperationMiddlewares["pingTarget"]...)
+	router.GET(options.BaseURL+"/api/v1/path", wrapper.GetPath, options.OperationMiddlewares["getPath"]...)
+	router.POST(options.BaseURL+"/api/v1/dns/query", wrapper.QueryDNS, options.OperationMiddlewares["queryDNS"]...)
+	router.GET(options.BaseURL+"/api/v1/doctor", wrapper.GetDoctor, options.OperationMiddlewares["getDoctor"]...)
+	router.POST(options.BaseURL+"/api/v1/capture", wrapper.StartCapture, options.OperationMiddlewares["startCapture"]...)
+	router.GET(options.BaseURL+"/api/v1/logs", wrapper.ListLogs, options.OperationMiddlewares["listLogs"]...)
+	router.GET(options.BaseURL+"/api/v1/support-bundle", wrapper.GetSupportBundle, options.OperationMiddlewares["getSupportBundle"]...)
+	router.GET(options.BaseURL+"/api/v1/backup", wrapper.GetBackup, options.OperationMiddlewares["getBackup"]...)
 
 }
 
 type ProblemApplicationProblemPlusJSONResponse Problem
+
+type GetBackupRequestObject struct {
+}
+
+type GetBackupResponseObject interface {
+	VisitGetBackupResponse(w http.ResponseWriter) error
+}
+
+type GetBackup200ApplicationOctetStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetBackup200ApplicationOctetStreamResponse) VisitGetBackupResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetBackupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetBackupdefaultApplicationProblemPlusJSONResponse) VisitGetBackupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ListBlocksRequestObject struct {
 }
@@ -502,6 +722,51 @@ func (response ListBlocksdefaultApplicationProblemPlusJSONResponse) VisitListBlo
 	return err
 }
 
+type StartCaptureRequestObject struct {
+	Body *StartCaptureJSONRequestBody
+}
+
+type StartCaptureResponseObject interface {
+	VisitStartCaptureResponse(w http.ResponseWriter) error
+}
+
+type StartCapture200ApplicationXPcapngResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response StartCapture200ApplicationXPcapngResponse) VisitStartCaptureResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-pcapng")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type StartCapturedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response StartCapturedefaultApplicationProblemPlusJSONResponse) VisitStartCaptureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListCountersRequestObject struct {
 }
 
@@ -529,6 +794,83 @@ type ListCountersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListCountersdefaultApplicationProblemPlusJSONResponse) VisitListCountersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryDNSRequestObject struct {
+	Body *QueryDNSJSONRequestBody
+}
+
+type QueryDNSResponseObject interface {
+	VisitQueryDNSResponse(w http.ResponseWriter) error
+}
+
+type QueryDNS200JSONResponse DNSAnswer
+
+func (response QueryDNS200JSONResponse) VisitQueryDNSResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryDNSdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response QueryDNSdefaultApplicationProblemPlusJSONResponse) VisitQueryDNSResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDoctorRequestObject struct {
+}
+
+type GetDoctorResponseObject interface {
+	VisitGetDoctorResponse(w http.ResponseWriter) error
+}
+
+type GetDoctor200JSONResponse DoctorReport
+
+func (response GetDoctor200JSONResponse) VisitGetDoctorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDoctordefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetDoctordefaultApplicationProblemPlusJSONResponse) VisitGetDoctorResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1013,6 +1355,45 @@ func (response ListLeasesdefaultApplicationProblemPlusJSONResponse) VisitListLea
 	return err
 }
 
+type ListLogsRequestObject struct {
+	Params ListLogsParams
+}
+
+type ListLogsResponseObject interface {
+	VisitListLogsResponse(w http.ResponseWriter) error
+}
+
+type ListLogs200JSONResponse LogList
+
+func (response ListLogs200JSONResponse) VisitListLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLogsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLogsdefaultApplicationProblemPlusJSONResponse) VisitListLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetModeRequestObject struct {
 }
 
@@ -1249,6 +1630,45 @@ func (response GetDocumentdefaultApplicationProblemPlusJSONResponse) VisitGetDoc
 	return err
 }
 
+type GetPathRequestObject struct {
+	Params GetPathParams
+}
+
+type GetPathResponseObject interface {
+	VisitGetPathResponse(w http.ResponseWriter) error
+}
+
+type GetPath200JSONResponse PathReport
+
+func (response GetPath200JSONResponse) VisitGetPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPathdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetPathdefaultApplicationProblemPlusJSONResponse) VisitGetPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListPeersRequestObject struct {
 }
 
@@ -1276,6 +1696,45 @@ type ListPeersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListPeersdefaultApplicationProblemPlusJSONResponse) VisitListPeersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PingTargetRequestObject struct {
+	Body *PingTargetJSONRequestBody
+}
+
+type PingTargetResponseObject interface {
+	VisitPingTargetResponse(w http.ResponseWriter) error
+}
+
+type PingTarget200JSONResponse PingResult
+
+func (response PingTarget200JSONResponse) VisitPingTargetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PingTargetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PingTargetdefaultApplicationProblemPlusJSONResponse) VisitPingTargetResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1325,14 +1784,151 @@ func (response GetStatusdefaultApplicationProblemPlusJSONResponse) VisitGetStatu
 	return err
 }
 
+type GetSupportBundleRequestObject struct {
+}
+
+type GetSupportBundleResponseObject interface {
+	VisitGetSupportBundleResponse(w http.ResponseWriter) error
+}
+
+type GetSupportBundle200ApplicationGzipResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetSupportBundle200ApplicationGzipResponse) VisitGetSupportBundleResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/gzip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetSupportBundledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetSupportBundledefaultApplicationProblemPlusJSONResponse) VisitGetSupportBundleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHealthRequestObject struct {
+}
+
+type GetHealthResponseObject interface {
+	VisitGetHealthResponse(w http.ResponseWriter) error
+}
+
+type GetHealth200TextResponse string
+
+func (response GetHealth200TextResponse) VisitGetHealthResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(200)
+
+	_, err := w.Write([]byte(fmt.Sprint(response)))
+	return err
+}
+
+type GetHealth503TextResponse string
+
+func (response GetHealth503TextResponse) VisitGetHealthResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(503)
+
+	_, err := w.Write([]byte(fmt.Sprint(response)))
+	return err
+}
+
+type GetHealthdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetHealthdefaultApplicationProblemPlusJSONResponse) VisitGetHealthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMetricsRequestObject struct {
+}
+
+type GetMetricsResponseObject interface {
+	VisitGetMetricsResponse(w http.ResponseWriter) error
+}
+
+type GetMetrics200TextResponse string
+
+func (response GetMetrics200TextResponse) VisitGetMetricsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(200)
+
+	_, err := w.Write([]byte(fmt.Sprint(response)))
+	return err
+}
+
+type GetMetricsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetMetricsdefaultApplicationProblemPlusJSONResponse) VisitGetMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetBackup A copy of the state
+	// (GET /api/v1/backup)
+	GetBackup(ctx context.Context, request GetBackupRequestObject) (GetBackupResponseObject, error)
 	// ListBlocks The blocks that this appliance holds
 	// (GET /api/v1/blocks)
 	ListBlocks(ctx context.Context, request ListBlocksRequestObject) (ListBlocksResponseObject, error)
+	// StartCapture Capture packets, as pcapng
+	// (POST /api/v1/capture)
+	StartCapture(ctx context.Context, request StartCaptureRequestObject) (StartCaptureResponseObject, error)
 	// ListCounters What has been counted since the appliance started
 	// (GET /api/v1/counters)
 	ListCounters(ctx context.Context, request ListCountersRequestObject) (ListCountersResponseObject, error)
+	// QueryDNS Ask this appliance's resolver
+	// (POST /api/v1/dns/query)
+	QueryDNS(ctx context.Context, request QueryDNSRequestObject) (QueryDNSResponseObject, error)
+	// GetDoctor A check of everything that commonly goes wrong
+	// (GET /api/v1/doctor)
+	GetDoctor(ctx context.Context, request GetDoctorRequestObject) (GetDoctorResponseObject, error)
 	// StreamEvents What happens, as it happens
 	// (GET /api/v1/events)
 	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
@@ -1366,6 +1962,9 @@ type StrictServerInterface interface {
 	// ListLeases Leases, by address
 	// (GET /api/v1/leases)
 	ListLeases(ctx context.Context, request ListLeasesRequestObject) (ListLeasesResponseObject, error)
+	// ListLogs What the appliance has logged lately
+	// (GET /api/v1/logs)
+	ListLogs(ctx context.Context, request ListLogsRequestObject) (ListLogsResponseObject, error)
 	// GetMode How the appliance is attached, and what becomes of a switch
 	// (GET /api/v1/mode)
 	GetMode(ctx context.Context, request GetModeRequestObject) (GetModeResponseObject, error)
@@ -1384,12 +1983,27 @@ type StrictServerInterface interface {
 	// GetDocument This document
 	// (GET /api/v1/openapi.yaml)
 	GetDocument(ctx context.Context, request GetDocumentRequestObject) (GetDocumentResponseObject, error)
+	// GetPath What would happen to a packet from here to an address
+	// (GET /api/v1/path)
+	GetPath(ctx context.Context, request GetPathRequestObject) (GetPathResponseObject, error)
 	// ListPeers The other members, and how to reach them
 	// (GET /api/v1/peers)
 	ListPeers(ctx context.Context, request ListPeersRequestObject) (ListPeersResponseObject, error)
+	// PingTarget Measure round trips to a member or a host
+	// (POST /api/v1/ping)
+	PingTarget(ctx context.Context, request PingTargetRequestObject) (PingTargetResponseObject, error)
 	// GetStatus How the appliance is
 	// (GET /api/v1/status)
 	GetStatus(ctx context.Context, request GetStatusRequestObject) (GetStatusResponseObject, error)
+	// GetSupportBundle What somebody who helps needs to know
+	// (GET /api/v1/support-bundle)
+	GetSupportBundle(ctx context.Context, request GetSupportBundleRequestObject) (GetSupportBundleResponseObject, error)
+	// GetHealth Whether the appliance is well
+	// (GET /healthz)
+	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// GetMetrics What is counted and measured, for Prometheus
+	// (GET /metrics)
+	GetMetrics(ctx context.Context, request GetMetricsRequestObject) (GetMetricsResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -1402,6 +2016,29 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// GetBackup operation middleware
+func (sh *strictHandler) GetBackup(ctx echo.Context) error {
+	var request GetBackupRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetBackup(ctx.Request().Context(), request.(GetBackupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetBackup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetBackupResponseObject); ok {
+		return validResponse.VisitGetBackupResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListBlocks operation middleware
@@ -1427,6 +2064,52 @@ func (sh *strictHandler) ListBlocks(ctx echo.Context) error {
 	return nil
 }
 
+// StartCapture operation middleware
+func (sh *strictHandler) StartCapture(ctx echo.Context) error {
+	var request StartCaptureRequestObject
+
+	var body StartCaptureJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartCapture(ctx.Request().Context(), request.(StartCaptureRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartCapture")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartCaptureResponseObject); ok {
+		return validResponse.VisitStartCaptureResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListCounters operation middleware
 func (sh *strictHandler) ListCounters(ctx echo.Context) error {
 	var request ListCountersRequestObject
@@ -1444,6 +2127,75 @@ func (sh *strictHandler) ListCounters(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListCountersResponseObject); ok {
 		return validResponse.VisitListCountersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// QueryDNS operation middleware
+func (sh *strictHandler) QueryDNS(ctx echo.Context) error {
+	var request QueryDNSRequestObject
+
+	var body QueryDNSJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.QueryDNS(ctx.Request().Context(), request.(QueryDNSRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "QueryDNS")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(QueryDNSResponseObject); ok {
+		return validResponse.VisitQueryDNSResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDoctor operation middleware
+func (sh *strictHandler) GetDoctor(ctx echo.Context) error {
+	var request GetDoctorRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDoctor(ctx.Request().Context(), request.(GetDoctorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDoctor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDoctorResponseObject); ok {
+		return validResponse.VisitGetDoctorResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -1788,6 +2540,31 @@ func (sh *strictHandler) ListLeases(ctx echo.Context, params ListLeasesParams) e
 	return nil
 }
 
+// ListLogs operation middleware
+func (sh *strictHandler) ListLogs(ctx echo.Context, params ListLogsParams) error {
+	var request ListLogsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLogs(ctx.Request().Context(), request.(ListLogsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLogs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListLogsResponseObject); ok {
+		return validResponse.VisitListLogsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetMode operation middleware
 func (sh *strictHandler) GetMode(ctx echo.Context) error {
 	var request GetModeRequestObject
@@ -1972,6 +2749,31 @@ func (sh *strictHandler) GetDocument(ctx echo.Context) error {
 	return nil
 }
 
+// GetPath operation middleware
+func (sh *strictHandler) GetPath(ctx echo.Context, params GetPathParams) error {
+	var request GetPathRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPath(ctx.Request().Context(), request.(GetPathRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPath")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetPathResponseObject); ok {
+		return validResponse.VisitGetPathResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListPeers operation middleware
 func (sh *strictHandler) ListPeers(ctx echo.Context) error {
 	var request ListPeersRequestObject
@@ -1995,6 +2797,52 @@ func (sh *strictHandler) ListPeers(ctx echo.Context) error {
 	return nil
 }
 
+// PingTarget operation middleware
+func (sh *strictHandler) PingTarget(ctx echo.Context) error {
+	var request PingTargetRequestObject
+
+	var body PingTargetJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PingTarget(ctx.Request().Context(), request.(PingTargetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PingTarget")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PingTargetResponseObject); ok {
+		return validResponse.VisitPingTargetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetStatus operation middleware
 func (sh *strictHandler) GetStatus(ctx echo.Context) error {
 	var request GetStatusRequestObject
@@ -2012,6 +2860,75 @@ func (sh *strictHandler) GetStatus(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetStatusResponseObject); ok {
 		return validResponse.VisitGetStatusResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSupportBundle operation middleware
+func (sh *strictHandler) GetSupportBundle(ctx echo.Context) error {
+	var request GetSupportBundleRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSupportBundle(ctx.Request().Context(), request.(GetSupportBundleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSupportBundle")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSupportBundleResponseObject); ok {
+		return validResponse.VisitGetSupportBundleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetHealth operation middleware
+func (sh *strictHandler) GetHealth(ctx echo.Context) error {
+	var request GetHealthRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetHealth(ctx.Request().Context(), request.(GetHealthRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetHealth")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
+		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMetrics operation middleware
+func (sh *strictHandler) GetMetrics(ctx echo.Context) error {
+	var request GetMetricsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMetrics(ctx.Request().Context(), request.(GetMetricsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMetrics")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMetricsResponseObject); ok {
+		return validResponse.VisitGetMetricsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

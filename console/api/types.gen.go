@@ -32,6 +32,48 @@ func (e BlockState) Valid() bool {
 	}
 }
 
+// Defines values for CaptureWhere.
+const (
+	CaptureWhereBoth    CaptureWhere = "both"
+	CaptureWhereSegment CaptureWhere = "segment"
+	CaptureWhereTunnel  CaptureWhere = "tunnel"
+)
+
+// Valid indicates whether the value is a known member of the CaptureWhere enum.
+func (e CaptureWhere) Valid() bool {
+	switch e {
+	case CaptureWhereBoth:
+		return true
+	case CaptureWhereSegment:
+		return true
+	case CaptureWhereTunnel:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CheckState.
+const (
+	CheckStateFailed  CheckState = "failed"
+	CheckStateOK      CheckState = "ok"
+	CheckStateWarning CheckState = "warning"
+)
+
+// Valid indicates whether the value is a known member of the CheckState enum.
+func (e CheckState) Valid() bool {
+	switch e {
+	case CheckStateFailed:
+		return true
+	case CheckStateOK:
+		return true
+	case CheckStateWarning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EventType.
 const (
 	EventTypeGroupChanged    EventType = "group.changed"
@@ -239,6 +281,30 @@ func (e ModeStepAction) Valid() bool {
 	}
 }
 
+// Defines values for PathHopKind.
+const (
+	PathHopKindAppliance PathHopKind = "appliance"
+	PathHopKindHost      PathHopKind = "host"
+	PathHopKindMember    PathHopKind = "member"
+	PathHopKindRelay     PathHopKind = "relay"
+)
+
+// Valid indicates whether the value is a known member of the PathHopKind enum.
+func (e PathHopKind) Valid() bool {
+	switch e {
+	case PathHopKindAppliance:
+		return true
+	case PathHopKindHost:
+		return true
+	case PathHopKindMember:
+		return true
+	case PathHopKindRelay:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PathKind.
 const (
 	PathKindDirect PathKind = "direct"
@@ -257,6 +323,66 @@ func (e PathKind) Valid() bool {
 	case PathKindNone:
 		return true
 	case PathKindRelay:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PathVerdict.
+const (
+	PathVerdictAbsent  PathVerdict = "absent"
+	PathVerdictNative  PathVerdict = "native"
+	PathVerdictOutside PathVerdict = "outside"
+	PathVerdictSegment PathVerdict = "segment"
+	PathVerdictSelf    PathVerdict = "self"
+	PathVerdictService PathVerdict = "service"
+	PathVerdictTunnel  PathVerdict = "tunnel"
+	PathVerdictUnknown PathVerdict = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the PathVerdict enum.
+func (e PathVerdict) Valid() bool {
+	switch e {
+	case PathVerdictAbsent:
+		return true
+	case PathVerdictNative:
+		return true
+	case PathVerdictOutside:
+		return true
+	case PathVerdictSegment:
+		return true
+	case PathVerdictSelf:
+		return true
+	case PathVerdictService:
+		return true
+	case PathVerdictTunnel:
+		return true
+	case PathVerdictUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PingKind.
+const (
+	PingKindHost   PingKind = "host"
+	PingKindLAN    PingKind = "lan"
+	PingKindMember PingKind = "member"
+	PingKindSelf   PingKind = "self"
+)
+
+// Valid indicates whether the value is a known member of the PingKind enum.
+func (e PingKind) Valid() bool {
+	switch e {
+	case PingKindHost:
+		return true
+	case PingKindLAN:
+		return true
+	case PingKindMember:
+		return true
+	case PingKindSelf:
 		return true
 	default:
 		return false
@@ -343,6 +469,33 @@ type BlockList struct {
 // renewed in time, so that only leases that exist are renewed. fenced: another member holds it now.
 type BlockState string
 
+// CaptureRequest defines model for CaptureRequest.
+type CaptureRequest struct {
+	// Bytes The most bytes of file; 64 MiB where none is given.
+	Bytes int64 `json:"bytes,omitempty,omitzero"`
+
+	// Group The group's ID or name; needed where this appliance is in several.
+	Group string `json:"group,omitempty,omitzero"`
+
+	// Packets How many packets at most; 100,000 where none is given.
+	Packets int `json:"packets,omitempty,omitzero"`
+
+	// Seconds For how long; 10 where none is given.
+	Seconds int `json:"seconds,omitempty,omitzero"`
+
+	// Snaplen How much of each packet is kept; all where none is given.
+	Snaplen int `json:"snaplen,omitempty,omitzero"`
+
+	// Where segment: frames between this appliance and its LAN or host. tunnel: IP packets to and from members. both: either, as two interfaces of the file.
+	Where CaptureWhere `json:"where,omitempty,omitzero"`
+}
+
+// CaptureWhere segment: frames between this appliance and its LAN or host. tunnel: IP packets to and from members. both: either, as two interfaces of the file.
+type CaptureWhere string
+
+// CheckState defines model for CheckState.
+type CheckState string
+
 // Counter defines model for Counter.
 type Counter struct {
 	// Component The part that counts: router, tunnel, dhcp, …
@@ -356,6 +509,51 @@ type Counter struct {
 // CounterList defines model for CounterList.
 type CounterList struct {
 	Items []Counter `json:"items"`
+}
+
+// DNSAnswer defines model for DNSAnswer.
+type DNSAnswer struct {
+	Answers   []DNSRecord `json:"answers"`
+	Authority []DNSRecord `json:"authority"`
+
+	// Code NOERROR, NXDOMAIN, REFUSED, SERVFAIL …
+	Code string `json:"code"`
+
+	// Group The group ID.
+	Group string `json:"group"`
+
+	// Name The name that was asked for, absolute.
+	Name string `json:"name"`
+
+	// Reasons Why the answer is what it is, a sentence each.
+	Reasons []string `json:"reasons"`
+
+	// Server The service address, which hosts ask.
+	Server           netip.Addr `json:"server"`
+	TookMicroseconds int64      `json:"tookMicroseconds"`
+	Type             string     `json:"type"`
+}
+
+// DNSQuery defines model for DNSQuery.
+type DNSQuery struct {
+	// Group The group's ID or name; needed where this appliance is in several.
+	Group string `json:"group,omitempty,omitzero"`
+
+	// Name The name, with the zone where it has one; or an address, for its name.
+	Name string `json:"name"`
+
+	// Type A, PTR, SOA, NS, ANY …; A where none is given, PTR for an address.
+	Type string `json:"type,omitempty,omitzero"`
+}
+
+// DNSRecord defines model for DNSRecord.
+type DNSRecord struct {
+	Data string `json:"data"`
+	Name string `json:"name"`
+
+	// TTL Seconds.
+	TTL  int64  `json:"ttl"`
+	Type string `json:"type"`
 }
 
 // Departure defines model for Departure.
@@ -382,6 +580,29 @@ type Departure struct {
 
 	// Name What this appliance was called in the group.
 	Name string `json:"name"`
+}
+
+// DoctorCheck defines model for DoctorCheck.
+type DoctorCheck struct {
+	// Name The check's name, which stays the same: clock, listen, nat, path, mtu …
+	Name string `json:"name"`
+
+	// Remedy What to do.
+	Remedy string     `json:"remedy,omitempty,omitzero"`
+	State  CheckState `json:"state"`
+
+	// Text What was found.
+	Text string `json:"text"`
+
+	// Title What is looked at, and of whom.
+	Title string `json:"title"`
+}
+
+// DoctorReport defines model for DoctorReport.
+type DoctorReport struct {
+	At     time.Time     `json:"at"`
+	Checks []DoctorCheck `json:"checks"`
+	State  CheckState    `json:"state"`
 }
 
 // Event Something that happened on this appliance. Which of the members there are depends on the type.
@@ -657,6 +878,34 @@ type LeaseList struct {
 	Total int `json:"total"`
 }
 
+// LogField defines model for LogField.
+type LogField struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// LogLine defines model for LogLine.
+type LogLine struct {
+	Fields []LogField `json:"fields"`
+	ID     int64      `json:"id"`
+
+	// Level debug, info, warn or error.
+	Level   string    `json:"level"`
+	Message string    `json:"message"`
+	Time    time.Time `json:"time"`
+}
+
+// LogList defines model for LogList.
+type LogList struct {
+	Items []LogLine `json:"items"`
+
+	// Lost Lines after `after` are no longer kept.
+	Lost bool `json:"lost"`
+
+	// Next The ID of the last line there is; give it as `after`.
+	Next int64 `json:"next"`
+}
+
 // Memory defines model for Memory.
 type Memory struct {
 	Goroutines int `json:"goroutines"`
@@ -820,8 +1069,75 @@ type OtherGateway struct {
 	Since time.Time `json:"since"`
 }
 
+// PathHop defines model for PathHop.
+type PathHop struct {
+	Address string      `json:"address,omitempty,omitzero"`
+	Kind    PathHopKind `json:"kind"`
+	Name    string      `json:"name"`
+
+	// RttMicroseconds From here to there and back, as last measured.
+	RttMicroseconds int64 `json:"rttMicroseconds,omitempty,omitzero"`
+}
+
+// PathHopKind defines model for PathHopKind.
+type PathHopKind string
+
 // PathKind How a session's datagrams travel now.
 type PathKind string
+
+// PathReport defines model for PathReport.
+type PathReport struct {
+	Address netip.Addr `json:"address,omitempty,omitzero"`
+
+	// Endpoint The far end of the path; the relay's where relayed.
+	Endpoint netip.AddrPort `json:"endpoint,omitempty,omitzero"`
+
+	// Group The group ID.
+	Group string `json:"group"`
+
+	// Help What would help.
+	Help string `json:"help,omitempty,omitzero"`
+
+	// Hops Whom a packet passes, this appliance first.
+	Hops []PathHop `json:"hops"`
+
+	// MemberID The member that serves it.
+	MemberID   string `json:"memberId,omitempty,omitzero"`
+	MemberName string `json:"memberName,omitempty,omitzero"`
+
+	// Name The host's name, without the zone.
+	Name string `json:"name,omitempty,omitzero"`
+
+	// Path How a session's datagrams travel now.
+	Path PathKind `json:"path,omitempty,omitzero"`
+
+	// RttMicroseconds Smoothed round-trip time to the member.
+	RttMicroseconds int64        `json:"rttMicroseconds,omitempty,omitzero"`
+	Session         SessionState `json:"session,omitempty,omitzero"`
+
+	// Steps What becomes of a packet, a sentence each.
+	Steps  []string `json:"steps"`
+	Target string   `json:"target"`
+
+	// Verdict self: the address is this appliance's. service: each appliance answers for it. segment: the host is on the LAN here. native: on the LAN,
+	// served by another appliance there. tunnel: a member elsewhere serves it. absent: nobody has the address. unknown: nobody could say. outside:
+	// not an address of the group.
+	Verdict PathVerdict `json:"verdict"`
+
+	// Via The member ID of the relay.
+	Via string `json:"via,omitempty,omitzero"`
+
+	// ViaName The name of the relay.
+	ViaName string `json:"viaName,omitempty,omitzero"`
+
+	// Why Why the path is not a better one.
+	Why string `json:"why,omitempty,omitzero"`
+}
+
+// PathVerdict self: the address is this appliance's. service: each appliance answers for it. segment: the host is on the LAN here. native: on the LAN,
+// served by another appliance there. tunnel: a member elsewhere serves it. absent: nobody has the address. unknown: nobody could say. outside:
+// not an address of the group.
+type PathVerdict string
 
 // Peer defines model for Peer.
 type Peer struct {
@@ -885,6 +1201,77 @@ type PeerTraffic struct {
 	Group    string `json:"group"`
 	MemberID string `json:"memberId"`
 	Name     string `json:"name"`
+}
+
+// PingKind What was asked: the member, inside its session; a host elsewhere, through the member that serves it; a host of this LAN, by ARP; this appliance itself.
+type PingKind string
+
+// PingPacket defines model for PingPacket.
+type PingPacket struct {
+	Answered bool `json:"answered"`
+
+	// Endpoint The far end of the path; the relay's where relayed.
+	Endpoint netip.AddrPort `json:"endpoint,omitempty,omitzero"`
+
+	// Native The member is on this LAN: hosts reach each other past the session.
+	Native bool `json:"native,omitempty,omitzero"`
+
+	// Path How a session's datagrams travel now.
+	Path            PathKind `json:"path"`
+	RttMicroseconds int64    `json:"rttMicroseconds,omitempty,omitzero"`
+
+	// Seq From 1.
+	Seq int `json:"seq"`
+
+	// Via The member ID of the relay.
+	Via string `json:"via,omitempty,omitzero"`
+
+	// ViaName The name of the relay.
+	ViaName string `json:"viaName,omitempty,omitzero"`
+
+	// Why Why there was no answer, or why the path is not a better one.
+	Why string `json:"why,omitempty,omitzero"`
+}
+
+// PingRequest defines model for PingRequest.
+type PingRequest struct {
+	// Count How many packets; 1 where none is given.
+	Count int `json:"count,omitempty,omitzero"`
+
+	// Group The group's ID or name; needed where this appliance is in several.
+	Group string `json:"group,omitempty,omitzero"`
+
+	// IntervalMilliseconds From one packet to the next; 1000 where none is given.
+	IntervalMilliseconds int `json:"intervalMilliseconds,omitempty,omitzero"`
+
+	// Target An address of the group, the name of a host, or a member's name or ID.
+	Target string `json:"target"`
+
+	// TimeoutMilliseconds How long to wait for an answer; 2000 where none is given.
+	TimeoutMilliseconds int `json:"timeoutMilliseconds,omitempty,omitzero"`
+}
+
+// PingResult defines model for PingResult.
+type PingResult struct {
+	// Address The target's address, where it is a host.
+	Address netip.Addr `json:"address,omitempty,omitzero"`
+
+	// Group The group ID.
+	Group string `json:"group"`
+
+	// Kind What was asked: the member, inside its session; a host elsewhere, through the member that serves it; a host of this LAN, by ARP; this appliance itself.
+	Kind PingKind `json:"kind"`
+
+	// MemberID The member that is the target, or serves it.
+	MemberID   string `json:"memberId,omitempty,omitzero"`
+	MemberName string `json:"memberName,omitempty,omitzero"`
+
+	// Note Why the round trips are not those to the target itself.
+	Note     string       `json:"note,omitempty,omitzero"`
+	Packets  []PingPacket `json:"packets"`
+	Received int          `json:"received"`
+	Sent     int          `json:"sent"`
+	Target   string       `json:"target"`
 }
 
 // Problem An RFC 9457 problem.
@@ -1030,6 +1417,36 @@ type ListLeasesParams struct {
 	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 }
 
+// ListLogsParams defines parameters for ListLogs.
+type ListLogsParams struct {
+	// Level Only lines of this level or worse: debug, info, warn, error.
+	Level string `form:"level,omitempty" json:"level,omitempty,omitzero"`
+
+	// Search Only lines with this text, without regard to case.
+	Search string `form:"search,omitempty" json:"search,omitempty,omitzero"`
+
+	// After Only lines after the one with this ID; the `next` of the list before has what came since.
+	After int64 `form:"after,omitempty" json:"after,omitempty,omitzero"`
+
+	// Limit The most lines to return; of more, the last.
+	Limit int `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
+// GetPathParams defines parameters for GetPath.
+type GetPathParams struct {
+	// Target An address of the group, the name of a host, or a member's name or ID.
+	Target string `form:"target" json:"target"`
+
+	// Group The group's ID or name; needed where this appliance is in several.
+	Group string `form:"group,omitempty" json:"group,omitempty,omitzero"`
+}
+
+// StartCaptureJSONRequestBody defines body for StartCapture for application/json ContentType.
+type StartCaptureJSONRequestBody = CaptureRequest
+
+// QueryDNSJSONRequestBody defines body for QueryDNS for application/json ContentType.
+type QueryDNSJSONRequestBody = DNSQuery
+
 // CreateGroupJSONRequestBody defines body for CreateGroup for application/json ContentType.
 type CreateGroupJSONRequestBody = GroupCreate
 
@@ -1044,3 +1461,6 @@ type PlanModeJSONRequestBody = ModeRequest
 
 // SwitchModeJSONRequestBody defines body for SwitchMode for application/json ContentType.
 type SwitchModeJSONRequestBody = ModeRequest
+
+// PingTargetJSONRequestBody defines body for PingTarget for application/json ContentType.
+type PingTargetJSONRequestBody = PingRequest

@@ -32,6 +32,8 @@ type peer struct {
 	relayed    bucket
 	refusedAt  time.Duration
 
+	echoes echoes // Ping's
+
 	mu           sync.Mutex // guards what follows
 	closed       bool
 	paths        pathState

@@ -123,7 +123,9 @@ func (p *peer) onPong(msg []byte, path pathID) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lastHeard = p.tunnel.now()
-	p.dispatch(ponged{path: path, id: id})
+	if !p.echoes.answer(id, p.lastHeard) {
+		p.dispatch(ponged{path: path, id: id})
+	}
 	if !path.relayed() {
 		p.tunnel.noteSeen(p.id, observed, p.tunnel.now())
 	}

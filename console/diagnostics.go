@@ -61,8 +61,11 @@ func (h *handlers) GetHealth(ctx context.Context, _ api.GetHealthRequestObject) 
 	warnings := len(st.Health) - errs
 	switch {
 	case errs > 0:
-		return api.GetHealth503TextResponse(fmt.Sprintf("not well: %s (%s) and %s; the status says what they are and what to do\n",
-			counted(errs, "error"), strings.Join(distinct(parts), ", "), counted(warnings, "warning"))), nil
+		return api.GetHealth503ApplicationProblemPlusJSONResponse{
+			Type: "about:blank", Title: http.StatusText(http.StatusServiceUnavailable), Status: http.StatusServiceUnavailable, Instance: "/healthz",
+			Detail: fmt.Sprintf("not well: %s (%s) and %s; the status says what they are and what to do",
+				counted(errs, "error"), strings.Join(distinct(parts), ", "), counted(warnings, "warning")),
+		}, nil
 	case warnings > 0:
 		return api.GetHealth200TextResponse(fmt.Sprintf("well, with %s; the status says what is meant\n", counted(warnings, "warning"))), nil
 	}

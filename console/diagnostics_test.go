@@ -45,7 +45,7 @@ func TestHealthIsToldInAWordAndBetraysNothing(t *testing.T) {
 	}{
 		{nil, 200, "well\n"},
 		{[]api.HealthLevel{api.HealthLevelWarning}, 200, "1 warning"},
-		{[]api.HealthLevel{api.HealthLevelWarning, api.HealthLevelError, api.HealthLevelError}, 503, "2 errors (registry) and 1 warning"},
+		{[]api.HealthLevel{api.HealthLevelWarning, api.HealthLevelError, api.HealthLevelError}, http.StatusServiceUnavailable, "2 errors (registry) and 1 warning"},
 	} {
 		f := &fake{}
 		for _, l := range c.levels {

@@ -11,6 +11,7 @@ import (
 	"landbridge/iface"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/modes"
 	"landbridge/internal/registry"
 	"landbridge/internal/tunnel"
 	"landbridge/router"
@@ -38,7 +39,7 @@ func (n *network) openDevices(a *attachment) (err error) {
 		return err
 	}
 	a.closers = append(a.closers, a.tap.Close)
-	if a.setup.Mode != ModeRouter {
+	if a.setup.Mode != modes.Router {
 		return nil
 	}
 	gateway := gatewayMAC(n.id, self)
@@ -75,11 +76,11 @@ func (n *network) openRouter(a *attachment) (err error) {
 		if a.stations, err = n.newStations(a); err != nil {
 			return err
 		}
-	case a.setup.Mode == ModeHybrid:
+	case a.setup.Mode == modes.Hybrid:
 		a.hybrid = newHybrid(n, a.setup.LANPort, a.tap)
 		directory.near = a.hybrid.near
 	}
-	if !a.setup.attachesLAN() {
+	if !a.setup.AttachesLAN() {
 		show = router.HostARPDirectory
 	}
 	responder := arp.Config{
@@ -186,7 +187,7 @@ func (n *network) trackHosts(a *attachment) {
 	}))
 	self := n.ownClient()
 	for l := range n.registry.Leases() {
-		if own := bytes.Equal(l.Client, self.ID); own != a.setup.attachesLAN() && a.takes(l.MAC) {
+		if own := bytes.Equal(l.Client, self.ID); own != a.setup.AttachesLAN() && a.takes(l.MAC) {
 			a.hosts.Learn(l.Addr, frame.MAC(l.MAC))
 		}
 	}

@@ -14,23 +14,15 @@ import (
 	"landbridge/internal/capture"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/modes"
 	"landbridge/router"
 )
-
-// setup is a mode with what it needs.
-type setup struct {
-	Mode    Mode   `cbor:"1,keyasint"`
-	LANPort string `cbor:"2,keyasint,omitempty"` // empty where the mode has none
-}
-
-// attachesLAN says that hosts of a LAN are attached, and this host isn't.
-func (s setup) attachesLAN() bool { return s.Mode == ModeRouter }
 
 // attachment is how hosts are attached to a group: the devices, and the forwarder between
 // them and the tunnel. It has a life of its own, so that another can take its place while
 // tunnel, registry and overlay stand.
 type attachment struct {
-	setup  setup
+	setup  modes.Setup
 	tap    *iface.TAP
 	bridge *iface.Bridge // router mode
 	hosts  *router.Hosts
@@ -85,7 +77,7 @@ func (a *attachment) close() error {
 
 // openAttachment makes the devices and the forwarder of a setup. Nothing moves before
 // enliven.
-func (n *network) openAttachment(s setup) (*attachment, error) {
+func (n *network) openAttachment(s modes.Setup) (*attachment, error) {
 	a := &attachment{setup: s}
 	err := n.openDevices(a)
 	if err == nil {
@@ -110,7 +102,7 @@ func (n *network) enliven(ctx context.Context, a *attachment) error {
 	}
 	a.closers = append(a.closers, func() error { source.Remove(); return nil })
 	n.attachment.Store(a)
-	if a.setup.attachesLAN() {
+	if a.setup.AttachesLAN() {
 		a.running.Go(func() { n.reserveAddress(ctx) })
 		a.running.Go(func() { a.segment.run(ctx) })
 		a.running.Go(func() { a.segment.watchGateways(ctx) })
@@ -133,6 +125,40 @@ func (n *network) detach() error {
 	err := a.close()
 	n.former.add(a.counters)
 	return err
+}
+
+// reattach has all groups attached as the setup says, or, where one of them can't be, none.
+// Whatever the former attachments left is put right between. The caller holds joining.
+func (n *node) reattach(to modes.Setup) error {
+	networks := n.running()
+	for _, nw := range networks {
+		if err := nw.detach(); err != nil {
+			n.log.Warn("devices not all taken down", "group", nw.membership.Descriptor().Name, "err", err)
+		}
+	}
+	if err := iface.Recover(n.state.owner(), n.log, n.keptPorts(to)...); err != nil {
+		return err
+	}
+	n.setSetup(to)
+	n.divide()
+	for i, nw := range networks {
+		if err := nw.attachAgain(to); err != nil {
+			for _, done := range networks[:i] {
+				err = errors.Join(err, done.detach())
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// attachAgain attaches a group that was detached.
+func (n *network) attachAgain(to modes.Setup) error {
+	a, err := n.openAttachment(n.placed(to))
+	if err != nil {
+		return err
+	}
+	return n.enliven(n.base, a)
 }
 
 // deliver hands what the tunnel has received to the present attachment. Between two there

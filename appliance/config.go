@@ -8,6 +8,7 @@ import (
 
 	"landbridge/dhcp"
 	"landbridge/internal/group"
+	"landbridge/internal/modes"
 )
 
 // DefaultPort is the UDP and TCP port on which an appliance listens. IANA has assigned
@@ -16,23 +17,6 @@ const DefaultPort = 4860
 
 // DefaultState is the state directory where none is given.
 const DefaultState = "/var/lib/landbridge"
-
-// Mode is how an appliance is attached.
-type Mode string
-
-// The modes.
-const (
-	// ModeInterface attaches this host alone, by a TAP with an address of its own.
-	ModeInterface Mode = "interface"
-	// ModeRouter attaches the LAN behind LANPort; its hosts have nothing installed.
-	ModeRouter Mode = "router"
-	// ModeHybrid attaches this host, by a TAP and on the wire of LANPort, which the host goes
-	// on using for itself: hosts on that wire are reached natively.
-	ModeHybrid Mode = "hybrid"
-)
-
-// Modes returns the modes.
-func Modes() []Mode { return []Mode{ModeInterface, ModeRouter, ModeHybrid} }
 
 // LogFormat is how log lines look.
 type LogFormat string
@@ -52,7 +36,7 @@ type Config struct {
 	// Name is what people call the appliance: a DNS label in lower case.
 	Name string
 	// Mode is how the appliance is attached.
-	Mode Mode
+	Mode modes.Mode
 	// LANPort is the network interface of the LAN (router and hybrid mode only).
 	LANPort string
 	// DHCP says which hosts of the LAN get addresses (router mode).
@@ -88,7 +72,7 @@ func DefaultConfig() Config {
 	return Config{
 		State:        DefaultState,
 		Name:         group.NodeName(hostName()),
-		Mode:         ModeInterface,
+		Mode:         modes.Interface,
 		DHCP:         DHCPConfig{Serve: dhcp.ServeOpen, Ports: dhcp.StandardPorts(), MTU: HostMTULAN},
 		Listen:       netip.AddrPortFrom(netip.IPv6Unspecified(), DefaultPort),
 		LANDiscovery: true,
@@ -165,11 +149,11 @@ func checkTogether(cfg Config, origin map[string]configValue, known []ConfigFaul
 	var faults []ConfigFault
 	if !bad["mode"] && !bad["lan-port"] {
 		switch {
-		case cfg.Mode == ModeRouter && cfg.LANPort == "":
+		case cfg.Mode == modes.Router && cfg.LANPort == "":
 			faults = append(faults, origin["mode"].fault("mode: router mode needs lan-port: name the network interface of the LAN, as lan-port: eth1"))
-		case cfg.Mode == ModeHybrid && cfg.LANPort == "":
+		case cfg.Mode == modes.Hybrid && cfg.LANPort == "":
 			faults = append(faults, origin["mode"].fault("mode: hybrid mode needs lan-port: name the network interface by which this host is on its LAN, as lan-port: eth0"))
-		case cfg.Mode == ModeInterface && cfg.LANPort != "":
+		case cfg.Mode == modes.Interface && cfg.LANPort != "":
 			faults = append(faults, origin["lan-port"].fault("lan-port: interface mode has no LAN port: set mode: router or mode: hybrid, or leave lan-port out"))
 		}
 	}
@@ -201,4 +185,12 @@ func checkLabel(s string) error {
 		return errors.New("a hyphen may not be first or last")
 	}
 	return nil
+}
+
+// configured returns what the configuration says of the mode, nil where it says nothing.
+func (c Config) configured() *modes.Setup {
+	if !c.ModeGiven {
+		return nil
+	}
+	return &modes.Setup{Mode: c.Mode, LANPort: c.LANPort}
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"landbridge/internal/modes"
 )
 
 // Setting is one thing that can be configured: a key of the file and a flag of the same
@@ -55,7 +57,7 @@ func attachmentSettings() []Setting {
 		{Key: "mode", Value: "MODE", Usage: "interface: attach this host; router: attach the LAN behind lan-port; hybrid: attach this host, natively to its LAN at lan-port",
 			Default: func(c Config) string { return string(c.Mode) },
 			set: one(func(c *Config, v string) error {
-				return oneOf(&c.Mode, v, Modes()...)
+				return oneOf(&c.Mode, v, modes.All()...)
 			})},
 		{Key: "lan-port", Value: "IFACE", Usage: "network interface of the LAN (router and hybrid mode)",
 			Default: func(c Config) string { return c.LANPort },

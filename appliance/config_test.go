@@ -13,6 +13,7 @@ import (
 
 	"landbridge/dhcp"
 	"landbridge/internal/frame"
+	"landbridge/internal/modes"
 )
 
 // writeConfig returns the path of a file with this content.
@@ -51,7 +52,7 @@ func TestDefaultConfigListensOnTheDefaultPortAtEveryAddress(t *testing.T) {
 	want := Config{
 		State:        DefaultState,
 		Name:         "site-a",
-		Mode:         ModeInterface,
+		Mode:         modes.Interface,
 		DHCP:         DHCPConfig{Serve: dhcp.ServeOpen, Ports: dhcp.Ports{Server: 67, Client: 68}, MTU: HostMTULAN},
 		Listen:       netip.MustParseAddrPort("[::]:4860"),
 		LANDiscovery: true,
@@ -93,7 +94,7 @@ log-format: json
 	want := Config{
 		State:     "/srv/landbridge",
 		Name:      "site-a",
-		Mode:      ModeRouter,
+		Mode:      modes.Router,
 		LANPort:   "eth1",
 		ModeGiven: true,
 		DHCP: DHCPConfig{
@@ -125,7 +126,7 @@ func TestFlagsOverrideTheFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Name != "from-flag" || cfg.Mode != ModeRouter || cfg.LANPort != "eth1" {
+	if cfg.Name != "from-flag" || cfg.Mode != modes.Router || cfg.LANPort != "eth1" {
 		t.Errorf("got %+v", cfg)
 	}
 	if want := []string{"203.0.113.6:2", "[2001:db8::6]:2"}; !reflect.DeepEqual(cfg.Announce, want) {

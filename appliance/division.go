@@ -11,6 +11,7 @@ import (
 	"landbridge/iface"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/modes"
 )
 
 // Where the appliance is in several groups, each has its own TAP, gateway MAC, services and
@@ -55,7 +56,7 @@ func territoryOf(m *group.Membership) territory {
 func (t territory) isCalled(ref string) bool { return ref == t.name || ref == t.id.String() }
 
 // portOf returns the LAN port of a group in router mode.
-func (c GroupsConfig) portOf(s setup, t territory) string {
+func (c GroupsConfig) portOf(s modes.Setup, t territory) string {
 	for _, p := range c.Ports {
 		if t.isCalled(p.Group) {
 			return p.Port
@@ -65,8 +66,8 @@ func (c GroupsConfig) portOf(s setup, t territory) string {
 }
 
 // ports returns the LAN ports of all groups, each once; without groups that of the setup.
-func (c GroupsConfig) ports(s setup, all []territory) []string {
-	if !s.attachesLAN() || len(all) == 0 {
+func (c GroupsConfig) ports(s modes.Setup, all []territory) []string {
+	if !s.AttachesLAN() || len(all) == 0 {
 		if s.LANPort == "" {
 			return nil
 		}
@@ -88,11 +89,11 @@ type division struct {
 
 // divide makes the division, nil where there is nothing to divide: one group that all hosts are of.
 // It refuses groups of which hosts couldn't tell which is theirs.
-func (c GroupsConfig) divide(s setup, all []territory) (*division, error) {
+func (c GroupsConfig) divide(s modes.Setup, all []territory) (*division, error) {
 	if err := apart(all); err != nil {
 		return nil, err
 	}
-	if !s.attachesLAN() || len(all) < 2 && len(c.Hosts) == 0 {
+	if !s.AttachesLAN() || len(all) < 2 && len(c.Hosts) == 0 {
 		return nil, nil
 	}
 	d := &division{gateways: make(map[frame.MAC]group.ID), hosts: make(map[frame.MAC]group.ID), rest: make(map[string]group.ID)}
@@ -242,7 +243,7 @@ func (n *node) checkNewcomer(t territory) error {
 	if _, err := n.cfg.Groups.divide(s, append(others, t)); err != nil {
 		return err
 	}
-	if port := n.cfg.Groups.portOf(s, t); s.Mode == ModeRouter && n.bridgeOn(port) == nil {
+	if port := n.cfg.Groups.portOf(s, t); s.Mode == modes.Router && n.bridgeOn(port) == nil {
 		return iface.CheckPort(port, n.state.owner())
 	}
 	return nil
@@ -259,8 +260,8 @@ func (n *node) bridgeOn(port string) *iface.Bridge {
 }
 
 // placed is the setup with the group's own LAN port.
-func (n *network) placed(s setup) setup {
-	if s.attachesLAN() {
+func (n *network) placed(s modes.Setup) modes.Setup {
+	if s.AttachesLAN() {
 		s.LANPort = n.node.cfg.Groups.portOf(s, territoryOf(n.membership))
 	}
 	return s

@@ -8,6 +8,7 @@ import (
 
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/modes"
 )
 
 var (
@@ -21,7 +22,7 @@ var (
 )
 
 func TestEachHostIsOfOneGroupAtMost(t *testing.T) {
-	routed := setup{ModeRouter, "eth1"}
+	routed := modes.Setup{Mode: modes.Router, LANPort: "eth1"}
 	none := group.ID{}
 	named := []GroupHost{{"lab", labHost}, {shopLand.id.String(), shopHost}}
 	for name, c := range map[string]struct {
@@ -54,12 +55,12 @@ func TestEachHostIsOfOneGroupAtMost(t *testing.T) {
 }
 
 func TestOneGroupIsNotDivided(t *testing.T) {
-	for name, s := range map[string]setup{"router": {ModeRouter, "eth1"}, "interface": {Mode: ModeInterface}} {
+	for name, s := range map[string]modes.Setup{"router": {Mode: modes.Router, LANPort: "eth1"}, "interface": {Mode: modes.Interface}} {
 		if d, err := (GroupsConfig{Default: "office"}).divide(s, []territory{officeLand}); d != nil || err != nil {
 			t.Errorf("%s: %v, %v", name, d, err)
 		}
 	}
-	if d, err := (GroupsConfig{}).divide(setup{Mode: ModeInterface}, []territory{officeLand, labLand}); d != nil || err != nil {
+	if d, err := (GroupsConfig{}).divide(modes.Setup{Mode: modes.Interface}, []territory{officeLand, labLand}); d != nil || err != nil {
 		t.Errorf("two, in interface mode: %v, %v", d, err)
 	}
 }
@@ -67,7 +68,7 @@ func TestOneGroupIsNotDivided(t *testing.T) {
 func TestGroupsThatHostsCouldNotTellApartAreRefused(t *testing.T) {
 	overlapping, namesake := shopLand, shopLand
 	overlapping.prefix, namesake.name = netip.MustParsePrefix("10.1.128.0/17"), "office"
-	routed := setup{ModeRouter, "eth1"}
+	routed := modes.Setup{Mode: modes.Router, LANPort: "eth1"}
 	for name, c := range map[string]struct {
 		cfg    GroupsConfig
 		groups []territory
@@ -89,13 +90,13 @@ func TestGroupsThatHostsCouldNotTellApartAreRefused(t *testing.T) {
 func TestThePortsOfGroupsAreEachListedOnce(t *testing.T) {
 	c := GroupsConfig{Ports: []GroupPort{{"lab", "eth1.10"}, {"absent", "eth9"}}}
 	all := []territory{officeLand, labLand, shopLand}
-	if got := c.ports(setup{ModeRouter, "eth1"}, all); !reflect.DeepEqual(got, []string{"eth1", "eth1.10"}) {
+	if got := c.ports(modes.Setup{Mode: modes.Router, LANPort: "eth1"}, all); !reflect.DeepEqual(got, []string{"eth1", "eth1.10"}) {
 		t.Errorf("in router mode %v", got)
 	}
-	if got := c.ports(setup{ModeHybrid, "eth0"}, all); !reflect.DeepEqual(got, []string{"eth0"}) {
+	if got := c.ports(modes.Setup{Mode: modes.Hybrid, LANPort: "eth0"}, all); !reflect.DeepEqual(got, []string{"eth0"}) {
 		t.Errorf("in hybrid mode %v", got)
 	}
-	if got := c.ports(setup{Mode: ModeInterface}, all); got != nil {
+	if got := c.ports(modes.Setup{Mode: modes.Interface}, all); got != nil {
 		t.Errorf("in interface mode %v", got)
 	}
 }

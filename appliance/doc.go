@@ -16,10 +16,7 @@
 //	neighbours.go, routers.go  the other members on a router's LAN; what it does as routers come and go
 //	standin.go, wanwatch.go    who may send, and who serves, for whom; whether members elsewhere are reached
 //	guests.go                  hybrid hosts on a router's LAN, and their farewell
-//	modestate.go               the mode in the state: committed, pending
-//	modeplan.go                what a switch of the mode does, or why it is refused
-//	modeswitch.go              applied, and undone unless it is confirmed
-//	modeverify.go, modeapi.go  whether it works; what the API shows of it
+//	modeapi.go, modeverify.go  what the API shows and takes of the mode; whether all works as it is attached
 //	segment.go, strangers.go   router mode's LAN: whom DHCP serves; hosts that weren't leased their addresses
 //	ownaddress.go              this host's own lease
 //	gate.go                    who may speak to a group's rooms: hello, certificates

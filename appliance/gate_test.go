@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"landbridge/internal/group"
+	"landbridge/internal/modes"
 	"landbridge/internal/overlay"
 	"landbridge/internal/store"
 )
@@ -43,7 +44,7 @@ func newMember(t *testing.T, join func(*store.DB, ed25519.PrivateKey) *group.Mem
 	t.Cleanup(func() { _ = o.Close() })
 	log := slog.New(slog.DiscardHandler)
 	nd := &node{overlay: o, log: log, state: &state{db: db, key: key}, base: t.Context()}
-	nd.modes = newModes(nd, modeRecord{})
+	nd.modes = nd.newModes(modes.Record{})
 	n := &network{node: nd, log: log, run: 1, ready: make(chan struct{}), met: make(map[group.MemberID]greeting)}
 	n.membership = join(db, key)
 	n.id = n.membership.Group()

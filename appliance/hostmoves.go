@@ -16,7 +16,7 @@ var (
 // LAN, or by a port that may not carry frames, nobody knows.
 func (n *network) present(ctx context.Context, addr netip.Addr) (bool, error) {
 	a := n.attachment.Load()
-	if a == nil || !a.setup.attachesLAN() {
+	if a == nil || !a.setup.AttachesLAN() {
 		return false, errNoLAN
 	}
 	if !a.neighbours.carrier.settled(time.Now()) {

@@ -11,12 +11,13 @@ import (
 	"landbridge/arp"
 	"landbridge/iface"
 	"landbridge/internal/frame"
+	"landbridge/internal/modes"
 )
 
 // lanOf returns a network with an attachment whose hosts never answer ARP.
 func lanOf(t *testing.T) (*network, *attachment) {
 	a := &attachment{
-		setup: setup{Mode: ModeRouter, LANPort: "lan0"}, neighbours: &neighbours{},
+		setup: modes.Setup{Mode: modes.Router, LANPort: "lan0"}, neighbours: &neighbours{},
 		prober: arp.NewProber(frame.MAC{2}, func([]byte) error { return nil }),
 	}
 	n := &network{}

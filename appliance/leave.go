@@ -26,7 +26,7 @@ const (
 func (n *node) Leave(_ context.Context, name string, destroyCA bool) (api.Departure, error) {
 	n.joining.Lock()
 	defer n.joining.Unlock()
-	if err := n.modes.settled(); err != nil {
+	if err := n.settled(); err != nil {
 		return api.Departure{}, err
 	}
 	m, err := n.state.findGroup(name)

@@ -25,7 +25,7 @@ func (n *node) Groups(context.Context) ([]api.Group, error) { return n.state.des
 func (n *node) CreateGroup(_ context.Context, req api.GroupCreate) (api.Group, error) {
 	n.joining.Lock()
 	defer n.joining.Unlock()
-	if err := n.modes.settled(); err != nil {
+	if err := n.settled(); err != nil {
 		return api.Group{}, err
 	}
 	p, err := groupParams(req)
@@ -80,7 +80,7 @@ func (n *node) Remove(_ context.Context, name, member string) (api.Removal, erro
 func (n *node) Join(ctx context.Context, req api.JoinRequest) (api.Group, bool, error) {
 	n.joining.Lock()
 	defer n.joining.Unlock()
-	if err := n.modes.settled(); err != nil {
+	if err := n.settled(); err != nil {
 		return api.Group{}, false, err
 	}
 	inv, err := parseInvitation(req.Token)

@@ -12,33 +12,65 @@ import (
 	"landbridge/console/api"
 	"landbridge/iface"
 	"landbridge/internal/group"
+	"landbridge/internal/modes"
 )
 
-// What the API shows and takes of the mode; modeplan.go and modeswitch.go decide.
+// What the API shows and takes of the mode; package modes decides.
+
+// newModes makes what switches the mode; r is what the state says of it.
+func (n *node) newModes(r modes.Record) *modes.Switcher {
+	return modes.New(n.base, r, modes.Config{
+		Appliance: attacher{n}, Turn: &n.joining, Configured: n.cfg.configured(), Log: n.log,
+		Write: func(r modes.Record) error { return modes.Write(n.state.db, r) },
+		Report: func(t modes.Trouble) {
+			level := api.HealthLevelWarning
+			if t.Grave {
+				level = api.HealthLevelError
+			}
+			if t.Text == "" {
+				n.health.clear("mode", t.Key)
+				return
+			}
+			n.health.report(level, "mode", t.Key, t.Text, time.Now())
+		},
+	})
+}
 
 // Mode tells how the appliance is attached, and what becomes of a switch.
 func (n *node) Mode(context.Context) (api.ModeStatus, error) {
-	s, err := modeStatus(n.setup(), n.modes.snapshot(), n.state.owner())
+	now := n.modes.Status()
+	s, err := modeStatus(n.setup(), now.Record, n.state.owner())
 	if err != nil {
 		return api.ModeStatus{}, err
 	}
 	if c := n.cfg.configured(); c != nil {
-		s.Configured = c.describe()
+		s.Configured = describeSetup(*c)
 	}
-	n.modes.countdown(&s.Pending)
+	s.Pending.State = pendingState(now.Phase)
+	if !now.Deadline.IsZero() {
+		s.Pending.Deadline = now.Deadline.UTC()
+		s.Pending.SecondsLeft = int64(max(time.Until(now.Deadline), 0).Round(time.Second) / time.Second)
+	}
 	return s, nil
 }
 
+// settled refuses what can't be done during a switch of the mode.
+func (n *node) settled() error { return modeProblem(n.modes.Settled()) }
+
 // PlanMode tells what a switch would do, and does nothing.
 func (n *node) PlanMode(_ context.Context, req api.ModeRequest) (api.ModePlan, error) {
-	if err := n.modes.settled(); err != nil {
+	if err := n.settled(); err != nil {
 		return api.ModePlan{}, err
 	}
 	s, err := n.survey(req)
 	if err != nil {
 		return api.ModePlan{}, err
 	}
-	return plan(s)
+	p, err := s.Plan()
+	if err != nil {
+		return api.ModePlan{}, modeProblem(err)
+	}
+	return describePlan(p), nil
 }
 
 // SwitchMode switches the mode until it is confirmed, or the time for that is over. It goes
@@ -48,108 +80,108 @@ func (n *node) SwitchMode(ctx context.Context, req api.ModeRequest) (api.ModeSta
 		return api.ModeStatus{}, console.Conflict(errors.New("a group is being joined or left, or another switch is at work: try again in a moment"))
 	}
 	defer n.joining.Unlock()
-	if err := n.modes.settled(); err != nil {
+	if err := n.settled(); err != nil {
 		return api.ModeStatus{}, err
 	}
 	s, err := n.survey(req)
 	if err != nil {
 		return api.ModeStatus{}, err
 	}
-	if _, err := plan(s); err != nil {
-		return api.ModeStatus{}, err
+	if _, err := s.Plan(); err != nil {
+		return api.ModeStatus{}, modeProblem(err)
 	}
 	patience := time.Duration(req.TimeoutSeconds) * time.Second
 	if patience == 0 {
-		patience = defaultConfirmTime
+		patience = modes.DefaultPatience
 	}
-	if err := n.modes.run(s.want, patience, req.Confirm); err != nil {
-		return api.ModeStatus{}, err
+	if err := n.modes.Run(s.Want, patience, req.Confirm); err != nil {
+		return api.ModeStatus{}, modeProblem(err)
 	}
 	return n.Mode(ctx)
 }
 
 // ConfirmMode keeps the mode that was switched to.
 func (n *node) ConfirmMode(ctx context.Context) (api.ModeStatus, error) {
-	n.joining.Lock()
-	defer n.joining.Unlock()
-	if err := n.modes.waiting(); err != nil {
-		return api.ModeStatus{}, err
-	}
-	if err := n.modes.commit(); err != nil {
-		return api.ModeStatus{}, err
-	}
-	return n.Mode(ctx)
+	return n.endSwitch(ctx, n.modes.Commit)
 }
 
 // RollbackMode goes back to the mode before the switch.
 func (n *node) RollbackMode(ctx context.Context) (api.ModeStatus, error) {
+	return n.endSwitch(ctx, func() error { return n.modes.Back("by landbridge mode rollback") })
+}
+
+// endSwitch ends the switch that waits for confirmation.
+func (n *node) endSwitch(ctx context.Context, end func() error) (api.ModeStatus, error) {
 	n.joining.Lock()
 	defer n.joining.Unlock()
-	if err := n.modes.waiting(); err != nil {
-		return api.ModeStatus{}, err
+	if err := n.modes.Waiting(); err != nil {
+		return api.ModeStatus{}, modeProblem(err)
 	}
-	if err := n.modes.back("by landbridge mode rollback"); err != nil {
-		return api.ModeStatus{}, err
+	if err := end(); err != nil {
+		return api.ModeStatus{}, modeProblem(err)
 	}
 	return n.Mode(ctx)
 }
 
 // Mode tells how the next start attaches the appliance, which doesn't run.
 func (o *Offline) Mode(context.Context) (api.ModeStatus, error) {
-	r, err := o.state.mode()
+	r, err := modes.Read(o.state.db)
 	if err != nil {
 		return api.ModeStatus{}, err
 	}
-	s, next, _ := r.start(setup{o.cfg.Mode, o.cfg.LANPort}, nil, time.Now())
+	s, next, _ := r.Start(modes.Setup{Mode: o.cfg.Mode, LANPort: o.cfg.LANPort}, nil, time.Now())
 	return modeStatus(s, next, o.state.owner())
 }
 
-// waiting refuses where no switch waits for confirmation, and says what became of the last.
-func (m *modes) waiting() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r := m.record
-	switch {
-	case r.Pending != nil && m.state == api.ModePendingStateWaiting:
-		return nil
-	case r.Pending != nil:
-		return console.Conflict(fmt.Errorf("the switch to %v is being undone: nothing is left to confirm", r.Pending.To))
-	case r.Last == nil:
-		return console.Conflict(errors.New("no switch of the mode waits for confirmation"))
-	case r.Last.Confirmed:
-		return console.Conflict(fmt.Errorf("no switch of the mode waits for confirmation: the last, to %v, is confirmed already", r.Last.To))
+// modeProblem puts what package modes refuses in the console's words.
+func modeProblem(err error) error {
+	var refused *modes.Error
+	if !errors.As(err, &refused) {
+		return err
 	}
-	return console.Conflict(fmt.Errorf("no switch of the mode waits for confirmation: the last, to %v, was rolled back: %s", r.Last.To, r.Last.Why))
+	switch refused.Kind {
+	case modes.Invalid:
+		return console.Invalid(err, api.FieldError{Field: refused.Field, Detail: err.Error()})
+	case modes.Conflict:
+		return console.Conflict(err)
+	default:
+		return console.Unavailable(err)
+	}
 }
 
-func (m *modes) snapshot() modeRecord {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.record
+func describeSetup(s modes.Setup) api.ModeSetup {
+	return api.ModeSetup{Mode: api.Mode(s.Mode), LanPort: s.LANPort}
 }
 
-// countdown tells how a pending switch stands.
-func (m *modes) countdown(p *api.ModePending) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.record.Pending == nil {
-		return
+func describePlan(p modes.Plan) api.ModePlan {
+	d := api.ModePlan{From: describeSetup(p.From), To: describeSetup(p.To), Steps: []api.ModeStep{}, Notices: append([]string{}, p.Notices...)}
+	for _, s := range p.Steps {
+		d.Steps = append(d.Steps, api.ModeStep{Action: api.ModeStepAction(s.Action), Text: s.Text})
 	}
-	p.State = m.state
-	if !m.deadline.IsZero() {
-		p.Deadline = m.deadline.UTC()
-		p.SecondsLeft = int64(max(time.Until(m.deadline), 0).Round(time.Second) / time.Second)
+	return d
+}
+
+// pendingState is empty where no switch is pending.
+func pendingState(p modes.Phase) api.ModePendingState {
+	switch p {
+	case modes.Applying:
+		return api.ModePendingStateApplying
+	case modes.Waiting:
+		return api.ModePendingStateWaiting
+	case modes.Returning:
+		return api.ModePendingStateReturning
 	}
+	return ""
 }
 
 // modeStatus tells what a record says.
-func modeStatus(now setup, r modeRecord, owner string) (api.ModeStatus, error) {
-	s := api.ModeStatus{Now: now.describe()}
+func modeStatus(now modes.Setup, r modes.Record, owner string) (api.ModeStatus, error) {
+	s := api.ModeStatus{Now: describeSetup(now)}
 	if r.Pending != nil {
-		s.Pending = api.ModePending{To: r.Pending.To.describe(), Back: r.Committed.Setup.describe()}
+		s.Pending = api.ModePending{To: describeSetup(r.Pending.To), Back: describeSetup(r.Committed.Setup)}
 	}
 	if l := r.Last; l != nil {
-		s.Last = api.ModeOutcome{To: l.To.describe(), Back: l.Back.describe(), Outcome: api.ModeOutcomeKindRolledBack, Why: l.Why, At: l.At.UTC()}
+		s.Last = api.ModeOutcome{To: describeSetup(l.To), Back: describeSetup(l.Back), Outcome: api.ModeOutcomeKindRolledBack, Why: l.Why, At: l.At.UTC()}
 		if l.Confirmed {
 			s.Last.Outcome = api.ModeOutcomeKindConfirmed
 		}
@@ -160,7 +192,7 @@ func modeStatus(now setup, r modeRecord, owner string) (api.ModeStatus, error) {
 }
 
 // describePorts lists this host's ports, and what each is fit for.
-func describePorts(now setup, owner string) ([]api.LANPort, error) {
+func describePorts(now modes.Setup, owner string) ([]api.LANPort, error) {
 	ports, err := iface.Ports()
 	if err != nil {
 		return nil, err
@@ -168,9 +200,9 @@ func describePorts(now setup, owner string) ([]api.LANPort, error) {
 	all := make([]api.LANPort, 0, len(ports))
 	for _, p := range ports {
 		port := api.LANPort{Name: p.Name, MAC: p.MAC.String(), Up: p.Up}
-		for _, mode := range Modes() {
-			s := setup{mode, p.Name}
-			if !mode.hasLANPort() {
+		for _, mode := range modes.All() {
+			s := modes.Setup{Mode: mode, LANPort: p.Name}
+			if !mode.HasLANPort() {
 				continue
 			}
 			err := error(nil)
@@ -179,7 +211,7 @@ func describePorts(now setup, owner string) ([]api.LANPort, error) {
 			}
 			if err == nil {
 				port.Modes = append(port.Modes, api.Mode(mode))
-			} else if mode == ModeRouter {
+			} else if mode == modes.Router {
 				port.Why = err.Error()
 			}
 		}
@@ -189,80 +221,80 @@ func describePorts(now setup, owner string) ([]api.LANPort, error) {
 }
 
 // survey looks at all that a plan for the request needs to know.
-func (n *node) survey(req api.ModeRequest) (survey, error) {
-	s := survey{now: n.setup(), want: setup{Mode(strings.ToLower(req.Mode)), req.LanPort}}
+func (n *node) survey(req api.ModeRequest) (modes.Survey, error) {
+	s := modes.Survey{Now: n.setup(), Want: modes.Setup{Mode: modes.Mode(strings.ToLower(req.Mode)), LANPort: req.LanPort}}
 	ports, err := iface.Ports()
 	if err != nil {
-		return survey{}, err
+		return modes.Survey{}, err
 	}
 	for _, p := range ports {
-		s.ports = append(s.ports, p.Name)
+		s.Ports = append(s.Ports, p.Name)
 	}
 	all := n.territories(group.ID{})
-	if s.want.LANPort != "" {
-		s.unfit = n.checkPorts(s.want, all)
+	if s.Want.LANPort != "" {
+		s.Unfit = n.checkPorts(s.Want, all)
 	}
-	_, s.undivided = n.cfg.Groups.divide(s.want, all)
+	_, s.Undivided = n.cfg.Groups.divide(s.Want, all)
 	for _, nw := range n.running() {
-		s.groups = append(s.groups, nw.survey())
+		s.Groups = append(s.Groups, nw.survey())
 	}
-	if s.operator, err = findOperator(req.Operator); err != nil {
-		return survey{}, err
+	if s.Operator, err = findOperator(req.Operator); err != nil {
+		return modes.Survey{}, err
 	}
 	return s, nil
 }
 
 // checkPorts refuses LAN ports that aren't fit for a setup.
-func (n *node) checkPorts(s setup, all []territory) error {
+func (n *node) checkPorts(s modes.Setup, all []territory) error {
 	for _, port := range n.cfg.Groups.ports(s, all) {
 		if n.bridgeOn(port) != nil {
-			if err := checkBridged(setup{s.Mode, port}); err != nil {
+			if err := checkBridged(modes.Setup{Mode: s.Mode, LANPort: port}); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := checkLANPort(setup{s.Mode, port}, n.setup(), n.state.owner()); err != nil {
+		if err := checkLANPort(modes.Setup{Mode: s.Mode, LANPort: port}, n.setup(), n.state.owner()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (n *network) survey() surveyed {
+func (n *network) survey() modes.Group {
 	d := n.membership.Descriptor()
-	g := surveyed{name: d.Name, prefix: d.Prefix, port: n.node.cfg.Groups.portOf(setup{}, territoryOf(n.membership))}
+	g := modes.Group{Name: d.Name, Prefix: d.Prefix, Port: n.node.cfg.Groups.portOf(modes.Setup{}, territoryOf(n.membership))}
 	own, has := n.ownLease()
 	if has {
-		g.own = own.Addr
+		g.Own = own.Addr
 	}
 	for l := range n.registry.Leases() {
-		if l.Addr != g.own {
-			g.hosts++
+		if l.Addr != g.Own {
+			g.Hosts++
 		}
 	}
 	if a := n.attachment.Load(); a != nil {
-		g.tap = a.tap.Name()
+		g.TAP = a.tap.Name()
 		if a.bridge != nil {
-			g.bridge = a.bridge.Name()
+			g.Bridge = a.bridge.Name()
 		}
 	}
 	return g
 }
 
 // findOperator finds the device by which the operator is on this host.
-func findOperator(c api.OperatorConnection) (operator, error) {
+func findOperator(c api.OperatorConnection) (modes.Operator, error) {
 	if c.Local == "" {
-		return operator{}, nil
+		return modes.Operator{}, nil
 	}
 	local, err := netip.ParseAddr(c.Local)
 	if err != nil {
 		text := fmt.Sprintf("operator.local: %q is not an IP address", c.Local)
-		return operator{}, console.Invalid(errors.New(text), api.FieldError{Field: "operator.local", Detail: text})
+		return modes.Operator{}, console.Invalid(errors.New(text), api.FieldError{Field: "operator.local", Detail: text})
 	}
-	o := operator{local: local.Unmap()}
+	o := modes.Operator{Local: local.Unmap()}
 	if remote, err := netip.ParseAddr(c.Remote); err == nil {
-		o.remote = remote.Unmap()
+		o.Remote = remote.Unmap()
 	}
-	o.device, err = iface.DeviceOf(o.local)
+	o.Device, err = iface.DeviceOf(o.Local)
 	return o, err
 }

@@ -12,6 +12,7 @@ import (
 
 	"landbridge/iface"
 	"landbridge/internal/group"
+	"landbridge/internal/modes"
 )
 
 const (
@@ -21,6 +22,22 @@ const (
 	verifyPace = 50 * time.Millisecond
 	maxAsked   = 3 // members that are asked whether they can be reached
 )
+
+// attacher is the node as package modes sees it.
+type attacher struct{ node *node }
+
+// Now returns how groups are attached.
+func (a attacher) Now() modes.Setup { return a.node.setup() }
+
+// Witness looks whom each group reaches. What it returns finds out whether all groups work as they
+// are attached then.
+func (a attacher) Witness(ctx context.Context) (verify func(context.Context) error) {
+	reached := a.node.reached(ctx)
+	return func(ctx context.Context) error { return a.node.verify(ctx, reached) }
+}
+
+// Reattach has all groups attached as the setup says.
+func (a attacher) Reattach(to modes.Setup) error { return a.node.reattach(to) }
 
 // verify finds out whether all groups work as they are attached now. reached is whom each
 // could reach before.
@@ -66,7 +83,7 @@ func (a *attachment) check() error {
 // from this host.
 func (n *network) verifySegment(ctx context.Context, a *attachment) error {
 	service := n.membership.Descriptor().ServiceAddr()
-	if a.setup.attachesLAN() {
+	if a.setup.AttachesLAN() {
 		deadline, _ := ctx.Deadline()
 		if err := iface.AskARP(a.bridge.Name(), service, a.neighbours.macOf(n.membership.Self()), deadline); err != nil {
 			return fmt.Errorf("the service address doesn't answer on the LAN: %w", err)

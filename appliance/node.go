@@ -20,6 +20,7 @@ import (
 	"landbridge/internal/group"
 	"landbridge/internal/logbook"
 	"landbridge/internal/loop"
+	"landbridge/internal/modes"
 	"landbridge/internal/overlay"
 	"landbridge/internal/registry"
 	"landbridge/internal/tunnel"
@@ -43,7 +44,7 @@ type node struct {
 	fail    context.CancelCauseFunc // ends the run with an error
 
 	joining sync.Mutex // one group is created, joined or left at a time, or the mode switched
-	modes   *modes
+	modes   *modes.Switcher
 
 	capturing sync.Mutex // one capture at a time
 
@@ -52,17 +53,17 @@ type node struct {
 
 	mu       sync.Mutex
 	networks map[group.ID]*network
-	present  setup // how groups are attached
+	present  modes.Setup // how groups are attached
 }
 
 // setup returns how groups are attached.
-func (n *node) setup() setup {
+func (n *node) setup() modes.Setup {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.present
 }
 
-func (n *node) setSetup(s setup) {
+func (n *node) setSetup(s modes.Setup) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.present = s
@@ -83,11 +84,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	former, err := state.mode()
+	former, err := modes.Read(state.db)
 	if err != nil {
 		return err
 	}
-	present, record, remark := former.start(setup{cfg.Mode, cfg.LANPort}, cfg.configured(), time.Now())
+	present, record, remark := former.Start(modes.Setup{Mode: cfg.Mode, LANPort: cfg.LANPort}, cfg.configured(), time.Now())
 	if err := preflight(cfg, present, state.owner(), memberships); err != nil {
 		return explainPreflight(err, present, record)
 	}
@@ -102,7 +103,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	defer fail(nil)
 	if remark != "" {
 		log.Warn("the mode is " + present.String() + ": " + remark)
-		if err := state.setMode(record); err != nil {
+		if err := modes.Write(state.db, record); err != nil {
 			return err
 		}
 	}
@@ -112,7 +113,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	}
 	n.book = book
 	n.setSetup(present)
-	n.modes = newModes(n, record)
+	n.modes = n.newModes(record)
 	n.fail = fail
 	state.keep()
 	defer func() { err = errors.Join(err, n.stop()) }()
@@ -139,7 +140,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 
 // preflight finds out, changing nothing, whether the appliance can be attached as it is to
 // be.
-func preflight(cfg Config, s setup, owner string, memberships []*group.Membership) error {
+func preflight(cfg Config, s modes.Setup, owner string, memberships []*group.Membership) error {
 	if err := iface.CheckPrivileges(); err != nil {
 		return err
 	}
@@ -148,7 +149,7 @@ func preflight(cfg Config, s setup, owner string, memberships []*group.Membershi
 		return err
 	}
 	for _, port := range cfg.Groups.ports(s, all) {
-		if err := checkLANPort(setup{s.Mode, port}, setup{}, owner); err != nil {
+		if err := checkLANPort(modes.Setup{Mode: s.Mode, LANPort: port}, modes.Setup{}, owner); err != nil {
 			return err
 		}
 	}
@@ -162,8 +163,8 @@ func preflight(cfg Config, s setup, owner string, memberships []*group.Membershi
 
 // checkBridged refuses a LAN port that a bridge of this appliance has now and that isn't fit
 // for the mode. It has been found fit for router mode, and nothing else uses it.
-func checkBridged(s setup) error {
-	if s.Mode == ModeHybrid {
+func checkBridged(s modes.Setup) error {
+	if s.Mode == modes.Hybrid {
 		return iface.CheckPresenceAfter(s.LANPort)
 	}
 	return nil
@@ -171,34 +172,34 @@ func checkBridged(s setup) error {
 
 // checkLANPort refuses a LAN port that isn't fit for the mode; now is how the appliance is
 // attached.
-func checkLANPort(s, now setup, owner string) error {
-	if now.attachesLAN() && s.LANPort == now.LANPort {
+func checkLANPort(s, now modes.Setup, owner string) error {
+	if now.AttachesLAN() && s.LANPort == now.LANPort {
 		return checkBridged(s)
 	}
 	switch s.Mode {
-	case ModeRouter:
+	case modes.Router:
 		return iface.CheckPort(s.LANPort, owner)
-	case ModeHybrid:
+	case modes.Hybrid:
 		return iface.CheckPresence(s.LANPort, owner)
 	}
 	return nil
 }
 
 // explainPreflight says where a mode comes from that nobody has just asked for.
-func explainPreflight(err error, s setup, r modeRecord) error {
+func explainPreflight(err error, s modes.Setup, r modes.Record) error {
 	if port := new(iface.PortError); r.Committed == nil || !errors.As(err, &port) {
 		return err
 	}
-	return fmt.Errorf("%w (this appliance is in %v since landbridge mode switched to it; to start otherwise, say so: landbridge run --mode %s)", err, s, ModeInterface)
+	return fmt.Errorf("%w (this appliance is in %v since landbridge mode switched to it; to start otherwise, say so: landbridge run --mode %s)", err, s, modes.Interface)
 }
 
 // keptPorts names the LAN ports whose bridges the next attachments take over.
-func (n *node) keptPorts(s setup) []string {
+func (n *node) keptPorts(s modes.Setup) []string {
 	return keptPorts(n.cfg, s, n.territories(group.ID{}))
 }
 
-func keptPorts(cfg Config, s setup, all []territory) []string {
-	if !s.attachesLAN() {
+func keptPorts(cfg Config, s modes.Setup, all []territory) []string {
+	if !s.AttachesLAN() {
 		return nil
 	}
 	return cfg.Groups.ports(s, all)
@@ -273,7 +274,7 @@ func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*no
 
 // stop ends the groups, then what they share.
 func (n *node) stop() error {
-	n.modes.close()
+	n.modes.Close()
 	n.joining.Lock() // a group that is being taken up stands, or has failed
 	defer n.joining.Unlock()
 	// Without mu: what stops asks which networks run.

@@ -196,7 +196,7 @@ func (n *network) look(ctx context.Context) sight {
 		return sight{claimable: true}
 	}
 	d := n.membership.Descriptor()
-	s := sight{group: d.Name, router: n.node.setup().attachesLAN(), authority: n.authority != nil, claimable: true, outlook: n.registry.Outlook()}
+	s := sight{group: d.Name, router: n.node.setup().AttachesLAN(), authority: n.authority != nil, claimable: true, outlook: n.registry.Outlook()}
 	up := n.node.overlay.Links()
 	for _, m := range d.Current() {
 		if m == n.membership.Self() {

@@ -19,6 +19,7 @@ import (
 
 	"landbridge/appliance"
 	"landbridge/console/api"
+	"landbridge/internal/modes"
 )
 
 // result is what a command line did.
@@ -292,7 +293,7 @@ func TestRunGetsFlagsOverFileOverDefaults(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	want := appliance.DefaultConfig()
-	want.State, want.Name, want.Mode, want.LANPort, want.ModeGiven = "/from/file", "from-flag", appliance.ModeRouter, "lan9", true
+	want.State, want.Name, want.Mode, want.LANPort, want.ModeGiven = "/from/file", "from-flag", modes.Router, "lan9", true
 	want.Listen, want.Announce = netip.MustParseAddrPort("[::]:5000"), []string{"a.example:1", "b.example:2"}
 	want.LANDiscovery, want.LogFormat, want.Version = false, appliance.LogJSON, programVersion()
 	if !reflect.DeepEqual(got, want) {

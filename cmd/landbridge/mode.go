@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"landbridge/appliance"
 	"landbridge/console/api"
+	"landbridge/internal/modes"
 )
 
 const modeLong = `Show how the appliance is attached, the switch that waits for confirmation, how the last
@@ -262,7 +262,7 @@ func oneMode(cmd *cobra.Command, args []string) error {
 
 func modeNames() string {
 	var names []string
-	for _, m := range appliance.Modes() {
+	for _, m := range modes.All() {
 		names = append(names, string(m))
 	}
 	return strings.Join(names, " or ")

@@ -26,7 +26,7 @@ func floors() [][]string {
 		{"internal/registry"},
 		{"internal/tunnel"},
 		{"internal/overlay"},
-		{"internal/beacon", "internal/share", "internal/vouch", "internal/capture"},
+		{"internal/beacon", "internal/share", "internal/vouch", "internal/modes", "internal/capture"},
 		{"internal/group"},
 		{"internal/store"},
 		{"internal/loop", "internal/frame", "internal/codel", "internal/aesgcm", "internal/logbook"},

@@ -175,7 +175,11 @@ func TestASwitchThatIsCutOffStaysPendingOnDisk(t *testing.T) {
 		if err := run(s, false); err != nil {
 			t.Fatal(err)
 		}
+		closing := time.Now()
 		s.Close()
+		if waited := time.Since(closing); waited > 0 {
+			t.Errorf("it waits %v for who might confirm", waited)
+		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if f.onDisk().Pending == nil || f.Now() != asRouter {

@@ -119,14 +119,7 @@ func (n *node) scene(ctx context.Context) scene {
 	for _, p := range peers {
 		s.peers[peerKey{p.Groups[0], p.MemberID}] = p
 	}
-	s.mode = n.setup().describe()
-	if p := n.modes.snapshot().Pending; p != nil {
-		s.pending = api.ModePending{To: p.To.describe(), Back: s.mode}
-		if back := n.modes.snapshot().Committed; back != nil {
-			s.pending.Back = back.Setup.describe()
-		}
-		n.modes.countdown(&s.pending)
-	}
+	s.mode, s.pending = describeSetup(n.setup()), describePending(n.modes.Status())
 	return s
 }
 

@@ -46,11 +46,7 @@ func (n *node) Mode(context.Context) (api.ModeStatus, error) {
 	if c := n.cfg.configured(); c != nil {
 		s.Configured = describeSetup(*c)
 	}
-	s.Pending.State = pendingState(now.Phase)
-	if !now.Deadline.IsZero() {
-		s.Pending.Deadline = now.Deadline.UTC()
-		s.Pending.SecondsLeft = int64(max(time.Until(now.Deadline), 0).Round(time.Second) / time.Second)
-	}
+	s.Pending = describePending(now)
 	return s, nil
 }
 
@@ -161,25 +157,30 @@ func describePlan(p modes.Plan) api.ModePlan {
 	return d
 }
 
-// pendingState is empty where no switch is pending.
-func pendingState(p modes.Phase) api.ModePendingState {
-	switch p {
-	case modes.Applying:
-		return api.ModePendingStateApplying
-	case modes.Waiting:
-		return api.ModePendingStateWaiting
-	case modes.Returning:
-		return api.ModePendingStateReturning
+// describePending tells how a switch stands: zero where none is pending.
+func describePending(s modes.Status) (p api.ModePending) {
+	if s.Record.Pending == nil {
+		return p
 	}
-	return ""
+	p.To, p.Back = describeSetup(s.Record.Pending.To), describeSetup(s.Record.Committed.Setup)
+	switch s.Phase {
+	case modes.Applying:
+		p.State = api.ModePendingStateApplying
+	case modes.Waiting:
+		p.State = api.ModePendingStateWaiting
+	case modes.Returning:
+		p.State = api.ModePendingStateReturning
+	}
+	if !s.Deadline.IsZero() {
+		p.Deadline = s.Deadline.UTC()
+		p.SecondsLeft = int64(max(time.Until(s.Deadline), 0).Round(time.Second) / time.Second)
+	}
+	return p
 }
 
 // modeStatus tells what a record says.
 func modeStatus(now modes.Setup, r modes.Record, owner string) (api.ModeStatus, error) {
 	s := api.ModeStatus{Now: describeSetup(now)}
-	if r.Pending != nil {
-		s.Pending = api.ModePending{To: describeSetup(r.Pending.To), Back: describeSetup(r.Committed.Setup)}
-	}
 	if l := r.Last; l != nil {
 		s.Last = api.ModeOutcome{To: describeSetup(l.To), Back: describeSetup(l.Back), Outcome: api.ModeOutcomeKindRolledBack, Why: l.Why, At: l.At.UTC()}
 		if l.Confirmed {

@@ -157,7 +157,7 @@ func (n *network) server(ctx context.Context, addr netip.Addr) (m group.MemberID
 		return m, "", console.NotFound(fmt.Errorf("nobody has the address %v: no host has it leased, and none was found with it", addr))
 	case err != nil:
 		return m, "", console.Unavailable(fmt.Errorf("who has %v can't be found out now: %w", addr, err))
-	case n.node.setup().attachesLAN() && (at.Local || n.attachment.Load().near(at.Member)):
+	case n.node.setup().AttachesLAN() && (at.Local || n.attachment.Load().near(at.Member)):
 		return at.Member, api.PingKindLAN, nil
 	}
 	return at.Member, api.PingKindHost, nil

@@ -39,7 +39,7 @@ type node struct {
 	roll    *roll
 	events  *console.Events
 	started time.Time
-	book    *logbook.Book // the last lines of the log
+	book    *logbook.Book           // the last lines of the log
 	base    context.Context         // of everything that runs in the background
 	fail    context.CancelCauseFunc // ends the run with an error
 
@@ -53,20 +53,20 @@ type node struct {
 
 	mu       sync.Mutex
 	networks map[group.ID]*network
-	present  modes.Setup // how groups are attached
+	attached modes.Setup // how groups are
 }
 
 // setup returns how groups are attached.
 func (n *node) setup() modes.Setup {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.present
+	return n.attached
 }
 
 func (n *node) setSetup(s modes.Setup) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.present = s
+	n.attached = s
 }
 
 // Run is the daemon: it serves until ctx ends, and has put the system right again when
@@ -88,21 +88,21 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	present, record, remark := former.Start(modes.Setup{Mode: cfg.Mode, LANPort: cfg.LANPort}, cfg.configured(), time.Now())
-	if err := preflight(cfg, present, state.owner(), memberships); err != nil {
-		return explainPreflight(err, present, record)
+	setup, record, remark := former.Start(modes.Setup{Mode: cfg.Mode, LANPort: cfg.LANPort}, cfg.configured(), time.Now())
+	if err := preflight(cfg, setup, state.owner(), memberships); err != nil {
+		return explainPreflight(err, setup, record)
 	}
 
 	// -------- Above, only validation; below, the system is changed. --------
 
-	if err := iface.Recover(state.owner(), log, keptPorts(cfg, present, territories(memberships))...); err != nil {
+	if err := iface.Recover(state.owner(), log, keptPorts(cfg, setup, territories(memberships))...); err != nil {
 		return fmt.Errorf("put right what a killed run left: %w", err)
 	}
 	asked := ctx
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	if remark != "" {
-		log.Warn("the mode is " + present.String() + ": " + remark)
+		log.Warn("the mode is " + setup.String() + ": " + remark)
 		if err := modes.Write(state.db, record); err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		return err
 	}
 	n.book = book
-	n.setSetup(present)
+	n.setSetup(setup)
 	n.modes = n.newModes(record)
 	n.fail = fail
 	state.keep()
@@ -130,7 +130,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if len(memberships) == 0 {
 		log.Warn("this appliance is in no group yet and serves nobody: create one with landbridge group create, or join one with landbridge join TOKEN")
 	}
-	log.Info("landbridge runs", "member", state.self(), "mode", string(present.Mode), "groups", len(memberships))
+	log.Info("landbridge runs", "member", state.self(), "mode", string(setup.Mode), "groups", len(memberships))
 	err = console.Serve(ctx, listener, n, log)
 	if asked.Err() == nil && err == nil { // nobody asked to end: fail was called
 		err = context.Cause(ctx)

@@ -22,7 +22,7 @@ const (
 	aliveAgain = time.Second
 	// vouchAgain is how soon a router is named again to itself that didn't take it.
 	vouchAgain = 2 * time.Second
-	// relearnInterval is how often the LAN's switches are shown where an adopted MAC is; they forget after some minutes.
+	// relearnInterval is how often the LAN's switches are shown where a taken MAC is; they forget after some minutes.
 	relearnInterval = 30 * time.Second
 	// loopQuiet is how long no loop must have been seen for health to be well again.
 	loopQuiet = 10 * time.Second
@@ -34,7 +34,7 @@ type rounds struct {
 	alone   bool // no other router was there last time
 	claims  map[group.MemberID]*claim
 	named   map[group.MemberID]time.Time // when a router is to be named again
-	adopted []group.MemberID
+	taken   []group.MemberID
 	doubts  doubts
 	relearn time.Time
 	hushed  bool
@@ -160,11 +160,11 @@ func (s *neighbours) obey(r *rounds, o share.Orders, now time.Time) {
 	}
 	s.attachment.router.HandOver(relief)
 	standing := make(map[group.MemberID]struct{})
-	var adopt []group.MemberID
+	var take []group.MemberID
 	for _, st := range o.Stands {
 		standing[st.Member] = struct{}{}
 		if st.Unheard {
-			adopt = append(adopt, st.Member)
+			take = append(take, st.Member)
 		}
 	}
 	if len(standing) == 0 {
@@ -172,36 +172,36 @@ func (s *neighbours) obey(r *rounds, o share.Orders, now time.Time) {
 	} else {
 		s.standing.Store(&standing)
 	}
-	s.adopt(r, adopt, now)
+	s.takeMACs(r, take, now)
 }
 
-// adopt takes the frames for the MACs of these routers, and leaves those of others.
-func (s *neighbours) adopt(r *rounds, members []group.MemberID, now time.Time) {
+// takeMACs takes the frames for the MACs of these routers, and leaves those of others.
+func (s *neighbours) takeMACs(r *rounds, members []group.MemberID, now time.Time) {
 	log, again := s.network.log, !now.Before(r.relearn)
 	var macs []frame.MAC
 	for _, m := range members {
 		macs = append(macs, s.macOf(m))
 	}
-	if !slices.Equal(members, r.adopted) {
-		s.attachment.router.Adopt(macs...)
+	if !slices.Equal(members, r.taken) {
+		s.attachment.router.TakeMACs(macs...)
 	}
-	for _, m := range r.adopted {
+	for _, m := range r.taken {
 		if slices.Contains(members, m) {
 			continue
 		}
 		log.Info("another router of this LAN is heard again", "member", m)
-		if err := s.attachment.bridge.Release(gatewayMAC(s.network.id, m)); err != nil {
+		if err := s.attachment.bridge.GiveMACBack(gatewayMAC(s.network.id, m)); err != nil {
 			log.Warn("a router's MAC isn't given back", "member", m, "err", err)
 		}
 	}
 	for i, m := range members {
-		known := slices.Contains(r.adopted, m)
+		known := slices.Contains(r.taken, m)
 		if known && !again {
 			continue
 		}
 		if !known {
 			log.Info("another router of this LAN isn't heard any more: this one stands in for it", "member", m)
-			if err := s.attachment.bridge.Adopt(gatewayMAC(s.network.id, m)); err != nil {
+			if err := s.attachment.bridge.TakeMAC(gatewayMAC(s.network.id, m)); err != nil {
 				log.Warn("a router's MAC isn't taken over", "member", m, "err", err)
 				continue
 			}
@@ -209,11 +209,11 @@ func (s *neighbours) adopt(r *rounds, members []group.MemberID, now time.Time) {
 		// Any frame from that MAC shows the switches where it is now.
 		shown := append(frame.AppendEthernet(nil, frame.Broadcast(), macs[i], frame.EtherTypeBeacon), make([]byte, 46)...)
 		if err := s.attachment.router.WriteFrame(shown); err != nil {
-			log.Debug("an adopted MAC isn't shown", "err", err)
+			log.Debug("a taken MAC isn't shown", "err", err)
 		}
 		r.relearn = now.Add(relearnInterval)
 	}
-	r.adopted = members
+	r.taken = members
 }
 
 // claim returns whose hosts we serve, as members elsewhere are to be told: those of routers
@@ -347,7 +347,7 @@ func (s *neighbours) watchLoop(r *rounds, now time.Time) {
 // rest gives back what was taken over.
 func (s *neighbours) rest(r *rounds) {
 	s.network.health().clear("lan", "loop")
-	s.adopt(r, nil, time.Now())
+	s.takeMACs(r, nil, time.Now())
 	s.network.standins.serve(nil)
 }
 

@@ -137,9 +137,9 @@ func newVitals(now time.Time) *vitals {
 // step takes what is wrong now and returns what to tell that is new, or in new words, and
 // what has ended.
 func (v *vitals) step(all []ailment, now time.Time) (tell, ended []ailment) {
-	present := make(map[string]bool)
+	lasting := make(map[string]bool)
 	for _, a := range all {
-		present[a.key] = true
+		lasting[a.key] = true
 		if v.since[a.key].IsZero() {
 			v.since[a.key] = now
 		}
@@ -150,7 +150,7 @@ func (v *vitals) step(all []ailment, now time.Time) (tell, ended []ailment) {
 		}
 	}
 	for key := range v.since {
-		if present[key] {
+		if lasting[key] {
 			continue
 		}
 		delete(v.since, key)

@@ -36,7 +36,7 @@ type verdict struct {
 
 // classifier knows what it takes to tell frames apart by their headers alone.
 type classifier struct {
-	adopted atomic.Pointer[[]frame.MAC] // stand for the gateway MAC too; nil: none
+	taken atomic.Pointer[[]frame.MAC] // stand for the gateway MAC too; nil: none
 
 	gateway   frame.MAC
 	service   netip.Addr
@@ -73,7 +73,7 @@ func (c *classifier) classify(f []byte) verdict {
 	if !src.IsUnicast() || src == c.gateway {
 		return ignored(ignoredLoop)
 	}
-	toUs := dst == c.gateway || c.isAdopted(dst)
+	toUs := dst == c.gateway || c.isTaken(dst)
 	if !toUs && !dst.IsGroup() {
 		return ignored(ignoredNative)
 	}
@@ -138,9 +138,9 @@ func (c *classifier) isHost(a netip.Addr) bool {
 	return c.prefix.Contains(a) && a != c.service && a != c.network && a != c.broadcast
 }
 
-// isAdopted says whether frames to m are taken in another router's place.
-func (c *classifier) isAdopted(m frame.MAC) bool {
-	all := c.adopted.Load()
+// isTaken says whether frames to m are taken in another router's place.
+func (c *classifier) isTaken(m frame.MAC) bool {
+	all := c.taken.Load()
 	return all != nil && slices.Contains(*all, m)
 }
 

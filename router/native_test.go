@@ -205,15 +205,15 @@ func TestPacketsOfMembersReachHostsOfAnotherRouterOnTheSegment(t *testing.T) {
 	})
 }
 
-func TestFramesForAnAdoptedMACAreTakenAsOurs(t *testing.T) {
+func TestFramesForAMACThatWasTakenAreTakenAsOurs(t *testing.T) {
 	inBubble(t, func(t *testing.T, a *site) {
 		f := ethernet(hostA.mac, gwB, udp(hostA, hostB, 10))
 		a.sends(f)
 		a.segment.take() // the host may be told where to send
-		a.router.Adopt(gwB)
+		a.router.TakeMACs(gwB)
 		a.sends(f)
 		a.onePacket(memberB)
-		a.router.Adopt()
+		a.router.TakeMACs()
 		a.sends(f)
 		a.silent()
 		a.counts(map[counter]uint64{ignoredNative: 2, outPackets: 1})

@@ -274,14 +274,14 @@ func (r *Router) Announce(addr netip.Addr) error {
 	return r.WriteFrame(arp.Announce(addr, r.gateway))
 }
 
-// Adopt has frames to these MACs taken as if they were for the gateway MAC, instead of those
-// adopted before: those of routers that this one stands in for.
-func (r *Router) Adopt(macs ...frame.MAC) {
+// TakeMACs has frames to these MACs taken as if they were for the gateway MAC, instead of those
+// taken before: those of routers that this one stands in for.
+func (r *Router) TakeMACs(macs ...frame.MAC) {
 	if len(macs) == 0 {
-		r.classifier.adopted.Store(nil)
+		r.classifier.taken.Store(nil)
 		return
 	}
-	r.classifier.adopted.Store(&macs)
+	r.classifier.taken.Store(&macs)
 }
 
 // HandOver has what is for other segments sent to the router at mac on this one, as long as this

@@ -49,18 +49,18 @@ func TestABridgeTakesAnotherRoutersMACUntilItIsHeard(t *testing.T) {
 		t.Fatal("frames for another reach the TAP")
 	}
 	toTAP(t, tap, host, broadcast, other) // the bridge knows where it is
-	must(t, b.Adopt(other))
+	must(t, b.TakeMAC(other))
 	if !toTAP(t, tap, host, other, from) {
-		t.Error("frames for the adopted MAC don't reach the TAP")
+		t.Error("frames for the MAC that was taken don't reach the TAP")
 	}
 	toTAP(t, tap, host, broadcast, other) // it is back
 	if toTAP(t, tap, host, other, from) {
 		t.Error("frames for a MAC that is heard on the LAN reach the TAP")
 	}
-	must(t, b.Release(other))
-	must(t, b.Adopt(other))
-	must(t, b.Release(other))
-	must(t, b.Release(other)) // which it hasn't any more
+	must(t, b.GiveMACBack(other))
+	must(t, b.TakeMAC(other))
+	must(t, b.GiveMACBack(other))
+	must(t, b.GiveMACBack(other)) // which it hasn't any more
 	if toTAP(t, tap, host, other, from) {
 		t.Error("frames for a MAC that was given back reach the TAP")
 	}

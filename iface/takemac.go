@@ -10,25 +10,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Adopt has the bridge bring frames for another router's MAC to the TAP. It ends as soon as that
-// router sends a frame on the LAN, and with Release.
-func (b *Bridge) Adopt(mac net.HardwareAddr) error {
-	if err := b.h.NeighSet(b.adopted(mac)); err != nil {
+// TakeMAC has the bridge bring frames for another router's MAC to the TAP. It ends as soon as that
+// router sends a frame on the LAN, and with GiveMACBack.
+func (b *Bridge) TakeMAC(mac net.HardwareAddr) error {
+	if err := b.h.NeighSet(b.taken(mac)); err != nil {
 		return explain(fmt.Sprintf("enter the MAC %v on the bridge %s", mac, b.name), err)
 	}
 	return nil
 }
 
-// Release ends Adopt. A MAC that the bridge has learnt elsewhere since stays there.
-func (b *Bridge) Release(mac net.HardwareAddr) error {
-	err := b.h.NeighDel(b.adopted(mac)) // of the TAP's entries
+// GiveMACBack ends TakeMAC. A MAC that the bridge has learnt elsewhere since stays there.
+func (b *Bridge) GiveMACBack(mac net.HardwareAddr) error {
+	err := b.h.NeighDel(b.taken(mac)) // of the TAP's entries
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return explain(fmt.Sprintf("take the MAC %v off the bridge %s", mac, b.name), err)
 	}
 	return nil
 }
 
-func (b *Bridge) adopted(mac net.HardwareAddr) *netlink.Neigh {
+func (b *Bridge) taken(mac net.HardwareAddr) *netlink.Neigh {
 	return &netlink.Neigh{
 		LinkIndex: b.tap, Family: unix.AF_BRIDGE, HardwareAddr: mac,
 		State: netlink.NUD_NOARP, Flags: netlink.NTF_MASTER,

@@ -21,7 +21,7 @@ import (
 // Status tells how the appliance is.
 func (n *node) Status(context.Context) (api.Status, error) {
 	s := api.Status{
-		MemberID: n.state.self().String(), Name: n.cfg.Name, Version: n.cfg.Version, Mode: api.Mode(n.setup().Mode),
+		MemberID: n.state.self().String(), Name: n.name(), Version: n.cfg.Version, Mode: api.Mode(n.setup().Mode),
 		StartedAt: n.started.UTC(), UptimeSeconds: int64(time.Since(n.started) / time.Second),
 		Listen:    []string{"udp " + n.socket.LocalAddr().String(), "tcp " + n.cfg.TCPListen().String()},
 		Addresses: nonNil(n.overlay.Addrs()), Observed: nonNil(n.overlay.Observed()),

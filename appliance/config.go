@@ -43,6 +43,10 @@ type Config struct {
 	DHCP DHCPConfig
 	// Groups says which hosts of the LAN are of which group (router mode).
 	Groups GroupsConfig
+	// Console says where persons find the console, and which.
+	Console ConsoleConfig
+	// NameGiven says that Name was decided, and isn't the default. It is no setting.
+	NameGiven bool
 	// ModeGiven says that Mode was decided, and isn't the default. It is no setting.
 	ModeGiven bool
 	// Listen is the UDP address of the data socket and QUIC. Port 0 lets the kernel
@@ -75,6 +79,7 @@ func DefaultConfig() Config {
 		Mode:         modes.Interface,
 		DHCP:         DHCPConfig{Serve: dhcp.ServeOpen, Ports: dhcp.StandardPorts(), MTU: HostMTULAN},
 		Listen:       netip.AddrPortFrom(netip.IPv6Unspecified(), DefaultPort),
+		Console:      defaultConsole(),
 		LANDiscovery: true,
 		LogLevel:     slog.LevelInfo,
 		LogFormat:    LogText,
@@ -136,6 +141,7 @@ func mergeConfig(values []configValue, faults []ConfigFault) (Config, error) {
 		return Config{}, newConfigError(faults)
 	}
 	_, cfg.ModeGiven = origin["mode"]
+	_, cfg.NameGiven = origin["name"]
 	return cfg, nil
 }
 

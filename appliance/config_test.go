@@ -55,6 +55,8 @@ func TestDefaultConfigListensOnTheDefaultPortAtEveryAddress(t *testing.T) {
 		Mode:         modes.Interface,
 		DHCP:         DHCPConfig{Serve: dhcp.ServeOpen, Ports: dhcp.Ports{Server: 67, Client: 68}, MTU: HostMTULAN},
 		Listen:       netip.MustParseAddrPort("[::]:4860"),
+		Console:      defaultConsole(),
+		NameGiven:    true,
 		LANDiscovery: true,
 		LogLevel:     slog.LevelInfo,
 		LogFormat:    LogText,
@@ -86,6 +88,8 @@ announce:
 lan-discovery: false
 log-level: debug
 log-format: json
+console-listen: ["192.168.1.5:4861", ":8443"]
+console-allow: [192.168.1.0/24, "fd00::1"]
 `)
 	cfg, err := LoadConfig(path, nil)
 	if err != nil {
@@ -96,14 +100,18 @@ log-format: json
 		Name:      "site-a",
 		Mode:      modes.Router,
 		LANPort:   "eth1",
-		ModeGiven: true,
+		ModeGiven: true, NameGiven: true,
 		DHCP: DHCPConfig{
 			Serve: dhcp.ServeVendorClass, VendorClasses: []string{"PXEClient", "udhcp"}, Ports: dhcp.Ports{Server: 1067, Client: 1068}, MTU: HostMTUGroup,
 			Hosts: []frame.MAC{{0x52, 0x54, 0, 0, 0, 1}, {0x52, 0x54, 0, 0, 0, 2}},
 		},
-		Listen:    netip.MustParseAddrPort("[::]:4900"),
-		TCP:       netip.MustParseAddrPort("192.0.2.7:443"),
-		Announce:  []string{"203.0.113.5:4860", "/dns/a.example.com/udp/4860/quic-v1"},
+		Listen:   netip.MustParseAddrPort("[::]:4900"),
+		TCP:      netip.MustParseAddrPort("192.0.2.7:443"),
+		Announce: []string{"203.0.113.5:4860", "/dns/a.example.com/udp/4860/quic-v1"},
+		Console: ConsoleConfig{
+			Listen: []netip.AddrPort{netip.MustParseAddrPort("192.168.1.5:4861"), netip.MustParseAddrPort("[::]:8443")},
+			Allow:  []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("fd00::1/128")},
+		},
 		LogLevel:  slog.LevelDebug,
 		LogFormat: LogJSON,
 	}

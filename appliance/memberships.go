@@ -38,7 +38,7 @@ func (n *node) CreateGroup(_ context.Context, req api.GroupCreate) (api.Group, e
 	if err := checkPrefix(p.Prefix); err != nil {
 		return api.Group{}, err
 	}
-	m, err := n.state.createGroup(cmp.Or(req.MemberName, n.cfg.Name), p)
+	m, err := n.state.createGroup(cmp.Or(req.MemberName, n.name()), p)
 	if err != nil {
 		return api.Group{}, err
 	}
@@ -90,7 +90,7 @@ func (n *node) Join(ctx context.Context, req api.JoinRequest) (api.Group, bool, 
 	if g, already, err := n.state.alreadyIn(inv.Group); already || err != nil {
 		return g, already, err
 	}
-	name := cmp.Or(req.MemberName, n.cfg.Name)
+	name := cmp.Or(req.MemberName, n.name())
 	reply, err := apply(ctx, n.state, n.overlay, name, inv)
 	if err != nil {
 		return api.Group{}, false, err
@@ -303,6 +303,9 @@ func OpenOffline(dir string, log *slog.Logger) (*Offline, error) {
 		return nil, err
 	}
 	cfg := DefaultConfig()
+	if cfg.Name, err = s.calledName(cfg); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
 	return &Offline{cfg: cfg, state: s, log: log}, nil
 }
 

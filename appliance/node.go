@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"landbridge/console"
+	"landbridge/console/access"
 	"landbridge/iface"
 	"landbridge/internal/group"
 	"landbridge/internal/logbook"
@@ -38,6 +39,7 @@ type node struct {
 	health  health
 	roll    *roll
 	events  *console.Events
+	renamed atomic.Pointer[string] // nil: it is called as cfg says
 	started time.Time
 	book    *logbook.Book           // the last lines of the log
 	base    context.Context         // of everything that runs in the background
@@ -84,6 +86,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
+	if cfg.Name, err = state.calledName(cfg); err != nil {
+		return err
+	}
 	former, err := modes.Read(state.db)
 	if err != nil {
 		return err
@@ -123,6 +128,10 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		}
 	}
 	defer n.watchEvents(ctx)()
+	users, err := access.Open(state.db, access.Options{Log: log})
+	if err != nil {
+		return err
+	}
 	listener, err := console.Listen(filepath.Join(cfg.State, SocketFile))
 	if err != nil {
 		return err
@@ -131,7 +140,12 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		log.Warn("this appliance is in no group yet and serves nobody: create one with landbridge group create, or join one with landbridge join TOKEN")
 	}
 	log.Info("landbridge runs", "member", state.self(), "mode", string(setup.Mode), "groups", len(memberships))
-	err = console.Serve(ctx, listener, n, log)
+	server := console.New(n, users, log)
+	var door sync.WaitGroup
+	door.Go(func() { n.serveDoor(ctx, server) })
+	err = server.Serve(ctx, listener)
+	fail(nil) // where it ended by itself, the door ends too
+	door.Wait()
 	if asked.Err() == nil && err == nil { // nobody asked to end: fail was called
 		err = context.Cause(ctx)
 	}

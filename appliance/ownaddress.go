@@ -20,7 +20,7 @@ func (n *network) ownClient() registry.Client {
 	return registry.Client{
 		ID:   registry.OwnClient(self),
 		MAC:  hostMAC(n.id, self),
-		Name: group.NodeName(n.node.cfg.Name),
+		Name: group.NodeName(n.node.name()),
 	}
 }
 

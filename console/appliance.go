@@ -20,6 +20,7 @@ type Appliance interface {
 	Modes
 	Hosts
 	Diagnostics
+	Named
 	Status(ctx context.Context) (api.Status, error)
 	Peers(ctx context.Context) ([]api.Peer, error)
 	// Leases yields the live leases served here, in any order. The console filters,
@@ -29,6 +30,15 @@ type Appliance interface {
 	Counters(ctx context.Context) ([]api.Counter, error)
 	// Events is what happens; the same for as long as the appliance runs.
 	Events() *Events
+}
+
+// Named is what people call an Appliance.
+type Named interface {
+	// Name returns the name, and whether the configuration decides it.
+	Name() (name string, fixed bool)
+	// CheckName says in words what is wrong with a new name.
+	CheckName(name string) error
+	Rename(ctx context.Context, name string) error
 }
 
 // Hosts is the hosts that DHCP serves whatever the policy says.

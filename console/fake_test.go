@@ -1,18 +1,23 @@
 package console
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"landbridge/console/access"
 	"landbridge/console/api"
+	"landbridge/internal/store"
 )
 
 // fake is an Appliance whose answers a test sets.
@@ -31,16 +36,17 @@ type fake struct {
 	counters []api.Counter
 	groups   []api.Group
 
-	created  []api.GroupCreate
-	invited  []api.InvitationCreate
-	joined   []api.JoinRequest
-	removed  []string
-	left     []string
-	mode     api.ModeStatus
-	hosts    []api.RegisteredHost
-	switched []api.ModeRequest
-	already  bool // what Join says of the membership
-	events   *Events
+	created   []api.GroupCreate
+	invited   []api.InvitationCreate
+	joined    []api.JoinRequest
+	removed   []string
+	left      []string
+	mode      api.ModeStatus
+	hosts     []api.RegisteredHost
+	switched  []api.ModeRequest
+	nameFixed bool
+	already   bool // what Join says of the membership
+	events    *Events
 	answers
 }
 
@@ -98,6 +104,17 @@ func (f *fake) Leave(_ context.Context, group string, destroyCA bool) (api.Depar
 	return api.Departure{Group: group, Name: "site-b", BlocksReleased: 2, InRoster: true}, f.answer()
 }
 
+func (f *fake) Name() (string, bool) { return cmp.Or(f.status.Name, "site-a"), f.nameFixed }
+
+func (f *fake) CheckName(name string) error {
+	if strings.Contains(name, " ") {
+		return errors.New("want no spaces")
+	}
+	return nil
+}
+
+func (f *fake) Rename(_ context.Context, name string) error { f.status.Name = name; return f.answer() }
+
 func (f *fake) Mode(context.Context) (api.ModeStatus, error) { return f.mode, f.answer() }
 
 func (f *fake) PlanMode(_ context.Context, req api.ModeRequest) (api.ModePlan, error) {
@@ -130,6 +147,21 @@ func (f *fake) Join(ctx context.Context, req api.JoinRequest) (api.Group, bool, 
 	return api.Group{ID: "aa", Name: "office"}, f.already, f.answer()
 }
 
+// newServer returns a server of f on a new state.
+func newServer(t testing.TB, f *fake) *Server {
+	t.Helper()
+	db, err := store.Open(filepath.Join(t.TempDir(), "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	users, err := access.Open(db, access.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(f, users, slog.New(slog.DiscardHandler))
+}
+
 // serve runs a server of f on a real socket until the test ends, and returns a client.
 func serve(t *testing.T, f *fake) *api.Local {
 	t.Helper()
@@ -138,9 +170,10 @@ func serve(t *testing.T, f *fake) *api.Local {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := newServer(t, f)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- New(f, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	go func() { done <- s.Serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -17,7 +16,7 @@ func TestWhateverIsAskedGetsAnAnswerInWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(&fake{events: NewEvents()}, slog.New(slog.DiscardHandler))
+	s := newServer(t, &fake{events: NewEvents()})
 	g := apifuzz.New(operations, 1, nil)
 	for i := range 20_000 {
 		r := g.Next()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"landbridge/console/access"
 	"landbridge/console/api"
 	"landbridge/console/metrics"
 )
@@ -19,6 +20,8 @@ type handlers struct {
 	appliance Appliance
 	streams   atomic.Int64 // of events, that are being read
 	metrics   *metrics.Reporter
+	users     *access.Service
+	door      *atomic.Pointer[Door]
 }
 
 var _ api.StrictServerInterface = (*handlers)(nil)

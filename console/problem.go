@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"landbridge/console/access"
 	"landbridge/console/api"
 )
 
@@ -27,10 +30,14 @@ const problemType = "application/problem+json"
 func problemOf(err error) api.Problem {
 	p := api.Problem{Type: "about:blank", Status: http.StatusInternalServerError}
 	var he *echo.HTTPError
+	var refused *access.Error
 	marked, isMarked := asError(err)
 	switch {
 	case isMarked:
 		p.Status, p.Detail, p.Errors = marked.status, marked.Error(), marked.fields
+	case errors.As(err, &refused):
+		p.Status, p.Detail, p.Errors = refusalStatus(refused.Kind), refused.Error(), refused.Fields
+		p.Type = refusalType(refused)
 	case errors.Is(err, context.DeadlineExceeded):
 		p.Status = http.StatusGatewayTimeout
 		p.Detail = "the appliance did not finish in time: the members that it waits for may be away; try again"
@@ -45,6 +52,34 @@ func problemOf(err error) api.Problem {
 	}
 	p.Title = http.StatusText(p.Status)
 	return p
+}
+
+// refusalStatus returns the HTTP status that says what a refusal means.
+func refusalStatus(k access.Kind) int {
+	switch k {
+	case access.Invalid:
+		return statusInvalid
+	case access.NotFound:
+		return statusNotFound
+	case access.Conflict:
+		return statusConflict
+	case access.Unauthenticated:
+		return http.StatusUnauthorized
+	case access.TooMany:
+		return http.StatusTooManyRequests
+	}
+	return http.StatusForbidden
+}
+
+// refusalType tells the refusals apart that a program can do something about.
+func refusalType(e *access.Error) string {
+	switch {
+	case e.Kind == access.Reauthenticate:
+		return "urn:landbridge:problem:reauthenticate"
+	case e.Code:
+		return "urn:landbridge:problem:code"
+	}
+	return "about:blank"
 }
 
 // httpErrorDetail puts into a sentence what echo or the generated routes refuse.
@@ -120,6 +155,12 @@ func (s *Server) writeProblem(err error, c echo.Context) {
 	p.Instance = c.Request().URL.Path
 	if p.Status >= http.StatusInternalServerError {
 		s.log.Error("console request failed", "method", c.Request().Method, "path", p.Instance, "status", p.Status, "err", err)
+	}
+	if refused := new(access.Error); errors.As(err, &refused) && refused.Retry > 0 {
+		c.Response().Header().Set("Retry-After", strconv.Itoa(int(refused.Retry/time.Second)))
+	}
+	if p.Status == http.StatusUnauthorized { // RFC 9110 section 11.6.1
+		c.Response().Header().Set("WWW-Authenticate", "Bearer")
 	}
 	body, err := json.Marshal(p)
 	if err != nil { // unreachable: a Problem is strings and numbers

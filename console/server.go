@@ -12,13 +12,16 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
 	"golang.org/x/net/netutil"
 
+	"landbridge/console/access"
 	"landbridge/console/api"
 	"landbridge/console/metrics"
+	"landbridge/console/web"
 )
 
 // Limits of what a client may take from the appliance.
@@ -36,45 +39,65 @@ const (
 	stopTimeout    = 2 * time.Second // for requests in flight when the appliance stops
 )
 
-// eventsPath is the one path whose answer goes on.
+// eventsPath is where events are streamed.
 const eventsPath = "/api/v1/events"
 
-// Server answers API requests from an Appliance. It is an http.Handler; Serve runs it on
-// a listener with the limits that it should have.
+// Server answers requests from an Appliance, to those whom users knows. Serve runs it on
+// the Unix socket, ServeHTTPS at the door for persons, each with the limits that it
+// should have.
 type Server struct {
-	appliance Appliance
-	log       *slog.Logger
-	echo      *echo.Echo
-	requests  chan struct{} // holds one for each that is being answered, streams apart
+	users      *access.Service
+	log        *slog.Logger
+	api        *echo.Echo               // what the document has
+	pages      *echo.Echo               // everything else
+	operations map[string]api.Operation // by method and pattern, as "GET /api/v1/status"
+	origins    *http.CrossOriginProtection
+	requests   chan struct{}         // holds one for each that is being answered, streams apart
+	door       *atomic.Pointer[Door] // nil inside: there is none
 }
 
-// New makes a server of an appliance.
-func New(a Appliance, log *slog.Logger) *Server {
-	s := &Server{appliance: a, log: log, echo: echo.New(), requests: make(chan struct{}, maxRequests)}
-	s.echo.Logger.SetOutput(io.Discard) // slog is where this program logs
-	s.echo.Binder = strictJSON{}
-	s.echo.HTTPErrorHandler = s.writeProblem
-	s.echo.Use(s.guard)
-	api.RegisterHandlers(s.echo, api.NewStrictHandler(&handlers{appliance: a, metrics: metrics.New(a)}, nil))
+// New makes a server of an appliance and its users.
+func New(a Appliance, users *access.Service, log *slog.Logger) *Server {
+	s := &Server{users: users, log: log, operations: make(map[string]api.Operation),
+		origins: http.NewCrossOriginProtection(), door: new(atomic.Pointer[Door]),
+		requests: make(chan struct{}, maxRequests)}
+	s.api, s.pages = s.newEcho(), s.newEcho()
+	for _, op := range api.Operations() {
+		s.operations[op.Method+" "+op.Path] = op
+	}
+	guarded := api.Guarded(&handlers{appliance: a, users: users, door: s.door, metrics: metrics.New(a)}, s.ask)
+	api.RegisterHandlers(s.api, api.NewStrictHandler(guarded, nil))
+	web.New(web.Options{API: guarded, Log: log, Who: who}).Register(s.pages)
 	return s
 }
 
-// ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+// newEcho makes a router whose requests are bounded, somebody's, and answered in words.
+func (s *Server) newEcho() *echo.Echo {
+	e := echo.New()
+	e.Logger.SetOutput(io.Discard) // slog is where this program logs
+	e.Binder = strictJSON{}
+	e.HTTPErrorHandler = s.writeProblem
+	e.Use(s.guard, s.identify)
+	return e
+}
+
+// ServeHTTP answers a request that came by the Unix socket, whose sender may do everything.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serve(w, r, access.ForSocket()) }
+
+// serve answers a request from id, which it may show to be somebody else's.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, id access.Identity) {
+	r = r.WithContext(access.NewContext(r.Context(), id))
+	if path := r.URL.Path; strings.HasPrefix(path, "/api/") || path == "/metrics" || path == "/healthz" {
+		s.api.ServeHTTP(w, r)
+		return
+	}
+	s.pages.ServeHTTP(w, r)
+}
 
 // Serve answers requests on l until ctx is done, then gives those in flight two seconds
 // and returns nil. It closes l. An error means that l failed.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	srv := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
+	srv := s.newHTTPServer(ctx, s)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(netutil.LimitListener(l, maxConnections)) }()
 	select {
@@ -93,9 +116,18 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-// Serve makes a server of a and runs it on l until ctx is done; see Server.Serve.
-func Serve(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger) error {
-	return New(a, log).Serve(ctx, l)
+// newHTTPServer makes a server with the limits that both doors have.
+func (s *Server) newHTTPServer(ctx context.Context, h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
 }
 
 // guard bounds each request in size and time, and turns a panic into a problem: the
@@ -104,22 +136,15 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		start := time.Now()
 		r := c.Request()
-		if c.Path() != eventsPath { // that is no work, and goes on
-			ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
-			defer cancel()
-			r = r.WithContext(ctx)
-			select {
-			case s.requests <- struct{}{}:
-				defer func() { <-s.requests }()
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		ctx, free, err := s.bound(c)
+		if err != nil {
+			return err
 		}
+		defer free()
+		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
 		c.SetRequest(r)
-		header := c.Response().Header()
-		header.Set("Cache-Control", "no-store")
-		header.Set("X-Content-Type-Options", "nosniff")
+		setHeaders(c.Response().Header())
 		defer func() {
 			if v := recover(); v == http.ErrAbortHandler { //nolint:errorlint // net/http compares so
 				panic(v) // an answer that broke off; net/http ends the connection
@@ -131,6 +156,25 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 			s.log.Debug("console request", "method", r.Method, "path", r.URL.Path, "took", time.Since(start))
 		}()
 		return next(c)
+	}
+}
+
+// bound returns the context in which a request is answered, and when it is its turn: for a
+// minute, or as long as it likes where the document says that its answer is a stream, which is
+// no work. free must be called when it is answered.
+func (s *Server) bound(c echo.Context) (_ context.Context, free func(), err error) {
+	r := c.Request()
+	if op := s.operations[r.Method+" "+c.Path()]; op.Stream {
+		ctx, cancel := context.WithCancel(r.Context())
+		return ctx, cancel, nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	select {
+	case s.requests <- struct{}{}:
+		return ctx, func() { <-s.requests; cancel() }, nil
+	case <-ctx.Done():
+		cancel()
+		return nil, nil, ctx.Err()
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -51,7 +50,7 @@ func TestStatusArrivesAsTheApplianceGaveIt(t *testing.T) {
 }
 
 func TestEmptyListsAreListsAndNotNull(t *testing.T) {
-	s := New(&fake{}, slog.New(slog.DiscardHandler))
+	s := newServer(t, &fake{})
 	for _, path := range []string{"peers", "leases", "blocks", "counters", "groups", "status"} {
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/"+path, nil))
@@ -172,7 +171,7 @@ func TestBadRequestsAreRefusedWithTheirFieldAndChangeNothing(t *testing.T) {
 		field, detail            string
 	}{
 		"no such path":      {method: "GET", path: "/api/v1/nothing", status: 404, detail: "nothing at this path"},
-		"root":              {method: "GET", path: "/", status: 404, detail: "nothing at this path"},
+		"root":              {method: "GET", path: "/api/", status: 404, detail: "nothing at this path"},
 		"no such method":    {method: "DELETE", path: "/api/v1/groups", status: 405, detail: "other methods"},
 		"not JSON":          {method: "POST", path: "/api/v1/groups", kind: js, body: "{", status: 400, detail: "the body is not"},
 		"syntax":            {method: "POST", path: "/api/v1/groups", kind: js, body: `{"name" "a"}`, status: 400, detail: "not JSON: "},
@@ -208,7 +207,7 @@ func TestBadRequestsAreRefusedWithTheirFieldAndChangeNothing(t *testing.T) {
 				r.Header.Set("Content-Type", tt.kind)
 			}
 			w := httptest.NewRecorder()
-			New(f, slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
+			newServer(t, f).ServeHTTP(w, r)
 			var p api.Problem
 			if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Header().Get("Content-Type") != problemType {
 				t.Fatalf("%v in %q (%s)", err, w.Body, w.Header())
@@ -257,7 +256,8 @@ func TestServeStopsWithARequestInFlight(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- New(f, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	s := newServer(t, f)
+	go func() { done <- s.Serve(ctx, l) }()
 	client, err := api.Dial(t.Context(), l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -296,7 +296,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add("GET", "/api/v1/leases?limit=3&search=a&group=a&cursor=MTAuOS4wLjIgYWE", []byte(nil))
 	f.Add("GET", "/api/v1/status", []byte(nil))
 	f.Add("HEAD", "/", []byte(nil))
-	s := New(&fake{leases: someLeases("aa", 10), groups: []api.Group{{ID: "aa", Name: "a"}}}, slog.New(slog.DiscardHandler))
+	s := newServer(f, &fake{leases: someLeases("aa", 10), groups: []api.Group{{ID: "aa", Name: "a"}}})
 	f.Fuzz(func(t *testing.T, method, target string, body []byte) {
 		r, err := http.NewRequest(method, target, bytes.NewReader(body))
 		if err != nil || !strings.HasPrefix(target, "/") {

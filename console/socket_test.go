@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -130,7 +129,8 @@ func TestAnEndlessHeaderIsCutOff(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, &fake{}, slog.New(slog.DiscardHandler)) }()
+	s := newServer(t, &fake{})
+	go func() { done <- s.Serve(ctx, l) }()
 	defer func() { cancel(); <-done }()
 	conn, err := net.Dial("unix", path)
 	if err != nil {

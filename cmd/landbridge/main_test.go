@@ -293,7 +293,7 @@ func TestRunGetsFlagsOverFileOverDefaults(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	want := appliance.DefaultConfig()
-	want.State, want.Name, want.Mode, want.LANPort, want.ModeGiven = "/from/file", "from-flag", modes.Router, "lan9", true
+	want.State, want.Name, want.Mode, want.LANPort, want.ModeGiven, want.NameGiven = "/from/file", "from-flag", modes.Router, "lan9", true, true
 	want.Listen, want.Announce = netip.MustParseAddrPort("[::]:5000"), []string{"a.example:1", "b.example:2"}
 	want.LANDiscovery, want.LogFormat, want.Version = false, appliance.LogJSON, programVersion()
 	if !reflect.DeepEqual(got, want) {

@@ -74,6 +74,27 @@ func (e CheckState) Valid() bool {
 	}
 }
 
+// Defines values for Credential.
+const (
+	CredentialSession Credential = "session"
+	CredentialSocket  Credential = "socket"
+	CredentialToken   Credential = "token"
+)
+
+// Valid indicates whether the value is a known member of the Credential enum.
+func (e Credential) Valid() bool {
+	switch e {
+	case CredentialSession:
+		return true
+	case CredentialSocket:
+		return true
+	case CredentialToken:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EventType.
 const (
 	EventTypeGroupChanged    EventType = "group.changed"
@@ -389,6 +410,27 @@ func (e PingKind) Valid() bool {
 	}
 }
 
+// Defines values for Role.
+const (
+	RoleAdministrator Role = "administrator"
+	RoleOperator      Role = "operator"
+	RoleViewer        Role = "viewer"
+)
+
+// Valid indicates whether the value is a known member of the Role enum.
+func (e Role) Valid() bool {
+	switch e {
+	case RoleAdministrator:
+		return true
+	case RoleOperator:
+		return true
+	case RoleViewer:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SessionState.
 const (
 	SessionStateConnecting  SessionState = "connecting"
@@ -496,6 +538,24 @@ type CaptureWhere string
 // CheckState defines model for CheckState.
 type CheckState string
 
+// Console defines model for Console.
+type Console struct {
+	// Fingerprint The SHA-256 of the door's certificate, as browsers show it.
+	Fingerprint string `json:"fingerprint"`
+
+	// Listen Where the HTTPS door listens now.
+	Listen []netip.AddrPort `json:"listen"`
+
+	// SetUp Whether there is an administrator.
+	SetUp bool `json:"setUp"`
+
+	// SetupCode What the first visitor must know, until there is an administrator.
+	SetupCode string `json:"setupCode,omitempty,omitzero"`
+
+	// Urls Where a browser finds the console.
+	Urls []string `json:"urls"`
+}
+
 // Counter defines model for Counter.
 type Counter struct {
 	// Component The part that counts: router, tunnel, dhcp, …
@@ -510,6 +570,9 @@ type Counter struct {
 type CounterList struct {
 	Items []Counter `json:"items"`
 }
+
+// Credential By what a request is known.
+type Credential string
 
 // DNSAnswer defines model for DNSAnswer.
 type DNSAnswer struct {
@@ -904,6 +967,14 @@ type LogList struct {
 
 	// Next The ID of the last line there is; give it as `after`.
 	Next int64 `json:"next"`
+}
+
+// Login defines model for Login.
+type Login struct {
+	// Code The TOTP code, or a recovery code, where the user has enrolled one.
+	Code     string `json:"code,omitempty,omitzero"`
+	Name     string `json:"name"`
+	Password string `json:"password"`
 }
 
 // Memory defines model for Memory.
@@ -1328,8 +1399,66 @@ type Removal struct {
 	Name string `json:"name"`
 }
 
+// Role What a user may do: a viewer sees everything, an operator works with hosts and leases, an administrator
+// decides on groups, the mode and users.
+type Role string
+
+// Session defines model for Session.
+type Session struct {
+	Began time.Time `json:"began,omitempty,omitzero"`
+
+	// Csrf What every request of this session that changes something carries as X-CSRF-Token.
+	Csrf string `json:"csrf,omitempty,omitzero"`
+
+	// Expires When the session, or the token, ends at the latest.
+	Expires time.Time `json:"expires,omitempty,omitzero"`
+
+	// How By what a request is known.
+	How Credential `json:"how"`
+
+	// Name The user's name.
+	Name string `json:"name"`
+
+	// Reauthenticated When password or TOTP code were last given.
+	Reauthenticated time.Time `json:"reauthenticated,omitempty,omitzero"`
+
+	// Role What a user may do: a viewer sees everything, an operator works with hosts and leases, an administrator
+	// decides on groups, the mode and users.
+	Role Role `json:"role"`
+
+	// Totp Whether the user has enrolled TOTP.
+	Totp bool `json:"totp,omitempty,omitzero"`
+}
+
 // SessionState defines model for SessionState.
 type SessionState string
+
+// Setup defines model for Setup.
+type Setup struct {
+	// Name The appliance's name.
+	Name string `json:"name"`
+
+	// NameFixed The configuration decides the name, so it can't be changed here.
+	NameFixed bool `json:"nameFixed,omitempty,omitzero"`
+
+	// SetUp Whether there is an administrator.
+	SetUp bool `json:"setUp"`
+}
+
+// SetupRequest defines model for SetupRequest.
+type SetupRequest struct {
+	// ApplianceName What people call the appliance; none leaves it as it is.
+	ApplianceName string `json:"applianceName,omitempty,omitzero"`
+
+	// Code The setup code, in upper or lower case, with or without its hyphen.
+	Code string `json:"code"`
+
+	// Name The administrator's name: letters, digits, dot, hyphen and underscore, beginning with a letter or digit.
+	Name string `json:"name"`
+
+	// Password At least 10 characters.
+	Password string `json:"password"`
+}
 
 // Status defines model for Status.
 type Status struct {
@@ -1456,6 +1585,9 @@ type CreateInvitationJSONRequestBody = InvitationCreate
 // JoinGroupJSONRequestBody defines body for JoinGroup for application/json ContentType.
 type JoinGroupJSONRequestBody = JoinRequest
 
+// LogInJSONRequestBody defines body for LogIn for application/json ContentType.
+type LogInJSONRequestBody = Login
+
 // PlanModeJSONRequestBody defines body for PlanMode for application/json ContentType.
 type PlanModeJSONRequestBody = ModeRequest
 
@@ -1464,3 +1596,6 @@ type SwitchModeJSONRequestBody = ModeRequest
 
 // PingTargetJSONRequestBody defines body for PingTarget for application/json ContentType.
 type PingTargetJSONRequestBody = PingRequest
+
+// SetUpJSONRequestBody defines body for SetUp for application/json ContentType.
+type SetUpJSONRequestBody = SetupRequest

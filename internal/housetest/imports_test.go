@@ -22,6 +22,7 @@ func floors() [][]string {
 		{"console/web"},
 		{"internal/apifuzz"},
 		{"console/metrics"},
+		{"console/access"},
 		{"console/api"},
 		{"internal/registry"},
 		{"internal/tunnel"},

@@ -1,0 +1,85 @@
+package appliance
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// DefaultConsolePort is the TCP port of the console's HTTPS door.
+const DefaultConsolePort = 4861
+
+// Bounds of the console's lists.
+const (
+	maxConsoleListen = 16
+	maxConsoleAllow  = 64
+)
+
+// noConsole is the value of console-listen that says that there is no HTTPS door. In the
+// file, the empty list says so too.
+const noConsole = "none"
+
+// ConsoleConfig says where persons find the console, and which.
+type ConsoleConfig struct {
+	// Listen is the addresses of the HTTPS door. There is no door where it is empty.
+	Listen []netip.AddrPort
+	// Allow is the networks that may connect. Where it is empty, those are loopback and the
+	// private networks on the interfaces listened on; see doorkeeper.
+	Allow []netip.Prefix
+}
+
+func defaultConsole() ConsoleConfig {
+	return ConsoleConfig{Listen: []netip.AddrPort{
+		netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), DefaultConsolePort),
+		netip.AddrPortFrom(netip.IPv6Loopback(), DefaultConsolePort),
+	}}
+}
+
+func consoleSettings() []Setting {
+	return []Setting{
+		{Key: "console-listen", Value: "ADDR:PORT", Kind: SettingList, Usage: "`ADDR:PORT` at which persons find the console by HTTPS, or none; may be given more than once (default 127.0.0.1:4861 and [::1]:4861)",
+			Default: func(c Config) string { return listed(c.Console.Listen, netip.AddrPort.String) },
+			example: "192.168.1.5:4861", item: checkConsoleListen, set: setConsoleListen},
+		{Key: "console-allow", Value: "PREFIX", Kind: SettingList, Usage: "`PREFIX` whose hosts may connect to the console; may be given more than once (default: loopback, and the private networks of the interfaces listened on)",
+			Default: func(c Config) string { return listed(c.Console.Allow, netip.Prefix.String) },
+			example: "192.168.1.0/24", item: checked(parseAllowed),
+			set: list(maxConsoleAllow, parseAllowed, func(c *Config) *[]netip.Prefix { return &c.Console.Allow })},
+	}
+}
+
+func setConsoleListen(c *Config, values []string) error {
+	if len(values) == 1 && values[0] == noConsole {
+		c.Console.Listen = nil
+		return nil
+	}
+	return list(maxConsoleListen, parseListen, func(c *Config) *[]netip.AddrPort { return &c.Console.Listen })(c, values)
+}
+
+func checkConsoleListen(v string) error {
+	if v == noConsole {
+		return nil // judged with the others, if there are any
+	}
+	_, err := parseListen(v)
+	return err
+}
+
+func parseListen(v string) (addr netip.AddrPort, err error) {
+	if err := setListen(&addr, v); err != nil {
+		return netip.AddrPort{}, fmt.Errorf("%q is not an IP address with a port, as 192.168.1.5:%d or [::]:%d; none alone is for no console", v, DefaultConsolePort, DefaultConsolePort)
+	}
+	return addr, nil
+}
+
+// parseAllowed reads a prefix, or an address for one host.
+func parseAllowed(v string) (netip.Prefix, error) {
+	if !strings.Contains(v, "/") {
+		if a, err := netip.ParseAddr(v); err == nil && a.Zone() == "" {
+			return netip.PrefixFrom(a, a.BitLen()), nil
+		}
+	}
+	p, err := netip.ParsePrefix(v)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%q is no network, as 192.168.1.0/24 or fd00::/8", v)
+	}
+	return p.Masked(), nil
+}

@@ -1,0 +1,169 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"landbridge/console"
+	"landbridge/console/api"
+	"landbridge/iface"
+)
+
+// serveDoor serves persons at the console's HTTPS door until ctx is done. Whatever happens
+// there, the network goes on.
+func (n *node) serveDoor(ctx context.Context, s *console.Server) {
+	if len(n.cfg.Console.Listen) == 0 {
+		return
+	}
+	certificate, err := console.Certificate(n.state.db, n.name())
+	if err != nil {
+		n.log.Error("the console has no HTTPS door", "err", err)
+		n.health.report(api.HealthLevelWarning, "console", "certificate", fmt.Sprintf("Persons can't reach the console: %v.", err), time.Now())
+		return
+	}
+	keeper := newDoorkeeper(n.cfg.Console, nowHostNetworks)
+	s.ServeHTTPS(ctx, console.Door{
+		Listen: n.cfg.Console.Listen, Certificate: certificate, Allow: keeper.allows, Trouble: n.doorTrouble(),
+	})
+}
+
+// doorTrouble returns what tells of addresses of the door: in the log what changes, and by
+// health what a person can mend. Loopback may be missing where the host has no IPv6.
+func (n *node) doorTrouble() func(netip.AddrPort, error) {
+	var mu sync.Mutex
+	said := make(map[netip.AddrPort]string)
+	return func(addr netip.AddrPort, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		key := "listen " + addr.String()
+		if err == nil {
+			delete(said, addr)
+			n.health.clear("console", key)
+			n.log.Info("the console listens", "url", "https://"+addr.String()+"/")
+			return
+		}
+		text := explainDoor(err, addr)
+		if said[addr] != text {
+			said[addr] = text
+			n.log.Info("the console doesn't listen at an address; it is tried again", "err", text)
+		}
+		if !addr.Addr().IsLoopback() {
+			n.health.report(api.HealthLevelWarning, "console", key, "The console is not to be had everywhere: "+text+".", time.Now())
+		}
+	}
+}
+
+func explainDoor(err error, addr netip.AddrPort) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Sprintf("another program uses TCP port %d of %v: choose another with --console-listen", addr.Port(), addr.Addr())
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Sprintf("this host has no address %v now: give it one, or name another with --console-listen", addr.Addr())
+	}
+	return fmt.Sprintf("listen on tcp %v: %v", addr, err)
+}
+
+// hostNetwork is one address of this host with its network.
+type hostNetwork struct {
+	addr      netip.Addr
+	prefix    netip.Prefix
+	isDefault bool // its interface is that of a default route
+}
+
+// nowHostNetworks asks the kernel for this host's networks.
+func nowHostNetworks() ([]hostNetwork, error) {
+	defaults, err := iface.DefaultRouteDevices()
+	if err != nil {
+		return nil, err
+	}
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("list this host's interfaces: %w", err)
+	}
+	var all []hostNetwork
+	for _, i := range interfaces {
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue // it has just gone
+		}
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				all = append(all, hostNetwork{addr: p.Addr().Unmap(), prefix: p.Masked(), isDefault: slices.Contains(defaults, i.Index)})
+			}
+		}
+	}
+	return all, nil
+}
+
+// doorkeeper decides who may connect to the console. It is safe for concurrent use.
+type doorkeeper struct {
+	config ConsoleConfig
+	look   func() ([]hostNetwork, error)
+
+	mu       sync.Mutex
+	networks []hostNetwork
+	looked   time.Time
+}
+
+// networksAge is how old what is known of the host's networks may be, so that a flood of
+// connections costs no questions to the kernel.
+const networksAge = 5 * time.Second
+
+func newDoorkeeper(c ConsoleConfig, look func() ([]hostNetwork, error)) *doorkeeper {
+	return &doorkeeper{config: c, look: look}
+}
+
+// allows reports whether remote may connect to this host's address local.
+func (k *doorkeeper) allows(local, remote netip.Addr) bool {
+	local, remote = local.Unmap(), remote.Unmap().WithZone("")
+	if len(k.config.Allow) > 0 {
+		return slices.ContainsFunc(k.config.Allow, func(p netip.Prefix) bool { return p.Contains(remote) })
+	}
+	if local.IsLoopback() {
+		return true // only this host's own processes come there
+	}
+	named := slices.ContainsFunc(k.config.Listen, func(a netip.AddrPort) bool { return a.Addr().Unmap() == local })
+	return allowedByDefault(k.known(), local, remote, named)
+}
+
+// allowedByDefault reports whether remote is this host itself, or on a private network of
+// the interface that has local; unless that is the way to the Internet, and console-listen
+// doesn't name local.
+func allowedByDefault(networks []hostNetwork, local, remote netip.Addr, named bool) bool {
+	for _, n := range networks {
+		if n.addr == remote {
+			return true
+		}
+	}
+	at := slices.IndexFunc(networks, func(n hostNetwork) bool { return n.addr == local.WithZone("") })
+	if at < 0 || networks[at].isDefault && !named {
+		return false
+	}
+	return isPrivate(remote) && networks[at].prefix.Contains(remote)
+}
+
+// isPrivate reports whether an address is nobody's on the Internet: RFC 1918, RFC 4193,
+// RFC 6598, link-local.
+func isPrivate(a netip.Addr) bool {
+	shared := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10)
+	return a.IsPrivate() || a.IsLinkLocalUnicast() || shared.Contains(a)
+}
+
+// known returns the host's networks, as they were a moment ago at most.
+func (k *doorkeeper) known() []hostNetwork {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if now := time.Now(); k.looked.IsZero() || now.Sub(k.looked) > networksAge {
+		if networks, err := k.look(); err == nil {
+			k.networks, k.looked = networks, now
+		}
+	}
+	return k.networks
+}

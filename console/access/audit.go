@@ -1,0 +1,160 @@
+package access
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"landbridge/console/api"
+	"landbridge/internal/store"
+)
+
+// Bounds of the audit log.
+const (
+	maxEntries     = 10_000
+	maxDetail      = 300              // bytes of a text in it
+	gatherFailures = 10 * time.Minute // equal refusals within this are one entry with a count
+	writeGathered  = 5 * time.Second  // a count that grows is written no more often
+	maxGathered    = 64
+)
+
+// entryRecord is one entry of the audit log, under its number.
+type entryRecord struct {
+	At        time.Time `cbor:"1,keyasint"`
+	User      string    `cbor:"2,keyasint,omitempty"`
+	How       How       `cbor:"3,keyasint,omitempty"`
+	Remote    string    `cbor:"4,keyasint,omitempty"`
+	Operation string    `cbor:"5,keyasint"`
+	Target    string    `cbor:"6,keyasint,omitempty"`
+	Refused   string    `cbor:"7,keyasint,omitempty"` // why; empty where it was done
+	Count     uint64    `cbor:"8,keyasint,omitempty"` // further ones, equal to this
+	Last      time.Time `cbor:"9,keyasint,omitzero"`  // of them
+}
+
+func auditBucket() store.Bucket[entryRecord] { return store.NewBucket[entryRecord]("access", "audit") }
+
+// journal writes the audit log: entries in order, refusals that are equal gathered. What
+// is counted of those is on disk after a while, so that refusals cost no writes.
+type journal struct {
+	mu       sync.Mutex
+	next     uint64 // the number of the next entry; 0: not known yet
+	gathered map[string]*gathering
+}
+
+// gathering is where equal refusals are counted.
+type gathering struct {
+	number  uint64
+	entry   entryRecord
+	written time.Time
+}
+
+// Record notes in the audit log that the operation was done by whom ctx says, or why not.
+// What can't be kept is logged, and nothing else: it has been done by then.
+func (s *Service) Record(ctx context.Context, op api.Operation, target string, refused error) {
+	id := FromContext(ctx)
+	e := entryRecord{At: s.now().UTC(), User: id.Name, How: id.How, Operation: op.ID, Target: printable(target)}
+	if id.Remote.IsValid() {
+		e.Remote = id.Remote.String()
+	}
+	if refused != nil {
+		e.Refused = printable(refused.Error())
+	}
+	if err := s.journal.write(s.db, e); err != nil {
+		s.log.Error("an entry of the audit log is lost", "err", err)
+	}
+}
+
+// recordLogin notes a try to log in as somebody. One that was turned away untried isn't
+// noted: there is no end of them.
+func (s *Service) recordLogin(ctx context.Context, name string, err error) {
+	if IsKind(err, TooMany) || errors.Is(err, context.Canceled) {
+		return
+	}
+	s.Record(ctx, api.Operation{ID: "logIn"}, name, err)
+}
+
+func (j *journal) write(db *store.DB, e entryRecord) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.open(db); err != nil {
+		return err
+	}
+	if g := j.gathered[e.likeness()]; e.Refused != "" && g != nil && e.At.Sub(g.entry.At) <= gatherFailures {
+		g.entry.Count++
+		g.entry.Last = e.At
+		if e.At.Sub(g.written) < writeGathered {
+			return nil
+		}
+		g.written = e.At
+		return put(db, g.number, g.entry)
+	}
+	number := j.next
+	if err := put(db, number, e); err != nil {
+		return err
+	}
+	j.next++
+	if e.Refused != "" {
+		if len(j.gathered) >= maxGathered {
+			clear(j.gathered)
+		}
+		j.gathered[e.likeness()] = &gathering{number: number, entry: e, written: e.At}
+	}
+	return nil
+}
+
+// put keeps an entry, and drops the one that is too old by now.
+func put(db *store.DB, number uint64, e entryRecord) error {
+	return db.Batch(func(tx *store.Tx) error {
+		if err := auditBucket().Put(tx, entryKey(number), e); err != nil || number <= maxEntries {
+			return err
+		}
+		return auditBucket().Delete(tx, entryKey(number-maxEntries))
+	})
+}
+
+// open finds the number of the next entry, the first time. Called with mu held.
+func (j *journal) open(db *store.DB) error {
+	if j.next > 0 {
+		return nil
+	}
+	last := uint64(0)
+	err := db.View(func(tx *store.Tx) (err error) {
+		for key := range auditBucket().Scan(tx, nil, &err) {
+			last = binary.BigEndian.Uint64(key)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read the audit log: %w", err)
+	}
+	j.next, j.gathered = last+1, make(map[string]*gathering)
+	return nil
+}
+
+// likeness is equal for refusals that are gathered: one address, or user, trying one
+// thing.
+func (e entryRecord) likeness() string {
+	return strings.Join([]string{e.User, e.Remote, e.Operation}, "\x00")
+}
+
+func entryKey(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, number) }
+
+// printable returns a text that anybody may have typed, short and without what would
+// trouble a terminal or a page.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '·'
+	}, strings.ToValidUTF8(s, "·"))
+	if len(s) > maxDetail {
+		s = strings.ToValidUTF8(s[:maxDetail], "") + "…"
+	}
+	return s
+}

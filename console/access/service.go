@@ -1,0 +1,203 @@
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"landbridge/console/api"
+	"landbridge/internal/store"
+)
+
+// Options are what a Service gets from outside. The zero value is ready.
+type Options struct {
+	Now    func() time.Time // the clock; time.Now where it is nil
+	Random io.Reader        // where secrets come from; crypto/rand where it is nil
+	Log    *slog.Logger     // nothing is logged where it is nil
+}
+
+// Service is users, sessions and the rest of this package over one state file. It is safe
+// for concurrent use.
+type Service struct {
+	db       *store.DB
+	now      func() time.Time
+	random   io.Reader
+	log      *slog.Logger
+	sessions *sessions
+	hasher   *hasher
+	users    *lockout // by name
+	sources  *lockout // by address
+	journal  journal
+
+	changing sync.Mutex // one change of users at a time: hashes are made outside of transactions
+}
+
+// Open returns the service of a state file. Where there is no administrator yet it makes
+// the setup code, unless an earlier start has.
+func Open(db *store.DB, o Options) (*Service, error) {
+	s := &Service{db: db, now: o.Now, random: o.Random, log: o.Log,
+		hasher: newHasher(), users: newLockout(maxUserWait), sources: newLockout(maxSourceWait)}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.random == nil {
+		s.random = rand.Reader
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.sessions = newSessions(s.random)
+	if err := s.openSetup(); err != nil {
+		return nil, fmt.Errorf("open the console's users: %w", err)
+	}
+	return s, nil
+}
+
+// Authenticate returns whose request it is that carries the cookie of a session, and comes
+// as id says: id itself where the cookie is nobody's. active says that a person has made the
+// request, so that the session's idle time begins anew.
+func (s *Service) Authenticate(id Identity, cookie string, active bool) (Identity, error) {
+	key, ok := keyOf(cookie)
+	if !ok {
+		return id, nil
+	}
+	kept, ok := s.sessions.use(key, s.now(), active)
+	if !ok {
+		return id, nil
+	}
+	u, ok, err := s.user(kept.user)
+	if err != nil || !ok {
+		return id, err
+	}
+	return u.identity(id, key, kept), nil
+}
+
+// While returns a context that ends with ctx, and with the session that id is of. cancel
+// must be called when it isn't needed any more.
+func While(ctx context.Context, id Identity) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if id.Done != nil {
+		go func() {
+			select {
+			case <-id.Done:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return ctx, cancel
+}
+
+// identity makes id that of a user's session.
+func (u userRecord) identity(id Identity, key sessionKey, s session) Identity {
+	id.Name, id.Role, id.How = u.Name, u.Role, BySession
+	id.CSRF, id.Began, id.Expires, id.Reauthenticated = s.csrf, s.began, s.began.Add(AbsoluteTimeout), s.reauth
+	id.TOTP, id.Done, id.key = u.TOTP != "", s.done, key
+	return id
+}
+
+// Authorize returns nil if id may ask for op now, else why not.
+func (s *Service) Authorize(id Identity, op api.Operation) error {
+	needed, ok := ParseRole(op.Role)
+	switch {
+	case !ok: // a test keeps the document from having one
+		return refuse(Forbidden, "the document doesn't say who may ask for this")
+	case needed == Anyone:
+		return nil
+	case !id.Known():
+		return refuse(Unauthenticated, "log in first: this needs the role %v", needed)
+	case id.Role < needed:
+		return refuse(Forbidden, "%s is %v, and this needs the role %v: ask an administrator", id.Name, id.Role, needed)
+	case op.Reauth && id.How == BySession && s.now().Sub(id.Reauthenticated) >= ReauthTimeout:
+		return refuse(Reauthenticate, "this needs your password, or your authenticator's code, once more")
+	}
+	return nil
+}
+
+// Credentials are what a person types to log in.
+type Credentials struct {
+	Name, Password string
+	Code           string // of the authenticator app, or a recovery code; empty where none was asked for
+}
+
+// Login begins a session of who shows the right credentials. The request's identity is in
+// ctx; a session that it is of ends. Its error is an *Error: Unauthenticated, with Code set
+// where only a code is wanting, or TooMany.
+func (s *Service) Login(ctx context.Context, c Credentials) (Session, error) {
+	id := FromContext(ctx)
+	u, err := s.verify(ctx, id, c)
+	s.recordLogin(ctx, c.Name, err)
+	if err != nil {
+		return Session{}, err
+	}
+	return s.begin(id, u)
+}
+
+// begin makes a session of a user whose credentials were right.
+func (s *Service) begin(id Identity, u userRecord) (Session, error) {
+	if id.How == BySession {
+		s.sessions.end(id.key)
+	}
+	cookie, key, kept, err := s.sessions.begin(u.key(), id.Remote, s.now())
+	if err != nil {
+		return Session{}, err
+	}
+	return Session{Cookie: cookie, Identity: u.identity(ForStranger(id.Remote), key, kept)}, nil
+}
+
+// verify returns the user whose credentials are right.
+func (s *Service) verify(ctx context.Context, id Identity, c Credentials) (userRecord, error) {
+	name, from := userKey(c.Name), source(id.Remote)
+	if err := s.checkLocks(name, from); err != nil {
+		return userRecord{}, err
+	}
+	u, _, err := s.user(name)
+	if err != nil {
+		return userRecord{}, err
+	}
+	var locked error
+	right := false
+	err = s.hasher.do(ctx, func() {
+		// Those that came together have all been let in above.
+		if locked = s.checkLocks(name, from); locked == nil {
+			right = u.Password.matches(c.Password)
+		}
+	})
+	if err = errors.Join(err, locked); err != nil {
+		return userRecord{}, err
+	}
+	if !right {
+		s.failed(name, from)
+		return userRecord{}, refuse(Unauthenticated, "the name or the password is wrong")
+	}
+	s.users.succeeded(name)
+	s.sources.succeeded(from)
+	return u, nil
+}
+
+// failed notes a wrong password or code.
+func (s *Service) failed(name, from string) {
+	now := s.now()
+	s.users.failed(name, now)
+	s.sources.failed(from, now)
+}
+
+func (s *Service) checkLocks(name, from string) error {
+	now := s.now()
+	if wait := max(s.users.wait(name, now), s.sources.wait(from, now)); wait > 0 {
+		return tooMany(wait, "too many wrong passwords or codes")
+	}
+	return nil
+}
+
+// Logout ends the session of the request.
+func (s *Service) Logout(ctx context.Context) {
+	if id := FromContext(ctx); id.How == BySession {
+		s.sessions.end(id.key)
+	}
+}

@@ -1,0 +1,18 @@
+package api
+
+import "context"
+
+// Operation is what the document says of one operation besides its types.
+type Operation struct {
+	ID     string // the operationId
+	Method string // as GET
+	Path   string // echo's pattern, as /api/v1/groups/:group
+	Role   string // x-role: anyone, viewer, operator or administrator
+	Reauth bool   // x-reauth: needs a password or TOTP code given a moment ago
+	Stream bool   // x-stream: the answer goes on until somebody ends it
+	Audit  bool   // kept in the audit log: what changes something, unless x-audit says otherwise
+}
+
+// Guard decides whether an operation is done, and does it by call or returns why not. target
+// is what the operation is about: the values of its path parameters.
+type Guard func(ctx context.Context, op Operation, target string, call func(context.Context) error) error

@@ -35,6 +35,34 @@ func TestTheOtherRouterOfALANTakesOverWhenOneLosesItsWAN(t *testing.T) {
 	})
 }
 
+// Its WAN side is up, and what is sent there comes to nothing: no error says so, and no address is gone.
+func TestTheOtherRouterOfALANTakesOverWhenTheWANOfOneIsABlackHole(t *testing.T) {
+	const comes, goes = "ip daddr $1 drop;", "ip saddr $1 drop;"
+	for name, drops := range map[string]map[string]string{
+		"both ways": {"r1": comes + goes, "r2": comes + goes},
+		"one way":   {"r1": goes, "r2": comes},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			beyond := func(r *site, script string) {
+				t.Helper()
+				addr, err := r.Host.Addr("eth0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if out, err := r.net.Router().Run(t.Context(), "sh", "-c", script, "sh", addr.Addr().String()); err != nil {
+					t.Fatal(out, err)
+				}
+			}
+			takesOver(t,
+				func(r *site) {
+					beyond(r, `nft "table ip hole { chain f { type filter hook forward priority -300; `+drops[r.Name]+` }; }"`)
+				},
+				func(r *site) { beyond(r, "nft delete table ip hole") })
+		})
+	}
+}
+
 // takesOver has each of two routers fail and return, while hosts that either of them serves have connections
 // with a member elsewhere.
 func takesOver(t *testing.T, fail, mend func(*site)) {

@@ -8,13 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/insomniacslk/dhcp/dhcpv4"
-
 	"landbridge/iface"
 	"landbridge/internal/beacon"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
-	"landbridge/internal/registry"
 	"landbridge/internal/share"
 	"landbridge/router"
 )
@@ -32,6 +29,7 @@ type neighbours struct {
 
 	circle   atomic.Pointer[share.Circle]
 	standing atomic.Pointer[map[group.MemberID]struct{}] // for whom we stand in; nil: for nobody
+	others   atomic.Pointer[map[group.MemberID]struct{}] // routers that are heard; nil: none
 	lanWell  atomic.Bool
 	machine  atomic.Pointer[frame.MAC] // with which this host itself speaks on the segment; nil until known
 	carrier  carrier
@@ -158,25 +156,4 @@ func (t turnStrangers) Stranger(addr netip.Addr, mac frame.MAC) {
 	if owner := t.neighbours.circle.Load().Owner(share.MACKey(mac)); owner.IsZero() || owner == t.neighbours.self {
 		t.Strangers.Stranger(addr, mac)
 	}
-}
-
-// serves says whether a DHCP client is ours (dhcp.Policy): the one that has its address from us,
-// a new one that falls to us, and one that its own router neglects.
-func (s *neighbours) serves(client frame.MAC, kind dhcpv4.MessageType, addr netip.Addr) bool {
-	return s.hasClient(client, addr) || s.clients.Neglected(client, kind, time.Now())
-}
-
-func (s *neighbours) hasClient(client frame.MAC, addr netip.Addr) bool {
-	circle := s.circle.Load()
-	if addr.IsValid() {
-		if at, status := s.network.registry.Lookup(addr); status == registry.Known {
-			if at.Local {
-				return true
-			}
-			if circle.Has(at.Member) {
-				return false
-			}
-		}
-	}
-	return circle.Ours(share.MACKey(client))
 }

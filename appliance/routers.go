@@ -83,6 +83,7 @@ func (s *neighbours) run(ctx context.Context) {
 		s.watchLoop(r, now)
 		s.watchWAN(ctx, r, len(routers) == 0, asking)
 		orders := duty.Step(s.lanWell.Load(), s.wanWell.Load(), routers, now)
+		s.hear(routers)
 		s.obey(r, orders, now)
 		s.network.standins.serve(s.claim(ctx, r, orders, answers, now))
 		s.name(ctx, r, routers, now)
@@ -272,8 +273,17 @@ func (s *neighbours) name(ctx context.Context, r *rounds, routers []share.Router
 			continue
 		}
 		st := s.statement(other.Member, now)
+		if _, named := r.named[other.Member]; !named {
+			s.attachment.running.Go(func() {
+				s.tryWhileHere(ctx, other.Member, "what another router of this LAN has leased isn't known", s.fetchLeases)
+			})
+		}
 		r.named[other.Member] = now.Add(vouch.RenewAfter(s.network.leaseTime()))
-		s.attachment.running.Go(func() { s.nameOne(ctx, st) })
+		s.attachment.running.Go(func() {
+			s.tryWhileHere(ctx, other.Member, "another router of this LAN can't be named to itself", func(ctx context.Context, _ group.MemberID) error {
+				return s.nameOne(ctx, st)
+			})
+		})
 	}
 }
 
@@ -282,21 +292,27 @@ func (s *neighbours) statement(about group.MemberID, now time.Time) vouch.Statem
 	return vouch.Sign(s.network.membership, about, now)
 }
 
-// nameOne hands a statement to the router that it names, until it takes it, and takes its own.
-func (s *neighbours) nameOne(ctx context.Context, st vouch.Statement) {
+// nameOne hands a statement to the router that it names, and takes its own.
+func (s *neighbours) nameOne(ctx context.Context, st vouch.Statement) error {
+	within, cancel := context.WithTimeout(ctx, vouchAgain)
+	defer cancel()
+	reply, err := s.network.node.gate.call(within, s.network, st.Neighbour, protocolSegment, st.Append([]byte{segmentVouch}))
+	if err == nil && len(reply) > 0 {
+		err = s.network.standins.takeStatement(st.Neighbour, reply, time.Now())
+	}
+	return err
+}
+
+// tryWhileHere does something with another router again and again until it succeeds, while that one is here.
+func (s *neighbours) tryWhileHere(ctx context.Context, m group.MemberID, failed string, try func(context.Context, group.MemberID) error) {
 	again := time.NewTicker(vouchAgain)
 	defer again.Stop()
-	for s.beacon.Is(st.Neighbour) {
-		within, cancel := context.WithTimeout(ctx, vouchAgain)
-		reply, err := s.network.node.gate.call(within, s.network, st.Neighbour, protocolSegment, st.Append([]byte{segmentVouch}))
-		cancel()
-		if err == nil && len(reply) > 0 {
-			err = s.network.standins.takeStatement(st.Neighbour, reply, time.Now())
-		}
+	for s.beacon.Is(m) {
+		err := try(ctx, m)
 		if err == nil {
 			return
 		}
-		s.network.log.Debug("another router of this LAN can't be named to itself", "member", st.Neighbour, "err", err)
+		s.network.log.Debug(failed, "member", m, "err", err)
 		select {
 		case <-ctx.Done():
 			return

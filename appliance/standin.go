@@ -20,10 +20,11 @@ import (
 const protocolSegment = "/landbridge/segment/1"
 
 const (
-	segmentVouch = 1 // the caller's statement about the called; the reply is the other way round, or empty
-	segmentTell  = 2 // a vouch.Tell
-	segmentShow  = 3 // asks for a Tell
-	segmentAlive = 4 // asks how the called is; the reply is a byte: 1 if its LAN and WAN sides work. An appointment may follow
+	segmentVouch  = 1 // the caller's statement about the called; the reply is the other way round, or empty
+	segmentTell   = 2 // a vouch.Tell
+	segmentShow   = 3 // asks for a Tell
+	segmentAlive  = 4 // asks how the called is; the reply is a byte: 1 if its LAN and WAN sides work. An appointment may follow
+	segmentBlocks = 5 // asks for the blocks that the called holds; the reply is an address of each, 4 bytes
 )
 
 const (
@@ -83,6 +84,8 @@ func (s *standins) serveSegment(_ context.Context, from group.MemberID, req []by
 		return nil, nil
 	case segmentShow:
 		return s.tell(now).Marshal(), nil
+	case segmentBlocks:
+		return blocksTold(s.network.registry.Blocks()), nil
 	case segmentAlive:
 		return s.alive(body), nil
 	}

@@ -56,8 +56,8 @@ type Policy struct {
 
 	// Ours reports whether this server is to answer, where several appliances serve one
 	// segment. addr is what the client has or asks for, the zero Addr where it names none. It is asked
-	// about each honest message, in the order in which they come. nil: it always is.
-	Ours func(client frame.MAC, kind dhcpv4.MessageType, addr netip.Addr) bool
+	// about each honest message, in the order in which they come, and may take as long as ctx. nil: it always is.
+	Ours func(ctx context.Context, client frame.MAC, kind dhcpv4.MessageType, addr netip.Addr) bool
 }
 
 // Why a host isn't served; each is ErrNotServed.
@@ -76,7 +76,7 @@ var (
 const yieldTime = 4 * time.Second
 
 // turn leaves to the segment's other appliances the clients that are theirs.
-func (s *Server) turn(_ context.Context, x *exchange) error {
+func (s *Server) turn(ctx context.Context, x *exchange) error {
 	ours := s.config.Policy.Ours
 	if ours == nil {
 		return nil
@@ -85,7 +85,7 @@ func (s *Server) turn(_ context.Context, x *exchange) error {
 	if addr.IsUnspecified() {
 		addr, _ = addrOption(x.req, dhcpv4.OptionRequestedIPAddress)
 	}
-	if !ours(x.source, x.kind, addr) {
+	if !ours(ctx, x.source, x.kind, addr) {
 		return ErrOtherRouter
 	}
 	return nil

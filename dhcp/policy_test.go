@@ -1,6 +1,7 @@
 package dhcp
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"testing"
@@ -230,7 +231,7 @@ func TestAServerThatIsHeardIsNoticedAmongThoseThatAreNamed(t *testing.T) {
 // Whoever of several routers answers a host, all of them know whose it is.
 func TestWhatIsNotOursToAnswerTellsOfOtherServers(t *testing.T) {
 	ours := true
-	b := newPoliced(Policy{Ours: func(frame.MAC, dhcpv4.MessageType, netip.Addr) bool { return ours }})
+	b := newPoliced(Policy{Ours: func(context.Context, frame.MAC, dhcpv4.MessageType, netip.Addr) bool { return ours }})
 	b.siteOffers()
 	ours = false
 	b.expect(t, "a REQUEST to us", captured(t, "udhcpc-select"), ErrOtherRouter)
@@ -258,7 +259,7 @@ func TestWhoseTurnItIsIsAskedOfHonestMessages(t *testing.T) {
 		"dhcpcd-release": {dhcpv4.MessageTypeRelease, true},
 	} {
 		var asked []question
-		b := newPoliced(Policy{Ours: func(mac frame.MAC, kind dhcpv4.MessageType, addr netip.Addr) bool {
+		b := newPoliced(Policy{Ours: func(_ context.Context, mac frame.MAC, kind dhcpv4.MessageType, addr netip.Addr) bool {
 			asked = append(asked, question{kind, addr.IsValid()})
 			return false
 		}})

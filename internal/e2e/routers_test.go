@@ -29,21 +29,24 @@ func (s *scene) beside(at *site, name string) *site {
 
 // offers counts what DHCP servers say to a host, by the MAC that says it.
 type offers struct {
-	fd   int
-	done sync.WaitGroup
-	mu   sync.Mutex
-	by   map[string]int // OFFERs
+	fd    int
+	index int
+	done  sync.WaitGroup
+	mu    sync.Mutex
+	by    map[string]int  // OFFERs, by the server's MAC
+	to    map[[4]byte]int // OFFERs, by transaction ID
 }
 
 // countOffers listens at a host's device until the test ends.
 func countOffers(t *testing.T, h *netlab.Host, device string) *offers {
 	t.Helper()
-	o := &offers{by: make(map[string]int)}
+	o := &offers{by: make(map[string]int), to: make(map[[4]byte]int)}
 	err := h.Do(func() error {
 		dev, err := net.InterfaceByName(device)
 		if err != nil {
 			return err
 		}
+		o.index = dev.Index
 		const ip = unix.ETH_P_IP<<8&0xff00 | unix.ETH_P_IP>>8 // in network order
 		if o.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, ip); err != nil {
 			return err
@@ -78,6 +81,7 @@ func (o *offers) listen(stop chan struct{}) {
 		}
 		o.mu.Lock()
 		o.by[net.HardwareAddr(buf[6:12]).String()]++
+		o.to[[4]byte(buf[46:50])]++
 		o.mu.Unlock()
 	}
 }

@@ -42,20 +42,20 @@ type pool struct {
 func (p *Pages) overview(c echo.Context) error {
 	s, err := p.status(c)
 	if err != nil {
-		return err
+		return p.fail(c, err)
 	}
 	peers, err := p.peers(c)
 	if err != nil {
-		return err
+		return p.fail(c, err)
 	}
 	blocks, err := p.blocks(c)
 	if err != nil {
-		return err
+		return p.fail(c, err)
 	}
 	limit := hostMost
 	hosts, err := p.leases(c, api.ListLeasesParams{Limit: &limit})
 	if err != nil {
-		return err
+		return p.fail(c, err)
 	}
 	rates := p.meter.observe(p.now(), peers)
 	page := overviewPage{

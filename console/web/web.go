@@ -36,17 +36,20 @@ type Options struct {
 	Log *slog.Logger
 	// Who tells who asks. Without it everybody is an administrator without a name.
 	Who func(echo.Context) Who
+	// Problem says what an error of the API means to who asked.
+	Problem func(error) api.Problem
 }
 
 // Pages serves the console's pages. It is safe for concurrent use.
 type Pages struct {
-	api    api.StrictServerInterface
-	log    *slog.Logger
-	who    func(echo.Context) Who
-	assets assets
-	views  views
-	meter  meter
-	now    func() time.Time
+	api     api.StrictServerInterface
+	log     *slog.Logger
+	who     func(echo.Context) Who
+	problem func(error) api.Problem
+	assets  assets
+	views   views
+	meter   meter
+	now     func() time.Time
 }
 
 // New makes the pages. It panics where a template can't be parsed, which a test would show.
@@ -54,6 +57,9 @@ func New(o Options) *Pages {
 	p := &Pages{api: o.API, log: o.Log, who: o.Who, now: time.Now}
 	if p.who == nil {
 		p.who = func(echo.Context) Who { return Who{Role: "administrator"} }
+	}
+	if p.problem = o.Problem; p.problem == nil {
+		p.problem = plainProblem
 	}
 	p.assets = loadAssets()
 	p.views = parseViews(p.now)
@@ -69,6 +75,8 @@ func (p *Pages) Register(e *echo.Echo) {
 	pages := e.Group("", p.headers)
 	pages.POST("/theme", p.setTheme)
 	pages.GET("/", p.overview)
+	pages.GET("/leases", p.listLeases)
+	pages.GET("/leases/:address", p.showLease)
 }
 
 // headers puts on a page what keeps it to itself.

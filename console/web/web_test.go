@@ -12,7 +12,7 @@ import (
 )
 
 // pages are those that need no more than a GET.
-func pages() []string { return []string{"/"} }
+func pages() []string { return []string{"/", "/leases", "/leases/10.9.4.2"} }
 
 func TestAPageIsWholeAndNothingInItIsInline(t *testing.T) {
 	server := serve(newFake(12, 30))

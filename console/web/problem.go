@@ -1,0 +1,70 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/labstack/echo/v4"
+
+	"landbridge/console/api"
+)
+
+// trouble is what the page of something that went wrong shows.
+type trouble struct {
+	Problem api.Problem
+}
+
+// fail shows what went wrong in the place of a page.
+func (p *Pages) fail(c echo.Context, err error) error {
+	problem := p.problem(err)
+	if problem.Status == http.StatusUnauthorized {
+		return p.toLogin(c)
+	}
+	if problem.Status >= http.StatusInternalServerError {
+		p.log.Error("console page failed", "path", c.Request().URL.Path, "status", problem.Status, "err", err)
+	}
+	return p.show(c, problem.Status, "trouble", trouble{problem})
+}
+
+// plainProblem says what an error means where nobody else does.
+func plainProblem(err error) api.Problem {
+	status := http.StatusInternalServerError
+	var he *echo.HTTPError
+	if errors.As(err, &he) {
+		status = he.Code
+	}
+	return api.Problem{Type: "about:blank", Status: status, Title: http.StatusText(status), Detail: err.Error()}
+}
+
+// flaws are what is wrong with a form that was sent: said of all of it, and of fields.
+type flaws struct {
+	Detail string
+	Fields map[string]string
+}
+
+// flawsOf returns what an error says of a form whose fields have the API's names, and the
+// status that says it.
+func (p *Pages) flawsOf(err error) (flaws, int) {
+	problem := p.problem(err)
+	f := flaws{Detail: problem.Detail, Fields: make(map[string]string)}
+	for _, e := range problem.Errors {
+		f.Fields[e.Field] = e.Detail
+	}
+	if problem.Status >= http.StatusInternalServerError && problem.Status != http.StatusServiceUnavailable {
+		p.log.Error("console page failed", "status", problem.Status, "err", err)
+	}
+	// htmx takes 422 for a page to show; other refusals are shown so, too.
+	return f, http.StatusUnprocessableEntity
+}
+
+// isPart reports whether htmx asks for a part of the page alone.
+func isPart(c echo.Context, id string) bool {
+	h := c.Request().Header
+	return h.Get("HX-Request") == "true" && h.Get("HX-Target") == id
+}
+
+// toLogin sends a person who isn't logged in to where that is done, and back then.
+func (p *Pages) toLogin(c echo.Context) error {
+	return c.Redirect(http.StatusSeeOther, "/login?next="+url.QueryEscape(c.Request().URL.RequestURI()))
+}

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -25,8 +27,14 @@ type fake struct {
 	blocks []api.Block
 	leases []api.Lease
 	groups []api.Group
+	mode   api.ModeStatus
+	hosts  []api.RegisteredHost
 	asked  []string // for leases
-	err    error
+	err    error    // of every operation
+
+	switched []api.ModeRequest
+	invited  []api.InvitationCreate
+	removed  []string
 }
 
 func (f *fake) GetStatus(context.Context, api.GetStatusRequestObject) (api.GetStatusResponseObject, error) {
@@ -66,6 +74,57 @@ func (f *fake) ListLeases(_ context.Context, r api.ListLeasesRequestObject) (api
 	return api.ListLeases200JSONResponse(list), f.err
 }
 
+func (f *fake) GetMode(context.Context, api.GetModeRequestObject) (api.GetModeResponseObject, error) {
+	return api.GetMode200JSONResponse(f.mode), f.err
+}
+
+func (f *fake) PlanMode(_ context.Context, r api.PlanModeRequestObject) (api.PlanModeResponseObject, error) {
+	return api.PlanMode200JSONResponse{
+		From: f.mode.Now, To: api.ModeSetup{Mode: api.Mode(r.Body.Mode), LanPort: r.Body.LanPort},
+		Steps: []api.ModeStep{
+			{Action: api.ModeStepActionRemove, Text: "the bridge lbbr0 of enp3s0 and lb0"},
+			{Action: api.ModeStepActionKeep, Text: "the TAP lb0, and every session, lease and block"},
+			{Action: api.ModeStepActionCreate, Text: "an address of the prefix on lb0, for this host"},
+		},
+		Notices: []string{"Hosts of the LAN lose the network: nobody answers their DHCP and ARP any more."},
+	}, f.err
+}
+
+func (f *fake) SwitchMode(_ context.Context, r api.SwitchModeRequestObject) (api.SwitchModeResponseObject, error) {
+	f.switched = append(f.switched, *r.Body)
+	return api.SwitchMode200JSONResponse(f.mode), f.err
+}
+
+func (f *fake) ListHosts(context.Context, api.ListHostsRequestObject) (api.ListHostsResponseObject, error) {
+	return api.ListHosts200JSONResponse{Items: f.hosts}, nil
+}
+
+func (f *fake) RegisterHost(_ context.Context, r api.RegisterHostRequestObject) (api.RegisterHostResponseObject, error) {
+	if strings.Contains(r.MAC, "x") {
+		return nil, errNoMAC
+	}
+	return api.RegisterHost200JSONResponse{MAC: r.MAC}, f.err
+}
+
+func (f *fake) CreateInvitation(_ context.Context, r api.CreateInvitationRequestObject) (api.CreateInvitationResponseObject, error) {
+	f.invited = append(f.invited, *r.Body)
+	return api.CreateInvitation201JSONResponse{
+		Token: "lb1" + strings.Repeat("k7fm2", 70), Group: office, GroupName: "office", Addresses: []string{"203.0.113.7:4860"},
+		Expires: time.Now().Add(time.Duration(r.Body.TTLSeconds) * time.Second),
+	}, f.err
+}
+
+func (f *fake) RemoveMember(_ context.Context, r api.RemoveMemberRequestObject) (api.RemoveMemberResponseObject, error) {
+	f.removed = append(f.removed, r.Member)
+	return api.RemoveMember200JSONResponse{Group: r.Group, Name: "porto"}, f.err
+}
+
+func (f *fake) GetDocument(context.Context, api.GetDocumentRequestObject) (api.GetDocumentResponseObject, error) {
+	return api.GetDocument200ApplicationVndOaiOpenapiResponse{Body: bytes.NewReader(api.Document())}, f.err
+}
+
+var errNoMAC = errors.New("want a hardware address such as 52:54:00:12:34:56")
+
 // start is when everything in a fake began.
 func start() time.Time { return time.Now().Add(-27 * time.Hour).Truncate(time.Second) }
 
@@ -91,6 +150,13 @@ func newFake(members, leases int) *fake {
 		}}
 	}
 	f.peers = somePeers(members)
+	f.hosts = []api.RegisteredHost{{MAC: "52:54:00:aa:bb:01", Configured: true}, {MAC: "52:54:00:aa:bb:02", Since: start()}}
+	f.mode = api.ModeStatus{Now: api.ModeSetup{Mode: api.ModeRouter, LanPort: "enp3s0"}, Ports: []api.LANPort{
+		{Name: "enp2s0", MAC: "52:54:00:00:00:02", Up: true, Modes: []api.Mode{api.ModeHybrid}, Why: "it has addresses and a default route: taking it would cut this host off"},
+		{Name: "enp3s0", MAC: "52:54:00:00:00:03", Up: true, Modes: []api.Mode{api.ModeRouter, api.ModeHybrid}},
+		{Name: "enp4s0", MAC: "52:54:00:00:00:04", Modes: []api.Mode{api.ModeRouter, api.ModeHybrid}},
+		{Name: "wlp5s0", MAC: "52:54:00:00:00:05", Up: true, Why: "it is a wireless station, which no bridge can take"},
+	}}
 	f.groups = []api.Group{{
 		ID: office, Name: "office", Prefix: f.status.Groups[0].Prefix, ServiceAddress: f.status.Groups[0].ServiceAddress,
 		Zone: "office.internal", LeaseSeconds: 3600, HoldSeconds: 7 * 24 * 3600, MTU: 1376, DescriptorVersion: 12, Authority: true,

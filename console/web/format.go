@@ -12,24 +12,26 @@ import (
 // functions are what templates write values with.
 func functions(now func() time.Time) template.FuncMap {
 	return template.FuncMap{
-		"number":   number[int],
-		"count":    number[uint64],
-		"bytes":    byteSize,
-		"rate":     bitRate,
-		"latency":  latency,
-		"duration": duration,
-		"seconds":  func(s int64) string { return duration(time.Duration(s) * time.Second) },
-		"ago":      func(t time.Time) string { return duration(now().Sub(t)) },
-		"until":    func(t time.Time) string { return duration(t.Sub(now())) },
-		"past":     func(t time.Time) bool { return t.Before(now()) },
-		"stamp":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
-		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"percent":  func(part, whole int) int { return percent(part, whole) },
-		"short":    short,
-		"add":      func(a, b int) int { return a + b },
-		"join":     strings.Join,
-		"title":    func(s string) string { return strings.ToUpper(s[:min(1, len(s))]) + s[min(1, len(s)):] },
-		"args":     arguments,
+		"number":     number[int],
+		"count":      number[uint64],
+		"bytes":      byteSize,
+		"rate":       bitRate,
+		"latency":    latency,
+		"duration":   duration,
+		"seconds":    func(s int64) string { return duration(time.Duration(s) * time.Second) },
+		"ago":        func(t time.Time) string { return duration(now().Sub(t)) },
+		"until":      func(t time.Time) string { return duration(t.Sub(now())) },
+		"past":       func(t time.Time) bool { return t.Before(now()) },
+		"stamp":      func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+		"machine":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"percent":    func(part, whole int) int { return percent(part, whole) },
+		"short":      short,
+		"add":        func(a, b int) int { return a + b },
+		"join":       strings.Join,
+		"title":      func(s string) string { return strings.ToUpper(s[:min(1, len(s))]) + s[min(1, len(s)):] },
+		"args":       arguments,
+		"paragraphs": paragraphs,
+		"spans":      spans,
 	}
 }
 
@@ -131,4 +133,27 @@ func short(id string) string {
 		return id
 	}
 	return id[:6] + "…" + id[len(id)-6:]
+}
+
+// paragraphs splits a text where a line is empty.
+func paragraphs(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, "\n\n")
+}
+
+// span is a stretch of text, or of code.
+type span struct {
+	Code bool
+	Text string
+}
+
+// spans splits a text at the backticks around what is code.
+func spans(s string) []span {
+	var all []span
+	for i, part := range strings.Split(s, "`") {
+		all = append(all, span{Code: i%2 == 1, Text: part})
+	}
+	return all
 }

@@ -77,6 +77,18 @@ func (p *Pages) Register(e *echo.Echo) {
 	pages.GET("/", p.overview)
 	pages.GET("/leases", p.listLeases)
 	pages.GET("/leases/:address", p.showLease)
+	pages.GET("/api", p.document)
+	pages.GET("/members", p.listMembers)
+	pages.POST("/members/invite", p.invite)
+	pages.GET("/members/remove", p.askRemoval)
+	pages.POST("/members/remove", p.remove)
+	pages.GET("/network", p.network)
+	pages.POST("/network/plan", p.planMode)
+	pages.POST("/network/switch", p.switchMode)
+	pages.POST("/network/confirm", p.confirmMode)
+	pages.POST("/network/rollback", p.rollbackMode)
+	pages.POST("/network/hosts", p.registerHost)
+	pages.POST("/network/hosts/forget", p.forgetHost)
 }
 
 // headers puts on a page what keeps it to itself.

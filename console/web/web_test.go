@@ -12,7 +12,9 @@ import (
 )
 
 // pages are those that need no more than a GET.
-func pages() []string { return []string{"/", "/leases", "/leases/10.9.4.2"} }
+func pages() []string {
+	return []string{"/", "/leases", "/leases/10.9.4.2", "/members", "/members/remove?group=office&member=porto", "/network", "/api"}
+}
 
 func TestAPageIsWholeAndNothingInItIsInline(t *testing.T) {
 	server := serve(newFake(12, 30))
@@ -89,19 +91,18 @@ func TestPagesInABrowser(t *testing.T) {
 	if shots == "" {
 		t.Skip("LANDBRIDGE_SCREENSHOTS names no directory: made-up networks are looked at by people; internal/e2e looks at real ones")
 	}
-	for name, f := range map[string]*fake{"three": newFake(3, 12), "twelve": newFake(12, 200), "forty": newFake(40, 1), "many": newFake(300, 5000), "alone": newFake(0, 0)} {
-		server := httptest.NewServer(serve(f))
-		defer server.Close()
-		args := []string{"../../internal/e2e/browser/pages.mjs", server.URL, filepath.Join(shots, name)}
-		if name == "forty" || name == "alone" {
-			args = append(args, "/")
-		} else {
-			args = append(args, pages()...)
-		}
-		out, err := exec.CommandContext(t.Context(), "node", args...).CombinedOutput()
-		t.Logf("%s\n%s", name, out)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+	names := []string{"/leases/10.9.4.2", "lease=/leases/10.9.4.2", "/members/remove?group=office&member=porto", "remove=/members/remove?group=office&member=porto"}
+	paths := strings.Split(strings.NewReplacer(names...).Replace(strings.Join(pages(), "\n")), "\n")
+	networks := map[string]*fake{"three": newFake(3, 12), "twelve": newFake(12, 200), "forty": newFake(40, 1), "many": newFake(300, 5000), "alone": newFake(0, 0)}
+	for name, f := range networks {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(serve(f))
+			defer server.Close()
+			args := append([]string{"../../internal/e2e/browser/pages.mjs", server.URL, filepath.Join(shots, name)}, paths...)
+			out, err := exec.CommandContext(t.Context(), "node", args...).CombinedOutput()
+			if err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
 	}
 }

@@ -1,0 +1,196 @@
+package web
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"landbridge/console/api"
+)
+
+// membersPage is what the page of members shows.
+type membersPage struct {
+	Groups  []groupMembers
+	Search  string
+	Kind    kind
+	Kinds   []kind // that there are
+	Invite  inviteForm
+	Token   *invited
+	Removed string // who was removed just now
+}
+
+// groupMembers is a group with those of its members that match.
+type groupMembers struct {
+	api.Group
+	Rows   []memberRow
+	Hidden int
+}
+
+// memberRow is a member and the way to it.
+type memberRow struct {
+	api.GroupMember
+	Link link // empty for this appliance
+}
+
+// Gone is where the member's removal is asked about.
+func (g groupMembers) Gone(m api.GroupMember) string {
+	return "/members/remove?" + url.Values{"group": {g.ID}, "member": {m.MemberID}}.Encode()
+}
+
+// inviteForm is the form for an invitation, as it was filled in.
+type inviteForm struct {
+	Groups    []api.Group // in which this appliance can invite
+	Group     string
+	Hours     string
+	Addresses string
+	Flaws     flaws
+}
+
+// invited is an invitation to show, once.
+type invited struct {
+	api.Invitation
+	Code code
+}
+
+// listMembers shows the members of all groups.
+func (p *Pages) listMembers(c echo.Context) error {
+	page, err := p.membersPage(c)
+	if err != nil {
+		return p.fail(c, err)
+	}
+	page.Removed = c.QueryParam("removed")
+	return p.show(c, http.StatusOK, "members", page)
+}
+
+func (p *Pages) membersPage(c echo.Context) (membersPage, error) {
+	page := membersPage{Search: strings.TrimSpace(c.QueryParam("search")), Kind: kind(c.QueryParam("path"))}
+	groups, err := p.groups(c)
+	if err != nil {
+		return page, err
+	}
+	peers, err := p.peers(c)
+	if err != nil {
+		return page, err
+	}
+	links := linksOf(peers, p.meter.observe(p.now(), peers))
+	page.Invite.Hours = "24"
+	for _, k := range kinds() {
+		if slices.ContainsFunc(links, func(l link) bool { return l.Kind == k }) {
+			page.Kinds = append(page.Kinds, k)
+		}
+	}
+	for _, g := range groups {
+		if g.Authority {
+			page.Invite.Groups = append(page.Invite.Groups, g)
+		}
+		page.Groups = append(page.Groups, page.match(g, links))
+	}
+	return page, nil
+}
+
+// match returns the members of a group that the page shows: this appliance first, then by name.
+func (m membersPage) match(g api.Group, links []link) groupMembers {
+	view := groupMembers{Group: g}
+	for _, member := range g.Members {
+		row := memberRow{GroupMember: member}
+		for _, l := range links {
+			if l.MemberID == member.MemberID && slices.Contains(l.Groups, g.ID) {
+				row.Link = l
+			}
+		}
+		found := strings.Contains(strings.ToLower(member.Name+" "+member.MemberID), strings.ToLower(m.Search))
+		if !found || m.Kind != "" && row.Link.Kind != m.Kind {
+			view.Hidden++
+			continue
+		}
+		view.Rows = append(view.Rows, row)
+	}
+	slices.SortStableFunc(view.Rows, func(a, b memberRow) int {
+		switch {
+		case a.Self:
+			return -1
+		case b.Self:
+			return 1
+		}
+		return cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+	})
+	return view
+}
+
+// invite makes an invitation and shows it, this once.
+func (p *Pages) invite(c echo.Context) error {
+	page, err := p.membersPage(c)
+	if err != nil {
+		return p.fail(c, err)
+	}
+	form := &page.Invite
+	form.Group, form.Hours, form.Addresses = c.FormValue("group"), c.FormValue("hours"), c.FormValue("addresses")
+	hours, err := strconv.ParseInt(form.Hours, 10, 64)
+	if err != nil || hours < 1 || hours > 8760 {
+		form.Flaws = flaws{Fields: map[string]string{"ttlSeconds": "want a whole number of hours from 1 to 8760"}}
+		return p.show(c, http.StatusUnprocessableEntity, "members", page)
+	}
+	inv, err := ask[api.CreateInvitationRequestObject, api.CreateInvitationResponseObject, api.CreateInvitation201JSONResponse](
+		c, p.api.CreateInvitation, api.CreateInvitationRequestObject{
+			Group: form.Group,
+			Body:  &api.InvitationCreate{TTLSeconds: hours * 3600, Addresses: strings.Fields(strings.ReplaceAll(form.Addresses, ",", " "))},
+		})
+	if err != nil {
+		var status int
+		form.Flaws, status = p.flawsOf(err)
+		return p.show(c, status, "members", page)
+	}
+	page.Token = &invited{Invitation: api.Invitation(inv), Code: qrCode(inv.Token)}
+	return p.show(c, http.StatusOK, "members", page)
+}
+
+// removalPage asks whether a member is really to be removed.
+type removalPage struct {
+	Group  api.Group
+	Member api.GroupMember
+	Flaws  flaws
+}
+
+// askRemoval says what removing a member does.
+func (p *Pages) askRemoval(c echo.Context) error {
+	page, err := p.removalPage(c, c.QueryParam("group"), c.QueryParam("member"))
+	if err != nil {
+		return p.fail(c, err)
+	}
+	return p.show(c, http.StatusOK, "remove", page)
+}
+
+func (p *Pages) removalPage(c echo.Context, group, member string) (page removalPage, err error) {
+	groups, err := p.groups(c)
+	if err != nil {
+		return page, err
+	}
+	if page.Group, err = api.FindGroup(groups, group); err != nil {
+		return page, echo.NewHTTPError(http.StatusNotFound, err.Error())
+	}
+	if page.Member, err = api.FindMember(page.Group, member); err != nil {
+		return page, echo.NewHTTPError(http.StatusNotFound, err.Error())
+	}
+	return page, nil
+}
+
+// remove removes a member.
+func (p *Pages) remove(c echo.Context) error {
+	page, err := p.removalPage(c, c.FormValue("group"), c.FormValue("member"))
+	if err != nil {
+		return p.fail(c, err)
+	}
+	gone, err := ask[api.RemoveMemberRequestObject, api.RemoveMemberResponseObject, api.RemoveMember200JSONResponse](
+		c, p.api.RemoveMember, api.RemoveMemberRequestObject{Group: page.Group.ID, Member: page.Member.MemberID})
+	if err != nil {
+		var status int
+		page.Flaws, status = p.flawsOf(err)
+		return p.show(c, status, "remove", page)
+	}
+	return c.Redirect(http.StatusSeeOther, "/members?"+url.Values{"removed": {gone.Name}}.Encode())
+}

@@ -1,0 +1,203 @@
+package web
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"landbridge/console/api"
+)
+
+// networkPage is what the page of the network shows.
+type networkPage struct {
+	Mode   api.ModeStatus
+	Status api.Status
+	Hosts  []api.RegisteredHost
+	Form   modeForm
+	Plan   *api.ModePlan
+	MAC    string // as it was typed
+	Host   flaws  // of registering a host
+	Done   string // what was done just now
+}
+
+// modeForm is the form for a switch, as it was filled in.
+type modeForm struct {
+	Mode, LANPort, Seconds string
+	Flaws                  flaws
+}
+
+// Modes are what can be chosen.
+func (networkPage) Modes() []api.Mode {
+	return []api.Mode{api.ModeInterface, api.ModeRouter, api.ModeHybrid}
+}
+
+// Waits reports whether a switch waits for a person.
+func (n networkPage) Waits() bool { return n.Mode.Pending.State == api.ModePendingStateWaiting }
+
+// Fits reports whether a port can be the LAN port of a mode.
+func (networkPage) Fits(p api.LANPort, m api.Mode) bool { return slices.Contains(p.Modes, m) }
+
+// Registers reports whether hosts can be registered: DHCP serves in router mode alone.
+func (n networkPage) Registers() bool { return n.Mode.Now.Mode == api.ModeRouter || len(n.Hosts) > 0 }
+
+func (p *Pages) network(c echo.Context) error {
+	page, err := p.networkPage(c)
+	if err != nil {
+		return p.fail(c, err)
+	}
+	page.Done = c.QueryParam("done")
+	return p.show(c, http.StatusOK, "network", page)
+}
+
+func (p *Pages) networkPage(c echo.Context) (page networkPage, err error) {
+	mode, err := ask[api.GetModeRequestObject, api.GetModeResponseObject, api.GetMode200JSONResponse](
+		c, p.api.GetMode, api.GetModeRequestObject{})
+	if err != nil {
+		return page, err
+	}
+	page.Mode = api.ModeStatus(mode)
+	if page.Status, err = p.status(c); err != nil {
+		return page, err
+	}
+	hosts, err := ask[api.ListHostsRequestObject, api.ListHostsResponseObject, api.ListHosts200JSONResponse](
+		c, p.api.ListHosts, api.ListHostsRequestObject{})
+	page.Hosts = hosts.Items
+	page.Form = modeForm{Mode: string(mode.Now.Mode), LANPort: mode.Now.LanPort, Seconds: "60"}
+	return page, err
+}
+
+// read reads the form of a switch.
+func (f *modeForm) read(c echo.Context) (*api.ModeRequest, bool) {
+	*f = modeForm{Mode: c.FormValue("mode"), LANPort: c.FormValue("lanPort"), Seconds: c.FormValue("timeoutSeconds")}
+	r := &api.ModeRequest{Mode: f.Mode, LanPort: f.LANPort, TimeoutSeconds: 60, Operator: operator(c.Request())}
+	if f.Mode == string(api.ModeInterface) {
+		r.LanPort = ""
+	}
+	if f.Seconds != "" {
+		n, err := strconv.ParseInt(f.Seconds, 10, 64)
+		if err != nil {
+			f.Flaws = flaws{Fields: map[string]string{"timeoutSeconds": "want a whole number of seconds"}}
+			return nil, false
+		}
+		r.TimeoutSeconds = n
+	}
+	return r, true
+}
+
+// operator tells by which connection the person is here, so that a switch that would cut
+// it is refused. A connection of this host with itself is none.
+func operator(r *http.Request) api.OperatorConnection {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok || local.IP.IsLoopback() {
+		return api.OperatorConnection{}
+	}
+	remote, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return api.OperatorConnection{}
+	}
+	address := local.AddrPort().Addr().Unmap()
+	return api.OperatorConnection{Local: address.String(), Remote: remote}
+}
+
+// planMode shows what a switch would do.
+func (p *Pages) planMode(c echo.Context) error {
+	page, err := p.networkPage(c)
+	if err != nil {
+		return p.fail(c, err)
+	}
+	request, ok := page.Form.read(c)
+	if !ok {
+		return p.show(c, http.StatusUnprocessableEntity, "network", page)
+	}
+	plan, err := ask[api.PlanModeRequestObject, api.PlanModeResponseObject, api.PlanMode200JSONResponse](
+		c, p.api.PlanMode, api.PlanModeRequestObject{Body: request})
+	if err != nil {
+		var status int
+		page.Form.Flaws, status = p.flawsOf(err)
+		return p.show(c, status, "network", page)
+	}
+	page.Plan = (*api.ModePlan)(&plan)
+	return p.show(c, http.StatusOK, "network", page)
+}
+
+// switchMode applies a switch, which waits then for confirmation.
+func (p *Pages) switchMode(c echo.Context) error {
+	page, err := p.networkPage(c)
+	if err != nil {
+		return p.fail(c, err)
+	}
+	request, ok := page.Form.read(c)
+	if !ok {
+		return p.show(c, http.StatusUnprocessableEntity, "network", page)
+	}
+	_, err = ask[api.SwitchModeRequestObject, api.SwitchModeResponseObject, api.SwitchMode200JSONResponse](
+		c, p.api.SwitchMode, api.SwitchModeRequestObject{Body: request})
+	if err != nil {
+		var status int
+		page.Form.Flaws, status = p.flawsOf(err)
+		return p.show(c, status, "network", page)
+	}
+	return c.Redirect(http.StatusSeeOther, "/network")
+}
+
+// confirmMode keeps a switch.
+func (p *Pages) confirmMode(c echo.Context) error {
+	_, err := ask[api.ConfirmModeRequestObject, api.ConfirmModeResponseObject, api.ConfirmMode200JSONResponse](
+		c, p.api.ConfirmMode, api.ConfirmModeRequestObject{})
+	return p.settle(c, err, "confirmed")
+}
+
+// rollbackMode undoes a switch.
+func (p *Pages) rollbackMode(c echo.Context) error {
+	_, err := ask[api.RollbackModeRequestObject, api.RollbackModeResponseObject, api.RollbackMode200JSONResponse](
+		c, p.api.RollbackMode, api.RollbackModeRequestObject{})
+	return p.settle(c, err, "back")
+}
+
+// settle goes back to the page of the network, which says what was done or why it wasn't.
+func (p *Pages) settle(c echo.Context, err error, done string) error {
+	if err == nil {
+		return c.Redirect(http.StatusSeeOther, "/network?done="+done)
+	}
+	page, other := p.networkPage(c)
+	if other != nil {
+		return p.fail(c, other)
+	}
+	var status int
+	page.Form.Flaws, status = p.flawsOf(err)
+	return p.show(c, status, "network", page)
+}
+
+// registerHost has DHCP serve a host whatever the policy says.
+func (p *Pages) registerHost(c echo.Context) error {
+	mac := strings.TrimSpace(c.FormValue("mac"))
+	_, err := ask[api.RegisterHostRequestObject, api.RegisterHostResponseObject, api.RegisterHost200JSONResponse](
+		c, p.api.RegisterHost, api.RegisterHostRequestObject{MAC: mac})
+	return p.hostDone(c, err, mac, "registered")
+}
+
+// forgetHost ends a registration.
+func (p *Pages) forgetHost(c echo.Context) error {
+	_, err := ask[api.ForgetHostRequestObject, api.ForgetHostResponseObject, api.ForgetHost200JSONResponse](
+		c, p.api.ForgetHost, api.ForgetHostRequestObject{MAC: c.FormValue("mac")})
+	return p.hostDone(c, err, "", "forgotten")
+}
+
+func (p *Pages) hostDone(c echo.Context, err error, mac, done string) error {
+	if err == nil {
+		return c.Redirect(http.StatusSeeOther, fmt.Sprintf("/network?done=%s#hosts", done))
+	}
+	page, other := p.networkPage(c)
+	if other != nil {
+		return p.fail(c, other)
+	}
+	var status int
+	page.Host, status = p.flawsOf(err)
+	page.MAC = mac
+	return p.show(c, status, "network", page)
+}

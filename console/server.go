@@ -67,7 +67,7 @@ func New(a Appliance, users *access.Service, log *slog.Logger) *Server {
 	}
 	guarded := api.Guarded(&handlers{appliance: a, users: users, door: s.door, metrics: metrics.New(a)}, s.ask)
 	api.RegisterHandlers(s.api, api.NewStrictHandler(guarded, nil))
-	web.New(web.Options{API: guarded, Log: log, Who: who}).Register(s.pages)
+	web.New(web.Options{API: guarded, Log: log, Who: who, Problem: problemOf}).Register(s.pages)
 	return s
 }
 

@@ -270,3 +270,6 @@ func do(t *testing.T, server http.Handler, req *http.Request, headers ...string)
 	server.ServeHTTP(rec, req)
 	return answer{rec, rec.Body.String()}
 }
+
+// viewer is who may only look.
+func viewer(echo.Context) Who { return Who{Name: "vera", Role: "viewer", CSRF: "token"} }

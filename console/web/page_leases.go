@@ -107,15 +107,13 @@ func (p *Pages) mapBlocks(c echo.Context, s api.Status, page *leasesPage) error 
 		if total <= mapped && len(page.Blocks) < 16 {
 			view.draw(all.Items, s.Groups)
 		}
-		if b.Prefix.String() == page.Query.Block {
-			if view.Cells == nil {
-				leases, err := p.leasesIn(c, b)
-				if err != nil {
-					return err
-				}
-				view.draw(leases, s.Groups)
+		if b.Prefix.String() == page.Query.Block && view.Cells == nil {
+			leases, err := p.leasesIn(c, b)
+			if err != nil {
+				return err
 			}
 			chosen := view
+			chosen.draw(leases, s.Groups)
 			page.Chosen = &chosen
 		}
 		if len(page.Blocks) == most {

@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"landbridge/internal/config"
 )
 
 // SupportBundle writes what somebody who helps needs to know, as a tar.gz. It holds what the
@@ -82,9 +84,9 @@ func blot(b []byte) []byte {
 }
 
 // settingsText lists every setting as it is in use.
-func settingsText(cfg Config) string {
+func settingsText(cfg config.Config) string {
 	var b strings.Builder
-	for _, s := range Settings() {
+	for _, s := range config.Settings() {
 		fmt.Fprintf(&b, "%s: %s\n", s.Key, s.Default(cfg))
 	}
 	return b.String()

@@ -14,6 +14,7 @@ import (
 	"landbridge/console"
 	"landbridge/console/api"
 	"landbridge/iface"
+	"landbridge/internal/config"
 )
 
 // serveDoor serves persons at the console's HTTPS door until ctx is done. Whatever happens
@@ -104,7 +105,7 @@ func nowHostNetworks() ([]hostNetwork, error) {
 
 // doorkeeper decides who may connect to the console. It is safe for concurrent use.
 type doorkeeper struct {
-	config ConsoleConfig
+	config config.Console
 	look   func() ([]hostNetwork, error)
 
 	mu       sync.Mutex
@@ -116,7 +117,7 @@ type doorkeeper struct {
 // connections costs no questions to the kernel.
 const networksAge = 5 * time.Second
 
-func newDoorkeeper(c ConsoleConfig, look func() ([]hostNetwork, error)) *doorkeeper {
+func newDoorkeeper(c config.Console, look func() ([]hostNetwork, error)) *doorkeeper {
 	return &doorkeeper{config: c, look: look}
 }
 

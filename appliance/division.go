@@ -9,6 +9,7 @@ import (
 
 	"landbridge/console"
 	"landbridge/iface"
+	"landbridge/internal/config"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/modes"
@@ -17,27 +18,6 @@ import (
 // Where the appliance is in several groups, each has its own TAP, gateway MAC, services and
 // host table, and those whose LAN port is the same share its bridge. Which group a host is of
 // is decided by its MAC, by the configuration alone: a host is of one group at most.
-
-// GroupsConfig says which hosts of the LAN are of which group (router mode). A group is called by
-// its name or its ID.
-type GroupsConfig struct {
-	// Hosts are the hosts of groups, by MAC.
-	Hosts []GroupHost
-	// Default is the group of the hosts on its LAN port that Hosts doesn't name. Without it
-	// they are of the group that has a LAN port to itself and no host in Hosts, else of none.
-	Default string
-	// Ports are the LAN ports of groups that don't have LANPort.
-	Ports []GroupPort
-}
-
-// GroupHost says of which group a host is.
-type GroupHost struct {
-	Group string
-	MAC   frame.MAC
-}
-
-// GroupPort says which LAN port is a group's.
-type GroupPort struct{ Group, Port string }
 
 // territory is a group as far as the division goes.
 type territory struct {
@@ -56,7 +36,7 @@ func territoryOf(m *group.Membership) territory {
 func (t territory) isCalled(ref string) bool { return ref == t.name || ref == t.id.String() }
 
 // portOf returns the LAN port of a group in router mode.
-func (c GroupsConfig) portOf(s modes.Setup, t territory) string {
+func portOf(c config.Groups, s modes.Setup, t territory) string {
 	for _, p := range c.Ports {
 		if t.isCalled(p.Group) {
 			return p.Port
@@ -65,8 +45,8 @@ func (c GroupsConfig) portOf(s modes.Setup, t territory) string {
 	return s.LANPort
 }
 
-// ports returns the LAN ports of all groups, each once; without groups that of the setup.
-func (c GroupsConfig) ports(s modes.Setup, all []territory) []string {
+// portsOf returns the LAN ports of all groups, each once; without groups that of the setup.
+func portsOf(c config.Groups, s modes.Setup, all []territory) []string {
 	if !s.AttachesLAN() || len(all) == 0 {
 		if s.LANPort == "" {
 			return nil
@@ -75,7 +55,7 @@ func (c GroupsConfig) ports(s modes.Setup, all []territory) []string {
 	}
 	ports := make(map[string]bool)
 	for _, t := range all {
-		ports[c.portOf(s, t)] = true
+		ports[portOf(c, s, t)] = true
 	}
 	return slices.Sorted(maps.Keys(ports))
 }
@@ -89,7 +69,7 @@ type division struct {
 
 // divide makes the division, nil where there is nothing to divide: one group that all hosts are of.
 // It refuses groups of which hosts couldn't tell which is theirs.
-func (c GroupsConfig) divide(s modes.Setup, all []territory) (*division, error) {
+func divide(c config.Groups, s modes.Setup, all []territory) (*division, error) {
 	if err := apart(all); err != nil {
 		return nil, err
 	}
@@ -102,7 +82,7 @@ func (c GroupsConfig) divide(s modes.Setup, all []territory) (*division, error) 
 	}
 	sharing := make(map[string][]territory)
 	for _, t := range all {
-		port := c.portOf(s, t)
+		port := portOf(c, s, t)
 		sharing[port] = append(sharing[port], t)
 		for _, m := range t.members {
 			d.gateways[frame.MAC(gatewayMAC(t.id, m))] = t.id
@@ -116,9 +96,9 @@ func (c GroupsConfig) divide(s modes.Setup, all []territory) (*division, error) 
 	for port, groups := range sharing {
 		for _, t := range groups {
 			switch {
-			case c.Default != "" && t.isCalled(c.Default), len(groups) == 1 && !c.names(t):
+			case c.Default != "" && t.isCalled(c.Default), len(groups) == 1 && !namesHosts(c, t):
 				d.rest[port] = t.id
-			case !c.names(t):
+			case !namesHosts(c, t):
 				return nil, unserved(t, port, groups)
 			}
 		}
@@ -126,9 +106,9 @@ func (c GroupsConfig) divide(s modes.Setup, all []territory) (*division, error) 
 	return d, nil
 }
 
-// names reports whether the configuration has hosts for a group.
-func (c GroupsConfig) names(t territory) bool {
-	return slices.ContainsFunc(c.Hosts, func(h GroupHost) bool { return t.isCalled(h.Group) })
+// namesHosts reports whether the configuration has hosts for a group.
+func namesHosts(c config.Groups, t territory) bool {
+	return slices.ContainsFunc(c.Hosts, func(h config.GroupHost) bool { return t.isCalled(h.Group) })
 }
 
 // apart refuses groups that hosts or people couldn't tell from each other.
@@ -229,7 +209,7 @@ func (n *node) territories(but group.ID) (all []territory) {
 func (n *node) divide() {
 	n.dividing.Lock()
 	defer n.dividing.Unlock()
-	d, err := n.cfg.Groups.divide(n.setup(), n.territories(group.ID{}))
+	d, err := divide(n.cfg.Groups, n.setup(), n.territories(group.ID{}))
 	if err != nil { // it was found out before
 		n.log.Error("hosts of the LAN can't be divided among the groups", "err", err)
 		return
@@ -240,10 +220,10 @@ func (n *node) divide() {
 // checkNewcomer says whether a group can be taken up beside those that are, changing nothing.
 func (n *node) checkNewcomer(t territory) error {
 	s, others := n.setup(), n.territories(t.id)
-	if _, err := n.cfg.Groups.divide(s, append(others, t)); err != nil {
+	if _, err := divide(n.cfg.Groups, s, append(others, t)); err != nil {
 		return err
 	}
-	if port := n.cfg.Groups.portOf(s, t); s.Mode == modes.Router && n.bridgeOn(port) == nil {
+	if port := portOf(n.cfg.Groups, s, t); s.Mode == modes.Router && n.bridgeOn(port) == nil {
 		return iface.CheckPort(port, n.state.owner())
 	}
 	return nil
@@ -262,7 +242,7 @@ func (n *node) bridgeOn(port string) *iface.Bridge {
 // placed is the setup with the group's own LAN port.
 func (n *network) placed(s modes.Setup) modes.Setup {
 	if s.AttachesLAN() {
-		s.LANPort = n.node.cfg.Groups.portOf(s, territoryOf(n.membership))
+		s.LANPort = portOf(n.node.cfg.Groups, s, territoryOf(n.membership))
 	}
 	return s
 }

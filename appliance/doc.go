@@ -3,7 +3,6 @@
 //
 // # What is where
 //
-//	config*.go, endpoint.go    what an operator decides, and the errors in it
 //	state.go                   the state directory: database and node key
 //	node.go                    the daemon: start, stop, what all groups share
 //	network.go                 one group at work: membership, registry, tunnel, attachment

@@ -8,6 +8,7 @@ import (
 
 	"landbridge/console"
 	"landbridge/console/api"
+	"landbridge/internal/config"
 	"landbridge/internal/group"
 	"landbridge/internal/store"
 )
@@ -171,7 +172,7 @@ func invitationAddrs(self group.MemberID, named, known []string) ([]string, erro
 		addrs = nil
 	}
 	for _, name := range named {
-		multi, err := Multiaddrs(name)
+		multi, err := config.Multiaddrs(name)
 		if err != nil {
 			return nil, console.Invalid(err, api.FieldError{Field: "addresses", Detail: err.Error()})
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"landbridge/console/api"
+	"landbridge/internal/config"
 	"landbridge/internal/group"
 )
 
@@ -86,7 +87,7 @@ func TestAGoodMemberThatJoinsAgainIsToldSoAndNothingIsAsked(t *testing.T) {
 	g := &testGroup{t: t}
 	founder := newMember(t, g.create)
 	second := newMember(t, g.join) // nobody serves joins
-	o := &Offline{cfg: DefaultConfig(), state: second.node.state, log: second.log}
+	o := &Offline{cfg: config.Default(), state: second.node.state, log: second.log}
 	token, err := g.authority.Invite(time.Second, nil, anHourAgo()) // nor would it be good
 	if err != nil {
 		t.Fatal(err)

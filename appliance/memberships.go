@@ -12,6 +12,7 @@ import (
 	"landbridge/console"
 	"landbridge/console/api"
 	"landbridge/iface"
+	"landbridge/internal/config"
 	"landbridge/internal/group"
 	"landbridge/internal/loop"
 	"landbridge/internal/overlay"
@@ -290,7 +291,7 @@ func (s *state) describe(m *group.Membership) (api.Group, error) {
 
 // Offline works on a state directory while no daemon runs on it.
 type Offline struct {
-	cfg   Config
+	cfg   config.Config
 	state *state
 	log   *slog.Logger
 }
@@ -302,7 +303,7 @@ func OpenOffline(dir string, log *slog.Logger) (*Offline, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := DefaultConfig()
+	cfg := config.Default()
 	if cfg.Name, err = s.calledName(cfg); err != nil {
 		return nil, errors.Join(err, s.close())
 	}

@@ -20,7 +20,7 @@ import (
 // newModes makes what switches the mode; r is what the state says of it.
 func (n *node) newModes(r modes.Record) *modes.Switcher {
 	return modes.New(n.base, r, modes.Config{
-		Appliance: attacher{n}, Turn: &n.joining, Configured: n.cfg.configured(), Log: n.log,
+		Appliance: attacher{n}, Turn: &n.joining, Configured: n.cfg.Configured(), Log: n.log,
 		Write: func(r modes.Record) error { return modes.Write(n.state.db, r) },
 		Report: func(t modes.Trouble) {
 			level := api.HealthLevelWarning
@@ -43,7 +43,7 @@ func (n *node) Mode(context.Context) (api.ModeStatus, error) {
 	if err != nil {
 		return api.ModeStatus{}, err
 	}
-	if c := n.cfg.configured(); c != nil {
+	if c := n.cfg.Configured(); c != nil {
 		s.Configured = describeSetup(*c)
 	}
 	s.Pending = describePending(now)
@@ -235,7 +235,7 @@ func (n *node) survey(req api.ModeRequest) (modes.Survey, error) {
 	if s.Want.LANPort != "" {
 		s.Unfit = n.checkPorts(s.Want, all)
 	}
-	_, s.Undivided = n.cfg.Groups.divide(s.Want, all)
+	_, s.Undivided = divide(n.cfg.Groups, s.Want, all)
 	for _, nw := range n.running() {
 		s.Groups = append(s.Groups, nw.survey())
 	}
@@ -247,7 +247,7 @@ func (n *node) survey(req api.ModeRequest) (modes.Survey, error) {
 
 // checkPorts refuses LAN ports that aren't fit for a setup.
 func (n *node) checkPorts(s modes.Setup, all []territory) error {
-	for _, port := range n.cfg.Groups.ports(s, all) {
+	for _, port := range portsOf(n.cfg.Groups, s, all) {
 		if n.bridgeOn(port) != nil {
 			if err := checkBridged(modes.Setup{Mode: s.Mode, LANPort: port}); err != nil {
 				return err
@@ -263,7 +263,7 @@ func (n *node) checkPorts(s modes.Setup, all []territory) error {
 
 func (n *network) survey() modes.Group {
 	d := n.membership.Descriptor()
-	g := modes.Group{Name: d.Name, Prefix: d.Prefix, Port: n.node.cfg.Groups.portOf(modes.Setup{}, territoryOf(n.membership))}
+	g := modes.Group{Name: d.Name, Prefix: d.Prefix, Port: portOf(n.node.cfg.Groups, modes.Setup{}, territoryOf(n.membership))}
 	own, has := n.ownLease()
 	if has {
 		g.Own = own.Addr

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"landbridge/console"
+	"landbridge/internal/config"
 	"landbridge/internal/store"
 )
 
@@ -19,7 +20,7 @@ func nameBucket() store.Bucket[nameRecord] { return store.NewBucket[nameRecord](
 
 // calledName returns what the appliance is called: as the configuration says, else as the console
 // does, else as the host.
-func (s *state) calledName(cfg Config) (string, error) {
+func (s *state) calledName(cfg config.Config) (string, error) {
 	if cfg.NameGiven {
 		return cfg.Name, nil
 	}
@@ -49,7 +50,7 @@ func (n *node) name() string {
 func (n *node) Name() (name string, fixed bool) { return n.name(), n.cfg.NameGiven }
 
 // CheckName says what is wrong with a new name.
-func (n *node) CheckName(name string) error { return checkLabel(name) }
+func (n *node) CheckName(name string) error { return config.CheckLabel(name) }
 
 // Rename calls the appliance otherwise, from now on and after restarts. Groups keep the name
 // under which it has joined them.
@@ -57,7 +58,7 @@ func (n *node) Rename(_ context.Context, name string) error {
 	if n.cfg.NameGiven {
 		return console.Conflict(errors.New("the configuration decides the appliance's name: change it there, or take it out there"))
 	}
-	if err := checkLabel(name); err != nil {
+	if err := config.CheckLabel(name); err != nil {
 		return console.Invalid(err)
 	}
 	name = strings.ToLower(name)

@@ -18,6 +18,7 @@ import (
 	"landbridge/console"
 	"landbridge/console/access"
 	"landbridge/iface"
+	"landbridge/internal/config"
 	"landbridge/internal/group"
 	"landbridge/internal/logbook"
 	"landbridge/internal/loop"
@@ -29,7 +30,7 @@ import (
 
 // node is a running appliance: what all its groups share, and the groups.
 type node struct {
-	cfg     Config
+	cfg     config.Config
 	log     *slog.Logger
 	state   *state
 	loop    *loop.Loop // serves the socket and the groups' TAPs
@@ -73,7 +74,7 @@ func (n *node) setSetup(s modes.Setup) {
 
 // Run is the daemon: it serves until ctx ends, and has put the system right again when
 // it returns. An error before the first change says why it didn't start.
-func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
+func Run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	tuneRuntime()
 	book := logbook.New(logLines, logBytes)
 	log = slog.New(book.Beside(log.Handler()))
@@ -93,7 +94,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	setup, record, remark := former.Start(modes.Setup{Mode: cfg.Mode, LANPort: cfg.LANPort}, cfg.configured(), time.Now())
+	setup, record, remark := former.Start(modes.Setup{Mode: cfg.Mode, LANPort: cfg.LANPort}, cfg.Configured(), time.Now())
 	if err := preflight(cfg, setup, state.owner(), memberships); err != nil {
 		return explainPreflight(err, setup, record)
 	}
@@ -154,15 +155,15 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 
 // preflight finds out, changing nothing, whether the appliance can be attached as it is to
 // be.
-func preflight(cfg Config, s modes.Setup, owner string, memberships []*group.Membership) error {
+func preflight(cfg config.Config, s modes.Setup, owner string, memberships []*group.Membership) error {
 	if err := iface.CheckPrivileges(); err != nil {
 		return err
 	}
 	all := territories(memberships)
-	if _, err := cfg.Groups.divide(s, all); err != nil {
+	if _, err := divide(cfg.Groups, s, all); err != nil {
 		return err
 	}
-	for _, port := range cfg.Groups.ports(s, all) {
+	for _, port := range portsOf(cfg.Groups, s, all) {
 		if err := checkLANPort(modes.Setup{Mode: s.Mode, LANPort: port}, modes.Setup{}, owner); err != nil {
 			return err
 		}
@@ -212,11 +213,11 @@ func (n *node) keptPorts(s modes.Setup) []string {
 	return keptPorts(n.cfg, s, n.territories(group.ID{}))
 }
 
-func keptPorts(cfg Config, s modes.Setup, all []territory) []string {
+func keptPorts(cfg config.Config, s modes.Setup, all []territory) []string {
 	if !s.AttachesLAN() {
 		return nil
 	}
-	return cfg.Groups.ports(s, all)
+	return portsOf(cfg.Groups, s, all)
 }
 
 func territories(memberships []*group.Membership) (all []territory) {
@@ -240,7 +241,7 @@ func checkPrefix(prefix netip.Prefix) error {
 }
 
 // start brings up what the groups share.
-func start(ctx context.Context, cfg Config, state *state, log *slog.Logger) (*node, error) {
+func start(ctx context.Context, cfg config.Config, state *state, log *slog.Logger) (*node, error) {
 	roll, err := openRoll(state.db, cfg.DHCP.Hosts)
 	if err != nil {
 		return nil, err
@@ -370,11 +371,11 @@ func (n *node) all() []*network {
 	return slices.SortedFunc(maps.Values(n.networks), func(a, b *network) int { return bytes.Compare(a.id[:], b.id[:]) })
 }
 
-// announced turns what Config.Validate accepted into multiaddresses.
+// announced turns what config.Load accepted into multiaddresses.
 func announced(addrs []string) []string {
 	var all []string
 	for _, a := range addrs {
-		if multi, err := Multiaddrs(a); err == nil {
+		if multi, err := config.Multiaddrs(a); err == nil {
 			all = append(all, multi...)
 		}
 	}

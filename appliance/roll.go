@@ -12,6 +12,7 @@ import (
 
 	"landbridge/console"
 	"landbridge/console/api"
+	"landbridge/internal/config"
 	"landbridge/internal/frame"
 	"landbridge/internal/store"
 )
@@ -120,7 +121,7 @@ func registeredHost(mac frame.MAC, r hostRecord) api.RegisteredHost {
 
 // RegisterHost has DHCP serve a host from now on, whatever the policy says of others.
 func (n *node) RegisterHost(_ context.Context, text string) (api.RegisteredHost, error) {
-	mac, err := parseHost(text)
+	mac, err := config.ParseHost(text)
 	if err != nil {
 		return api.RegisteredHost{}, console.Invalid(err, api.FieldError{Field: "mac", Detail: err.Error()})
 	}
@@ -133,7 +134,7 @@ func (n *node) RegisterHost(_ context.Context, text string) (api.RegisteredHost,
 
 // ForgetHost ends a host's registration. What it has leased it keeps until the lease ends.
 func (n *node) ForgetHost(_ context.Context, text string) (api.RegisteredHost, error) {
-	mac, err := parseHost(text)
+	mac, err := config.ParseHost(text)
 	switch {
 	case err != nil:
 		return api.RegisteredHost{}, console.Invalid(err, api.FieldError{Field: "mac", Detail: err.Error()})

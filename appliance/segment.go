@@ -10,6 +10,7 @@ import (
 
 	"landbridge/arp"
 	"landbridge/dhcp"
+	"landbridge/internal/config"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/registry"
@@ -22,7 +23,7 @@ type segment struct {
 	port   string // the LAN port
 	group  *group.Membership
 	mac    frame.MAC // the gateway MAC
-	cfg    DHCPConfig
+	cfg    config.DHCP
 	roll   *roll
 	send   func([]byte) error
 	health troubles
@@ -61,7 +62,7 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 		port: a.setup.LANPort, group: n.membership, mac: mac, cfg: n.node.cfg.DHCP, roll: n.node.roll,
 		send:     func(f []byte) error { return a.router.WriteFrame(f) },
 		registry: n.registry, prober: a.prober, siblings: siblings{neighbors: a.neighbours.beacon.Neighbors, gateway: a.neighbours.macOf},
-		health: n.health(), named: n.named, hasNamed: n.node.cfg.Groups.names(territoryOf(n.membership)), isGateway: n.isGateway, log: n.log, heard: make(chan heardReply, maxHeard), again: make(chan struct{}, 1),
+		health: n.health(), named: n.named, hasNamed: namesHosts(n.node.cfg.Groups, territoryOf(n.membership)), isGateway: n.isGateway, log: n.log, heard: make(chan heardReply, maxHeard), again: make(chan struct{}, 1),
 	}
 	id := n.membership.Group()
 	s.others, s.rivals.isOurs = dhcp.NewOthers(s.isOurs), s.isOurs

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"landbridge/appliance"
+	"landbridge/internal/config"
 )
 
 // wrongFlag says what is wrong with a flag, and which one may have been meant.
@@ -21,7 +21,7 @@ func wrongFlag(cmd *cobra.Command, err error) error {
 	case errors.As(err, &unknown):
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if near := appliance.Nearest(unknown.GetSpecifiedName(), names); near != "" {
+		if near := config.Nearest(unknown.GetSpecifiedName(), names); near != "" {
 			err = fmt.Errorf("%w: did you mean --%s?", err, near)
 		}
 	case errors.As(err, &wrong):

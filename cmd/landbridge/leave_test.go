@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"landbridge/appliance"
 	"landbridge/console/api"
+	"landbridge/internal/config"
 )
 
 // plain is the group office at a member that isn't its authority.
@@ -181,7 +181,7 @@ func TestTheDaemonSaysThatItStops(t *testing.T) {
 	run := func(signal bool) string {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		e := engine{run: func(context.Context, appliance.Config, *slog.Logger) error {
+		e := engine{run: func(context.Context, config.Config, *slog.Logger) error {
 			if signal {
 				cancel()
 			}

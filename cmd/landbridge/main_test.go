@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"landbridge/appliance"
 	"landbridge/console/api"
+	"landbridge/internal/config"
 	"landbridge/internal/modes"
 )
 
@@ -224,7 +224,7 @@ func TestAMemberIsRemovedByNameOrID(t *testing.T) {
 
 func TestBadCommandLinesGetOneSentenceAndChangeNothing(t *testing.T) {
 	never := engine{
-		run:     func(context.Context, appliance.Config, *slog.Logger) error { panic("run") },
+		run:     func(context.Context, config.Config, *slog.Logger) error { panic("run") },
 		offline: func(string, *slog.Logger) (offline, error) { panic("the state was opened") },
 	}
 	tests := []struct {
@@ -278,8 +278,8 @@ func TestBadCommandLinesGetOneSentenceAndChangeNothing(t *testing.T) {
 }
 
 func TestRunGetsFlagsOverFileOverDefaults(t *testing.T) {
-	var got appliance.Config
-	e := engine{run: func(_ context.Context, cfg appliance.Config, log *slog.Logger) error {
+	var got config.Config
+	e := engine{run: func(_ context.Context, cfg config.Config, log *slog.Logger) error {
 		got = cfg
 		log.Info("started", "mode", string(cfg.Mode))
 		return errors.New("lan-port lan9: there is no such interface")
@@ -292,10 +292,10 @@ func TestRunGetsFlagsOverFileOverDefaults(t *testing.T) {
 	if r.code != 1 || !strings.HasSuffix(r.err, "landbridge: lan-port lan9: there is no such interface\n") || !strings.Contains(r.err, `"msg":"started"`) {
 		t.Errorf("%+v", r)
 	}
-	want := appliance.DefaultConfig()
+	want := config.Default()
 	want.State, want.Name, want.Mode, want.LANPort, want.ModeGiven, want.NameGiven = "/from/file", "from-flag", modes.Router, "lan9", true, true
 	want.Listen, want.Announce = netip.MustParseAddrPort("[::]:5000"), []string{"a.example:1", "b.example:2"}
-	want.LANDiscovery, want.LogFormat, want.Version = false, appliance.LogJSON, programVersion()
+	want.LANDiscovery, want.LogFormat, want.Version = false, config.LogJSON, programVersion()
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"landbridge/appliance"
+	"landbridge/internal/config"
 )
 
 // Exit codes.
@@ -29,7 +29,7 @@ type streams struct {
 
 // engine is what package appliance does for the commands.
 type engine struct {
-	run     func(ctx context.Context, cfg appliance.Config, log *slog.Logger) error
+	run     func(ctx context.Context, cfg config.Config, log *slog.Logger) error
 	offline func(state string, log *slog.Logger) (offline, error)
 	recover func(state string, log *slog.Logger) error
 }
@@ -61,9 +61,9 @@ func execute(ctx context.Context, args []string, s streams, e engine) int {
 	}
 	fmt.Fprintf(s.err, "landbridge: %s\n", indentRest(err.Error()))
 	var usage usageError
-	var config *appliance.ConfigError
+	var faulty *config.Error
 	switch {
-	case errors.As(err, &config):
+	case errors.As(err, &faulty):
 		return exitUsage
 	case errors.As(err, &usage), !called.HasParent(): // the root has nothing that could fail
 		fmt.Fprintf(s.err, "See %s --help.\n", called.CommandPath())
@@ -111,7 +111,7 @@ hence the sudo in all examples.`,
 		SilenceUsage:  true,
 	}
 	flags := root.PersistentFlags()
-	flags.Var(textFlag(&p.state, "DIR", appliance.DefaultState), "state", "where the node key, the groups and the leases are")
+	flags.Var(textFlag(&p.state, "DIR", config.DefaultState), "state", "where the node key, the groups and the leases are")
 	flags.BoolVar(&p.json, "json", false, "print the API's objects as JSON")
 	// Not cobra's Version: its template would have the linker keep every method there is
 	// (docs/decisions/0006-memory.md).

@@ -12,11 +12,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"landbridge/appliance"
+	"landbridge/internal/config"
 )
 
 func (p *program) runCommand() *cobra.Command {
-	var config string
+	var file string
 	cmd := &cobra.Command{
 		Use:               "run",
 		Short:             "Run the appliance in the foreground",
@@ -38,7 +38,7 @@ once, and nothing is started. It needs CAP_NET_ADMIN, as root has it.`,
   sudo landbridge run --mode router --lan-port eth1
   sudo landbridge run --config /etc/landbridge.yaml --log-level debug`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := appliance.LoadConfig(config, changed(cmd.Flags()))
+			cfg, err := config.Load(file, changed(cmd.Flags()))
 			if err != nil {
 				return err
 			}
@@ -50,9 +50,9 @@ once, and nothing is started. It needs CAP_NET_ADMIN, as root has it.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.Var(textFlag(&config, "FILE", ""), "config", "YAML file with settings")
-	defaults := appliance.DefaultConfig()
-	for _, s := range appliance.Settings() {
+	f.Var(textFlag(&file, "FILE", ""), "config", "YAML file with settings")
+	defaults := config.Default()
+	for _, s := range config.Settings() {
 		if s.Key == "state" {
 			continue // every command has it
 		}
@@ -88,8 +88,8 @@ func tellOfStop(ctx context.Context, log *slog.Logger) (end func()) {
 }
 
 // addSetting adds the flag of a setting. Its value is parsed with the file's, not here.
-func addSetting(f *pflag.FlagSet, s appliance.Setting, defaults appliance.Config) {
-	if s.Kind == appliance.SettingList {
+func addSetting(f *pflag.FlagSet, s config.Setting, defaults config.Config) {
+	if s.Kind == config.List {
 		f.StringArray(s.Key, nil, s.Usage)
 		return
 	}
@@ -99,7 +99,7 @@ func addSetting(f *pflag.FlagSet, s appliance.Setting, defaults appliance.Config
 // changed returns the settings that were given as flags.
 func changed(f *pflag.FlagSet) map[string][]string {
 	settings := make(map[string]bool)
-	for _, s := range appliance.Settings() {
+	for _, s := range config.Settings() {
 		settings[s.Key] = true
 	}
 	given := make(map[string][]string)
@@ -117,9 +117,9 @@ func changed(f *pflag.FlagSet) map[string][]string {
 }
 
 // newLogger makes the daemon's logger.
-func newLogger(w io.Writer, cfg appliance.Config) *slog.Logger {
+func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
 	options := &slog.HandlerOptions{Level: cfg.LogLevel}
-	if cfg.LogFormat == appliance.LogJSON {
+	if cfg.LogFormat == config.LogJSON {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))

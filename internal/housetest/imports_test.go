@@ -16,7 +16,7 @@ func floors() [][]string {
 		{"bench/underlay", "bench/load", "bench/traffic"},
 		{"appliance"},
 		{"router"},
-		{"iface"},
+		{"iface", "internal/config"},
 		{"dhcp", "arp", "dns", "internal/strangers"},
 		{"console"},
 		{"console/web"},

@@ -1,4 +1,4 @@
-package appliance
+package config
 
 import (
 	"errors"
@@ -18,26 +18,26 @@ import (
 type Setting struct {
 	Key   string
 	Value string // the placeholder of its value in help texts
-	Kind  SettingKind
+	Kind  Kind
 	Usage string // one line; of a list it has the placeholder in backquotes
 
 	// Default returns the setting's value in a configuration, as it would be written.
 	Default func(Config) string
 
-	set  func(*Config, []string) error // values has one element unless Kind is SettingList
-	item func(string) error            // checks one element (SettingList only)
+	set  func(*Config, []string) error // values has one element unless Kind is List
+	item func(string) error            // checks one element (List only)
 
-	example string // of one element (SettingList only)
+	example string // of one element (List only)
 }
 
-// SettingKind is the shape of a setting's value.
-type SettingKind int
+// Kind is the shape of a setting's value.
+type Kind int
 
 // The kinds of settings.
 const (
-	SettingText SettingKind = iota
-	SettingBool
-	SettingList
+	Text Kind = iota
+	Bool
+	List
 )
 
 // Settings returns every setting, in the order in which a person would decide them.
@@ -53,7 +53,7 @@ func attachmentSettings() []Setting {
 			set:     one(func(c *Config, v string) error { return setState(&c.State, v) })},
 		{Key: "name", Value: "NAME", Usage: "what people call this appliance",
 			Default: func(c Config) string { return c.Name },
-			set:     one(func(c *Config, v string) error { c.Name = strings.ToLower(v); return checkLabel(v) })},
+			set:     one(func(c *Config, v string) error { c.Name = strings.ToLower(v); return CheckLabel(v) })},
 		{Key: "mode", Value: "MODE", Usage: "interface: attach this host; router: attach the LAN behind lan-port; hybrid: attach this host, natively to its LAN at lan-port",
 			Default: func(c Config) string { return string(c.Mode) },
 			set: one(func(c *Config, v string) error {
@@ -74,10 +74,10 @@ func reachSettings() []Setting {
 		{Key: "tcp", Value: "ADDR:PORT", Usage: "TCP address to listen on where it is not that of listen",
 			Default: func(Config) string { return "" },
 			set:     one(func(c *Config, v string) error { return setListen(&c.TCP, v) })},
-		{Key: "announce", Value: "HOST[:PORT]", Kind: SettingList, Usage: "`HOST[:PORT]` at which others reach this appliance; may be given more than once",
+		{Key: "announce", Value: "HOST[:PORT]", Kind: List, Usage: "`HOST[:PORT]` at which others reach this appliance; may be given more than once",
 			Default: func(c Config) string { return strings.Join(c.Announce, " ") },
 			set:     setAnnounce, item: checkAnnounce, example: fmt.Sprintf("203.0.113.5:%d", DefaultPort)},
-		{Key: "lan-discovery", Value: "BOOL", Kind: SettingBool, Usage: "look for members on this LAN by multicast",
+		{Key: "lan-discovery", Value: "BOOL", Kind: Bool, Usage: "look for members on this LAN by multicast",
 			Default: func(c Config) string { return strconv.FormatBool(c.LANDiscovery) },
 			set:     one(func(c *Config, v string) error { return setBool(&c.LANDiscovery, v) })},
 		{Key: "log-level", Value: "LEVEL", Usage: "debug, info, warn or error",

@@ -1,4 +1,4 @@
-package appliance
+package config
 
 import (
 	"fmt"
@@ -76,7 +76,7 @@ func dnsPlace(host string) (string, error) {
 	}
 	labels := strings.Split(name, ".")
 	for _, label := range labels {
-		if err := checkLabel(label); err != nil {
+		if err := CheckLabel(label); err != nil {
 			return "", fmt.Errorf("%q is neither an IP address nor a host name", host)
 		}
 	}

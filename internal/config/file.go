@@ -1,4 +1,4 @@
-package appliance
+package config
 
 import (
 	"errors"
@@ -16,39 +16,39 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// maxConfigFile is the largest configuration file in bytes. The YAML parser takes a time
+// maxFile is the largest configuration file in bytes. The YAML parser takes a time
 // that grows with the square of a hostile file's size; at this size that is 0.2 s.
-const maxConfigFile = 16 << 10
+const maxFile = 16 << 10
 
-// maxConfigNesting is how deep brackets may nest. Settings need one level.
-const maxConfigNesting = 8
+// maxNesting is how deep brackets may nest. Settings need one level.
+const maxNesting = 8
 
-// ConfigFault is one thing that is wrong with a configuration.
-type ConfigFault struct {
+// Fault is one thing that is wrong with a configuration.
+type Fault struct {
 	Where string // "FILE:LINE" or the flag
 	Line  int    // the line in the file; 0 where the fault is a flag's
 	Key   string // the setting; empty where the fault isn't one setting's
 	Text  string // what is wrong and what would be right
 }
 
-// ConfigError is everything that is wrong with a configuration, in the order of the file,
+// Error is everything that is wrong with a configuration, in the order of the file,
 // then of the flags.
-type ConfigError struct {
-	Faults []ConfigFault
+type Error struct {
+	Faults []Fault
 }
 
-func newConfigError(faults []ConfigFault) *ConfigError {
-	slices.SortStableFunc(faults, func(a, b ConfigFault) int {
+func newError(faults []Fault) *Error {
+	slices.SortStableFunc(faults, func(a, b Fault) int {
 		if (a.Line == 0) != (b.Line == 0) { // flags after the file
 			return b.Line - a.Line
 		}
 		return a.Line - b.Line
 	})
-	return &ConfigError{Faults: faults}
+	return &Error{Faults: faults}
 }
 
 // Error returns a line for each fault.
-func (e *ConfigError) Error() string {
+func (e *Error) Error() string {
 	var b strings.Builder
 	if len(e.Faults) == 1 {
 		b.WriteString("the configuration has an error; nothing was started:")
@@ -62,12 +62,12 @@ func (e *ConfigError) Error() string {
 }
 
 // fault says what is wrong with v. A flag needn't be named twice.
-func (v configValue) fault(format string, args ...any) ConfigFault {
+func (v configValue) fault(format string, args ...any) Fault {
 	text := fmt.Sprintf(format, args...)
 	if v.where == "--"+v.key {
 		text = strings.TrimPrefix(text, v.key+": ")
 	}
-	return ConfigFault{Where: v.where, Line: v.line, Key: v.key, Text: text}
+	return Fault{Where: v.where, Line: v.line, Key: v.key, Text: text}
 }
 
 func flagValues(flags map[string][]string) []configValue {
@@ -79,10 +79,10 @@ func flagValues(flags map[string][]string) []configValue {
 	return values
 }
 
-// readConfigFile returns what the file at path says.
-func readConfigFile(path string) ([]configValue, []ConfigFault) {
-	whole := func(format string, args ...any) []ConfigFault {
-		return []ConfigFault{configValue{where: path, line: 1}.fault(format, args...)}
+// readFile returns what the file at path says.
+func readFile(path string) ([]configValue, []Fault) {
+	whole := func(format string, args ...any) []Fault {
+		return []Fault{configValue{where: path, line: 1}.fault(format, args...)}
 	}
 	f, err := os.Open(path)
 	switch {
@@ -92,25 +92,25 @@ func readConfigFile(path string) ([]configValue, []ConfigFault) {
 		return nil, whole("the file can't be opened: %v", errors.Unwrap(err))
 	}
 	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxConfigFile+1))
+	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, whole("the file can't be read: %v", errors.Unwrap(err))
 	}
-	return parseConfigFile(path, content)
+	return parseFile(path, content)
 }
 
-// parseConfigFile returns what a configuration file says: a YAML mapping of settings to
+// parseFile returns what a configuration file says: a YAML mapping of settings to
 // scalars or lists of scalars. It takes no anchors, aliases, tags or merge keys, so that a
 // file is never larger than it looks.
-func parseConfigFile(name string, content []byte) ([]configValue, []ConfigFault) {
+func parseFile(name string, content []byte) ([]configValue, []Fault) {
 	p := fileParser{name: name}
-	if len(content) > maxConfigFile {
-		p.faultf(1, "", "the file is larger than %d KiB, which no configuration is", maxConfigFile>>10)
+	if len(content) > maxFile {
+		p.faultf(1, "", "the file is larger than %d KiB, which no configuration is", maxFile>>10)
 		return nil, p.faults
 	}
 	tokens := lexer.Tokenize(string(content))
 	if line := tooDeep(tokens); line > 0 {
-		p.faultf(line, "", "brackets nest deeper than %d levels", maxConfigNesting)
+		p.faultf(line, "", "brackets nest deeper than %d levels", maxNesting)
 		return nil, p.faults
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
@@ -132,7 +132,7 @@ func tooDeep(tokens token.Tokens) int {
 		case token.MappingEndType, token.SequenceEndType:
 			depth--
 		}
-		if depth > maxConfigNesting {
+		if depth > maxNesting {
 			return t.Position.Line
 		}
 	}
@@ -143,7 +143,7 @@ func tooDeep(tokens token.Tokens) int {
 type fileParser struct {
 	name   string
 	values []configValue
-	faults []ConfigFault
+	faults []Fault
 }
 
 func (p *fileParser) faultf(line int, key, format string, args ...any) {
@@ -219,13 +219,13 @@ func (p *fileParser) pair(key string, line int, n ast.Node) {
 	}
 	value := configValue{key: key, where: fmt.Sprintf("%s:%d", p.name, line), line: line}
 	switch setting.Kind {
-	case SettingList:
+	case List:
 		list, ok := p.list(setting, line, n)
 		if !ok {
 			return
 		}
 		value.values = list
-	case SettingBool:
+	case Bool:
 		b, ok := n.(*ast.BoolNode)
 		if !ok {
 			p.faultf(line, key, "%s: want true or false, and this is %s", key, kindOf(n))

@@ -1,4 +1,4 @@
-package appliance
+package config
 
 import (
 	"fmt"
@@ -6,6 +6,27 @@ import (
 
 	"landbridge/internal/frame"
 )
+
+// Groups says which hosts of the LAN are of which group (router mode). A group is called by
+// its name or its ID.
+type Groups struct {
+	// Hosts are the hosts of groups, by MAC.
+	Hosts []GroupHost
+	// Default is the group of the hosts on its LAN port that Hosts doesn't name. Without it
+	// they are of the group that has a LAN port to itself and no host in Hosts, else of none.
+	Default string
+	// Ports are the LAN ports of groups that don't have LANPort.
+	Ports []GroupPort
+}
+
+// GroupHost says of which group a host is.
+type GroupHost struct {
+	Group string
+	MAC   frame.MAC
+}
+
+// GroupPort says which LAN port is a group's.
+type GroupPort struct{ Group, Port string }
 
 // maxGroupHosts bounds the hosts that a file names; maxGroupPorts the groups with a port.
 const (
@@ -15,7 +36,7 @@ const (
 
 func groupSettings() []Setting {
 	return []Setting{
-		{Key: "group-host", Value: "GROUP=MAC", Kind: SettingList, Usage: "`GROUP=MAC`: the host with this hardware address is of that group (router mode); may be given more than once",
+		{Key: "group-host", Value: "GROUP=MAC", Kind: List, Usage: "`GROUP=MAC`: the host with this hardware address is of that group (router mode); may be given more than once",
 			Default: func(c Config) string {
 				return listed(c.Groups.Hosts, func(h GroupHost) string { return h.Group + "=" + h.MAC.String() })
 			}, example: "lab=52:54:00:12:34:56",
@@ -23,7 +44,7 @@ func groupSettings() []Setting {
 		{Key: "default-group", Value: "GROUP", Usage: "the group of all hosts that group-host doesn't name (router mode)",
 			Default: func(c Config) string { return c.Groups.Default },
 			set:     one(func(c *Config, v string) error { c.Groups.Default = v; return checkGroupRef(v) })},
-		{Key: "group-port", Value: "GROUP=IFACE", Kind: SettingList, Usage: "`GROUP=IFACE`: a LAN port for that group instead of lan-port, as lab=eth1.10 for VLAN 10 of eth1; may be given more than once",
+		{Key: "group-port", Value: "GROUP=IFACE", Kind: List, Usage: "`GROUP=IFACE`: a LAN port for that group instead of lan-port, as lab=eth1.10 for VLAN 10 of eth1; may be given more than once",
 			Default: func(c Config) string {
 				return listed(c.Groups.Ports, func(p GroupPort) string { return p.Group + "=" + p.Port })
 			}, example: "lab=eth1.10",
@@ -60,7 +81,7 @@ func parseGroupHost(v string) (h GroupHost, err error) {
 	ref, mac, err := cutGroup(v, "MAC, as lab=52:54:00:12:34:56")
 	if err == nil {
 		h.Group = ref
-		h.MAC, err = parseHost(mac)
+		h.MAC, err = ParseHost(mac)
 	}
 	return h, err
 }
@@ -75,7 +96,7 @@ func parseGroupPort(v string) (p GroupPort, err error) {
 }
 
 // checkGroups finds settings that give a host, or a group a port, twice.
-func checkGroups(cfg Config, origin map[string]configValue, bad map[string]bool) (faults []ConfigFault) {
+func checkGroups(cfg Config, origin map[string]configValue, bad map[string]bool) (faults []Fault) {
 	if !bad["group-host"] {
 		group := make(map[frame.MAC]string)
 		for _, h := range cfg.Groups.Hosts {

@@ -1,4 +1,4 @@
-package appliance
+package config
 
 import (
 	"fmt"
@@ -19,17 +19,17 @@ const (
 // file, the empty list says so too.
 const noConsole = "none"
 
-// ConsoleConfig says where persons find the console, and which.
-type ConsoleConfig struct {
+// Console says where persons find the console, and which.
+type Console struct {
 	// Listen is the addresses of the HTTPS door. There is no door where it is empty.
 	Listen []netip.AddrPort
 	// Allow is the networks that may connect. Where it is empty, those are loopback and the
-	// private networks on the interfaces listened on; see doorkeeper.
+	// private networks on the interfaces listened on; the appliance judges that.
 	Allow []netip.Prefix
 }
 
-func defaultConsole() ConsoleConfig {
-	return ConsoleConfig{Listen: []netip.AddrPort{
+func defaultConsole() Console {
+	return Console{Listen: []netip.AddrPort{
 		netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), DefaultConsolePort),
 		netip.AddrPortFrom(netip.IPv6Loopback(), DefaultConsolePort),
 	}}
@@ -37,10 +37,10 @@ func defaultConsole() ConsoleConfig {
 
 func consoleSettings() []Setting {
 	return []Setting{
-		{Key: "console-listen", Value: "ADDR:PORT", Kind: SettingList, Usage: "`ADDR:PORT` at which persons find the console by HTTPS, or none; may be given more than once (default 127.0.0.1:4861 and [::1]:4861)",
+		{Key: "console-listen", Value: "ADDR:PORT", Kind: List, Usage: "`ADDR:PORT` at which persons find the console by HTTPS, or none; may be given more than once (default 127.0.0.1:4861 and [::1]:4861)",
 			Default: func(c Config) string { return listed(c.Console.Listen, netip.AddrPort.String) },
 			example: "192.168.1.5:4861", item: checkConsoleListen, set: setConsoleListen},
-		{Key: "console-allow", Value: "PREFIX", Kind: SettingList, Usage: "`PREFIX` whose hosts may connect to the console; may be given more than once (default: loopback, and the private networks of the interfaces listened on)",
+		{Key: "console-allow", Value: "PREFIX", Kind: List, Usage: "`PREFIX` whose hosts may connect to the console; may be given more than once (default: loopback, and the private networks of the interfaces listened on)",
 			Default: func(c Config) string { return listed(c.Console.Allow, netip.Prefix.String) },
 			example: "192.168.1.0/24", item: checked(parseAllowed),
 			set: list(maxConsoleAllow, parseAllowed, func(c *Config) *[]netip.Prefix { return &c.Console.Allow })},

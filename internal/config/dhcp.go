@@ -1,4 +1,4 @@
-package appliance
+package config
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ import (
 	"landbridge/internal/frame"
 )
 
-// DHCPConfig says which hosts of the LAN get addresses by DHCP (router mode).
-type DHCPConfig struct {
+// DHCP says which hosts of the LAN get addresses by DHCP (router mode).
+type DHCP struct {
 	// Serve says which hosts are served besides Hosts.
 	Serve dhcp.Serve
 	// Hosts are the hardware addresses of hosts that are served whatever Serve says.
@@ -31,15 +31,15 @@ type HostMTU string
 
 // The MTUs of hosts.
 const (
-	// HostMTULAN leaves them that of their LAN, and the router fits what crosses the tunnel.
-	HostMTULAN HostMTU = "lan"
-	// HostMTUGroup gives them the group's, for all that they send.
-	HostMTUGroup HostMTU = "group"
+	// MTUOfLAN leaves them that of their LAN, and the router fits what crosses the tunnel.
+	MTUOfLAN HostMTU = "lan"
+	// MTUOfGroup gives them the group's, for all that they send.
+	MTUOfGroup HostMTU = "group"
 )
 
-// option26 returns the MTU to be told, in bytes, in a group of that MTU on a LAN of that; 0 for none.
-func (m HostMTU) option26(group, lan int) int {
-	if m == HostMTUGroup {
+// Option26 returns the MTU to be told, in bytes, in a group of that MTU on a LAN of that; 0 for none.
+func (m HostMTU) Option26(group, lan int) int {
+	if m == MTUOfGroup {
 		return min(group, lan)
 	}
 	return 0
@@ -58,10 +58,10 @@ func dhcpSettings() []Setting {
 			set: one(func(c *Config, v string) error {
 				return oneOf(&c.DHCP.Serve, v, dhcp.ServeOpen, dhcp.ServeVendorClass, dhcp.ServeRegistered)
 			})},
-		{Key: "dhcp-host", Value: "MAC", Kind: SettingList, Usage: "`MAC` of a host that gets an address whatever dhcp says; may be given more than once",
+		{Key: "dhcp-host", Value: "MAC", Kind: List, Usage: "`MAC` of a host that gets an address whatever dhcp says; may be given more than once",
 			Default: func(c Config) string { return strings.Join(texts(c.DHCP.Hosts), " ") }, example: "52:54:00:12:34:56",
-			set: list(maxDHCPHosts, parseHost, func(c *Config) *[]frame.MAC { return &c.DHCP.Hosts }), item: checked(parseHost)},
-		{Key: "dhcp-vendor-class", Value: "TEXT", Kind: SettingList, Usage: "beginning, `TEXT`, of the vendor classes (option 60) of hosts that get addresses; may be given more than once",
+			set: list(maxDHCPHosts, ParseHost, func(c *Config) *[]frame.MAC { return &c.DHCP.Hosts }), item: checked(ParseHost)},
+		{Key: "dhcp-vendor-class", Value: "TEXT", Kind: List, Usage: "beginning, `TEXT`, of the vendor classes (option 60) of hosts that get addresses; may be given more than once",
 			Default: func(c Config) string { return strings.Join(c.DHCP.VendorClasses, " ") }, example: "PXEClient",
 			set: list(maxVendorClasses, parseVendorClass, func(c *Config) *[]string { return &c.DHCP.VendorClasses }), item: checked(parseVendorClass)},
 		{Key: "dhcp-ports", Value: "SERVER/CLIENT", Usage: "UDP ports of DHCP, others where the LAN has a DHCP server of its own",
@@ -69,7 +69,7 @@ func dhcpSettings() []Setting {
 			set:     one(func(c *Config, v string) error { return setPorts(&c.DHCP.Ports, v) })},
 		{Key: "dhcp-mtu", Value: "WHICH", Usage: "MTU of the LAN's hosts: lan: as it is, the router fits what leaves; group: the group's, told by DHCP (router mode)",
 			Default: func(c Config) string { return string(c.DHCP.MTU) },
-			set:     one(func(c *Config, v string) error { return oneOf(&c.DHCP.MTU, v, HostMTULAN, HostMTUGroup) })},
+			set:     one(func(c *Config, v string) error { return oneOf(&c.DHCP.MTU, v, MTUOfLAN, MTUOfGroup) })},
 	}
 }
 
@@ -110,7 +110,8 @@ func checked[T any](parse func(string) (T, error)) func(string) error {
 	return func(v string) error { _, err := parse(v); return err }
 }
 
-func parseHost(v string) (frame.MAC, error) {
+// ParseHost reads the hardware address of one host.
+func ParseHost(v string) (frame.MAC, error) {
 	hw, err := net.ParseMAC(v)
 	mac, ok := frame.MACFrom(hw)
 	if err != nil || !ok {
@@ -149,7 +150,7 @@ func setPorts(dst *dhcp.Ports, v string) error {
 }
 
 // checkDHCP finds DHCP settings that don't fit together.
-func checkDHCP(cfg Config, origin map[string]configValue, bad map[string]bool) (faults []ConfigFault) {
+func checkDHCP(cfg Config, origin map[string]configValue, bad map[string]bool) (faults []Fault) {
 	if bad["dhcp"] || bad["dhcp-vendor-class"] {
 		return nil
 	}

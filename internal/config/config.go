@@ -1,4 +1,4 @@
-package appliance
+package config
 
 import (
 	"errors"
@@ -27,7 +27,7 @@ const (
 	LogJSON LogFormat = "json" // slog.JSONHandler: one object a line
 )
 
-// Config is what an operator decides about one appliance. LoadConfig makes one that has
+// Config is what an operator decides about one appliance. Load makes one that has
 // all that Run needs.
 type Config struct {
 	// State is the directory of the node key, the groups and the leases. One
@@ -40,11 +40,11 @@ type Config struct {
 	// LANPort is the network interface of the LAN (router and hybrid mode only).
 	LANPort string
 	// DHCP says which hosts of the LAN get addresses (router mode).
-	DHCP DHCPConfig
+	DHCP DHCP
 	// Groups says which hosts of the LAN are of which group (router mode).
-	Groups GroupsConfig
+	Groups Groups
 	// Console says where persons find the console, and which.
-	Console ConsoleConfig
+	Console Console
 	// NameGiven says that Name was decided, and isn't the default. It is no setting.
 	NameGiven bool
 	// ModeGiven says that Mode was decided, and isn't the default. It is no setting.
@@ -70,14 +70,14 @@ type Config struct {
 	Version string
 }
 
-// DefaultConfig returns the configuration of an appliance of which nobody has decided
+// Default returns the configuration of an appliance of which nobody has decided
 // anything: interface mode, port 4860, named as the host is.
-func DefaultConfig() Config {
+func Default() Config {
 	return Config{
 		State:        DefaultState,
 		Name:         group.NodeName(hostName()),
 		Mode:         modes.Interface,
-		DHCP:         DHCPConfig{Serve: dhcp.ServeOpen, Ports: dhcp.StandardPorts(), MTU: HostMTULAN},
+		DHCP:         DHCP{Serve: dhcp.ServeOpen, Ports: dhcp.StandardPorts(), MTU: MTUOfLAN},
 		Listen:       netip.AddrPortFrom(netip.IPv6Unspecified(), DefaultPort),
 		Console:      defaultConsole(),
 		LANDiscovery: true,
@@ -94,19 +94,19 @@ func (c Config) TCPListen() netip.AddrPort {
 	return c.Listen
 }
 
-// LoadConfig returns the defaults, overridden by the YAML file at path (none where path
+// Load returns the defaults, overridden by the YAML file at path (none where path
 // is empty), overridden by flags: values by key, as Settings names them.
 //
-// The error is a *ConfigError that lists everything that is wrong, each with its line or
+// The error is a *Error that lists everything that is wrong, each with its line or
 // flag; no part of a faulty configuration is returned.
-func LoadConfig(path string, flags map[string][]string) (Config, error) {
+func Load(path string, flags map[string][]string) (Config, error) {
 	var values []configValue
-	var faults []ConfigFault
+	var faults []Fault
 	if path != "" {
-		values, faults = readConfigFile(path)
+		values, faults = readFile(path)
 	}
 	values = append(values, flagValues(flags)...)
-	return mergeConfig(values, faults)
+	return merge(values, faults)
 }
 
 // configValue is what a file or a flag says about one key.
@@ -117,10 +117,10 @@ type configValue struct {
 	line   int    // in the file; 0 for a flag
 }
 
-// mergeConfig applies values in order, the later over the earlier, and checks what they
+// merge applies values in order, the later over the earlier, and checks what they
 // make together. faults are those found before.
-func mergeConfig(values []configValue, faults []ConfigFault) (Config, error) {
-	cfg := DefaultConfig()
+func merge(values []configValue, faults []Fault) (Config, error) {
+	cfg := Default()
 	origin := make(map[string]configValue)
 	for _, v := range values {
 		s, ok := settingOf(v.key)
@@ -138,7 +138,7 @@ func mergeConfig(values []configValue, faults []ConfigFault) (Config, error) {
 	}
 	faults = append(faults, checkTogether(cfg, origin, faults)...)
 	if len(faults) > 0 {
-		return Config{}, newConfigError(faults)
+		return Config{}, newError(faults)
 	}
 	_, cfg.ModeGiven = origin["mode"]
 	_, cfg.NameGiven = origin["name"]
@@ -147,12 +147,12 @@ func mergeConfig(values []configValue, faults []ConfigFault) (Config, error) {
 
 // checkTogether finds settings that are right alone and wrong together. It says nothing
 // of settings that are wrong already.
-func checkTogether(cfg Config, origin map[string]configValue, known []ConfigFault) []ConfigFault {
+func checkTogether(cfg Config, origin map[string]configValue, known []Fault) []Fault {
 	bad := make(map[string]bool)
 	for _, f := range known {
 		bad[f.Key] = true
 	}
-	var faults []ConfigFault
+	var faults []Fault
 	if !bad["mode"] && !bad["lan-port"] {
 		switch {
 		case cfg.Mode == modes.Router && cfg.LANPort == "":
@@ -176,9 +176,9 @@ func hostName() string {
 	return name
 }
 
-// checkLabel reports whether s can be a host's name in DNS: a label of letters, digits and
+// CheckLabel reports whether s can be a host's name in DNS: a label of letters, digits and
 // hyphens (RFC 1123 section 2.1), at most 63 bytes.
-func checkLabel(s string) error {
+func CheckLabel(s string) error {
 	if s == "" || len(s) > 63 {
 		return errors.New("want 1 to 63 letters, digits and hyphens")
 	}
@@ -193,8 +193,8 @@ func checkLabel(s string) error {
 	return nil
 }
 
-// configured returns what the configuration says of the mode, nil where it says nothing.
-func (c Config) configured() *modes.Setup {
+// Configured returns what the configuration says of the mode, nil where it says nothing.
+func (c Config) Configured() *modes.Setup {
 	if !c.ModeGiven {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package appliance
+package config
 
 import (
 	"errors"
@@ -29,9 +29,9 @@ func writeConfig(t *testing.T, content string) string {
 // faultsOf returns the faults in err as "LINE text" or "--flag text".
 func faultsOf(t *testing.T, err error) []string {
 	t.Helper()
-	var ce *ConfigError
+	var ce *Error
 	if !errors.As(err, &ce) {
-		t.Fatalf("error %v is no *ConfigError", err)
+		t.Fatalf("error %v is no *Error", err)
 	}
 	var got []string
 	for _, f := range ce.Faults {
@@ -45,7 +45,7 @@ func faultsOf(t *testing.T, err error) []string {
 }
 
 func TestDefaultConfigListensOnTheDefaultPortAtEveryAddress(t *testing.T) {
-	cfg, err := LoadConfig("", map[string][]string{"name": {"site-a"}})
+	cfg, err := Load("", map[string][]string{"name": {"site-a"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestDefaultConfigListensOnTheDefaultPortAtEveryAddress(t *testing.T) {
 		State:        DefaultState,
 		Name:         "site-a",
 		Mode:         modes.Interface,
-		DHCP:         DHCPConfig{Serve: dhcp.ServeOpen, Ports: dhcp.Ports{Server: 67, Client: 68}, MTU: HostMTULAN},
+		DHCP:         DHCP{Serve: dhcp.ServeOpen, Ports: dhcp.Ports{Server: 67, Client: 68}, MTU: MTUOfLAN},
 		Listen:       netip.MustParseAddrPort("[::]:4860"),
 		Console:      defaultConsole(),
 		NameGiven:    true,
@@ -91,7 +91,7 @@ log-format: json
 console-listen: ["192.168.1.5:4861", ":8443"]
 console-allow: [192.168.1.0/24, "fd00::1"]
 `)
-	cfg, err := LoadConfig(path, nil)
+	cfg, err := Load(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,14 +101,14 @@ console-allow: [192.168.1.0/24, "fd00::1"]
 		Mode:      modes.Router,
 		LANPort:   "eth1",
 		ModeGiven: true, NameGiven: true,
-		DHCP: DHCPConfig{
-			Serve: dhcp.ServeVendorClass, VendorClasses: []string{"PXEClient", "udhcp"}, Ports: dhcp.Ports{Server: 1067, Client: 1068}, MTU: HostMTUGroup,
+		DHCP: DHCP{
+			Serve: dhcp.ServeVendorClass, VendorClasses: []string{"PXEClient", "udhcp"}, Ports: dhcp.Ports{Server: 1067, Client: 1068}, MTU: MTUOfGroup,
 			Hosts: []frame.MAC{{0x52, 0x54, 0, 0, 0, 1}, {0x52, 0x54, 0, 0, 0, 2}},
 		},
 		Listen:   netip.MustParseAddrPort("[::]:4900"),
 		TCP:      netip.MustParseAddrPort("192.0.2.7:443"),
 		Announce: []string{"203.0.113.5:4860", "/dns/a.example.com/udp/4860/quic-v1"},
-		Console: ConsoleConfig{
+		Console: Console{
 			Listen: []netip.AddrPort{netip.MustParseAddrPort("192.168.1.5:4861"), netip.MustParseAddrPort("[::]:8443")},
 			Allow:  []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("fd00::1/128")},
 		},
@@ -125,7 +125,7 @@ console-allow: [192.168.1.0/24, "fd00::1"]
 
 func TestFlagsOverrideTheFile(t *testing.T) {
 	path := writeConfig(t, "name: from-file\nmode: interface\nannounce: [203.0.113.5:1]\n")
-	cfg, err := LoadConfig(path, map[string][]string{
+	cfg, err := Load(path, map[string][]string{
 		"name":     {"from-flag"},
 		"mode":     {"router"},
 		"lan-port": {"eth1"},
@@ -156,7 +156,7 @@ lan-discovery: yes please
 log-level: 3
 tcp:
 `)
-	_, err := LoadConfig(path, map[string][]string{"log-format": {"xml"}})
+	_, err := Load(path, map[string][]string{"log-format": {"xml"}})
 	want := []string{
 		`1 there is no setting "nmae": did you mean "name"?`,
 		`2 name: a hyphen may not be first or last`,
@@ -240,7 +240,7 @@ func TestOneFaultIsNamedWithItsLine(t *testing.T) {
 			if tt.content != "" {
 				path = writeConfig(t, tt.content)
 			}
-			cfg, err := LoadConfig(path, tt.flags)
+			cfg, err := Load(path, tt.flags)
 			if !reflect.DeepEqual(cfg, Config{}) {
 				t.Error("a faulty configuration was returned")
 			}
@@ -252,7 +252,7 @@ func TestOneFaultIsNamedWithItsLine(t *testing.T) {
 }
 
 func TestTheDocumentationListsEverySettingWithItsDefault(t *testing.T) {
-	doc, err := os.ReadFile("../docs/configuration.md")
+	doc, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestTheDocumentationListsEverySettingWithItsDefault(t *testing.T) {
 		if row == "" {
 			t.Errorf("docs/configuration.md has no row for %s", s.Key)
 		}
-		if value := s.Default(DefaultConfig()); value != "" && s.Key != "name" && !strings.Contains(row, "| `"+value+"` |") {
+		if value := s.Default(Default()); value != "" && s.Key != "name" && !strings.Contains(row, "| `"+value+"` |") {
 			t.Errorf("docs/configuration.md doesn't give %s the default %s: %s", s.Key, value, row)
 		}
 	}
@@ -269,14 +269,14 @@ func TestTheDocumentationListsEverySettingWithItsDefault(t *testing.T) {
 	if example == nil {
 		t.Fatal("docs/configuration.md has no example")
 	}
-	if _, err := LoadConfig(writeConfig(t, string(example[1])), nil); err != nil {
+	if _, err := Load(writeConfig(t, string(example[1])), nil); err != nil {
 		t.Errorf("the example of docs/configuration.md: %v", err)
 	}
 }
 
 func TestAnEmptyFileIsTheDefaults(t *testing.T) {
 	for _, content := range []string{"", "\n", "# nothing yet\n", "---\n", "{}", "null"} {
-		cfg, err := LoadConfig(writeConfig(t, content), map[string][]string{"name": {"a"}})
+		cfg, err := Load(writeConfig(t, content), map[string][]string{"name": {"a"}})
 		if err != nil || cfg.Listen.Port() != DefaultPort {
 			t.Errorf("%q: %+v, %v", content, cfg, err)
 		}
@@ -285,7 +285,7 @@ func TestAnEmptyFileIsTheDefaults(t *testing.T) {
 
 func TestAMissingFileIsNamed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "no.yaml")
-	_, err := LoadConfig(path, nil)
+	_, err := Load(path, nil)
 	if err == nil || !strings.Contains(err.Error(), path+": there is no such file") {
 		t.Errorf("error %v doesn't name %s", err, path)
 	}
@@ -338,14 +338,14 @@ func FuzzConfigFile(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		values, faults := parseConfigFile("f.yaml", content)
+		values, faults := parseFile("f.yaml", content)
 		lines := strings.Count(string(content), "\n") + strings.Count(string(content), "\r") + 1
 		for _, fault := range faults {
 			if fault.Line < 1 || fault.Line > lines+1 || fault.Text == "" {
 				t.Errorf("fault %+v of a file of %d lines", fault, lines)
 			}
 		}
-		cfg, err := mergeConfig(values, faults)
+		cfg, err := merge(values, faults)
 		if err != nil && err.Error() == "" {
 			t.Error("an error says nothing")
 		}

@@ -129,27 +129,34 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 		}
 	}
 	defer n.watchEvents(ctx)()
-	users, err := access.Open(state.db, access.Options{Log: log})
-	if err != nil {
-		return err
-	}
-	listener, err := console.Listen(filepath.Join(cfg.State, SocketFile))
-	if err != nil {
-		return err
-	}
 	if len(memberships) == 0 {
 		log.Warn("this appliance is in no group yet and serves nobody: create one with landbridge group create, or join one with landbridge join TOKEN")
 	}
-	log.Info("landbridge runs", "member", state.self(), "mode", string(setup.Mode), "groups", len(memberships))
-	server := console.New(n, users, log)
-	var door sync.WaitGroup
-	door.Go(func() { n.serveDoor(ctx, server) })
-	err = server.Serve(ctx, listener)
-	fail(nil) // where it ended by itself, the door ends too
-	door.Wait()
+	err = n.serveConsole(ctx)
 	if asked.Err() == nil && err == nil { // nobody asked to end: fail was called
 		err = context.Cause(ctx)
 	}
+	return err
+}
+
+// serveConsole answers programs on the socket, and persons at the door, until ctx ends.
+func (n *node) serveConsole(ctx context.Context) error {
+	users, err := access.Open(n.state.db, access.Options{Log: n.log})
+	if err != nil {
+		return err
+	}
+	listener, err := console.Listen(filepath.Join(n.cfg.State, SocketFile))
+	if err != nil {
+		return err
+	}
+	n.log.Info("landbridge runs", "member", n.state.self(), "mode", string(n.setup().Mode), "groups", len(n.running()))
+	server := console.New(n, users, n.log)
+	ctx, cancel := context.WithCancel(ctx)
+	var door sync.WaitGroup
+	door.Go(func() { n.serveDoor(ctx, server) })
+	err = server.Serve(ctx, listener)
+	cancel() // where it ended by itself, the door ends too
+	door.Wait()
 	return err
 }
 

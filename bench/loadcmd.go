@@ -20,6 +20,9 @@ func loadCommand(args []string) error {
 	if len(args) == 0 {
 		return errors.New("this is what bench runs of itself; there is nothing to see")
 	}
+	if args[0] == "crowd" {
+		return crowdCommand(args[1:])
+	}
 	f := flag.NewFlagSet("load", flag.ContinueOnError)
 	port := f.Uint("port", 0, "to listen on")
 	to := f.String("to", "", "comma-separated addresses and ports of servers")

@@ -50,9 +50,9 @@ type options struct {
 	measures []string
 	reps     int
 	quick    bool
-	turns    int  // in each repetition of "bench modes"; 0: the plan's
-	add      bool // to the samples of earlier runs
-	members  int  // of a group whose members all get traffic; 0: isn't measured
+	turns    int   // in each repetition of "bench modes"; 0: the plan's
+	add      bool  // to the samples of earlier runs
+	members  []int // that get and send traffic, of a group of the largest number, in their order
 	programs peers.Programs
 	out      string // directory of samples and report
 	docs     string // directory of performance.md; empty: don't touch it
@@ -83,7 +83,7 @@ func parse(args []string) (o options, err error) {
 	names := f.String("peers", "", "comma-separated `names`; all by default")
 	profiles := f.String("profile", "nic,veth", "comma-separated profiles of the wire: nic cuts super-frames, veth doesn't")
 	measures := f.String("measures", "ping,tcp,udp,rr,wan", "comma-separated: "+strings.Join(groups(), ", "))
-	f.IntVar(&o.members, "many", 0, "also measure traffic from one Landbridge member to 1, 10, … and all of a group of so `many` others, at most 200")
+	many := f.String("many", "", "also measure traffic between one Landbridge appliance and so `many` others of its group: comma-separated, at most 200; 1,10,30,100 compares them")
 	f.BoolVar(&o.quick, "quick", false, "short measurements, once unless -reps says otherwise, nic alone unless -profile does")
 	f.StringVar(&o.programs.Cache, "cache", ".cache/bench", "`directory` of the peers' programs (scripts/bench-peers)")
 	given, err := o.parse(f, "performance.md", args)
@@ -93,8 +93,8 @@ func parse(args []string) (o options, err error) {
 	if o.quick && !given["profile"] {
 		*profiles = string(underlay.NIC)
 	}
-	if o.members < 0 || o.members > 200 {
-		return o, fmt.Errorf("-many %d: want 0 to 200", o.members)
+	if o.members, err = parseMany(*many); err != nil {
+		return o, err
 	}
 	if err := o.choose(*measures, groups(), *profiles); err != nil {
 		return o, err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
 	"landbridge/bench/load"
@@ -13,77 +15,147 @@ import (
 	"landbridge/bench/underlay"
 )
 
-// crowds are the numbers of members that traffic goes to, of a group of so many.
-func crowds(members int) []int {
-	all := []int{}
-	for n := 1; n < members; n *= 10 {
+// parseMany reads the numbers of -many, in their order.
+func parseMany(text string) (all []int, err error) {
+	for _, field := range split(text) {
+		n, err := strconv.Atoi(field)
+		if err != nil || n < 1 || n > peers.MostMembers {
+			return nil, fmt.Errorf("-many %s: want numbers from 1 to %d, such as 1,10,100", text, peers.MostMembers)
+		}
 		all = append(all, n)
 	}
-	return append(all, members)
+	slices.Sort(all)
+	return slices.Compact(all), nil
 }
 
-// many measures datagrams from one member of a Landbridge group to 1, 10, … and all of
-// the others, to each in turn: no two that follow each other go to the same, the worst for
-// whoever batches. All of them share this machine, all of the time.
-func (b *bench) many(ctx context.Context, members, number int) error {
-	step, cancel := context.WithTimeout(ctx, 15*time.Minute)
-	defer cancel()
-	b.say("%s, a group of %d, repetition %d", peers.Landbridge, members, number)
-	star, err := underlay.OpenStar(step, members)
-	if err != nil {
-		return errors.Join(err, ctx.Err())
-	}
-	defer star.Close()
-	r := &repetition{bench: b, sample: report.Sample{Peer: peers.Landbridge, Repetition: number, Profile: fmt.Sprint(report.Many, members)}}
-	if err := r.crowd(step, star); err != nil {
+// manyLimit bounds what is measured of one crowd.
+const manyLimit = 15 * time.Minute
+
+// many measures datagrams between one Landbridge appliance and some of the others of its group,
+// of which there are as many as the largest number says: to each in turn, and one from each in turn. No two that follow each other are of the
+// same member, the worst for whoever batches. The others are one process (bench/crowd).
+func (b *bench) many(ctx context.Context, number int) error {
+	members := b.members[len(b.members)-1]
+	for _, profile := range b.profiles {
+		r := &repetition{bench: b, sample: report.Sample{Peer: peers.Landbridge, Repetition: number}}
+		b.say("%s, %s, a group of %d others, repetition %d", peers.Landbridge, profile, members, number)
+		step, cancel := context.WithTimeout(ctx, manyLimit)
+		err := r.crowd(step, profile, members)
+		cancel()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		r.fail(step, report.ManyUDP64, err)
-		b.say("    %s", star.Hub.Log())
+		if err != nil {
+			r.sample.Profile = manyProfile(members, profile)
+			r.fail(ctx, report.ManyUDP64, err)
+		}
+		if r.werr != nil {
+			return r.werr
+		}
 	}
-	return r.werr
+	return nil
 }
 
-func (r *repetition) crowd(ctx context.Context, star *underlay.Star) error {
+func manyProfile(n int, p underlay.Profile) string { return fmt.Sprintf("%s%d-%s", report.Many, n, p) }
+
+// gathering is a crowd that stands, and the way to it.
+type gathering struct {
+	*peers.Crowd
+	ends *measure.Crowd
+	hub  peers.End
+	pair *underlay.Pair
+}
+
+func (r *repetition) crowd(ctx context.Context, profile underlay.Profile, members int) error {
+	pair, err := underlay.Open(ctx, profile)
+	if err != nil {
+		return err
+	}
+	defer pair.Close()
+	r.pair = pair
+	g, err := r.gather(ctx, members)
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, pair.A.Log())
+	}
+	defer g.ends.Close()
+	for _, n := range r.members {
+		r.sample.Profile = manyProfile(n, profile)
+		r.say("    with %d:", n)
+		for _, m := range []struct {
+			size               int
+			to, from, cpu, cpf string
+		}{
+			{64, report.ManyUDP64, report.ManyUDP64Back, report.ManyCPU, report.ManyCPUBack},
+			{1200, report.ManyUDP1200, report.ManyUDP1200Back, "", ""},
+		} {
+			if err := errors.Join(r.toCrowd(ctx, g, n, m.size, m.to, m.cpu), r.fromCrowd(ctx, g, n, m.size, m.from, m.cpf)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// gather starts the hub and the others, and has the hub reach each of them once.
+func (r *repetition) gather(ctx context.Context, members int) (*gathering, error) {
 	// The program has told its version before the run began.
 	r.sample.Version, _ = r.only(peers.Landbridge)[0].New(r.programs).Version(ctx)
-	c, err := peers.NewCrowd(ctx, r.programs, star, func(n int) {
-		if n%10 == 0 {
-			r.say("    %d have joined", n)
+	c, err := peers.NewCrowd(ctx, r.programs, r.pair, members)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := r.tools.Crowd(ctx, r.pair.B.Host, c.Dir, c.At, c.Members)
+	if err != nil {
+		return nil, err
+	}
+	g := &gathering{Crowd: c, ends: ends, pair: r.pair}
+	if g.hub, err = c.Hub(ctx); err != nil {
+		return nil, errors.Join(err, g.close())
+	}
+	warm := load.Plan{Size: 64, Flood: 200 * time.Millisecond, Trial: 100 * time.Millisecond, Trials: 1}
+	if _, err := ends.To(ctx, r.pair.A.Host, members, warm); err != nil {
+		return nil, errors.Join(err, g.close())
+	}
+	return g, calm(ctx)
+}
+
+func (g *gathering) close() error { g.ends.Close(); return nil }
+
+// toCrowd measures datagrams from the hub.
+func (r *repetition) toCrowd(ctx context.Context, g *gathering, n, size int, id, cpu string) error {
+	return r.spread(ctx, id, cpu, func() (load.Rates, error) {
+		return g.ends.To(ctx, g.pair.A.Host, n, sized(r.plan.udp, size))
+	}, func() (load.Rates, error) {
+		return r.tools.Spread(ctx, g.pair.A.Host, g.pair.B.Host, g.Members[:n], sized(r.plan.bareUDP, size))
+	})
+}
+
+// fromCrowd measures datagrams to the hub.
+func (r *repetition) fromCrowd(ctx context.Context, g *gathering, n, size int, id, cpu string) error {
+	return r.spread(ctx, id, cpu, func() (load.Rates, error) {
+		return g.ends.From(ctx, g.pair.A.Host, g.hub.Addr, n, sized(r.plan.udp, size))
+	}, nil)
+}
+
+// spread notes what a search finds, beside the bare wire where that can be had.
+func (r *repetition) spread(ctx context.Context, id, cpu string, search, bare func() (load.Rates, error)) error {
+	var rates, wire load.Rates
+	var before, after underlay.Usage
+	err := r.quietly(ctx, func() (err error) {
+		before, _ = underlay.Used(r.pair.A)
+		rates, err = search()
+		after, _ = underlay.Used(r.pair.A)
+		if err == nil && bare != nil {
+			wire, err = bare()
 		}
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	if err := calm(ctx); err != nil {
-		return err
-	}
-	for _, n := range crowds(len(star.Members)) {
-		r.sample.Profile = fmt.Sprint(report.Many, n)
-		r.say("    to %d:", n)
-		ends, err := c.Reach(ctx, n)
-		if err != nil {
-			return err
-		}
-		var to []measure.Path
-		for _, e := range ends {
-			to = append(to, measure.Path{From: star.Hub.Host, To: e.Host, Addr: e.Addr})
-		}
-		var rates load.Rates
-		var before, after underlay.Usage
-		err = r.quietly(ctx, func() (err error) {
-			before, _ = underlay.Used(star.Hub)
-			rates, err = r.tools.Spread(ctx, star.Hub.Host, to, sized(r.plan.udp, 64))
-			after, _ = underlay.Used(star.Hub)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		r.note(report.ManyUDP64, rates.OK.Received, 0)
-		r.note(report.ManyUDP64Max, rates.Max, 0)
-		r.note(report.ManyCPU, micros(after.CPU-before.CPU)/rates.Sent, 0)
+	r.note(id, rates.OK.Received, wire.OK.Received)
+	if cpu != "" {
+		r.note(cpu, micros(after.CPU-before.CPU)/rates.Sent, 0)
 	}
 	return nil
 }
@@ -92,9 +164,9 @@ func (r *repetition) crowd(ctx context.Context, star *underlay.Star) error {
 // just come together is busy with itself.
 func calm(ctx context.Context) error {
 	const most = 0.3 // cores
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	tick := time.NewTicker(2 * time.Second)
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	last, at := time.Duration(0), time.Time{}
 	for {

@@ -87,8 +87,8 @@ func (b *bench) all(ctx context.Context) error {
 				}
 			}
 		}
-		if b.members > 0 && len(b.only(peers.Landbridge)) > 0 {
-			if err := b.many(ctx, b.members, rep+1); err != nil {
+		if len(b.members) > 0 && len(b.only(peers.Landbridge)) > 0 {
+			if err := b.many(ctx, rep+1); err != nil {
 				return err
 			}
 		}

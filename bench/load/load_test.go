@@ -106,9 +106,10 @@ func TestTheReceivedRateIsThatOfTheReceiversOwnTime(t *testing.T) {
 
 func TestASinkDoesNotCountLateDatagrams(t *testing.T) {
 	s := &Sink{}
-	for _, trial := range []int64{1, 1, 2, 1, 2, 2} {
-		s.note(trial, 100)
+	for _, trial := range []byte{1, 1, 2, 1, 2, 2} {
+		s.Note([]byte{trial, 0, 0, 0, 0, 0, 0, 0}, 100)
 	}
+	s.Note([]byte{2}, 100)
 	if n := s.datagrams.Load(); n != 3 || s.trial.Load() != 2 {
 		t.Errorf("trial %d has %d datagrams, want 3 of trial 2", s.trial.Load(), n)
 	}

@@ -27,12 +27,15 @@ type count struct {
 	first, last int64 // Unix nanoseconds
 }
 
-// Sink counts datagrams that come to a local address. Its fields are written by receive
-// and read by answer.
+// Tally counts the datagrams of the newest trial. One goroutine writes it, and any may read
+// it. The zero value has counted none.
+type Tally struct{ trial, datagrams, first, last atomic.Int64 }
+
+// Sink counts datagrams that come to a local address.
 type Sink struct {
-	fd                            int
-	trial, datagrams, first, last atomic.Int64
-	over                          atomic.Bool
+	Tally
+	fd   int
+	over atomic.Bool
 }
 
 // OpenSink opens a sink; what comes waits for Count.
@@ -60,7 +63,11 @@ func Count(control io.ReadWriter, sinks ...*Sink) error {
 			ended <- s.receive()
 		}()
 	}
-	err := answer(control, sinks)
+	var tallies []*Tally
+	for _, s := range sinks {
+		tallies = append(tallies, &s.Tally)
+	}
+	err := Answer(control, tallies...)
 	for _, s := range sinks {
 		s.over.Store(true)
 	}
@@ -82,35 +89,39 @@ func (s *Sink) receive() error {
 		}
 		now := time.Now().UnixNano()
 		for _, d := range b.data[:n] {
-			s.note(int64(binary.LittleEndian.Uint64(d)), now)
+			s.Note(d, now)
 		}
-		s.last.Store(now)
 	}
 	return nil
 }
 
-// note counts one datagram.
-func (s *Sink) note(trial, now int64) {
-	switch current := s.trial.Load(); {
+// Note counts one datagram, by its payload, at a time in Unix nanoseconds. What is too short
+// to tell its trial isn't counted.
+func (t *Tally) Note(payload []byte, now int64) {
+	if len(payload) < askBytes {
+		return
+	}
+	switch trial, current := int64(binary.LittleEndian.Uint64(payload)), t.trial.Load(); {
 	case trial < current:
 		return
 	case trial > current:
-		s.datagrams.Store(0)
-		s.first.Store(now)
-		s.trial.Store(trial)
+		t.datagrams.Store(0)
+		t.first.Store(now)
+		t.trial.Store(trial)
 	}
-	s.datagrams.Add(1)
+	t.datagrams.Add(1)
+	t.last.Store(now)
 }
 
-// told returns what the sink knows of a trial.
-func (s *Sink) told(trial int64) count {
-	if trial != s.trial.Load() {
+// told returns what is known of a trial.
+func (t *Tally) told(trial int64) count {
+	if trial != t.trial.Load() {
 		return count{}
 	}
-	return count{s.datagrams.Load(), s.first.Load(), s.last.Load()}
+	return count{t.datagrams.Load(), t.first.Load(), t.last.Load()}
 }
 
-// add joins what two sinks know of a trial.
+// add joins what two tallies know of a trial.
 func (c count) add(d count) count {
 	switch {
 	case c.datagrams == 0:
@@ -121,8 +132,8 @@ func (c count) add(d count) count {
 	return count{c.datagrams + d.datagrams, min(c.first, d.first), max(c.last, d.last)}
 }
 
-// answer tells counts until the sender has gone.
-func answer(control io.ReadWriter, sinks []*Sink) error {
+// Answer tells on control what the tallies have counted, until the sender has gone.
+func Answer(control io.ReadWriter, tallies ...*Tally) error {
 	var ask [askBytes]byte
 	for {
 		if _, err := io.ReadFull(control, ask[:]); errors.Is(err, io.EOF) {
@@ -131,8 +142,8 @@ func answer(control io.ReadWriter, sinks []*Sink) error {
 			return fmt.Errorf("read the sender's question: %w", err)
 		}
 		var sum count
-		for _, s := range sinks {
-			sum = sum.add(s.told(int64(binary.LittleEndian.Uint64(ask[:]))))
+		for _, t := range tallies {
+			sum = sum.add(t.told(int64(binary.LittleEndian.Uint64(ask[:]))))
 		}
 		var told [countBytes]byte
 		binary.LittleEndian.PutUint64(told[0:], uint64(sum.datagrams))

@@ -25,7 +25,6 @@ const (
 // Search finds the rate at which datagrams get from here to sinks' addresses, to each in
 // turn, and asks on the sinks' control stream what has arrived. It takes the calling thread.
 func Search(control io.ReadWriter, plan Plan, to ...netip.AddrPort) (Rates, error) {
-	runtime.LockOSThread()
 	if plan.Size < askBytes || plan.Size > largestDatagram {
 		return Rates{}, fmt.Errorf("datagrams of %d bytes: want %d to %d", plan.Size, askBytes, largestDatagram)
 	}
@@ -34,14 +33,11 @@ func Search(control io.ReadWriter, plan Plan, to ...netip.AddrPort) (Rates, erro
 		return Rates{}, err
 	}
 	defer unix.Close(fd)
-	err = errors.Join(
-		os.NewSyscallError("setsockopt SO_SNDBUFFORCE", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer)),
-		// Else a sleep of 50 µs takes 100.
-		os.NewSyscallError("prctl PR_SET_TIMERSLACK", unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)))
+	err = os.NewSyscallError("setsockopt SO_SNDBUFFORCE", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer))
 	if err != nil {
 		return Rates{}, err
 	}
-	s := &sender{fd: fd, control: control}
+	s := &socketSender{fd: fd}
 	if len(to) == 1 {
 		s.batch = newBatch(batchSize, plan.Size)
 		err = os.NewSyscallError("connect", unix.Connect(fd, inet4(to[0])))
@@ -53,36 +49,82 @@ func Search(control io.ReadWriter, plan Plan, to ...netip.AddrPort) (Rates, erro
 	if err != nil {
 		return Rates{}, err
 	}
+	return SearchBy(s, control, plan)
+}
+
+// A Sender makes the datagrams of a search; one goroutine uses it.
+type Sender interface {
+	// Mark has the payloads of all that is sent from now on begin with these bytes.
+	Mark(trial [8]byte)
+	// Send sends n datagrams or, where that is easier, fewer, and returns how many it tried.
+	// That some don't get away is no error.
+	Send(n int) (int, error)
+}
+
+// SearchBy finds the rate at which what a sender makes arrives. It takes the calling thread.
+func SearchBy(sender Sender, control io.ReadWriter, plan Plan) (Rates, error) {
+	runtime.LockOSThread()
+	// Else a sleep of 50 µs takes 100.
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
+		return Rates{}, os.NewSyscallError("prctl PR_SET_TIMERSLACK", err)
+	}
+	t := trials{sender, control}
 	// Neighbours are resolved, sessions and caches warm.
-	if _, err := s.try(20_000, 100*time.Millisecond); err != nil {
+	if _, err := t.try(20_000, 100*time.Millisecond); err != nil {
 		return Rates{}, err
 	}
 	return search(plan.Trials, func(rate float64) (Trial, error) {
 		if rate == unpaced {
-			return s.try(rate, plan.Flood)
+			return t.try(rate, plan.Flood)
 		}
-		return s.try(rate, plan.Trial)
+		return t.try(rate, plan.Trial)
 	})
 }
 
-type sender struct {
-	fd      int
+// socketSender sends by a socket, to each of its batch's destinations in turn.
+type socketSender struct {
+	fd    int
+	batch *batch
+	next  int // datagram of the batch
+}
+
+// Mark is Sender's.
+func (s *socketSender) Mark(trial [8]byte) {
+	for _, d := range s.batch.data {
+		copy(d, trial[:])
+	}
+}
+
+// Send is Sender's. What the kernel refuses for want of room is lost, as what is dropped later.
+func (s *socketSender) Send(n int) (int, error) {
+	n = min(n, len(s.batch.data)-s.next)
+	_, err := s.batch.send(s.fd, s.next, n)
+	s.next = (s.next + n) % len(s.batch.data)
+	for _, passing := range []error{unix.ENOBUFS, unix.EAGAIN, unix.ECONNREFUSED, unix.EINTR} {
+		if errors.Is(err, passing) {
+			return n, nil
+		}
+	}
+	return n, err
+}
+
+// trials are what a search makes; the control stream leads to the sinks.
+type trials struct {
+	sender  Sender
 	control io.ReadWriter
-	batch   *batch
-	next    int // datagram of the batch
 }
 
 // try sends at a rate for a time and asks what has arrived.
-func (s *sender) try(rate float64, length time.Duration) (Trial, error) {
+func (t trials) try(rate float64, length time.Duration) (Trial, error) {
 	trial := time.Now().UnixNano()
-	for _, d := range s.batch.data {
-		binary.LittleEndian.PutUint64(d, uint64(trial))
-	}
-	offered, took, err := s.offer(rate, length)
+	var mark [askBytes]byte
+	binary.LittleEndian.PutUint64(mark[:], uint64(trial))
+	t.sender.Mark(mark)
+	offered, took, err := t.offer(rate, length)
 	if err != nil {
 		return Trial{}, err
 	}
-	got, err := s.arrived(trial)
+	got, err := t.arrived(trial)
 	if err != nil {
 		return Trial{}, err
 	}
@@ -90,7 +132,7 @@ func (s *sender) try(rate float64, length time.Duration) (Trial, error) {
 }
 
 // offer sends, and returns how many datagrams it tried to send in what time.
-func (s *sender) offer(rate float64, length time.Duration) (offered int64, took time.Duration, err error) {
+func (t trials) offer(rate float64, length time.Duration) (offered int64, took time.Duration, err error) {
 	began := time.Now()
 	for took < length {
 		due := int64(batchSize)
@@ -101,8 +143,8 @@ func (s *sender) offer(rate float64, length time.Duration) (offered int64, took 
 			ts := unix.NsecToTimespec(int64(pause))
 			_ = unix.Nanosleep(&ts, nil)
 		} else {
-			n := min(int(due), batchSize, len(s.batch.data)-s.next)
-			if err := s.send(n); err != nil {
+			n, err := t.sender.Send(min(int(due), batchSize))
+			if err != nil {
 				return 0, 0, err
 			}
 			offered += int64(n)
@@ -112,27 +154,14 @@ func (s *sender) offer(rate float64, length time.Duration) (offered int64, took 
 	return offered, took, nil
 }
 
-// send sends n datagrams. What the kernel refuses for want of room is lost, as what is
-// dropped later.
-func (s *sender) send(n int) error {
-	_, err := s.batch.send(s.fd, s.next, n)
-	s.next = (s.next + n) % len(s.batch.data)
-	for _, passing := range []error{unix.ENOBUFS, unix.EAGAIN, unix.ECONNREFUSED, unix.EINTR} {
-		if errors.Is(err, passing) {
-			return nil
-		}
-	}
-	return err
-}
-
 // arrived asks until no more datagrams arrive, for a second at most.
-func (s *sender) arrived(trial int64) (got count, err error) {
+func (t trials) arrived(trial int64) (got count, err error) {
 	tick := time.NewTicker(settled)
 	defer tick.Stop()
 	before := int64(-1)
 	for range 20 {
 		<-tick.C
-		if got, err = ask(s.control, trial); err != nil || got.datagrams == before {
+		if got, err = ask(t.control, trial); err != nil || got.datagrams == before {
 			break
 		}
 		before = got.datagrams

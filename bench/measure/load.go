@@ -58,9 +58,9 @@ func (t Tools) search(ctx context.Context, from *netlab.Host, control *os.File, 
 	return rates, err
 }
 
-// Spread searches the rate at which datagrams get from a host to many, to each in turn.
-// This process counts them.
-func (t Tools) Spread(ctx context.Context, from *netlab.Host, to []Path, plan load.Plan) (rates load.Rates, err error) {
+// Spread searches the rate at which datagrams get from a host to many addresses of another, to
+// each in turn. This process counts them, on one socket.
+func (t Tools) Spread(ctx context.Context, from, host *netlab.Host, to []netip.Addr, plan load.Plan) (rates load.Rates, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit(plan))
 	defer cancel()
 	near, far, err := streamPair()
@@ -68,23 +68,18 @@ func (t Tools) Spread(ctx context.Context, from *netlab.Host, to []Path, plan lo
 		return rates, err
 	}
 	defer far.Close()
-	var sinks []*load.Sink
-	var addrs []netip.Addr
-	for _, p := range to {
-		err := p.To.Do(func() error {
-			s, err := load.OpenSink(netip.AddrPortFrom(netip.IPv4Unspecified(), sinkPort))
-			sinks = append(sinks, s)
-			return err
-		})
-		if err != nil {
-			near.Close()
-			return rates, err
-		}
-		addrs = append(addrs, p.Addr)
+	var sink *load.Sink
+	err = host.Do(func() (err error) {
+		sink, err = load.OpenSink(netip.AddrPortFrom(netip.IPv4Unspecified(), sinkPort))
+		return err
+	})
+	if err != nil {
+		near.Close()
+		return rates, err
 	}
 	counted := make(chan error, 1)
-	go func() { counted <- load.Count(far, sinks...) }()
-	rates, err = t.search(ctx, from, near, plan, addrs...)
+	go func() { counted <- load.Count(far, sink) }()
+	rates, err = t.search(ctx, from, near, plan, to...)
 	near.Close()
 	return rates, errors.Join(err, <-counted)
 }

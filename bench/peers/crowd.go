@@ -3,47 +3,49 @@ package peers
 import (
 	"context"
 	"fmt"
+	"net/netip"
 
+	"landbridge/bench/crowd"
 	"landbridge/bench/underlay"
 )
 
-// Crowd is a Landbridge group of many members, all of them in interface mode.
+// Crowd is a Landbridge group of one real appliance, its authority, and many members that are
+// one process (package crowd).
 type Crowd struct {
 	landbridge
-	star *underlay.Star
+	At      netip.AddrPort // of the hub, on the underlay
+	Members []netip.Addr   // on the underlay
+	Dir     string         // with the members' states, on their host
+
+	hub *underlay.Side
 }
 
-// NewCrowd makes the group of a star whose hub is the authority, and starts it; joined
-// is called with each member that has joined.
-func NewCrowd(ctx context.Context, p Programs, star *underlay.Star, joined func(n int)) (*Crowd, error) {
-	c := &Crowd{landbridge: landbridge{binary: p.Landbridge, crowded: true}, star: star}
-	if _, err := c.create(ctx, star.Hub); err != nil {
+const (
+	// MostMembers is how many there are addresses for on the underlay.
+	MostMembers = 200
+
+	landbridgePort = 4860
+	firstMember    = 10 // of the addresses on the underlay
+)
+
+// NewCrowd makes the group of a pair whose side A is the hub, starts the hub, and puts the
+// members' states and addresses on side B.
+func NewCrowd(ctx context.Context, p Programs, pair *underlay.Pair, members int) (*Crowd, error) {
+	c := &Crowd{landbridge: landbridge{binary: p.Landbridge}, At: netip.AddrPortFrom(pair.A.Addr, landbridgePort), Dir: pair.B.Dir()}
+	if err := c.command(ctx, pair.A, "group", "create", "--name", "bench", "--prefix", landbridgePrefix); err != nil {
 		return nil, err
 	}
-	if _, err := c.end(ctx, star.Hub); err != nil {
+	if err := crowd.Admit(pair.A.Path(state(pair.A)+"/landbridge.db"), pair.B.Path(c.Dir), members); err != nil {
+		return nil, fmt.Errorf("admit %d members: %w", members, err)
+	}
+	var err error
+	if c.Members, err = pair.B.Alias(ctx, firstMember, members); err != nil {
 		return nil, err
 	}
-	for i, m := range star.Members {
-		if _, err := c.join(ctx, star.Hub, m); err != nil {
-			return nil, fmt.Errorf("member %d: %w", i+1, err)
-		}
-		joined(i + 1)
-	}
-	return c, nil
+	c.hub = pair.A
+	_, err = c.run(ctx, c.hub)
+	return c, err
 }
 
-// Reach waits until the hub reaches the first n members, and returns their ends.
-func (c *Crowd) Reach(ctx context.Context, n int) ([]End, error) {
-	var all []End
-	for _, m := range c.star.Members[:n] {
-		e, err := c.end(ctx, m)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := c.star.Hub.Run(ctx, "ping", "-q", "-c", "1", "-w", "10", e.Addr.String()); err != nil {
-			return nil, fmt.Errorf("the hub doesn't reach %s: %w", m.Name, err)
-		}
-		all = append(all, e)
-	}
-	return all, nil
-}
+// Hub waits until the hub has its address, for which it needs the members.
+func (c *Crowd) Hub(ctx context.Context) (End, error) { return c.end(ctx, c.hub) }

@@ -89,10 +89,10 @@ func TestAWANIsComparedWithItsBarePathAndMembersWithOne(t *testing.T) {
 		Sample{Peer: "landbridge", Profile: "wan-100", Measure: WANShare, Value: 0.981},
 		Sample{Peer: "landbridge", Profile: "wan-100", Measure: WANPing, Value: 20.5},
 		Sample{Peer: "landbridge", Profile: "wan-100", Measure: WANLoaded, Value: 33, Bare: 120},
-		Sample{Peer: "landbridge", Profile: "many-1", Measure: ManyUDP64, Value: 200_000},
-		Sample{Peer: "landbridge", Profile: "many-100", Measure: ManyUDP64, Value: 170_000},
-		Sample{Peer: "landbridge", Profile: "many-100", Measure: ManyUDP64Max, Value: 190_000},
-		Sample{Peer: "landbridge", Profile: "many-100", Measure: ManyCPU, Value: 2.5})
+		Sample{Peer: "landbridge", Profile: "many-1-nic", Measure: ManyUDP64, Value: 200_000},
+		Sample{Peer: "landbridge", Profile: "many-100-nic", Measure: ManyUDP64, Value: 170_000, Bare: 500_000},
+		Sample{Peer: "landbridge", Profile: "many-100-nic", Measure: ManyUDP64Back, Value: 190_000},
+		Sample{Peer: "landbridge", Profile: "many-100-nic", Measure: ManyCPU, Value: 2.5})
 	text, err := Markdown(d, style())
 	if err != nil {
 		t.Fatal(err)

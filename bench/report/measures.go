@@ -12,37 +12,40 @@ type Measure struct {
 
 // The measures' names in samples.
 const (
-	Startup       = "startup_ms"
-	RSSIdle       = "rss_idle_mb"
-	RSSLoad       = "rss_load_mb"
-	RSSPeak       = "rss_peak_mb"
-	MTU           = "mtu"
-	PingP50       = "ping_p50_us"
-	PingP99       = "ping_p99_us"
-	TCP1          = "tcp1_mbps"
-	TCP1Back      = "tcp1_back_mbps"
-	TCP4          = "tcp4_mbps"
-	CPU           = "cpu_s_per_gb"
-	HostCPU       = "host_cpu_s_per_gb"
-	UDP64         = "udp64_pps"
-	UDP64Max      = "udp64_max_pps"
-	UDP1200       = "udp1200_mbps"
-	UDP1200Max    = "udp1200_max_mbps"
-	RR            = "rr_per_s"
-	RRP99         = "rr_p99_us"
-	CRR           = "crr_per_s"
-	CRRP99        = "crr_p99_us"
-	WANTCP        = "wan_tcp_mbps"
-	WANPing       = "wan_ping_ms"
-	WANLoaded     = "wan_loaded_ping_p99_ms"
-	WANShare      = "wan_share"
-	ManyUDP64     = "many_udp64_pps"
-	ManyUDP64Max  = "many_udp64_max_pps"
-	ManyCPU       = "many_cpu_us_per_packet"
-	NativeTCP     = "native_tcp_mbps"
-	NativeTCPSame = "native_tcp_same_mtu_mbps"
-	NativeRR      = "native_rr_p50_us"
-	Carried       = "native_carried_packets"
+	Startup         = "startup_ms"
+	RSSIdle         = "rss_idle_mb"
+	RSSLoad         = "rss_load_mb"
+	RSSPeak         = "rss_peak_mb"
+	MTU             = "mtu"
+	PingP50         = "ping_p50_us"
+	PingP99         = "ping_p99_us"
+	TCP1            = "tcp1_mbps"
+	TCP1Back        = "tcp1_back_mbps"
+	TCP4            = "tcp4_mbps"
+	CPU             = "cpu_s_per_gb"
+	HostCPU         = "host_cpu_s_per_gb"
+	UDP64           = "udp64_pps"
+	UDP64Max        = "udp64_max_pps"
+	UDP1200         = "udp1200_mbps"
+	UDP1200Max      = "udp1200_max_mbps"
+	RR              = "rr_per_s"
+	RRP99           = "rr_p99_us"
+	CRR             = "crr_per_s"
+	CRRP99          = "crr_p99_us"
+	WANTCP          = "wan_tcp_mbps"
+	WANPing         = "wan_ping_ms"
+	WANLoaded       = "wan_loaded_ping_p99_ms"
+	WANShare        = "wan_share"
+	ManyUDP64       = "many_udp64_pps"
+	ManyCPU         = "many_cpu_us_per_packet"
+	ManyUDP64Back   = "many_udp64_back_pps"
+	ManyCPUBack     = "many_back_cpu_us_per_packet"
+	ManyUDP1200     = "many_udp1200_pps"
+	ManyUDP1200Back = "many_udp1200_back_pps"
+	NativeTCP       = "native_tcp_mbps"
+	NativeTCPSame   = "native_tcp_same_mtu_mbps"
+	NativeRR        = "native_rr_p50_us"
+	Carried         = "native_carried_packets"
 )
 
 // Measures returns all kinds.
@@ -73,8 +76,11 @@ func Measures() []Measure {
 		{ID: WANLoaded, Title: "ping p99 under load", Unit: "ms", Lower: true},
 		{ID: WANShare, Title: "of the bare path, less headers"},
 		{ID: ManyCPU, Title: "CPU of the sender's program", Unit: "µs/packet", Lower: true},
-		{ID: ManyUDP64Max, Title: "UDP 64 B, at any loss", Unit: "1/s"},
 		{ID: ManyUDP64, Title: "UDP 64 B", Unit: "1/s"},
+		{ID: ManyUDP64Back, Title: "back", Unit: "1/s"},
+		{ID: ManyCPUBack, Title: "CPU of the receiver's program", Unit: "µs/packet", Lower: true},
+		{ID: ManyUDP1200, Title: "UDP 1200 B", Unit: "1/s"},
+		{ID: ManyUDP1200Back, Title: "back", Unit: "1/s"},
 		{ID: NativeTCP, Title: "TCP, natively", Unit: "Mbit/s"},
 		{ID: NativeTCPSame, Title: "TCP, natively, this MTU", Unit: "Mbit/s"},
 		{ID: NativeRR, Title: "request p50, natively", Unit: "µs", Lower: true},

@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -43,30 +42,34 @@ func writeWAN(b *strings.Builder, s Summary) {
 	}
 }
 
+// writeMany writes what was measured between one appliance and some of a crowd. A profile is
+// their number and the wire's.
 func writeMany(b *strings.Builder, s Summary) {
-	head := "\n**A group whose members are all on this machine: datagrams of 64 bytes from one to some, each in turn**\n\n" +
-		"| to | under 1 % loss, 1/s | of one's | at any loss, 1/s | CPU of the sender's program, µs a datagram |\n|---:|---:|---:|---:|---:|\n"
-	var one float64
+	head := "\n**One appliance and some of the others of its group, datagrams to each in turn, and from each in turn; in brackets of one's**\n\n" +
+		"| wire, others | to, 64 B, 1/s | to, 1200 B, 1/s | from, 64 B, 1/s | from, 1200 B, 1/s | CPU of the appliance to, from, µs a datagram | bare wire, 64 B, 1200 B |\n" +
+		"|---|---:|---:|---:|---:|---:|---:|\n"
+	ones := make(map[string]float64)
 	for _, profile := range s.Profiles() {
-		members, err := strconv.Atoi(strings.TrimPrefix(profile, Many))
-		if err != nil || !strings.HasPrefix(profile, Many) {
+		members, wire, ok := strings.Cut(strings.TrimPrefix(profile, Many), "-")
+		if !ok || !strings.HasPrefix(profile, Many) {
 			continue
 		}
 		for _, peer := range s.Peers(profile) {
-			f, ok := s.Figure(profile, peer, ManyUDP64)
-			if !ok {
-				continue
+			row := fmt.Sprintf("| %s, %s |", wire, members)
+			var bare []string
+			for _, id := range []string{ManyUDP64, ManyUDP1200, ManyUDP64Back, ManyUDP1200Back} {
+				f, _ := s.Figure(profile, peer, id)
+				if members == "1" {
+					ones[wire+id] = f.Value
+				}
+				row += fmt.Sprintf(" %s (%.2f) |", f, f.Value/ones[wire+id])
+				if f.Bare != 0 {
+					bare = append(bare, Number(f.Bare))
+				}
 			}
-			if members == 1 {
-				one = f.Value
-			}
-			share := "–"
-			if one != 0 {
-				share = fmt.Sprintf("%.2f", f.Value/one)
-			}
-			most, _ := s.Figure(profile, peer, ManyUDP64Max)
-			cpu, _ := s.Figure(profile, peer, ManyCPU)
-			fmt.Fprintf(b, "%s| %d | %s | %s | %s | %s |\n", head, members, f, share, Number(most.Value), Number(cpu.Value))
+			to, _ := s.Figure(profile, peer, ManyCPU)
+			from, _ := s.Figure(profile, peer, ManyCPUBack)
+			fmt.Fprintf(b, "%s%s %s, %s | %s |\n", head, row, Number(to.Value), Number(from.Value), strings.Join(bare, ", "))
 			head = ""
 		}
 	}

@@ -22,6 +22,11 @@ type Side struct {
 	logs           []string
 }
 
+// newSide puts a host on the underlay, as number last of its network.
+func newSide(lan *netlab.LAN, name string, last byte, cable ...netlab.Option) *Side {
+	return &Side{Host: lan.Host(name, cable...), Addr: netip.AddrFrom4([4]byte{192, 0, 2, last})}
+}
+
 // mark is in the environment of a peer's programs and of all that they start, however
 // they detach themselves.
 const mark = "LANDBRIDGE_BENCH=peer"
@@ -56,6 +61,21 @@ func (s *Side) Log() string {
 		fmt.Fprintf(&all, "%s on %s: %s\n", filepath.Base(name), s.Name, strings.TrimSpace(string(text[max(0, len(text)-most):])))
 	}
 	return all.String()
+}
+
+// Alias gives the side n more addresses on the underlay, from host number first on.
+func (s *Side) Alias(ctx context.Context, first, n int) ([]netip.Addr, error) {
+	network := s.Addr.As4()
+	var all []netip.Addr
+	for i := range n {
+		network[3] = byte(first + i)
+		addr := netip.AddrFrom4(network)
+		if _, err := s.Run(ctx, "ip", "addr", "add", netip.PrefixFrom(addr, bits).String(), "dev", "eth0"); err != nil {
+			return nil, err
+		}
+		all = append(all, addr)
+	}
+	return all, nil
 }
 
 // Terminate asks a program to end and waits for that.

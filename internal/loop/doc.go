@@ -53,6 +53,9 @@
 //	          v                                            |
 //	doze in a stream and after it, else park --------------+
 //
+// A round runs every handler, or, where there are many sources, those that epoll says have
+// something.
+//
 // Changes of the set (Add, Source.Remove, Close) are made by the thread itself,
 // between two rounds, so that no handler runs once Remove has returned and the
 // frame path needs no lock.

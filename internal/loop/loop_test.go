@@ -62,9 +62,13 @@ func await(t *testing.T, what string, holds func() bool) {
 }
 
 func TestEverySourceIsServed(t *testing.T) {
+	t.Run("of few", func(t *testing.T) { serveAll(t, 3) })
+	t.Run("of many", func(t *testing.T) { serveAll(t, 2*waitEvents+1) })
+}
+
+func serveAll(t *testing.T, sources int) {
 	l := open(t)
-	var counts [3]atomic.Int64
-	var ends [3]int
+	counts, ends := make([]atomic.Int64, sources), make([]int, sources)
 	for i := range counts {
 		r, w := pipe(t)
 		ends[i] = w
@@ -81,7 +85,12 @@ func TestEverySourceIsServed(t *testing.T) {
 			}
 		}
 		await(t, "all has been read", func() bool {
-			return counts[0].Load() == int64(round+1) && counts[1].Load() == 2*int64(round+1) && counts[2].Load() == 3*int64(round+1)
+			for i := range counts {
+				if counts[i].Load() != int64((i+1)*(round+1)) {
+					return false
+				}
+			}
+			return true
 		})
 	}
 }

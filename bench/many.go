@@ -34,19 +34,16 @@ const manyLimit = 15 * time.Minute
 // many measures datagrams between one Landbridge appliance and some of the others of its group,
 // of which there are as many as the largest number says: to each in turn, and one from each in turn. No two that follow each other are of the
 // same member, the worst for whoever batches. The others are one process (bench/crowd).
-func (b *bench) many(ctx context.Context, number int) error {
-	members := b.members[len(b.members)-1]
+func (b *bench) many(ctx context.Context) error {
 	for _, profile := range b.profiles {
-		r := &repetition{bench: b, sample: report.Sample{Peer: peers.Landbridge, Repetition: number}}
-		b.say("%s, %s, a group of %d others, repetition %d", peers.Landbridge, profile, members, number)
+		r := &repetition{bench: b, sample: report.Sample{Peer: peers.Landbridge}}
 		step, cancel := context.WithTimeout(ctx, manyLimit)
-		err := r.crowd(step, profile, members)
+		err := r.crowd(step, profile)
 		cancel()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
-			r.sample.Profile = manyProfile(members, profile)
 			r.fail(ctx, report.ManyUDP64, err)
 		}
 		if r.werr != nil {
@@ -66,7 +63,11 @@ type gathering struct {
 	pair *underlay.Pair
 }
 
-func (r *repetition) crowd(ctx context.Context, profile underlay.Profile, members int) error {
+// crowd measures all repetitions, those of the numbers in turn, with one crowd.
+func (r *repetition) crowd(ctx context.Context, profile underlay.Profile) error {
+	members := r.members[len(r.members)-1]
+	r.sample.Profile = manyProfile(members, profile)
+	r.say("%s, %s, a group of %d others:", peers.Landbridge, profile, members)
 	pair, err := underlay.Open(ctx, profile)
 	if err != nil {
 		return err
@@ -78,19 +79,30 @@ func (r *repetition) crowd(ctx context.Context, profile underlay.Profile, member
 		return fmt.Errorf("%w\n%s", err, pair.A.Log())
 	}
 	defer g.ends.Close()
-	for _, n := range r.members {
-		r.sample.Profile = manyProfile(n, profile)
-		r.say("    with %d:", n)
-		for _, m := range []struct {
-			size               int
-			to, from, cpu, cpf string
-		}{
-			{64, report.ManyUDP64, report.ManyUDP64Back, report.ManyCPU, report.ManyCPUBack},
-			{1200, report.ManyUDP1200, report.ManyUDP1200Back, "", ""},
-		} {
-			if err := errors.Join(r.toCrowd(ctx, g, n, m.size, m.to, m.cpu), r.fromCrowd(ctx, g, n, m.size, m.from, m.cpf)); err != nil {
+	for rep := range r.reps {
+		r.sample.Repetition = rep + 1
+		for _, n := range r.members {
+			r.sample.Profile = manyProfile(n, profile)
+			r.say("    with %d, repetition %d:", n, rep+1)
+			if err := r.withSome(ctx, g, n); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// withSome measures traffic between the hub and some of the others.
+func (r *repetition) withSome(ctx context.Context, g *gathering, n int) error {
+	for _, m := range []struct {
+		size                     int
+		to, from, toCPU, fromCPU string
+	}{
+		{64, report.ManyUDP64, report.ManyUDP64Back, report.ManyCPU, report.ManyCPUBack},
+		{1200, report.ManyUDP1200, report.ManyUDP1200Back, "", ""},
+	} {
+		if err := errors.Join(r.toCrowd(ctx, g, n, m.size, m.to, m.toCPU), r.fromCrowd(ctx, g, n, m.size, m.from, m.fromCPU)); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -116,7 +128,9 @@ func (r *repetition) gather(ctx context.Context, members int) (*gathering, error
 	if _, err := ends.To(ctx, r.pair.A.Host, members, warm); err != nil {
 		return nil, errors.Join(err, g.close())
 	}
-	return g, calm(ctx)
+	err = calm(ctx)
+	r.say("    all stand")
+	return g, err
 }
 
 func (g *gathering) close() error { g.ends.Close(); return nil }

@@ -10,7 +10,7 @@
 //	hub ── overlay, registry, sessions ── member 1 … n ── registry, called directly ── members
 //
 // So that n members together idle, they know but the hub by the overlay, and call each
-// other's registries without a network. One thread (a loop.Loop) serves all the sockets.
+// other without a network. One thread (a loop.Loop) serves all the sockets.
 //
 // [Admit] makes the members, by the authority's key in the state of a hub that doesn't run yet;
 // [Open] starts them. What is said between hub and members before a certificate is shown is

@@ -45,12 +45,18 @@ func (m *member) listen() {
 		}
 		return m.answer(cbor.Marshal(m.hello()))
 	})
-	m.serve(protocolConnect, func(ctx context.Context, from group.MemberID, req []byte) ([]byte, error) {
-		return m.tunnel.HandleSignal(ctx, from, req)
-	})
-	m.serve(registry.Protocol, func(ctx context.Context, from group.MemberID, req []byte) ([]byte, error) {
-		return m.registry.Serve(ctx, from, req)
-	})
+	m.serve(protocolConnect, m.connect)
+	m.serve(registry.Protocol, m.register)
+}
+
+// connect answers offers of sessions.
+func (m *member) connect(ctx context.Context, from group.MemberID, req []byte) ([]byte, error) {
+	return m.tunnel.HandleSignal(ctx, from, req)
+}
+
+// register answers what other members ask the registry.
+func (m *member) register(ctx context.Context, from group.MemberID, req []byte) ([]byte, error) {
+	return m.registry.Serve(ctx, from, req)
 }
 
 // serve opens a protocol to members that have shown their certificates.
@@ -81,16 +87,18 @@ func (m *member) meet(from group.MemberID, h hello) error {
 	return m.membership.CheckCertificate(from, h.Certificate, time.Now())
 }
 
-// line is what the member asks the hub by a protocol.
+// line is how a member asks others by a protocol.
 type line struct {
 	member   *member
 	protocol string
+	answer   func(to *member, ctx context.Context, from group.MemberID, req []byte) ([]byte, error)
 }
 
-// Call asks the hub, after a hello where the hub wants one.
+// Call asks a member of the crowd directly, and the hub by the overlay, after a hello where
+// the hub wants one.
 func (l line) Call(ctx context.Context, to group.MemberID, req []byte) ([]byte, error) {
 	if to != l.member.authority() {
-		return nil, errors.New("the members of a crowd have no sessions with each other")
+		return l.callDirectly(ctx, to, req)
 	}
 	reply, err := l.member.ask(ctx, to, l.protocol, req)
 	if !errors.Is(err, errStranger) {
@@ -100,6 +108,18 @@ func (l line) Call(ctx context.Context, to group.MemberID, req []byte) ([]byte, 
 		return nil, err
 	}
 	return l.member.ask(ctx, to, l.protocol, req)
+}
+
+func (l line) callDirectly(ctx context.Context, to group.MemberID, req []byte) ([]byte, error) {
+	other := l.member.crowd.byID(to)
+	if other == nil {
+		return nil, errors.New("the crowd doesn't stand yet")
+	}
+	self := l.member.membership.Self()
+	if err := other.meet(self, l.member.hello()); err != nil {
+		return nil, err
+	}
+	return l.answer(other, ctx, self, req)
 }
 
 func (m *member) introduce(ctx context.Context, to group.MemberID) error {
@@ -130,26 +150,6 @@ func (m *member) ask(ctx context.Context, to group.MemberID, protocol string, re
 		return nil, errStranger
 	}
 	return nil, fmt.Errorf("the hub refuses: %.200q", reply)
-}
-
-// colleagues is the members' registries as one of them sees them: those of the crowd are
-// called directly.
-type colleagues struct{ member *member }
-
-// Call is registry.Transport's.
-func (c colleagues) Call(ctx context.Context, to group.MemberID, req []byte) ([]byte, error) {
-	other := c.member.crowd.byID(to)
-	if other == nil {
-		return line{c.member, registry.Protocol}.Call(ctx, to, req)
-	}
-	if err := other.meet(c.member.membership.Self(), c.member.hello()); err != nil {
-		return nil, err
-	}
-	reply, err := other.registry.Serve(ctx, c.member.membership.Self(), req)
-	if err != nil {
-		return nil, fmt.Errorf("refused: %w", err)
-	}
-	return reply, nil
 }
 
 func (m *member) body(req []byte) ([]byte, error) {

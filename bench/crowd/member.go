@@ -62,14 +62,14 @@ func (m *member) open(n int) error {
 		return err
 	}
 	m.registry, err = registry.Open(registry.Config{
-		Membership: m.membership, Store: m.db, Transport: colleagues{m}, Segment: segment(m.membership.Self()), Log: m.crowd.log,
+		Membership: m.membership, Store: m.db, Transport: line{m, registry.Protocol, (*member).register}, Segment: segment(m.membership.Self()), Log: m.crowd.log,
 	})
 	if err != nil {
 		return err
 	}
 	m.closers = append(m.closers, m.registry.Close)
 	m.tunnel, err = tunnel.Open(tunnel.Config{
-		Socket: m.socket, Membership: m.membership, Signal: line{m, protocolConnect},
+		Socket: m.socket, Membership: m.membership, Signal: line{m, protocolConnect, (*member).connect},
 		Interfaces: func() []netip.Addr { return []netip.Addr{m.at.Addr()} },
 		Exclude:    m.membership.Descriptor().Prefix.Contains,
 		Deliver:    m.deliver,
@@ -111,7 +111,7 @@ func (m *member) load(n int) error {
 // openOverlay starts the overlay, which dials nobody but the hub.
 func (m *member) openOverlay() (err error) {
 	m.overlay, err = overlay.Open(context.Background(), overlay.Config{
-		Key: m.key, Socket: m.socket.QUIC(), Log: m.crowd.log,
+		Key: m.key, Socket: m.socket.QUIC(), Log: m.crowd.log, Guest: true,
 		Exclude: func(a netip.Addr) bool { a = a.Unmap(); return a != m.crowd.hub.Addr() && a != m.at.Addr() },
 		Validator: func(id group.ID, value []byte) (uint64, error) {
 			d, err := group.ParseDescriptor(value)

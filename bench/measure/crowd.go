@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"landbridge/bench/load"
+	"landbridge/bench/underlay"
 	"landbridge/internal/netlab"
 )
 
@@ -61,6 +62,7 @@ func (t Tools) Crowd(ctx context.Context, h *netlab.Host, dir string, hub netip.
 	}
 	c.cmd = h.Command(ctx, t.Self, "load", "crowd", "-dir", dir, "-hub", hub.String(), "-members", strings.Join(list, ","), "-port", fmt.Sprint(sinkPort))
 	c.cmd.ExtraFiles = []*os.File{countFar, sinkFar}
+	c.cmd.Env = append(c.cmd.Env, underlay.Mark) // it counts until all are calm
 	c.cmd.Stderr = os.Stderr
 	if c.asks, err = c.cmd.StdinPipe(); err != nil {
 		return nil, err

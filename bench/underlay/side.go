@@ -27,9 +27,9 @@ func newSide(lan *netlab.LAN, name string, last byte, cable ...netlab.Option) *S
 	return &Side{Host: lan.Host(name, cable...), Addr: netip.AddrFrom4([4]byte{192, 0, 2, last})}
 }
 
-// mark is in the environment of a peer's programs and of all that they start, however
+// Mark is in the environment of a peer's programs and of all that they start, however
 // they detach themselves.
-const mark = "LANDBRIDGE_BENCH=peer"
+const Mark = "LANDBRIDGE_BENCH=peer"
 
 // Spawn starts a program of the peer, which runs until it ends by itself, ctx ends, or the
 // pair is closed. What it says is in Log.
@@ -43,7 +43,7 @@ func (s *Side) Spawn(ctx context.Context, program string, args ...string) (*netl
 	s.logs = append(s.logs, name)
 	c := s.Command(ctx, program, args...)
 	if !s.infrastructure {
-		c.Env = append(c.Env, mark)
+		c.Env = append(c.Env, Mark)
 	}
 	c.Stdout, c.Stderr = log, log
 	return c, c.Start()

@@ -38,7 +38,7 @@ func Used(only ...*Side) (Usage, error) {
 	var u Usage
 	rss, peak := make(map[string]int64), make(map[string]int64) // by host
 	for _, q := range processes {
-		if !q.has(mark) || !q.has(ours()) {
+		if !q.has(Mark) || !q.has(ours()) {
 			continue
 		}
 		host := q.namespace()

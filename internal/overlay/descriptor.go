@@ -87,11 +87,15 @@ func (v validator) Select(key string, values [][]byte) (int, error) {
 	return best, nil
 }
 
-// newDHT starts Kademlia on the host: a server always, under our own protocol ID, so
-// that no other network's nodes are ever asked, and without any bootstrap list.
-func newDHT(n *node, check validator, kept *records) (*dht.IpfsDHT, error) {
+// newDHT starts Kademlia on the host: a server, unless this node is a guest, under our own
+// protocol ID, so that no other network's nodes are ever asked, and without any bootstrap list.
+func newDHT(n *node, check validator, kept *records, guest bool) (*dht.IpfsDHT, error) {
+	mode := dht.ModeServer
+	if guest {
+		mode = dht.ModeClient
+	}
 	return dht.New(n,
-		dht.Mode(dht.ModeServer),
+		dht.Mode(mode),
 		dht.ProtocolPrefix("/landbridge"),
 		dht.Validator(record.NamespacedValidator{recordSpace: check}),
 		dht.Datastore(kept),

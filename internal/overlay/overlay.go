@@ -48,6 +48,9 @@ type Config struct {
 	// Validator checks a group's descriptor for the DHT and returns its version. Nil: no
 	// descriptor is accepted.
 	Validator func(id group.ID, value []byte) (version uint64, err error)
+	// Guest is for a node with a question or two: it keeps nothing for the DHT and asks nobody
+	// to relay for it, so that strangers don't find it.
+	Guest bool
 	// Store remembers peers from run to run. Nil: until Close.
 	Store *store.DB
 	// Log gets what an operator wants to know; its volume doesn't depend on what peers
@@ -58,6 +61,7 @@ type Config struct {
 // Overlay is a node's place among all nodes. Its methods are safe for concurrent use.
 type Overlay struct {
 	self      group.MemberID
+	guest     bool
 	log       *slog.Logger
 	validator validator
 
@@ -99,6 +103,7 @@ func Open(ctx context.Context, cfg Config) (*Overlay, error) {
 	}
 	o := &Overlay{
 		self:        group.MemberOf(cfg.Key.Public().(ed25519.PublicKey)),
+		guest:       cfg.Guest,
 		log:         cfg.Log,
 		validator:   cfg.Validator,
 		server:      server{handlers: make(map[string]Handler), added: make(chan struct{}), opened: time.Now(), running: make(map[peer.ID]int)},
@@ -161,7 +166,7 @@ func (o *Overlay) start(cfg Config) error {
 		return err
 	}
 	o.node.Start()
-	if o.dht, err = newDHT(o.node, o.validator, &o.records); err != nil {
+	if o.dht, err = newDHT(o.node, o.validator, &o.records, o.guest); err != nil {
 		return err
 	}
 	if err := o.node.listen(cfg.ListenTCP); err != nil {

@@ -6,6 +6,7 @@
 //	bench -peers landbridge,wireguard-go -profile nic -measures tcp,udp -reps 3
 //	bench -quick -peers landbridge,wireguard-go,veth     a few minutes
 //	bench -add -measures wan                             to the samples of the run before
+//	bench -measures '' -peers landbridge -many 1,100     one appliance and a hundred others
 //	bench modes -measures hybrid,sites                   Landbridge's modes beside each other
 //	bench -from out/bench/samples.jsonl -docs docs       the report again, of old samples
 //
@@ -16,7 +17,7 @@
 //
 //	bench/peers      the tunnels               bench/underlay   the network below them
 //	bench/measure    ping, TCP, UDP, requests  bench/load       the traffic of the latter two
-//	bench/report     samples, tables, bars
+//	bench/report     samples, tables, bars             bench/crowd     many members in a process
 //
 // "bench load" is what the program runs of itself on the hosts.
 package main

@@ -16,7 +16,7 @@ import (
 
 func TestTheCommandLineChoosesWhatIsMeasured(t *testing.T) {
 	o, err := parse(nil)
-	if err != nil || len(o.kinds) != len(peers.All()) || o.reps != 3 || o.quick || o.add || o.docs != "" || o.members != 0 ||
+	if err != nil || len(o.kinds) != len(peers.All()) || o.reps != 3 || o.quick || o.add || o.docs != "" || len(o.members) != 0 ||
 		!slices.Equal(o.profiles, []underlay.Profile{underlay.NIC, underlay.Veth}) || !slices.Equal(o.measures, groups()) {
 		t.Errorf("by default: %+v (%v)", o, err)
 	}
@@ -125,10 +125,17 @@ func TestATunnelThatFillsItsFramesIsChargedForItsHeadersAlone(t *testing.T) {
 	}
 }
 
-func TestACrowdGrowsTenfoldUpToItsSize(t *testing.T) {
-	for members, want := range map[int][]int{1: {1}, 10: {1, 10}, 30: {1, 10, 30}, 100: {1, 10, 100}} {
-		if got := crowds(members); !slices.Equal(got, want) {
-			t.Errorf("of %d: %v", members, got)
+func TestTheNumbersOfACrowdAreReadInTheirOrder(t *testing.T) {
+	got, err := parseMany("100,1,10,1")
+	if err != nil || !slices.Equal(got, []int{1, 10, 100}) {
+		t.Errorf("got %v (%v)", got, err)
+	}
+	if got, err := parseMany(""); err != nil || len(got) != 0 {
+		t.Errorf("of nothing: %v (%v)", got, err)
+	}
+	for _, bad := range []string{"0", "201", "ten", "-1"} {
+		if got, err := parseMany(bad); err == nil {
+			t.Errorf("%q is %v", bad, got)
 		}
 	}
 }

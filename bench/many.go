@@ -122,18 +122,21 @@ func (r *repetition) gather(ctx context.Context, members int) (*gathering, error
 	}
 	g := &gathering{Crowd: c, ends: ends, pair: r.pair}
 	if g.hub, err = c.Hub(ctx); err != nil {
-		return nil, errors.Join(err, g.close())
+		ends.Close()
+		return nil, err
 	}
 	warm := load.Plan{Size: 64, Flood: 200 * time.Millisecond, Trial: 100 * time.Millisecond, Trials: 1}
 	if _, err := ends.To(ctx, r.pair.A.Host, members, warm); err != nil {
-		return nil, errors.Join(err, g.close())
+		ends.Close()
+		return nil, err
 	}
-	err = calm(ctx)
+	if err := calm(ctx); err != nil {
+		ends.Close()
+		return nil, err
+	}
 	r.say("    all stand")
-	return g, err
+	return g, nil
 }
-
-func (g *gathering) close() error { g.ends.Close(); return nil }
 
 // toCrowd measures datagrams from the hub.
 func (r *repetition) toCrowd(ctx context.Context, g *gathering, n, size int, id, cpu string) error {

@@ -100,7 +100,7 @@ func TestAWANIsComparedWithItsBarePathAndMembersWithOne(t *testing.T) {
 	for _, want := range []string{
 		"| landbridge, 100 Mbit/s | 90.0 | 95.0 | 0.981 | 20.5 | 33.0 | 120 |\n",
 		"| landbridge, 1000 Mbit/s | 500 ~ | 950 |",
-		"| 1 | 200,000 | 1.00 | 0 | 0 |\n| 100 | 170,000 | 0.85 | 190,000 | 2.50 |\n",
+		"| nic, 1 | 200,000 (1.00) | – | – | – | 0, 0 |  |\n| nic, 100 | 170,000 (0.85) | – | 190,000 | – | 2.50, 0 | 500,000 |\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the report lacks\n%s\nit is\n%s", want, text)

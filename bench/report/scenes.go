@@ -58,11 +58,19 @@ func writeMany(b *strings.Builder, s Summary) {
 			row := fmt.Sprintf("| %s, %s |", wire, members)
 			var bare []string
 			for _, id := range []string{ManyUDP64, ManyUDP1200, ManyUDP64Back, ManyUDP1200Back} {
-				f, _ := s.Figure(profile, peer, id)
+				f, ok := s.Figure(profile, peer, id)
+				if !ok {
+					row += " – |"
+					continue
+				}
 				if members == "1" {
 					ones[wire+id] = f.Value
 				}
-				row += fmt.Sprintf(" %s (%.2f) |", f, f.Value/ones[wire+id])
+				row += " " + f.String()
+				if one := ones[wire+id]; one != 0 {
+					row += fmt.Sprintf(" (%.2f)", f.Value/one)
+				}
+				row += " |"
 				if f.Bare != 0 {
 					bare = append(bare, Number(f.Bare))
 				}

@@ -13,6 +13,7 @@ func floors() [][]string {
 	return [][]string{
 		{"cmd/landbridge", "cmd/demo", "bench", "bench/soak", "internal/e2e"},
 		{"bench/peers", "bench/measure", "bench/report"},
+		{"bench/crowd"},
 		{"bench/underlay", "bench/load", "bench/traffic"},
 		{"appliance"},
 		{"router"},

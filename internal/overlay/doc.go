@@ -8,7 +8,7 @@
 // The types:
 //
 //   - Overlay is a libp2p host with its node key: QUIC over the data socket, TCP beside
-//     it, Kademlia (always a server) under the protocol /landbridge/kad/1.0.0, a relay
+//     it, Kademlia (a server, but where a node is a guest) under the protocol /landbridge/kad/1.0.0, a relay
 //     for members (circuit v2), multicast DNS on the LAN.
 //   - Handler answers calls of one protocol; Call makes one.
 //   - PeerInfo tells about one peer.

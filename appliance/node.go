@@ -149,7 +149,7 @@ func (n *node) serveConsole(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.log.Info("landbridge runs", "member", n.state.self(), "mode", string(n.setup().Mode), "groups", len(n.running()))
+	n.log.Info("landbridge runs", "member", n.state.self(), "mode", string(n.setup().Mode), "groups", len(n.all()))
 	server := console.New(n, users, n.log)
 	ctx, cancel := context.WithCancel(ctx)
 	var door sync.WaitGroup

@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"landbridge/console/access"
 	"landbridge/console/api"
 	"landbridge/internal/apifuzz"
 )
@@ -58,7 +61,7 @@ func TestAnApplianceStandsWhateverItsAPIIsAsked(t *testing.T) {
 		all.Go(func() {
 			g := apifuzz.New(operations, uint64(asker), seeds)
 			for range apiRequests(t) / askers {
-				answered[ask(t, client, "http://landbridge", g.Next())].Add(1)
+				answered[ask(t, client, "http://landbridge", g.Next(), nil)].Add(1)
 			}
 		})
 	}
@@ -80,21 +83,67 @@ func TestAnApplianceStandsWhateverItsAPIIsAsked(t *testing.T) {
 	}
 }
 
-// ask sends a request, says what is wrong with the answer, and returns its status; 0: none.
-func ask(t *testing.T, client *http.Client, base string, r apifuzz.Request) int {
+// Strangers, and whoever shows a credential that nobody gave him, get nothing and change nothing.
+func TestStrangersLearnAndChangeNothing(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	operations, err := apifuzz.Load(api.Document())
+	if err != nil {
+		t.Fatal(err)
+	}
+	operations = slices.DeleteFunc(operations, func(o apifuzz.Operation) bool { return o.Extension("x-role") == "anyone" })
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		DialContext:     func(ctx context.Context, _, addr string) (net.Conn, error) { return s.d.Dial(ctx, "tcp", addr) },
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // its certificate is its own
+	}}
+	defer client.CloseIdleConnections()
+	before := s.d.knowledge()
+	g := apifuzz.New(operations, 1, map[string][]string{"group": {"e2e"}, "member": {"d"}, "mac": {"02:00:00:00:00:01"}})
+	credentials := []http.Header{
+		{}, {"Authorization": {"Bearer lbt_0123456789abcdef0123456789abcdef"}}, {"Authorization": {"Basic YWRtaW46YWRtaW4="}}, {"Authorization": {"Bearer "}},
+		{"Cookie": {access.CookieName + "=" + strings.Repeat("A", 43)}, "X-Csrf-Token": {strings.Repeat("A", 43)}}, {"Cookie": {access.CookieName + "="}},
+		{"X-Forwarded-For": {"127.0.0.1"}, "X-Real-Ip": {"127.0.0.1"}}, {"Origin": {"https://example.com"}},
+	}
+	for i := range apiRequests(t) / 4 {
+		r := g.Next()
+		switch status := ask(t, client, "https://127.0.0.1:4861", r, credentials[i%len(credentials)]); status {
+		case 0, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusBadRequest:
+		default:
+			t.Errorf("%s %.200q of a stranger: status %d", r.Operation.Method, r.Target, status)
+		}
+	}
+	if after := s.d.knowledge(); after != before {
+		t.Errorf("the appliance has changed: %s", differences(before, after))
+	}
+}
+
+// knowledge returns what an appliance says of its groups, hosts, mode and blocks.
+func (m *machine) knowledge() string {
+	m.t.Helper()
+	var b strings.Builder
+	for _, words := range [][]string{{"group", "show"}, {"hosts"}, {"mode"}, {"blocks"}} {
+		b.WriteString(m.must(words...))
+	}
+	return b.String()
+}
+
+// ask sends a request with these headers besides its own, says what is wrong with the answer, and
+// returns its status; 0: none.
+func ask(t *testing.T, client *http.Client, base string, r apifuzz.Request, more http.Header) int {
 	t.Helper()
 	req, err := r.HTTP(t.Context(), base)
 	if err != nil {
 		return 0 // no client can send it
 	}
+	maps.Copy(req.Header, more)
 	res, err := client.Do(req)
 	if err != nil {
 		t.Errorf("%s %.200q %.300q: %v", req.Method, r.Target, r.Body, err)
 		return 0
 	}
 	defer res.Body.Close()
-	if res.Header.Get("Content-Type") == "text/event-stream" {
-		return res.StatusCode // it goes on
+	if kind := res.Header.Get("Content-Type"); res.StatusCode < 300 && !strings.HasPrefix(kind, "application/json") {
+		return res.StatusCode // events and captures go on
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err != nil {

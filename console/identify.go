@@ -103,7 +103,7 @@ func (s *Server) identity(r *http.Request, active bool) (access.Identity, error)
 		return id, nil
 	}
 	if credential := r.Header.Get("Authorization"); credential != "" {
-		return access.Identity{}, access.ErrToken
+		return s.users.AuthenticateToken(id, credential)
 	}
 	cookie, err := r.Cookie(access.CookieName)
 	if err != nil {
@@ -148,11 +148,12 @@ func isForm(r *http.Request) bool {
 // not is refused, and what changes something is kept in the audit log.
 func (s *Server) ask(ctx context.Context, op api.Operation, target string, call func(context.Context) error) error {
 	err := s.users.Authorize(access.FromContext(ctx), op)
+	ctx, about := access.WithTarget(ctx, target)
 	if err == nil {
 		err = call(ctx)
 	}
 	if op.Audit {
-		s.users.Record(ctx, op, target, err)
+		s.users.Record(ctx, op, about(), err)
 	}
 	return err
 }

@@ -69,6 +69,21 @@ func (s *Service) Record(ctx context.Context, op api.Operation, target string, r
 	}
 }
 
+type targetKey struct{}
+
+// WithTarget returns a context in which About says what a request is about, for the audit
+// log; about returns it, and target where nobody has said so.
+func WithTarget(ctx context.Context, target string) (_ context.Context, about func() string) {
+	return context.WithValue(ctx, targetKey{}, &target), func() string { return target }
+}
+
+// About says what the request in ctx is about, where its path doesn't.
+func About(ctx context.Context, target string) {
+	if t, ok := ctx.Value(targetKey{}).(*string); ok {
+		*t = target
+	}
+}
+
 // recordLogin notes a try to log in as somebody. One that was turned away untried isn't
 // noted: there is no end of them.
 func (s *Service) recordLogin(ctx context.Context, name string, err error) {
@@ -134,6 +149,58 @@ func (j *journal) open(db *store.DB) error {
 	}
 	j.next, j.gathered = last+1, make(map[string]*gathering)
 	return nil
+}
+
+// Entries returns the entries before a number, 0 for the last ones, the latest first, and at
+// most limit; next is where the page after it begins, 0 where there is none.
+func (s *Service) Entries(before uint64, limit int) (all []api.AuditEntry, next uint64, err error) {
+	j := &s.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.open(s.db); err != nil {
+		return nil, 0, err
+	}
+	counted := make(map[uint64]entryRecord)
+	for _, g := range j.gathered {
+		counted[g.number] = g.entry
+	}
+	number := j.next
+	if before > 0 {
+		number = min(number, before)
+	}
+	err = s.db.View(func(tx *store.Tx) error {
+		all, next = nil, 0
+		for number--; number > 0; number-- {
+			e, ok, err := auditBucket().Get(tx, entryKey(number))
+			if err != nil || !ok {
+				return err
+			}
+			if len(all) == limit {
+				next = number + 1
+				return nil
+			}
+			if c, gathers := counted[number]; gathers {
+				e = c
+			}
+			all = append(all, e.describe(number))
+		}
+		return nil
+	})
+	return all, next, err
+}
+
+func (e entryRecord) describe(number uint64) api.AuditEntry {
+	a := api.AuditEntry{
+		ID: int64(number), At: e.At, User: e.User, Remote: e.Remote, Operation: e.Operation, Target: e.Target,
+		Done: e.Refused == "", Why: e.Refused, Last: e.Last,
+	}
+	if e.How != ByNothing {
+		a.How = e.How.String()
+	}
+	if e.Count > 0 {
+		a.Count = int64(e.Count) + 1
+	}
+	return a
 }
 
 // likeness is equal for refusals that are gathered: one address, or user, trying one

@@ -130,7 +130,10 @@ type Credentials struct {
 // where only a code is wanting, or TooMany.
 func (s *Service) Login(ctx context.Context, c Credentials) (Session, error) {
 	id := FromContext(ctx)
-	u, err := s.verify(ctx, id, c)
+	u, err := s.verify(ctx, id, c.Name, c.Password)
+	if err == nil && u.TOTP != "" {
+		err = s.verifyCode(id, u, c.Code)
+	}
 	s.recordLogin(ctx, c.Name, err)
 	if err != nil {
 		return Session{}, err
@@ -150,9 +153,27 @@ func (s *Service) begin(id Identity, u userRecord) (Session, error) {
 	return Session{Cookie: cookie, Identity: u.identity(ForStranger(id.Remote), key, kept)}, nil
 }
 
-// verify returns the user whose credentials are right.
-func (s *Service) verify(ctx context.Context, id Identity, c Credentials) (userRecord, error) {
-	name, from := userKey(c.Name), source(id.Remote)
+// verifyCode holds what was typed beside the right password against the user's code.
+func (s *Service) verifyCode(id Identity, u userRecord, code string) error {
+	if code == "" {
+		return &Error{Kind: Unauthenticated, Code: true, text: "the code of your authenticator app is wanted, too"}
+	}
+	name, from := u.key(), source(id.Remote)
+	ok, err := s.useCode(name, code)
+	if err == nil && !ok {
+		s.failed(name, from)
+		err = &Error{Kind: Unauthenticated, Code: true, text: "the code is not what your authenticator app shows now, or was used already"}
+	}
+	if err == nil {
+		s.users.succeeded(name)
+		s.sources.succeeded(from)
+	}
+	return err
+}
+
+// verify returns the user whose name and password are right.
+func (s *Service) verify(ctx context.Context, id Identity, user, password string) (userRecord, error) {
+	name, from := userKey(user), source(id.Remote)
 	if err := s.checkLocks(name, from); err != nil {
 		return userRecord{}, err
 	}
@@ -165,7 +186,7 @@ func (s *Service) verify(ctx context.Context, id Identity, c Credentials) (userR
 	err = s.hasher.do(ctx, func() {
 		// Those that came together have all been let in above.
 		if locked = s.checkLocks(name, from); locked == nil {
-			right = u.Password.matches(c.Password)
+			right = u.Password.matches(password)
 		}
 	})
 	if err = errors.Join(err, locked); err != nil {
@@ -175,8 +196,10 @@ func (s *Service) verify(ctx context.Context, id Identity, c Credentials) (userR
 		s.failed(name, from)
 		return userRecord{}, refuse(Unauthenticated, "the name or the password is wrong")
 	}
-	s.users.succeeded(name)
-	s.sources.succeeded(from)
+	if u.TOTP == "" { // else the code decides
+		s.users.succeeded(name)
+		s.sources.succeeded(from)
+	}
 	return u, nil
 }
 

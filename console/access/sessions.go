@@ -121,14 +121,30 @@ func (t *sessions) end(key sessionKey) {
 }
 
 // endOf ends all sessions of a user.
-func (t *sessions) endOf(user string) {
+func (t *sessions) endOf(user string) { t.endOthers(user, sessionKey{}) }
+
+// endOthers ends all sessions of a user but one.
+func (t *sessions) endOthers(user string, but sessionKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for key, s := range t.table {
-		if s.user == user {
+		if s.user == user && key != but {
 			t.drop(key, s)
 		}
 	}
+}
+
+// count returns how many sessions each user has.
+func (t *sessions) count(now time.Time) map[string]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	counts := make(map[string]int)
+	for _, s := range t.table {
+		if !s.over(now) {
+			counts[s.user]++
+		}
+	}
+	return counts
 }
 
 // drop is called with mu held.

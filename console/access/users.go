@@ -21,7 +21,12 @@ type userRecord struct {
 	Password passwordHash `cbor:"3,keyasint"`
 	Created  time.Time    `cbor:"4,keyasint"`
 	Changed  time.Time    `cbor:"5,keyasint"` // the password
-	TOTP     string       `cbor:"6,keyasint,omitempty"`
+	// Of an authenticator app: its secret in base 32 once it counts, and before; the time step of
+	// the last code that was used; the SHA-256 of the recovery codes that are left.
+	TOTP        string   `cbor:"6,keyasint,omitempty"`
+	PendingTOTP string   `cbor:"7,keyasint,omitempty"`
+	LastStep    uint64   `cbor:"8,keyasint,omitempty"`
+	Recovery    [][]byte `cbor:"9,keyasint,omitempty"`
 }
 
 func (u userRecord) key() string { return userKey(u.Name) }

@@ -10,6 +10,7 @@ import (
 // Operations returns every operation of the document, by path, then method.
 func Operations() []Operation {
 	return []Operation{
+		{ID: "listAudit", Method: "GET", Path: "/api/v1/audit", Role: "administrator"},
 		{ID: "getBackup", Method: "GET", Path: "/api/v1/backup", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "listBlocks", Method: "GET", Path: "/api/v1/blocks", Role: "viewer"},
 		{ID: "startCapture", Method: "POST", Path: "/api/v1/capture", Role: "administrator", Audit: true},
@@ -41,10 +42,22 @@ func Operations() []Operation {
 		{ID: "listPeers", Method: "GET", Path: "/api/v1/peers", Role: "viewer"},
 		{ID: "pingTarget", Method: "POST", Path: "/api/v1/ping", Role: "operator", Audit: true},
 		{ID: "getSession", Method: "GET", Path: "/api/v1/session", Role: "viewer"},
+		{ID: "changePassword", Method: "PUT", Path: "/api/v1/session/password", Role: "viewer", Audit: true},
+		{ID: "reauthenticate", Method: "POST", Path: "/api/v1/session/reauthenticate", Role: "viewer", Audit: true},
+		{ID: "removeTOTP", Method: "DELETE", Path: "/api/v1/session/totp", Role: "viewer", Reauth: true, Audit: true},
+		{ID: "enrollTOTP", Method: "POST", Path: "/api/v1/session/totp", Role: "viewer", Reauth: true, Audit: true},
+		{ID: "confirmTOTP", Method: "POST", Path: "/api/v1/session/totp/confirm", Role: "viewer", Reauth: true, Audit: true},
 		{ID: "getSetup", Method: "GET", Path: "/api/v1/setup", Role: "anyone"},
 		{ID: "setUp", Method: "POST", Path: "/api/v1/setup", Role: "anyone"},
 		{ID: "getStatus", Method: "GET", Path: "/api/v1/status", Role: "viewer"},
 		{ID: "getSupportBundle", Method: "GET", Path: "/api/v1/support-bundle", Role: "operator", Audit: true},
+		{ID: "listTokens", Method: "GET", Path: "/api/v1/tokens", Role: "viewer"},
+		{ID: "createToken", Method: "POST", Path: "/api/v1/tokens", Role: "viewer", Reauth: true, Audit: true},
+		{ID: "revokeToken", Method: "DELETE", Path: "/api/v1/tokens/:token", Role: "viewer", Audit: true},
+		{ID: "listUsers", Method: "GET", Path: "/api/v1/users", Role: "administrator"},
+		{ID: "createUser", Method: "POST", Path: "/api/v1/users", Role: "administrator", Reauth: true, Audit: true},
+		{ID: "removeUser", Method: "DELETE", Path: "/api/v1/users/:user", Role: "administrator", Reauth: true, Audit: true},
+		{ID: "changeUser", Method: "PATCH", Path: "/api/v1/users/:user", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "getHealth", Method: "GET", Path: "/healthz", Role: "anyone"},
 		{ID: "getMetrics", Method: "GET", Path: "/metrics", Role: "viewer"},
 	}
@@ -63,6 +76,15 @@ type guarded struct {
 	next  StrictServerInterface
 	guard Guard
 	ops   map[string]Operation
+}
+
+// ListAudit does listAudit, if the guard lets it.
+func (g *guarded) ListAudit(ctx context.Context, req ListAuditRequestObject) (res ListAuditResponseObject, err error) {
+	err = g.guard(ctx, g.ops["listAudit"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ListAudit(ctx, req)
+		return err
+	})
+	return res, err
 }
 
 // GetBackup does getBackup, if the guard lets it.
@@ -344,6 +366,51 @@ func (g *guarded) GetSession(ctx context.Context, req GetSessionRequestObject) (
 	return res, err
 }
 
+// ChangePassword does changePassword, if the guard lets it.
+func (g *guarded) ChangePassword(ctx context.Context, req ChangePasswordRequestObject) (res ChangePasswordResponseObject, err error) {
+	err = g.guard(ctx, g.ops["changePassword"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ChangePassword(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// Reauthenticate does reauthenticate, if the guard lets it.
+func (g *guarded) Reauthenticate(ctx context.Context, req ReauthenticateRequestObject) (res ReauthenticateResponseObject, err error) {
+	err = g.guard(ctx, g.ops["reauthenticate"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.Reauthenticate(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// RemoveTOTP does removeTOTP, if the guard lets it.
+func (g *guarded) RemoveTOTP(ctx context.Context, req RemoveTOTPRequestObject) (res RemoveTOTPResponseObject, err error) {
+	err = g.guard(ctx, g.ops["removeTOTP"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.RemoveTOTP(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// EnrollTOTP does enrollTOTP, if the guard lets it.
+func (g *guarded) EnrollTOTP(ctx context.Context, req EnrollTOTPRequestObject) (res EnrollTOTPResponseObject, err error) {
+	err = g.guard(ctx, g.ops["enrollTOTP"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.EnrollTOTP(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ConfirmTOTP does confirmTOTP, if the guard lets it.
+func (g *guarded) ConfirmTOTP(ctx context.Context, req ConfirmTOTPRequestObject) (res ConfirmTOTPResponseObject, err error) {
+	err = g.guard(ctx, g.ops["confirmTOTP"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ConfirmTOTP(ctx, req)
+		return err
+	})
+	return res, err
+}
+
 // GetSetup does getSetup, if the guard lets it.
 func (g *guarded) GetSetup(ctx context.Context, req GetSetupRequestObject) (res GetSetupResponseObject, err error) {
 	err = g.guard(ctx, g.ops["getSetup"], "", func(ctx context.Context) (err error) {
@@ -375,6 +442,69 @@ func (g *guarded) GetStatus(ctx context.Context, req GetStatusRequestObject) (re
 func (g *guarded) GetSupportBundle(ctx context.Context, req GetSupportBundleRequestObject) (res GetSupportBundleResponseObject, err error) {
 	err = g.guard(ctx, g.ops["getSupportBundle"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.GetSupportBundle(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ListTokens does listTokens, if the guard lets it.
+func (g *guarded) ListTokens(ctx context.Context, req ListTokensRequestObject) (res ListTokensResponseObject, err error) {
+	err = g.guard(ctx, g.ops["listTokens"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ListTokens(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// CreateToken does createToken, if the guard lets it.
+func (g *guarded) CreateToken(ctx context.Context, req CreateTokenRequestObject) (res CreateTokenResponseObject, err error) {
+	err = g.guard(ctx, g.ops["createToken"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.CreateToken(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// RevokeToken does revokeToken, if the guard lets it.
+func (g *guarded) RevokeToken(ctx context.Context, req RevokeTokenRequestObject) (res RevokeTokenResponseObject, err error) {
+	err = g.guard(ctx, g.ops["revokeToken"], fmt.Sprint(req.Token), func(ctx context.Context) (err error) {
+		res, err = g.next.RevokeToken(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ListUsers does listUsers, if the guard lets it.
+func (g *guarded) ListUsers(ctx context.Context, req ListUsersRequestObject) (res ListUsersResponseObject, err error) {
+	err = g.guard(ctx, g.ops["listUsers"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ListUsers(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// CreateUser does createUser, if the guard lets it.
+func (g *guarded) CreateUser(ctx context.Context, req CreateUserRequestObject) (res CreateUserResponseObject, err error) {
+	err = g.guard(ctx, g.ops["createUser"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.CreateUser(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// RemoveUser does removeUser, if the guard lets it.
+func (g *guarded) RemoveUser(ctx context.Context, req RemoveUserRequestObject) (res RemoveUserResponseObject, err error) {
+	err = g.guard(ctx, g.ops["removeUser"], fmt.Sprint(req.User), func(ctx context.Context) (err error) {
+		res, err = g.next.RemoveUser(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ChangeUser does changeUser, if the guard lets it.
+func (g *guarded) ChangeUser(ctx context.Context, req ChangeUserRequestObject) (res ChangeUserResponseObject, err error) {
+	err = g.guard(ctx, g.ops["changeUser"], fmt.Sprint(req.User), func(ctx context.Context) (err error) {
+		res, err = g.next.ChangeUser(ctx, req)
 		return err
 	})
 	return res, err

@@ -479,6 +479,45 @@ type Attachment struct {
 	Tap string `json:"tap,omitempty,omitzero"`
 }
 
+// AuditEntry defines model for AuditEntry.
+type AuditEntry struct {
+	At time.Time `json:"at"`
+
+	// Count How many there were, equal to this; absent for one.
+	Count int64 `json:"count,omitempty,omitzero"`
+	Done  bool  `json:"done"`
+
+	// How By what they were known: session, token or socket.
+	How string `json:"how,omitempty,omitzero"`
+	ID  int64  `json:"id"`
+
+	// Last When the last of them was.
+	Last time.Time `json:"last,omitempty,omitzero"`
+
+	// Operation The operation's ID in this document.
+	Operation string `json:"operation"`
+
+	// Remote The address from which they asked; absent at the Unix socket.
+	Remote string `json:"remote,omitempty,omitzero"`
+
+	// Target What it was about.
+	Target string `json:"target,omitempty,omitzero"`
+
+	// User Who asked; absent for who hadn't logged in.
+	User string `json:"user,omitempty,omitzero"`
+
+	// Why Why it wasn't done.
+	Why string `json:"why,omitempty,omitzero"`
+}
+
+// AuditList defines model for AuditList.
+type AuditList struct {
+	Items []AuditEntry `json:"items"`
+
+	// Next The page after this one begins before this ID; absent on the last.
+	Next int64 `json:"next,omitempty,omitzero"`
+}
+
 // Block defines model for Block.
 type Block struct {
 	// Epoch Rises with each change of holder.
@@ -1100,6 +1139,13 @@ type ModeStep struct {
 // ModeStepAction defines model for ModeStepAction.
 type ModeStepAction string
 
+// NewToken defines model for NewToken.
+type NewToken struct {
+	// Secret What a program sends as Authorization: Bearer.
+	Secret string `json:"secret"`
+	Token  Token  `json:"token"`
+}
+
 // OperatorConnection The connection by which the operator is on this host, if any, so that a switch that would cut it can be refused.
 type OperatorConnection struct {
 	// Local The address of this host's end, with the zone of a link-local one.
@@ -1138,6 +1184,14 @@ type OtherGateway struct {
 
 	// Since When it was noticed.
 	Since time.Time `json:"since"`
+}
+
+// PasswordChange defines model for PasswordChange.
+type PasswordChange struct {
+	Current string `json:"current"`
+
+	// New At least 10 characters.
+	New string `json:"new"`
 }
 
 // PathHop defines model for PathHop.
@@ -1366,6 +1420,18 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// Reauthentication defines model for Reauthentication.
+type Reauthentication struct {
+	// Code The TOTP code, instead of the password.
+	Code     string `json:"code,omitempty,omitzero"`
+	Password string `json:"password,omitempty,omitzero"`
+}
+
+// RecoveryCodes defines model for RecoveryCodes.
+type RecoveryCodes struct {
+	Codes []string `json:"codes"`
+}
+
 // RegisteredHost defines model for RegisteredHost.
 type RegisteredHost struct {
 	// Configured The configuration names it.
@@ -1494,6 +1560,63 @@ type Status struct {
 	Version string `json:"version"`
 }
 
+// TOTPCode defines model for TOTPCode.
+type TOTPCode struct {
+	Code string `json:"code"`
+}
+
+// TOTPEnrollment defines model for TOTPEnrollment.
+type TOTPEnrollment struct {
+	// Secret In base 32, to be typed.
+	Secret string `json:"secret"`
+
+	// URI The otpauth URI, to be shown as a QR code.
+	URI string `json:"uri"`
+}
+
+// Token defines model for Token.
+type Token struct {
+	Created time.Time `json:"created"`
+
+	// Expires Absent where it doesn't.
+	Expires time.Time `json:"expires,omitempty,omitzero"`
+	ID      string    `json:"id"`
+
+	// LastUsed To the minute or so; absent where it wasn't yet.
+	LastUsed time.Time `json:"lastUsed,omitempty,omitzero"`
+
+	// Name What it is for.
+	Name string `json:"name"`
+
+	// Role What a user may do: a viewer sees everything, an operator works with hosts and leases, an administrator
+	// decides on groups, the mode and users.
+	Role Role `json:"role"`
+
+	// User Whose it is.
+	User string `json:"user"`
+}
+
+// TokenCreate defines model for TokenCreate.
+type TokenCreate struct {
+	// Name What it is for.
+	Name string `json:"name"`
+
+	// Role What a user may do: a viewer sees everything, an operator works with hosts and leases, an administrator
+	// decides on groups, the mode and users.
+	Role Role `json:"role"`
+
+	// TTLSeconds How long it is good; for good where none is given.
+	TTLSeconds int64 `json:"ttlSeconds,omitempty,omitzero"`
+
+	// User Whose it shall be; one's own where it is left out.
+	User string `json:"user,omitempty,omitzero"`
+}
+
+// TokenList defines model for TokenList.
+type TokenList struct {
+	Items []Token `json:"items"`
+}
+
 // TrafficCount defines model for TrafficCount.
 type TrafficCount struct {
 	RxBytes   uint64 `json:"rxBytes"`
@@ -1510,6 +1633,66 @@ type TrafficSample struct {
 	// Peers The members to or from which anything went.
 	Peers []PeerTraffic `json:"peers"`
 	Total TrafficCount  `json:"total"`
+}
+
+// User defines model for User.
+type User struct {
+	Created         time.Time `json:"created"`
+	Name            string    `json:"name"`
+	PasswordChanged time.Time `json:"passwordChanged"`
+
+	// RecoveryCodes How many recovery codes are left.
+	RecoveryCodes int `json:"recoveryCodes,omitempty,omitzero"`
+
+	// Role What a user may do: a viewer sees everything, an operator works with hosts and leases, an administrator
+	// decides on groups, the mode and users.
+	Role Role `json:"role"`
+
+	// Sessions How many sessions the user has now.
+	Sessions int `json:"sessions,omitempty,omitzero"`
+
+	// Totp Whether logging in asks for a code.
+	Totp bool `json:"totp"`
+}
+
+// UserChange defines model for UserChange.
+type UserChange struct {
+	// Password A new one, of at least 10 characters.
+	Password string `json:"password,omitempty,omitzero"`
+
+	// RemoveTotp Logging in asks for no code any more, for who has lost the app and the recovery codes.
+	RemoveTotp bool `json:"removeTotp,omitempty,omitzero"`
+
+	// Role What a user may do: a viewer sees everything, an operator works with hosts and leases, an administrator
+	// decides on groups, the mode and users.
+	Role Role `json:"role,omitempty,omitzero"`
+}
+
+// UserCreate defines model for UserCreate.
+type UserCreate struct {
+	// Name Letters, digits, dot, hyphen and underscore, beginning with a letter or digit.
+	Name string `json:"name"`
+
+	// Password At least 10 characters.
+	Password string `json:"password"`
+
+	// Role What a user may do: a viewer sees everything, an operator works with hosts and leases, an administrator
+	// decides on groups, the mode and users.
+	Role Role `json:"role"`
+}
+
+// UserList defines model for UserList.
+type UserList struct {
+	Items []User `json:"items"`
+}
+
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// Limit The most entries to return.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Before The `next` of the page before.
+	Before int64 `form:"before,omitempty" json:"before,omitempty,omitzero"`
 }
 
 // StreamEventsParams defines parameters for StreamEvents.
@@ -1597,5 +1780,23 @@ type SwitchModeJSONRequestBody = ModeRequest
 // PingTargetJSONRequestBody defines body for PingTarget for application/json ContentType.
 type PingTargetJSONRequestBody = PingRequest
 
+// ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
+type ChangePasswordJSONRequestBody = PasswordChange
+
+// ReauthenticateJSONRequestBody defines body for Reauthenticate for application/json ContentType.
+type ReauthenticateJSONRequestBody = Reauthentication
+
+// ConfirmTOTPJSONRequestBody defines body for ConfirmTOTP for application/json ContentType.
+type ConfirmTOTPJSONRequestBody = TOTPCode
+
 // SetUpJSONRequestBody defines body for SetUp for application/json ContentType.
 type SetUpJSONRequestBody = SetupRequest
+
+// CreateTokenJSONRequestBody defines body for CreateToken for application/json ContentType.
+type CreateTokenJSONRequestBody = TokenCreate
+
+// CreateUserJSONRequestBody defines body for CreateUser for application/json ContentType.
+type CreateUserJSONRequestBody = UserCreate
+
+// ChangeUserJSONRequestBody defines body for ChangeUser for application/json ContentType.
+type ChangeUserJSONRequestBody = UserChange

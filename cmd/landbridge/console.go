@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"landbridge/console/api"
+)
+
+func (p *program) consoleCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "console",
+		Short:             "Show where the console is, and its setup code",
+		GroupID:           "look",
+		Args:              noArguments,
+		ValidArgsFunction: noFiles,
+		Long: `Show where a browser finds the console, the fingerprint of its certificate (the
+SHA-256 that the browser shows when it warns: they must be equal), and, until there
+is an administrator, the setup code that the first visitor is asked for.`,
+		Example: `  sudo landbridge console
+  sudo landbridge console reset-password alice`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
+				res, err := c.GetConsoleWithResponse(ctx)
+				if err != nil {
+					return transportError(err)
+				}
+				a, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+				if err != nil {
+					return err
+				}
+				if p.json {
+					return p.printJSON(a)
+				}
+				return writeConsole(p.out, a)
+			})
+		},
+	}
+	cmd.AddCommand(p.resetPasswordCommand())
+	return cmd
+}
+
+func writeConsole(w io.Writer, a api.Console) error {
+	s := &sheet{}
+	if len(a.Urls) == 0 {
+		s.row("Console", "nowhere: name an address with --console-listen")
+	}
+	s.rows("Console", a.Urls)
+	s.row("Certificate", a.Fingerprint)
+	if a.SetUp {
+		s.row("Set up", "yes: log in")
+	} else {
+		s.row("Set up", "not yet: the first visitor becomes administrator with the setup code")
+		s.row("Setup code", a.SetupCode)
+	}
+	_, err := io.WriteString(w, s.b.String())
+	return err
+}
+
+func (p *program) resetPasswordCommand() *cobra.Command {
+	var noTOTP bool
+	cmd := &cobra.Command{
+		Use:               "reset-password NAME",
+		Short:             "Give a user of the console another password",
+		ValidArgsFunction: noFiles,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError{errors.New("want the name of one user of the console")}
+			}
+			return nil
+		},
+		Long: `Give a user of the console another password, read as a line of the standard input.
+The user's sessions end.`,
+		Example: `  sudo landbridge console reset-password alice
+  sudo landbridge console reset-password alice --no-totp < password.txt`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			fmt.Fprint(p.err, "New password: ")
+			line, err := bufio.NewReader(io.LimitReader(p.in, 1024)).ReadString('\n')
+			if err != nil && !errors.Is(err, io.EOF) {
+				return fmt.Errorf("read the password: %w", err)
+			}
+			password := strings.TrimRight(line, "\r\n")
+			if password == "" {
+				return errors.New("no password was given; nothing is changed")
+			}
+			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
+				res, err := c.ChangeUserWithResponse(ctx, args[0], api.UserChange{Password: password, RemoveTotp: noTOTP})
+				if err != nil {
+					return transportError(err)
+				}
+				u, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+				if err != nil {
+					return err
+				}
+				if p.json {
+					return p.printJSON(u)
+				}
+				p.remark("%s has the new password.", u.Name)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&noTOTP, "no-totp", false, "have logging in ask for no authenticator's code any more, too")
+	return cmd
+}

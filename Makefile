@@ -11,6 +11,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 2m
 SOAK     ?= 1h
 ROUNDS   ?= 20
+TRIALS   ?= 50
 REQUESTS ?= 100000
 
 # What the tests and the demo use besides Go, as Debian package=program pairs.
@@ -45,6 +46,10 @@ test: deps build ## every test: pure, in memory, in namespaces, and the demo
 .PHONY: test-modes
 test-modes: deps ## all switches of the mode in 20 rounds, half of them killed at random points (ROUNDS=100: more)
 	LANDBRIDGE_MODE_ROUNDS=$(ROUNDS) $(GO) test -count=1 -timeout 30m -v -run TestAKilledSwitch ./internal/e2e
+
+.PHONY: test-takeover
+test-takeover: deps ## one of a LAN's two routers dies, loses its LAN, loses its WAN, 50 times each; the gaps that hosts see (TRIALS=)
+	LANDBRIDGE_TAKEOVER_TRIALS=$(TRIALS) $(GO) test -count=1 -timeout 90m -parallel 3 -v -run TakesOverWhen ./internal/e2e
 
 .PHONY: lint
 lint: go-version ## gofmt, vet and golangci-lint

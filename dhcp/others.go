@@ -28,6 +28,9 @@ const (
 	// these bounds, and while that server is there.
 	minServed = time.Hour
 	maxLease  = 24 * time.Hour
+	// maxChosen is how long it counts as one's of whom is only known that the host has named it:
+	// anybody may have done so in its name.
+	maxChosen = 5 * time.Minute
 	// waitMemory is how long a host's first DISCOVER is remembered after its last.
 	waitMemory = time.Minute
 )
@@ -63,8 +66,9 @@ type Others struct {
 
 // servedHost is a host of another server.
 type servedHost struct {
-	server netip.Addr
-	until  time.Time
+	server   netip.Addr
+	until    time.Time
+	answered bool // the server was seen to answer it
 }
 
 // waitingHost is one that asks and has no answer yet.
@@ -129,7 +133,7 @@ func (o *Others) Observe(message []byte, source frame.MAC, now time.Time, ours f
 		return // the answer to a probe
 	}
 	s.Contested = s.Contested || ours != nil && ours(client)
-	o.serve(client, server, min(max(m.IPAddressLeaseTime(0), minServed), maxLease), now)
+	o.serve(client, servedHost{server, now.Add(min(max(m.IPAddressLeaseTime(0), minServed), maxLease)), true}, now)
 }
 
 // chose notes that a host has named another server in a REQUEST.
@@ -141,7 +145,7 @@ func (o *Others) chose(client frame.MAC, server netip.Addr, contested bool, now 
 		return
 	}
 	s.Contested = s.Contested || contested
-	o.serve(client, server, minServed, now)
+	o.serve(client, servedHost{server: server, until: now.Add(maxChosen)}, now)
 }
 
 // server returns the entry of a server, which was noticed now, at mac or by its name alone;
@@ -182,12 +186,14 @@ func (o *Others) named() (all []*OtherServer) {
 }
 
 // serve notes that a host is another server's. Called with mu held.
-func (o *Others) serve(client frame.MAC, server netip.Addr, long time.Duration, now time.Time) {
-	h, known := o.hosts[client]
-	if o.servers[server].heard() {
-		delete(o.waiting, client)
-	} else if was := o.servers[h.server]; known && was != nil && was.heard() && !now.After(h.until) {
+func (o *Others) serve(client frame.MAC, h servedHost, now time.Time) {
+	was, known := o.hosts[client]
+	known = known && !now.After(was.until) && o.servers[was.server] != nil
+	switch {
+	case known && was.answered && !h.answered && o.servers[was.server].heard():
 		return // what is only said, perhaps by another host in its name, is worth less
+	case h.answered, !known && o.servers[h.server].heard():
+		delete(o.waiting, client) // else it asks again although somebody is said to serve it
 	}
 	if !known && len(o.hosts) >= maxServed {
 		oldest, until := frame.MAC{}, time.Time{}
@@ -198,7 +204,7 @@ func (o *Others) serve(client frame.MAC, server netip.Addr, long time.Duration, 
 		}
 		delete(o.hosts, oldest)
 	}
-	o.hosts[client] = servedHost{server, now.Add(long)}
+	o.hosts[client] = h
 }
 
 // forget drops the servers that haven't been noticed for long, and those that have turned out
@@ -215,9 +221,10 @@ func (o *Others) forget(now time.Time) {
 type served uint8
 
 const (
-	servedByNone  served = iota
-	servedByNamed        // the host has named one that nobody has heard: it may be made up, as may the message
-	servedByHeard        // one that was heard serves it
+	servedByNone   served = iota
+	servedByNamed         // the host has named one that nobody has heard: it may be made up, as may the message
+	servedByChosen        // it has named one that was heard, and nobody has heard that answer it: the message may be made up
+	servedByHeard         // one that was heard has answered it
 )
 
 // serves says whether another server, that is there, serves the host.
@@ -236,8 +243,10 @@ func (o *Others) serves(client frame.MAC, now time.Time) served {
 	switch s := o.servers[h.server]; {
 	case s == nil:
 		return servedByNone
-	case s.heard():
+	case s.heard() && h.answered:
 		return servedByHeard
+	case s.heard():
+		return servedByChosen
 	}
 	return servedByNamed
 }

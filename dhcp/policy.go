@@ -133,6 +133,8 @@ func (s *Server) yield(ctx context.Context, x *exchange) error {
 	switch o.serves(x.source, x.received) {
 	case servedByHeard:
 		return ErrServedElsewhere
+	case servedByChosen:
+		return s.choice(x)
 	case servedByNone:
 		if !o.Present(x.received) {
 			return nil
@@ -145,6 +147,23 @@ func (s *Server) yield(ctx context.Context, x *exchange) error {
 	if o.waited(x.source, x.received) < yieldTime {
 		return ErrYielded
 	}
+	return nil
+}
+
+// choice leaves a host to the server that it has named, as far as that holds: one that is served doesn't
+// ask again and again, nor does it take up an offer of ours.
+func (s *Server) choice(x *exchange) error {
+	switch x.kind {
+	case dhcpv4.MessageTypeDiscover:
+		if s.config.Policy.Others.waited(x.source, x.received) < yieldTime {
+			return ErrServedElsewhere
+		}
+	default:
+		if !x.req.Options.Has(dhcpv4.OptionServerIdentifier) { // else it is ours: see addressee
+			return ErrServedElsewhere
+		}
+	}
+	x.deferential = true
 	return nil
 }
 

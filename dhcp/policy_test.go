@@ -146,26 +146,27 @@ func TestSilenceIsCountedByReason(t *testing.T) {
 func TestAHostOfAnotherServerIsLeftAlone(t *testing.T) {
 	for _, c := range []struct {
 		name string
+		long time.Duration
 		hear func(b *policed, t *testing.T)
 	}{
-		{"OFFER", func(b *policed, t *testing.T) {
+		{"OFFER", serverMemory, func(b *policed, t *testing.T) {
 			b.others.Observe(captured(t, "dnsmasq-offer"), siteMAC, b.now, nil)
 		}},
-		{"ACK", func(b *policed, t *testing.T) {
+		{"ACK", serverMemory, func(b *policed, t *testing.T) {
 			b.others.Observe(captured(t, "dnsmasq-ack"), siteMAC, b.now, nil)
 		}},
-		{"REQUEST that names it", func(b *policed, t *testing.T) {
+		{"REQUEST that names it", maxChosen, func(b *policed, t *testing.T) {
 			b.siteOffers() // to somebody
 			b.expect(t, "the REQUEST", captured(t, "udhcpc-select-elsewhere"), ErrOtherServer)
 		}},
 	} {
 		b := newPoliced(Policy{Registered: registered(otherHost)})
 		c.hear(b, t)
-		b.now = b.now.Add(serverMemory - time.Second)
+		b.now = b.now.Add(c.long - time.Second)
 		for _, m := range []string{"udhcpc-discover", "dhclient-reboot-elsewhere", "dhclient-reboot"} {
 			b.expect(t, c.name+", then "+m, captured(t, m), ErrServedElsewhere)
 		}
-		b.now = b.now.Add(2 * time.Second) // the other server hasn't been heard for so long
+		b.now = b.now.Add(serverMemory) // the other server hasn't been heard for so long
 		b.expect(t, c.name+", long ago", captured(t, "udhcpc-discover"), nil)
 
 		b = newPoliced(Policy{Registered: registered(clientMAC)})
@@ -196,6 +197,29 @@ func TestAServerThatWasOnlyNamedGoesFirstAndNoMore(t *testing.T) {
 	b.others.Observe(captured(t, "dnsmasq-offer"), siteMAC, b.now, nil)
 	b.others.chose(clientMAC, netip.MustParseAddr("192.168.99.1"), false, b.now)
 	b.expect(t, "a DISCOVER of a host that a server has answered which is there", captured(t, "udhcpc-discover"), ErrServedElsewhere)
+}
+
+// Anybody can say so of a server that is there, too. A host that is served doesn't go on asking.
+func TestAChoiceOfAServerThatIsThereHoldsOnlyWhileTheHostIsContent(t *testing.T) {
+	b := newPoliced(Policy{})
+	b.siteOffers()
+	forge := func() { b.expect(t, "a REQUEST", captured(t, "udhcpc-select-elsewhere"), ErrOtherServer) }
+	forge()
+	for range int(yieldTime / time.Second) {
+		b.expect(t, "a DISCOVER", captured(t, "udhcpc-discover"), ErrServedElsewhere)
+		forge()
+		b.now = b.now.Add(time.Second)
+	}
+	b.expect(t, "a DISCOVER that nobody has answered", captured(t, "udhcpc-discover"), nil)
+	forge()
+	b.expect(t, "SELECTING us", captured(t, "udhcpc-select"), nil)
+	b.expect(t, "INIT-REBOOT with an address of another network", captured(t, "dhclient-reboot-elsewhere"), ErrServedElsewhere)
+
+	b.others.Observe(captured(t, "dnsmasq-ack"), siteMAC, b.now, nil)
+	b.expect(t, "a DISCOVER of a host that the server has answered", captured(t, "udhcpc-discover"), ErrServedElsewhere)
+	b.now = b.now.Add(yieldTime)
+	forge()
+	b.expect(t, "one more", captured(t, "udhcpc-discover"), ErrServedElsewhere)
 }
 
 func TestAServerThatIsHeardIsNoticedAmongThoseThatAreNamed(t *testing.T) {

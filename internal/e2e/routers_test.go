@@ -96,19 +96,30 @@ func (o *offers) servers() int {
 // well for 10 s.
 func settle(t *testing.T, routers ...*site) {
 	t.Helper()
-	h := listen(t, routers[0].wire.Host(fmt.Sprintf("probe%d", time.Now().UnixNano()%1e6)), "eth0")
-	waitFor(t, "all routers answer", func() (bool, error) {
+	newProbe(t, routers[0].wire).settle(len(routers))
+}
+
+// newProbe is a station of a LAN that asks routers.
+func newProbe(t *testing.T, wire *netlab.LAN) *listener {
+	t.Helper()
+	return listen(t, wire.Host(fmt.Sprintf("probe%d", time.Now().UnixNano()%1e6)), "eth0")
+}
+
+// settle waits until so many routers share.
+func (l *listener) settle(routers int) {
+	l.t.Helper()
+	waitFor(l.t, "all routers answer", func() (bool, error) {
 		by := make(map[string]bool)
 		for i := range 8 { // other MACs, for which others answer
-			h.mac[4], h.mac[5] = byte(time.Now().UnixNano()), byte(i)
-			for _, mac := range h.ask(netip.IPv4Unspecified(), netip.MustParseAddr(service))[netip.MustParseAddr(service)] {
+			l.mac[4], l.mac[5] = byte(time.Now().UnixNano()), byte(i)
+			for _, mac := range l.ask(netip.IPv4Unspecified(), netip.MustParseAddr(service))[netip.MustParseAddr(service)] {
 				by[mac] = true
 			}
-			if len(by) == len(routers) {
+			if len(by) == routers {
 				break
 			}
 		}
-		return len(by) == len(routers), fmt.Errorf("answered by %v", by)
+		return len(by) == routers, fmt.Errorf("answered by %v", by)
 	})
 }
 

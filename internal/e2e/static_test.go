@@ -71,7 +71,7 @@ func TestAHostWithAStaticAddressIsFoundHoweverItShowsItself(t *testing.T) {
 	asks.sh("ping -c1 -W1 " + d.String() + " || true")
 	t.Logf("in a free block, by its ARP request: %v", a.finds(asks))
 	speaks := addressed(t, a.wire, "speaks", b.spare(3))
-	speaks.sh("ip neigh add "+d.String()+" lladdr $0 dev eth0; ping -c1 -W1 "+d.String()+" || true", a.status().Attachment.GatewayMAC)
+	speaks.sh("ip neigh add "+d.String()+" lladdr $1 dev eth0; ping -c1 -W1 "+d.String()+" || true", a.status().Attachment.GatewayMAC)
 	t.Logf("in another member's block, by its traffic: %v", a.finds(speaks))
 	announces := addressed(t, a.wire, "announces", netip.MustParseAddr("10.77.201.9"))
 	listen(t, announces.Host, "eth0").announce(announces.addr)

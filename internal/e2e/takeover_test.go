@@ -3,6 +3,9 @@ package e2e
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -63,51 +66,90 @@ func TestTheOtherRouterOfALANTakesOverWhenTheWANOfOneIsABlackHole(t *testing.T) 
 	}
 }
 
-// takesOver has each of two routers fail and return, while hosts that either of them serves have connections
+// trials is how often a router fails in each of these tests: once each, unless
+// LANDBRIDGE_TAKEOVER_TRIALS says otherwise (make test-takeover).
+func trials(t *testing.T) int {
+	t.Helper()
+	said := os.Getenv("LANDBRIDGE_TAKEOVER_TRIALS")
+	if said == "" {
+		return 2
+	}
+	n, err := strconv.Atoi(said)
+	if err != nil {
+		t.Fatalf("LANDBRIDGE_TAKEOVER_TRIALS: %v", err)
+	}
+	return n
+}
+
+// takesOver has two routers fail in turn and return, while hosts that either of them serves have connections
 // with a member elsewhere.
 func takesOver(t *testing.T, fail, mend func(*site)) {
+	n := trials(t)
 	s := newScene(t)
 	r1 := s.site("r1")
 	r2 := s.beside(r1, "r2")
-	settle(t, r1, r2)
+	probe := newProbe(t, r1.wire)
+	probe.settle(2)
 	d := s.d.address()
-	var hosts []*client
 	var streams []*stream
 	served := make(map[bool]int) // by r1
-	for n := 0; n < 10 && (len(hosts) < 3 || len(served) < 2); n++ {
+	for n := 0; n < 10 && (len(streams) < 3 || len(served) < 2); n++ {
 		h := newClient(t, r1.wire, fmt.Sprint("h", n)).lease(netlab.Udhcpc)
 		served[r1.serves(h.addr)]++
-		hosts = append(hosts, h)
 		reaches(t, h.Host, d)
 		streams = append(streams, newStream(t, h.Host, s.d.Host, d))
 	}
 	if len(served) != 2 {
 		t.Fatal("one router serves all hosts")
 	}
-	gaps := func(what string, began time.Time) {
+	watch := func(what string, began time.Time) (all []time.Duration) {
 		t.Helper()
 		waitFor(t, "some seconds", func() (bool, error) { return time.Since(began) > observe, nil })
-		var all []time.Duration
-		for i, st := range streams {
+		for _, st := range streams {
 			gap := st.gap()
 			if gap > wantGap {
-				t.Errorf("%s: %s had a gap of %v, more than %v", what, hosts[i].Name, gap, wantGap)
+				t.Errorf("%s: the stream from %s had a gap of %v, more than %v", what, st.name, gap, wantGap)
 			}
 			all = append(all, gap.Round(time.Millisecond))
 		}
 		t.Logf("%s: gaps of %v", what, all)
+		return all
 	}
-	gaps("undisturbed", time.Now())
-	for _, r := range []*site{r1, r2} {
+	watch("undisturbed", time.Now())
+	var failing, returning gaps
+	for i := range n {
+		r := []*site{r1, r2}[i%2]
 		began := time.Now()
 		fail(r)
-		gaps(r.Name+" fails", began)
-		answeredOnce(t, r1.wire, "late-"+r.Name, d)
+		failing.add(watch(r.Name+" fails", began))
+		if i < 2 {
+			answeredOnce(t, r1.wire, "late-"+r.Name, d)
+		}
 		began = time.Now()
 		mend(r)
-		settle(t, r1, r2)
-		gaps(r.Name+" is back", began)
+		probe.settle(2)
+		returning.add(watch(r.Name+" is back", began))
 	}
+	t.Logf("a router fails: %v", &failing)
+	t.Logf("it returns: %v", &returning)
+}
+
+// gaps are those of some trials, with some streams each.
+type gaps struct{ all, worst []time.Duration }
+
+func (g *gaps) add(trial []time.Duration) {
+	g.all = append(g.all, trial...)
+	g.worst = append(g.worst, slices.Max(trial))
+}
+
+// String says how long hosts were without, of the connections, and of the trials' worst ones.
+func (g *gaps) String() string {
+	say := func(all []time.Duration) string {
+		slices.Sort(all)
+		at := func(percent int) time.Duration { return all[(len(all)*percent+99)/100-1] }
+		return fmt.Sprintf("p50 %v, p99 %v, max %v", at(50), at(99), at(100))
+	}
+	return fmt.Sprintf("%d trials, the longest gap of each: %s; %d gaps of connections: %s", len(g.worst), say(g.worst), len(g.all), say(g.all))
 }
 
 // answeredOnce has a new host ask for an address and for others by ARP: each is answered once.

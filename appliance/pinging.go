@@ -32,6 +32,7 @@ const (
 
 	pingInterval = time.Second
 	pingTimeout  = 2 * time.Second
+	pingLongest  = 40 * time.Second // of all packets together
 )
 
 var (
@@ -102,7 +103,7 @@ func (n *node) Ping(ctx context.Context, req api.PingRequest) (api.PingResult, e
 	if !at.member.IsZero() {
 		r.MemberID, r.MemberName = at.member.String(), nw.memberName(at.member)
 	}
-	err = repeat(ctx, req, func(ctx context.Context, seq int) {
+	repeat(ctx, req, func(ctx context.Context, seq int) {
 		p := ping(ctx, at)
 		p.Seq = seq
 		r.Packets = append(r.Packets, p)
@@ -111,11 +112,13 @@ func (n *node) Ping(ctx context.Context, req api.PingRequest) (api.PingResult, e
 			r.Received++
 		}
 	})
-	return r, err
+	return r, nil
 }
 
-// repeat sends as many packets as a request wants, in its interval.
-func repeat(ctx context.Context, req api.PingRequest, send func(ctx context.Context, seq int)) error {
+// repeat sends as many packets as a request wants, in its interval, and as there is time for.
+func repeat(ctx context.Context, req api.PingRequest, send func(ctx context.Context, seq int)) {
+	ctx, cancel := context.WithTimeout(ctx, pingLongest)
+	defer cancel()
 	interval, timeout := pingInterval, pingTimeout
 	if req.IntervalMilliseconds > 0 {
 		interval = time.Duration(req.IntervalMilliseconds) * time.Millisecond
@@ -127,16 +130,16 @@ func repeat(ctx context.Context, req api.PingRequest, send func(ctx context.Cont
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for seq := 1; ; seq++ {
-		one, cancel := context.WithTimeout(ctx, timeout)
+		one, done := context.WithTimeout(ctx, timeout)
 		send(one, seq)
-		cancel()
+		done()
 		if seq == count {
-			return nil
+			return
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		}
 	}
 }

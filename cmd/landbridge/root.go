@@ -133,6 +133,7 @@ hence the sudo in all examples.`,
 		p.groupCommand(), p.joinCommand(),
 		p.runCommand(), p.modeCommand(), p.recoverCommand(),
 		p.statusCommand(), p.peersCommand(), p.leasesCommand(), p.hostsCommand(), p.blocksCommand(), p.countersCommand(), p.consoleCommand(),
+		p.pingCommand(), p.pathCommand(), p.queryCommand(), p.doctorCommand(), p.captureCommand(), p.logsCommand(), p.supportCommand(), p.backupCommand(),
 		p.versionCommand(),
 	)
 	root.InitDefaultCompletionCmd()

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"landbridge/console/api"
+	"landbridge/internal/config"
 	"landbridge/internal/logbook"
 	"landbridge/internal/store"
 )
@@ -50,14 +51,14 @@ func TestNoSecretIsInASupportBundle(t *testing.T) {
 	m := newMember(t, g.create)
 	n := m.node
 	n.book = logbook.New(logLines, logBytes)
-	n.cfg = DefaultConfig()
+	n.cfg = config.Default()
 	n.cfg.Version = "test"
 	inv, err := invite(g.authority, m.membership, api.InvitationCreate{Addresses: []string{"192.0.2.1:4860"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const hash = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWRWJTmaaJObG"
-	log := slog.New(n.book.Beside(slog.NewTextHandler(io.Discard, nil)))
+	log := slog.New(n.book.Beside(slog.NewTextHandler(new(bytes.Buffer), nil)))
 	log.Info("somebody wrote the invitation "+inv.Token+" into a message", "why", "token: abcdef123456 and "+hash, "err", "Authorization: Bearer s3cr3t-value")
 
 	files := []bundled{
@@ -119,7 +120,7 @@ func TestABackupIsAStateThatOpens(t *testing.T) {
 
 func TestLogsAreFoundByLevelTextAndPlace(t *testing.T) {
 	n := &node{book: logbook.New(100, 1<<20)}
-	log := slog.New(n.book.Beside(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	log := slog.New(n.book.Beside(slog.NewTextHandler(new(bytes.Buffer), &slog.HandlerOptions{Level: slog.LevelDebug})))
 	log.Debug("one")
 	log.Warn("two", "member", "ABC")
 	log.Error("three")

@@ -18,6 +18,12 @@ const (
 	logBytes = 1 << 20
 )
 
+// keepLog has the last lines of a log kept.
+func keepLog(log *slog.Logger) (*slog.Logger, *logbook.Book) {
+	book := logbook.New(logLines, logBytes)
+	return slog.New(book.Beside(log.Handler())), book
+}
+
 // Logs returns lines of the log that match.
 func (n *node) Logs(_ context.Context, p api.ListLogsParams) (api.LogList, error) {
 	least, err := logLevel(p.Level)

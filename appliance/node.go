@@ -76,8 +76,7 @@ func (n *node) setSetup(s modes.Setup) {
 // it returns. An error before the first change says why it didn't start.
 func Run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	tuneRuntime()
-	book := logbook.New(logLines, logBytes)
-	log = slog.New(book.Beside(log.Handler()))
+	log, book := keepLog(log)
 	state, err := openState(cfg.State)
 	if err != nil {
 		return err
@@ -113,11 +112,10 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 			return err
 		}
 	}
-	n, err := start(ctx, cfg, state, log)
+	n, err := start(ctx, cfg, state, log, book)
 	if err != nil {
 		return err
 	}
-	n.book = book
 	n.setSetup(setup)
 	n.modes = n.newModes(record)
 	n.fail = fail
@@ -248,7 +246,7 @@ func checkPrefix(prefix netip.Prefix) error {
 }
 
 // start brings up what the groups share.
-func start(ctx context.Context, cfg config.Config, state *state, log *slog.Logger) (*node, error) {
+func start(ctx context.Context, cfg config.Config, state *state, log *slog.Logger, book *logbook.Book) (*node, error) {
 	roll, err := openRoll(state.db, cfg.DHCP.Hosts)
 	if err != nil {
 		return nil, err
@@ -261,7 +259,7 @@ func start(ctx context.Context, cfg config.Config, state *state, log *slog.Logge
 	if err != nil {
 		return nil, errors.Join(explainListen(err, "udp", cfg.Listen, "listen"), l.Close())
 	}
-	n := &node{cfg: cfg, log: log, state: state, roll: roll, loop: l, socket: socket, started: time.Now(), base: ctx, events: console.NewEvents(),
+	n := &node{cfg: cfg, log: log, book: book, state: state, roll: roll, loop: l, socket: socket, started: time.Now(), base: ctx, events: console.NewEvents(),
 		networks: make(map[group.ID]*network)}
 	n.overlay, err = overlay.Open(ctx, overlay.Config{
 		Key:       state.key,

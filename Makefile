@@ -51,6 +51,11 @@ test-modes: deps ## all switches of the mode in 20 rounds, half of them killed a
 test-takeover: deps ## one of a LAN's two routers dies, loses its LAN, loses its WAN, 50 times each; the gaps that hosts see (TRIALS=)
 	LANDBRIDGE_TAKEOVER_TRIALS=$(TRIALS) $(GO) test -count=1 -timeout 90m -parallel 3 -v -run TakesOverWhen ./internal/e2e
 
+.PHONY: test-vlan
+test-vlan: go-version ## a group for each VLAN of a trunk, in a guest (QEMU, by emulation) whose kernel has VLANs: two minutes
+	@./scripts/deps $(PACKAGES) qemu-system-x86=qemu-system-x86_64 cpio=cpio kmod=depmod
+	./scripts/test-vlan .cache/guest
+
 .PHONY: lint
 lint: go-version ## gofmt, vet and golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -84,7 +84,7 @@ const (
 
 // isPublic reports whether a page is for those too who haven't logged in.
 func isPublic(path string) bool {
-	return strings.HasPrefix(path, "/assets/") || slices.Contains([]string{loginPath, setupPath, "/favicon.ico"}, path)
+	return strings.HasPrefix(path, "/assets/") || slices.Contains([]string{loginPath, setupPath, "/theme", "/favicon.ico"}, path)
 }
 
 // who tells a page whom it is for.

@@ -89,7 +89,7 @@ func (p *Pages) show(c echo.Context, status int, page string, data any) error {
 	r := c.Request()
 	if target := r.Header.Get("HX-Target"); r.Header.Get("HX-Request") == "true" && view.Lookup(page+"#"+target) != nil {
 		name = page + "#" + target
-	} else if s, err := p.status(c); err == nil {
+	} else if s, err := p.status(c); f.Who.Role != "" && err == nil {
 		f.Status = s
 	}
 	var b bytes.Buffer

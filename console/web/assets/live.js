@@ -5,6 +5,8 @@
 (() => {
   const csrf = () => document.querySelector('meta[name="csrf"]')?.content ?? "";
   document.addEventListener("htmx:configRequest", (e) => {
+    // What a page asks for by itself doesn't show that the person is still there.
+    if (e.detail.triggeringEvent?.type.startsWith("live:")) e.detail.headers["X-Background"] = "true";
     if (csrf()) e.detail.headers["X-CSRF-Token"] = csrf();
   });
   // A session that has ended answers with the log-in page: go there, not into a part.

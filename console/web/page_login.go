@@ -1,0 +1,161 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/labstack/echo/v4"
+
+	"landbridge/console/api"
+)
+
+// loginPage is the form by which a session begins.
+type loginPage struct {
+	Name, Next, Appliance string
+	NeedsCode             bool // the user has enrolled TOTP
+	Flaws                 flaws
+}
+
+// codeWanted is the type of the problem that asks for a TOTP code.
+const codeWanted = "urn:landbridge:problem:code"
+
+// askLogin shows the form, or that for the first visitor.
+func (p *Pages) askLogin(c echo.Context) error {
+	setup, err := p.setup(c)
+	if err != nil {
+		return p.fail(c, err)
+	}
+	if !setup.SetUp {
+		return c.Redirect(http.StatusSeeOther, "/setup")
+	}
+	return p.show(c, http.StatusOK, "login", loginPage{Next: localPath(c.QueryParam("next")), Appliance: setup.Name})
+}
+
+func (p *Pages) setup(c echo.Context) (api.Setup, error) {
+	s, err := ask[api.GetSetupRequestObject, api.GetSetupResponseObject, api.GetSetup200JSONResponse](
+		c, p.api.GetSetup, api.GetSetupRequestObject{})
+	return api.Setup(s), err
+}
+
+// login begins a session and goes where the person was.
+func (p *Pages) login(c echo.Context) error {
+	page := loginPage{Name: c.FormValue("name"), Next: localPath(c.FormValue("next"))}
+	code := c.FormValue("code")
+	session, err := ask[api.LogInRequestObject, api.LogInResponseObject, api.LogIn200JSONResponse](
+		c, p.api.LogIn, api.LogInRequestObject{Body: &api.Login{Name: page.Name, Password: c.FormValue("password"), Code: code}})
+	if err == nil {
+		c.Response().Header().Add(echo.HeaderSetCookie, session.Headers.SetCookie)
+		return c.Redirect(http.StatusSeeOther, page.Next)
+	}
+	problem := p.problem(err)
+	page.Flaws, _ = p.flawsOf(err)
+	page.NeedsCode = code != "" || problem.Type == codeWanted
+	if setup, err := p.setup(c); err == nil {
+		page.Appliance = setup.Name
+	}
+	return p.show(c, problem.Status, "login", page)
+}
+
+// logout ends the session.
+func (p *Pages) logout(c echo.Context) error {
+	end, err := ask[api.LogOutRequestObject, api.LogOutResponseObject, api.LogOut204Response](
+		c, p.api.LogOut, api.LogOutRequestObject{})
+	if err != nil {
+		return p.fail(c, err)
+	}
+	c.Response().Header().Add(echo.HeaderSetCookie, end.Headers.SetCookie)
+	return c.Redirect(http.StatusSeeOther, "/login")
+}
+
+// setupPage is the form of the first visitor.
+type setupPage struct {
+	Code, Name, Appliance string
+	NameFixed             bool
+	Flaws                 flaws
+}
+
+// askSetup shows the form, once.
+func (p *Pages) askSetup(c echo.Context) error {
+	setup, err := p.setup(c)
+	if err != nil {
+		return p.fail(c, err)
+	}
+	if setup.SetUp {
+		return c.Redirect(http.StatusSeeOther, "/login")
+	}
+	return p.show(c, http.StatusOK, "setup", setupPage{Appliance: setup.Name, NameFixed: setup.NameFixed, Name: "admin", Code: c.QueryParam("code")})
+}
+
+// doSetup makes the first administrator, and logs them in.
+func (p *Pages) doSetup(c echo.Context) error {
+	page := setupPage{Code: c.FormValue("code"), Name: c.FormValue("name"), Appliance: c.FormValue("applianceName")}
+	password := c.FormValue("password")
+	if setup, err := p.setup(c); err == nil && setup.NameFixed {
+		page.Appliance, page.NameFixed = setup.Name, true
+	}
+	if password != c.FormValue("again") {
+		page.Flaws = flaws{Fields: map[string]string{"again": "this isn't the password above"}}
+		return p.show(c, http.StatusUnprocessableEntity, "setup", page)
+	}
+	request := &api.SetupRequest{Code: page.Code, Name: page.Name, Password: password}
+	if !page.NameFixed {
+		request.ApplianceName = page.Appliance
+	}
+	session, err := ask[api.SetUpRequestObject, api.SetUpResponseObject, api.SetUp201JSONResponse](
+		c, p.api.SetUp, api.SetUpRequestObject{Body: request})
+	if err != nil {
+		page.Flaws, _ = p.flawsOf(err)
+		return p.show(c, p.problem(err).Status, "setup", page)
+	}
+	c.Response().Header().Add(echo.HeaderSetCookie, session.Headers.SetCookie)
+	return c.Redirect(http.StatusSeeOther, "/start")
+}
+
+// startPage is how an appliance gets into a group: its own, or another's.
+type startPage struct {
+	Appliance    string
+	Name, Prefix string // of a new group
+	Token        string
+	Create, Join flaws
+}
+
+// start shows both ways into a group.
+func (p *Pages) start(c echo.Context) error {
+	s, err := p.status(c)
+	if err != nil {
+		return p.fail(c, err)
+	}
+	return p.show(c, http.StatusOK, "start", startPage{Appliance: s.Name, Prefix: "10.9.0.0/16"})
+}
+
+// createGroup makes a group and goes on to how hosts are attached.
+func (p *Pages) createGroup(c echo.Context) error {
+	page := startPage{Name: c.FormValue("name"), Prefix: c.FormValue("prefix")}
+	g, err := ask[api.CreateGroupRequestObject, api.CreateGroupResponseObject, api.CreateGroup201JSONResponse](
+		c, p.api.CreateGroup, api.CreateGroupRequestObject{Body: &api.GroupCreate{Name: page.Name, Prefix: page.Prefix}})
+	if err != nil {
+		var status int
+		page.Create, status = p.flawsOf(err)
+		return p.show(c, status, "start", page)
+	}
+	return c.Redirect(http.StatusSeeOther, "/network?"+url.Values{"done": {"group"}, "group": {g.Name}}.Encode())
+}
+
+// joinGroup joins by an invitation and goes on to how hosts are attached.
+func (p *Pages) joinGroup(c echo.Context) error {
+	page := startPage{Prefix: "10.9.0.0/16", Token: c.FormValue("token")}
+	answer, err := p.api.JoinGroup(c.Request().Context(), api.JoinGroupRequestObject{Body: &api.JoinRequest{Token: page.Token}})
+	if err != nil {
+		var status int
+		page.Join, status = p.flawsOf(err)
+		return p.show(c, status, "start", page)
+	}
+	name := ""
+	switch g := answer.(type) {
+	case api.JoinGroup200JSONResponse:
+		name = g.Name
+	case api.JoinGroup201JSONResponse:
+		name = g.Name
+	}
+	return c.Redirect(http.StatusSeeOther, "/network?"+url.Values{"done": {"group"}, "group": {name}}.Encode())
+}

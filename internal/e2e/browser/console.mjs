@@ -1,0 +1,144 @@
+// console.mjs STATE OUT: an operator's first hour with an appliance, in a browser: set-up, a
+// group, an invitation, the mode, the first hosts, a member removed. Where something must
+// happen outside of the browser it prints a line (KEY VALUE) and waits for one. It fails if
+// a page has a fault; see look.mjs.
+import http from "node:http";
+import { createInterface } from "node:readline";
+import { launch, look, person, still, visit } from "./look.mjs";
+
+const [state, out] = process.argv.slice(2);
+const base = "https://127.0.0.1:4861";
+const password = "correct horse battery";
+const faults = [];
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+
+// outside has the test do something, and returns what it answers.
+async function outside(key, value = "") {
+  console.log(`${key} ${value}`.trim());
+  const { value: line, done } = await lines.next();
+  if (done) throw new Error(`the test has gone while ${key} was to be done`);
+  return line;
+}
+
+// api asks the appliance at its socket, as the command line does.
+const api = (path) => new Promise((done, failed) => {
+  http.get({ socketPath: `${state}/landbridge.sock`, path }, (r) => {
+    let body = "";
+    r.on("data", (d) => { body += d; });
+    r.on("end", () => done(JSON.parse(body)));
+  }).on("error", failed);
+});
+
+// expect waits until a text is to be seen.
+const expect = (page, text) => page.getByText(text).filter({ visible: true }).first().waitFor();
+
+async function firstRun(page) {
+  const { setupCode } = await api("/api/v1/console");
+  const bytes = await visit(page, base + "/", faults);
+  console.log(`NOTE a first visit: ${bytes} bytes`);
+  await expect(page, "Make this appliance yours");
+  await look(page, "setup", out, faults);
+  const fill = async (code) => {
+    await page.getByLabel("Setup code").fill(code);
+    await page.getByLabel("Password", { exact: true }).fill(password);
+    await page.getByLabel("Password again").fill(password);
+    await page.getByRole("button", { name: "Set up" }).click();
+  };
+  await fill("WRONG-CODE");
+  await page.locator("[aria-invalid=true], .problem").first().waitFor();
+  await fill(setupCode);
+  await expect(page, "Create a group");
+  await look(page, "start", out, faults);
+  await page.getByLabel("Name", { exact: true }).fill("e2e");
+  await page.getByLabel("Prefix").fill("10.77.0.0/16");
+  await page.getByRole("button", { name: "Create the group" }).click();
+  await expect(page, "This appliance is in its group now");
+}
+
+async function mode(page) {
+  await page.getByLabel("Router").check();
+  await page.getByLabel("LAN port").selectOption("lan0");
+  await page.getByRole("button", { name: "Show what a switch does" }).click();
+  await expect(page, "What hosts notice");
+  await look(page, "plan", out, faults);
+  await page.getByRole("button", { name: "Apply" }).click();
+  await page.getByRole("button", { name: "Keep it" }).waitFor();
+  await look(page, "pending", out, faults);
+  await page.getByRole("button", { name: "Keep it" }).click();
+  await expect(page, "Kept: this appliance is in router mode");
+}
+
+async function hosts(page) {
+  await page.goto(base + "/leases");
+  await outside("HOSTS");
+  await expect(page, "h2"); // by itself: the page is live
+  await still(page, "leases, when a host appears", faults);
+  await page.getByRole("searchbox").fill("h2");
+  await expect(page, "1 lease with “h2”");
+  await look(page, "leases", out, faults);
+  await page.getByRole("table").getByRole("link").first().click();
+  await expect(page, "by DHCP");
+  await look(page, "lease", out, faults);
+
+  await page.goto(base + "/network");
+  await page.getByLabel("Hardware address").fill("52:54:00:zz");
+  await page.getByRole("button", { name: "Register" }).click();
+  await page.locator("#wrong-mac").waitFor();
+  await page.getByLabel("Hardware address").fill("52:54:00:12:34:56");
+  await page.getByRole("button", { name: "Register" }).click();
+  await expect(page, "The host is registered");
+  await look(page, "network", out, faults);
+}
+
+async function members(page) {
+  await page.goto(base + "/members");
+  await page.getByRole("button", { name: "Make the invitation" }).click();
+  await page.getByRole("img", { name: "The token as a QR code" }).waitFor();
+  await look(page, "invitation", out, faults);
+  const command = await page.locator("#command").textContent();
+  await outside("JOIN", command.trim().split(" ").at(-1));
+  await page.goto(base + "/");
+  await page.getByRole("row", { name: /^a direct/ }).waitFor();
+  await still(page, "overview", faults);
+  await look(page, "overview", out, faults);
+  await page.goto(base + "/members");
+  await look(page, "members", out, faults);
+  await page.getByRole("link", { name: "Remove a" }).click();
+  await expect(page, "Its hosts lose the network");
+  await look(page, "remove", out, faults);
+  await page.getByRole("button", { name: "Remove a" }).click();
+  await expect(page, "a is removed");
+  await outside("REMOVED");
+}
+
+async function again(page) {
+  await page.goto(base + "/api");
+  await look(page, "api", out, faults);
+  await page.getByRole("button", { name: "Log out" }).click();
+  await expect(page, "Log in to d");
+  await look(page, "login", out, faults);
+  await page.goto(base + "/leases"); // is asked to log in, and comes back to it
+  await page.getByLabel("Name").fill("admin");
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByRole("heading", { name: "Leases" }).waitFor();
+  if (new URL(page.url()).pathname !== "/leases") faults.push(`logged in, and at ${page.url()}`);
+}
+
+const browser = await launch();
+let page;
+try {
+  page = await person(browser, faults);
+  for (const step of [firstRun, mode, hosts, members, again]) {
+    const began = Date.now();
+    await step(page);
+    console.log(`NOTE ${step.name}: ${Date.now() - began} ms`);
+  }
+} catch (e) {
+  faults.push(`${page?.url()}: ${e.message}`);
+  await page?.screenshot({ path: `${out}/fault.png`, fullPage: true }).catch(() => {});
+} finally {
+  await browser.close();
+}
+for (const f of faults) console.log("FAULT " + f.replaceAll("\n", " "));
+process.exit(faults.length ? 1 : 0);

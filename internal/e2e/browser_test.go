@@ -1,0 +1,126 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"landbridge/internal/netlab"
+)
+
+// browsing is a script of browser/ that runs on a host of the lab.
+type browsing struct {
+	t     *testing.T
+	in    io.Writer
+	lines *bufio.Scanner
+	cmd   *netlab.Cmd
+}
+
+// browse starts a script on the machine. Screenshots go to bin/screenshots, or where
+// LANDBRIDGE_SCREENSHOTS says.
+func (m *machine) browse(script string) *browsing {
+	m.t.Helper()
+	chromium := "/usr/bin/chromium"
+	if c := os.Getenv("CHROMIUM"); c != "" {
+		chromium = c
+	}
+	for _, program := range []string{"node", chromium} {
+		if _, err := exec.LookPath(program); err != nil {
+			m.t.Skipf("there is no browser to test with: %v (make deps)", err)
+		}
+	}
+	if _, err := os.Stat("browser/node_modules/playwright-core"); err != nil {
+		m.t.Skipf("the browser's driver is missing: %v (make deps)", err)
+	}
+	shots := os.Getenv("LANDBRIDGE_SCREENSHOTS")
+	if shots == "" {
+		shots = "../../bin/screenshots"
+	}
+	shots, err := filepath.Abs(shots)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(m.t.Context(), 5*time.Minute)
+	m.t.Cleanup(cancel)
+	b := &browsing{t: m.t, cmd: m.Command(ctx, "node", "browser/"+script, m.state(), shots)}
+	out, in := io.Pipe()
+	b.cmd.Stdout, b.cmd.Stderr = in, in
+	b.lines = bufio.NewScanner(out)
+	stdin, typed := io.Pipe()
+	b.cmd.Stdin, b.in = stdin, typed
+	if err := b.cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	go func() {
+		err := b.cmd.Wait()
+		fmt.Fprintln(in, "END", err)
+		in.Close()
+		typed.Close()
+	}()
+	return b
+}
+
+// next returns what the script wants done next, as key and value, and reports its faults;
+// END is its end.
+func (b *browsing) next() (key, value string) {
+	b.t.Helper()
+	for b.lines.Scan() {
+		switch key, value, _ := strings.Cut(b.lines.Text(), " "); key {
+		case "FAULT":
+			b.t.Error(value)
+		case "HOSTS", "JOIN", "REMOVED", "END":
+			return key, value
+		default:
+			b.t.Log(b.lines.Text())
+		}
+	}
+	return "END", "without a word"
+}
+
+// done tells the script that what it wanted is done.
+func (b *browsing) done() { fmt.Fprintln(b.in, "done") }
+
+// An operator who has nothing but the page: set-up by the code, a group, router mode by
+// plan and confirmation, hosts that appear as they get their leases, a site joined by the
+// page's invitation, and removed. The script judges each page besides.
+func TestAnOperatorSetsUpANetworkInABrowser(t *testing.T) {
+	lab := netlab.ForTest(t)
+	wan := lab.WAN("203.0.113.0/24")
+	d := newMachine(t, wan.Host("d"))
+	wire := wan.Site("site-d").Wire("d-cluster")
+	wire.Plug(d.Host, "lan0")
+	a := newMachine(t, wan.Site("site-a").Host("a"))
+	d.start()
+
+	b := d.browse("console.mjs")
+	for {
+		switch key, value := b.next(); key {
+		case "HOSTS":
+			for _, name := range []string{"h1", "h2", "h3"} {
+				newClient(t, wire, name).lease(netlab.Udhcpc)
+			}
+		case "JOIN":
+			a.must("join", value, "--name", "a")
+			a.start()
+			reaches(t, a.Host, d.leases()[0].Address)
+		case "REMOVED":
+			a.wait("to hear of its removal", func() (bool, error) {
+				health := fmt.Sprint(a.status().Health)
+				return strings.Contains(health, "removed"), fmt.Errorf("health says %s", health)
+			})
+		case "END":
+			if value != "<nil>" {
+				t.Errorf("the browser's script ended with %s", value)
+			}
+			return
+		}
+		b.done()
+	}
+}

@@ -1,13 +1,11 @@
-// console.mjs STATE OUT: an operator's first hour with an appliance, in a browser: set-up, a
+// console.mjs URL OUT: an operator's first hour with an appliance, in a browser: set-up, a
 // group, an invitation, the mode, the first hosts, a member removed. Where something must
 // happen outside of the browser it prints a line (KEY VALUE) and waits for one. It fails if
 // a page has a fault; see look.mjs.
-import http from "node:http";
 import { createInterface } from "node:readline";
 import { launch, look, person, still, visit } from "./look.mjs";
 
-const [state, out] = process.argv.slice(2);
-const base = "https://127.0.0.1:4861";
+const [base, out] = process.argv.slice(2);
 const password = "correct horse battery";
 const faults = [];
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
@@ -20,20 +18,11 @@ async function outside(key, value = "") {
   return line;
 }
 
-// api asks the appliance at its socket, as the command line does.
-const api = (path) => new Promise((done, failed) => {
-  http.get({ socketPath: `${state}/landbridge.sock`, path }, (r) => {
-    let body = "";
-    r.on("data", (d) => { body += d; });
-    r.on("end", () => done(JSON.parse(body)));
-  }).on("error", failed);
-});
-
 // expect waits until a text is to be seen.
 const expect = (page, text) => page.getByText(text).filter({ visible: true }).first().waitFor();
 
 async function firstRun(page) {
-  const { setupCode } = await api("/api/v1/console");
+  const setupCode = await outside("CODE");
   const bytes = await visit(page, base + "/", faults);
   console.log(`NOTE a first visit: ${bytes} bytes`);
   await expect(page, "Make this appliance yours");
@@ -56,8 +45,8 @@ async function firstRun(page) {
 }
 
 async function mode(page) {
-  await page.getByLabel("Router").check();
-  await page.getByLabel("LAN port").selectOption("lan0");
+  await page.getByRole("radio", { name: "Router" }).check();
+  await page.getByRole("combobox", { name: /^LAN port/ }).selectOption("lan0");
   await page.getByRole("button", { name: "Show what a switch does" }).click();
   await expect(page, "What hosts notice");
   await look(page, "plan", out, faults);

@@ -17,6 +17,8 @@ REQUESTS ?= 100000
 # What the tests and the demo use besides Go, as Debian package=program pairs.
 PACKAGES := isc-dhcp-client=dhclient udhcpc=udhcpc dhcpcd-base=dhcpcd dnsmasq-base=dnsmasq iproute2=ip iputils-ping=ping \
             nftables=nft util-linux=nsenter dnsutils=dig netcat-openbsd=nc
+# What the tests of the console run in: a browser, and what drives it (Node.js 20 or later).
+BROWSER  := chromium=chromium nodejs=node npm=npm
 # What the benchmark uses besides, and where it keeps what it builds.
 RIVALS   := iperf3=iperf3 ethtool=ethtool openvpn=openvpn tinc=tincd n2n=edge
 PEERS    := .cache/bench
@@ -39,7 +41,7 @@ demo: deps build ## three sites behind NAT, real hosts, one network (ONCE=1: che
 	$(BIN)/demo -landbridge $(BIN)/landbridge $(if $(ONCE),-once)
 
 .PHONY: test
-test: deps build ## every test: pure, in memory, in namespaces, and the demo
+test: deps browser build ## every test: pure, in memory, in namespaces, and the demo
 	$(GO) vet ./...
 	./scripts/test
 
@@ -109,6 +111,11 @@ go-version:
 .PHONY: deps
 deps: go-version
 	@./scripts/deps $(PACKAGES)
+
+.PHONY: browser
+browser: deps
+	@./scripts/deps $(BROWSER)
+	@./scripts/browser
 
 .PHONY: bench-deps
 bench-deps: deps

@@ -178,7 +178,7 @@ func (p *picture) wide(nodes []node) {
 	p.Self = box{(wideWidth - selfW) / 2, p.Height/2 - selfH/2 - 14, selfW, selfH}
 	p.HostsY = p.Self.Bottom() + 34
 	place := func(column []node, onRight bool) {
-		y := (p.Height - tall(column)) / 2
+		y := math.Max(4, (p.Height-tall(column))/2-14)
 		for _, n := range column {
 			h := n.height(single)
 			n.Roomy, n.Thick = single >= 38 || n.Count > 0, thickness(n.Rate)

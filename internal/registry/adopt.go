@@ -152,7 +152,7 @@ func (r *Registry) adoptFor(t *terms, blk *block, off int, from group.MemberID, 
 	case blk.gone, !blk.valid(now, t.holdTime):
 		r.mu.Unlock()
 		return ErrUnsure
-	case t.reserved(blk.Block, off), !s.freeForFound("", now.Mono) && (old == nil || old.To != from), old != nil && old.awaited(now.Mono) && old.Hash != m.Client:
+	case t.reserved(blk.Block, off), s.tag.binds(), !s.freeForFound("", now.Mono) && (old == nil || old.To != from), old != nil && old.awaited(now.Mono) && old.Hash != m.Client:
 		r.mu.Unlock()
 		return ErrTaken
 	}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -18,6 +19,7 @@ const quarantine = 10 * time.Minute
 type lease struct {
 	leaseRow
 	addr  netip.Addr
+	alias string // what an operator calls the host; empty: what it calls itself
 	until time.Duration
 	// confirmed: for an address in another's block, when its holder last agreed.
 	confirmed Instant
@@ -37,6 +39,7 @@ func (l *lease) awaited(now time.Duration) bool {
 // slot is one offset of a block that we hold.
 type slot struct {
 	lease    *lease
+	tag      *tag
 	reserved string  // client ID of an offer that stands until
 	mac      [6]byte // of that client
 	until    time.Duration
@@ -68,6 +71,7 @@ type book struct {
 	taken   map[BlockID]time.Duration // refused to us: not to be tried before
 	found   map[string]netip.Addr     // client ID -> live lease elsewhere, as a hint said and its record confirmed
 	orphans map[BlockID]time.Duration // perhaps ours by the register, though not held: not to be tried before
+	bound   map[clientHash]netip.Addr // reservations in the blocks held
 
 	newcomers newcomers
 	claims    newcomers                     // of blocks in which hosts were found
@@ -80,7 +84,7 @@ func newBook() book {
 		held: make(map[BlockID]*block), foreign: make(map[netip.Addr]*lease), clients: make(map[string]netip.Addr),
 		offers: make(map[string]netip.Addr), found: make(map[string]netip.Addr), taken: make(map[BlockID]time.Duration),
 		orphans: make(map[BlockID]time.Duration), newcomers: newNewcomers(), claims: newClaims(),
-		guests: make(map[group.MemberID]*newcomers),
+		guests: make(map[group.MemberID]*newcomers), bound: make(map[clientHash]netip.Addr),
 	}
 }
 
@@ -107,6 +111,15 @@ func (r *Registry) load() error {
 		if failed != nil {
 			return failed
 		}
+		for key, row := range r.tables.tags.Scan(tx, nil, &failed) {
+			if a, ok := netip.AddrFromSlice(key); ok {
+				r.loadTag(a, row)
+			}
+		}
+		if failed != nil {
+			return failed
+		}
+		r.history.n.Store(int64(r.tables.history.Len(tx)))
 		for key, row := range r.tables.leases.Scan(tx, nil, &failed) {
 			if a, ok := netip.AddrFromSlice(key); ok {
 				r.loadLease(a, row, now, t)
@@ -164,6 +177,7 @@ func (r *Registry) loadLease(a netip.Addr, row leaseRow, now Instant, t *terms) 
 	}
 	if blk := r.book.held[b]; blk != nil && blk.Epoch == row.Epoch {
 		blk.slots[off].lease = l
+		l.alias = blk.slots[off].tag.alias(l)
 		if len(row.Client) > 0 && (row.State == leaseLive || row.State == leaseKept) {
 			r.book.clients[string(row.Client)] = a
 		}
@@ -187,12 +201,18 @@ func (r *Registry) install(b BlockID, g Grant, started Instant, rec *Record) (*b
 	blk := newBlock(h, t.size())
 	blk.seq = 0
 	var rows []*lease
+	var tags []*tag
 	if rec != nil {
-		rows = inheritLeases(t, rec, g, now)
+		rows, tags = inheritLeases(t, rec, g, now), inheritTags(t, rec, g, now)
 	}
 	err = r.write(func(tx *store.Tx) error {
 		for _, l := range rows {
 			if err := r.tables.leases.Put(tx, addrKey(l.addr), l.leaseRow); err != nil {
+				return err
+			}
+		}
+		for _, m := range tags {
+			if err := r.tables.tags.Put(tx, addrKey(m.addr), m.tagRow); err != nil {
 				return err
 			}
 		}
@@ -202,6 +222,10 @@ func (r *Registry) install(b BlockID, g Grant, started Instant, rec *Record) (*b
 		return nil, fmt.Errorf("block %d: %w", b, err)
 	}
 	r.mu.Lock()
+	for _, m := range tags {
+		_, off, _ := t.split(m.addr)
+		r.setTag(&blk.slots[off], m)
+	}
 	for _, l := range rows {
 		_, off, _ := t.split(l.addr)
 		blk.slots[off].lease = l
@@ -302,6 +326,7 @@ func (r *Registry) drop(blk *block) {
 		if l := blk.slots[i].lease; l != nil && len(l.Client) > 0 && r.book.clients[string(l.Client)] == l.addr {
 			delete(r.book.clients, string(l.Client))
 		}
+		r.setTag(&blk.slots[i], nil)
 	}
 	r.directory.views[blk.Block].Store(nil)
 	r.refreshView(blk.Block)
@@ -329,7 +354,7 @@ func (r *Registry) forget(b BlockID, epoch uint64, lost ...Happening) error {
 		for off := range r.geo.size() {
 			key := addrKey(r.geo.addr(b, off))
 			row, ok, err := r.tables.leases.Get(tx, key)
-			if err != nil {
+			if err := errors.Join(err, r.tables.tags.Delete(tx, key)); err != nil {
 				return err
 			}
 			if ok && row.Holder.IsZero() {
@@ -338,13 +363,16 @@ func (r *Registry) forget(b BlockID, epoch uint64, lost ...Happening) error {
 				}
 			}
 		}
+		if err := r.journal(tx, lost...); err != nil {
+			return err
+		}
 		return r.tables.holds.Delete(tx, rowKey(b))
 	})
 }
 
 // putLease writes a row, with what has happened to the lease. In our own block it does so if
 // the hold still stands on disk: a fenced block can't be written any more.
-func (r *Registry) putLease(l *lease, old netip.Addr, _ Happening) error {
+func (r *Registry) putLease(l *lease, old netip.Addr, h Happening) error {
 	b, _, _ := r.geo.split(l.addr)
 	return r.write(func(tx *store.Tx) error {
 		if l.Holder.IsZero() {
@@ -361,6 +389,9 @@ func (r *Registry) putLease(l *lease, old netip.Addr, _ Happening) error {
 				return err
 			}
 		}
-		return r.tables.leases.Put(tx, addrKey(l.addr), l.leaseRow)
+		if err := r.dropTag(tx, l); err != nil {
+			return err
+		}
+		return errors.Join(r.journal(tx, h), r.tables.leases.Put(tx, addrKey(l.addr), l.leaseRow))
 	})
 }

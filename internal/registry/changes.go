@@ -70,8 +70,8 @@ func (r *Registry) announce(b BlockID, l *lease) {
 		r.publisher.mark(b)
 	}
 	if hs := r.hintsOf(nil, l); len(hs) > 0 {
-		if l.Name != "" {
-			r.directory.heardOf(nameKey(r.group, l.Name))
+		if name := l.name(); name != "" {
+			r.directory.heardOf(nameKey(r.group, name))
 		}
 		r.publisher.suggest(hs...)
 	}
@@ -124,7 +124,7 @@ func (r *Registry) count(blk *block, now Instant) (leased, moved, free int) {
 		case l != nil && l.taken(now.Mono) && l.State == leaseAway:
 			leased++
 			moved++
-		case l != nil && (l.taken(now.Mono) || l.awaited(now.Mono)), now.Mono < s.until:
+		case l != nil && (l.taken(now.Mono) || l.awaited(now.Mono)), now.Mono < s.until, s.tag.binds():
 		default:
 			free++
 		}

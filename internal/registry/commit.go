@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -29,6 +30,9 @@ func (r *Registry) Commit(ctx context.Context, c Client, addr netip.Addr) (Lease
 		return Lease{}, err
 	}
 	if err := r.inGroup(); err != nil {
+		return Lease{}, err
+	}
+	if err := r.makeWay(c, addr); err != nil {
 		return Lease{}, err
 	}
 	stripe := r.stripe(addr)
@@ -94,6 +98,7 @@ func (r *Registry) commitOwn(blk *block, off int, c Client, addr netip.Addr) (Le
 	copy(s.mac[:], c.MAC)
 	l := r.newLease(c, addr, now, t)
 	l.Epoch = blk.Epoch
+	l.alias = s.tag.alias(l)
 	if old != nil && old.Hash == l.Hash && old.State != leaseKept {
 		l.Start = old.Start
 	}
@@ -131,6 +136,12 @@ func (r *Registry) mayCommit(blk *block, off int, c Client, now Instant, t *term
 		return nil, false, ErrNotOurs
 	}
 	s := &blk.slots[off]
+	if s.tag.keepsFrom(r, c) {
+		return nil, false, ErrTaken
+	}
+	if err := s.evicted(c, now); err != nil {
+		return nil, false, err
+	}
 	hash := hashClient(r.group, c.ID)
 	free := s.freeFor(string(c.ID), now.Mono)
 	if isFound(c.ID) {
@@ -200,6 +211,9 @@ func (r *Registry) settle(blk *block, off int, l *lease, stale netip.Addr) {
 		delete(r.book.clients, string(old.Client))
 	}
 	s.lease, s.reserved, s.until = l, "", 0
+	if !s.tag.binds() && !s.tag.of(l) {
+		r.setTag(s, nil)
+	}
 	delete(r.book.offers, string(l.Client))
 	r.book.clients[string(l.Client)] = l.addr
 	r.refreshView(blk.Block)
@@ -231,12 +245,17 @@ func (r *Registry) Release(ctx context.Context, c Client, addr netip.Addr) error
 // end turns a live lease of ours into one that is remembered for the hold time. The
 // caller has the stripe.
 func (r *Registry) end(l *lease, h Happening) error {
+	return r.endAs(l, l, h)
+}
+
+// endAs is end where what is remembered is that of last.
+func (r *Registry) endAs(l, last *lease, h Happening) error {
 	t, err := r.terms()
 	if err != nil {
 		return err
 	}
 	now := r.clock.Instant()
-	kept := *l
+	kept := *last
 	kept.State = leaseKept
 	kept.Boot, kept.Mono, kept.Life, kept.until = now.Boot, now.Mono, t.holdTime, now.Mono+t.holdTime
 	if len(kept.Client) == 0 { // nobody to wait for
@@ -256,7 +275,7 @@ func (r *Registry) dropKept(l *lease) error {
 		if err != nil || !ok || row.State != leaseKept || !row.Holder.IsZero() {
 			return err
 		}
-		return r.tables.leases.Delete(tx, addrKey(l.addr))
+		return errors.Join(r.dropTag(tx, &lease{addr: l.addr}), r.tables.leases.Delete(tx, addrKey(l.addr)))
 	})
 	if err != nil {
 		return fmt.Errorf("lease %v: %w", l.addr, err)
@@ -266,6 +285,9 @@ func (r *Registry) dropKept(l *lease) error {
 	defer r.mu.Unlock()
 	if blk := r.book.held[b]; blk != nil && blk.slots[off].lease == l {
 		blk.slots[off].lease = nil
+		if s := &blk.slots[off]; !s.tag.binds() {
+			r.setTag(s, nil)
+		}
 		if r.book.clients[string(l.Client)] == l.addr {
 			delete(r.book.clients, string(l.Client))
 		}

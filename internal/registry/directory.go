@@ -169,11 +169,14 @@ func (r *Registry) recordOf(blk *block) *Record {
 	}
 	for off := range blk.slots {
 		l := blk.slots[off].lease
+		if m := blk.slots[off].tag; m.binds() {
+			rec.Bound = append(rec.Bound, Binding{Offset: uint16(off), Client: m.Hash, ByMAC: m.ByMAC, Name: m.Name})
+		}
 		if l == nil || l.State != leaseLive && l.State != leaseAway {
 			continue
 		}
 		rec.Leased[off>>3] |= 1 << (off & 7)
-		rec.Entries = append(rec.Entries, Entry{Offset: uint16(off), Client: l.Hash, Name: l.Name, Since: l.Start / int64(time.Second)})
+		rec.Entries = append(rec.Entries, Entry{Offset: uint16(off), Client: l.Hash, Name: l.name(), Since: l.Start / int64(time.Second)})
 		if l.State == leaseAway {
 			rec.Moved = append(rec.Moved, Moved{Offset: uint16(off), Member: l.To, Segment: l.Segment})
 		}

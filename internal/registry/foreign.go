@@ -174,7 +174,7 @@ func (r *Registry) dropForeign(l *lease, report bool, h Happening) error {
 		if err != nil || !ok || row.Holder.IsZero() {
 			return err
 		}
-		return r.tables.leases.Delete(tx, addrKey(l.addr))
+		return errors.Join(r.journal(tx, h), r.tables.leases.Delete(tx, addrKey(l.addr)))
 	})
 	if err != nil {
 		return fmt.Errorf("lease %v: %w", l.addr, err)

@@ -196,7 +196,7 @@ func (b *block) idle(now time.Duration) (last time.Duration, ok bool) {
 		s := &b.slots[i]
 		l := s.lease
 		switch {
-		case now < s.until, l != nil && (l.taken(now) || l.awaited(now)):
+		case now < s.until, s.tag.binds(), l != nil && (l.taken(now) || l.awaited(now)):
 			return 0, false
 		case l != nil && len(l.Client) > 0:
 			last = max(last, l.until, 1)
@@ -216,7 +216,7 @@ func (r *Registry) release(ctx context.Context, b BlockID) error {
 		return ErrNotHolder
 	}
 	for i := range blk.slots {
-		if l := blk.slots[i].lease; l != nil && l.taken(now.Mono) || now.Mono < blk.slots[i].until {
+		if l := blk.slots[i].lease; l != nil && l.taken(now.Mono) || now.Mono < blk.slots[i].until || blk.slots[i].tag.binds() {
 			r.mu.Unlock()
 			return ErrHeld
 		}

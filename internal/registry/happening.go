@@ -21,6 +21,11 @@ const (
 	Declined  // its client found another host that uses the address
 	Lost      // with the block, or on the word of its holder
 	Changed   // renewed under another name, or from another MAC
+	Reserved
+	Unreserved
+	Evicted // by an operator: its host must ask anew
+	Renamed // by an operator; Lease has the name
+	Noted   // by an operator
 	actEnd
 )
 
@@ -67,6 +72,9 @@ func (r *Registry) happens(act Act, l *lease) Happening {
 func (r *Registry) happened(h Happening) {
 	if h.Act == 0 {
 		return
+	}
+	if h.kept() {
+		r.history.n.Add(1)
 	}
 	r.mu.Lock()
 	fs := make([]func(Happening), 0, len(r.followers.funcs))

@@ -321,7 +321,7 @@ func (r *Registry) ReverseName(ctx context.Context, addr netip.Addr) (string, er
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if l := r.leaseAt(addr); l != nil {
-		return l.Name, nil
+		return l.name(), nil
 	}
 	if rem := r.directory.remotes[b]; rem != nil {
 		if e, ok := rem.rec.entry(off); ok {

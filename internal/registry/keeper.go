@@ -163,6 +163,12 @@ func (r *Registry) turn(k *keeper) {
 	}
 	r.tendOrphans(t, now)
 	r.renewWatches(now)
+	if now.Mono >= r.history.prune {
+		r.history.prune = now.Mono + pruneEvery
+		if err := r.pruneHistory(now); err != nil {
+			r.log.Error("old entries not taken off", "err", err)
+		}
+	}
 	if now.Mono >= k.republish {
 		k.republish = now.Mono + r.pace.republish
 		r.republish(nil, nil)
@@ -177,8 +183,8 @@ func (r *Registry) hintsOf(hs []hint, l *lease) []hint {
 	if bare := hashClient(r.group, bareClient(l.MAC)); bare != l.Hash && l.MAC != [6]byte{} {
 		hs = append(hs, hint{Key: clientKey(r.group, bare), Addr: l.addr.As4()}) // of the MAC alone: see FindMAC
 	}
-	if l.Name != "" {
-		hs = append(hs, hint{Key: nameKey(r.group, l.Name), Addr: l.addr.As4()})
+	if name := l.name(); name != "" {
+		hs = append(hs, hint{Key: nameKey(r.group, name), Addr: l.addr.As4()})
 	}
 	return hs
 }

@@ -124,6 +124,9 @@ func (r *Registry) Offer(ctx context.Context, c Client, want netip.Addr) (Lease,
 // Called with mu held.
 func (r *Registry) offerKnown(c Client) (Lease, bool) {
 	now := r.clock.Instant()
+	if a, ok := r.boundOf(c); ok && r.reserve(a, c, now) {
+		return r.describe(c, a), true
+	}
 	if a, ok := r.book.clients[string(c.ID)]; ok {
 		if l := r.leaseAt(a); l != nil && l.live(now.Mono) {
 			return r.describe(c, a), true
@@ -190,6 +193,9 @@ func (r *Registry) reserve(a netip.Addr, c Client, now Instant) bool {
 		return false
 	}
 	s := &blk.slots[off]
+	if s.tag.keepsFrom(r, c) {
+		return false
+	}
 	if !s.freeFor(client, now.Mono) && !(s.lease.asks(c) && s.lease.live(now.Mono)) {
 		return false
 	}
@@ -243,7 +249,7 @@ func choose(g geometry, blocks []*block, client []byte, now time.Duration) (neti
 		n := (start + i) % total
 		blk, off := blocks[n>>g.blockBits], int(n&uint64(g.size()-1))
 		s := &blk.slots[off]
-		if g.reserved(blk.Block, off) || !s.freeFor(string(client), now) {
+		if g.reserved(blk.Block, off) || s.tag.binds() || !s.freeFor(string(client), now) {
 			continue
 		}
 		if s.lease == nil {
@@ -315,7 +321,7 @@ func (r *Registry) describe(c Client, a netip.Addr) Lease {
 // public makes the exported form of a lease served here.
 func (r *Registry) public(l *lease) Lease {
 	return Lease{
-		Addr: l.addr, Client: l.Client, MAC: l.MAC, Name: l.Name, Member: r.id, Segment: r.segment,
+		Addr: l.addr, Client: l.Client, MAC: l.MAC, Name: l.name(), Member: r.id, Segment: r.segment,
 		Start: time.Unix(0, l.Start), End: time.Unix(0, l.End),
 	}
 }

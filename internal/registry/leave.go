@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 
 	"landbridge/internal/group"
 	"landbridge/internal/store"
@@ -40,7 +41,7 @@ func Leave(tx *store.Tx, id group.ID, forever bool) (held int, err error) {
 	if forever {
 		return held, store.NewBucket[[]byte]("registry", id.String()).Clear(tx)
 	}
-	if err := t.leases.Clear(tx); err != nil {
+	if err := errors.Join(t.leases.Clear(tx), t.tags.Clear(tx), t.history.Clear(tx)); err != nil {
 		return held, err
 	}
 	return held, t.holds.Clear(tx)

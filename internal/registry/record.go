@@ -37,6 +37,17 @@ type Record struct {
 	Leased  []byte         `cbor:"7,keyasint"` // bitmap: bit o%8 of byte o/8 for offset o
 	Entries []Entry        `cbor:"8,keyasint"` // one for each leased offset, ascending
 	Moved   []Moved        `cbor:"9,keyasint"` // the exceptions, ascending
+	// Bound is the reservations in the block, ascending, so that an heir keeps them. Older
+	// programs don't know them.
+	Bound []Binding `cbor:"10,keyasint,omitempty"`
+}
+
+// Binding is a reservation: the address is leased to nobody else.
+type Binding struct {
+	Offset uint16     `cbor:"1,keyasint"`
+	Client clientHash `cbor:"2,keyasint"`
+	ByMAC  bool       `cbor:"3,keyasint,omitempty"` // Client is the one that a host with that MAC is which sends no ID
+	Name   string     `cbor:"4,keyasint,omitempty"`
 }
 
 // Entry says who has a leased address.
@@ -106,6 +117,13 @@ func (r *Record) check(id group.ID, g geometry) error {
 			return fmt.Errorf("%w: exceptions out of order", ErrBadRecord)
 		}
 		last = int(m.Offset)
+	}
+	last = -1
+	for _, b := range r.Bound {
+		if int(b.Offset) <= last || int(b.Offset) >= g.size() || b.Name != cleanName(b.Name) {
+			return fmt.Errorf("%w: reservations out of order", ErrBadRecord)
+		}
+		last = int(b.Offset)
 	}
 	return nil
 }

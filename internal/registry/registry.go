@@ -97,6 +97,7 @@ type Registry struct {
 	book      book
 	subs      subscribers
 	followers followers
+	history   chronicle
 
 	directory directory
 	hints     hints

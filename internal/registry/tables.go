@@ -17,6 +17,8 @@ type tables struct {
 	holds     store.Bucket[hold]          // by block
 	leases    store.Bucket[leaseRow]      // by address
 	seen      store.Bucket[seen]          // of other members' memories, by member
+	tags      store.Bucket[tagRow]        // what operators have said of addresses, by address
+	history   store.Bucket[historyRow]    // by time and address
 }
 
 func newTables(id group.ID) tables {
@@ -28,6 +30,8 @@ func newTables(id group.ID) tables {
 		holds:     store.NewBucket[hold]("registry", g, "holds"),
 		leases:    store.NewBucket[leaseRow]("registry", g, "leases"),
 		seen:      store.NewBucket[seen]("registry", g, "seen"),
+		tags:      store.NewBucket[tagRow]("registry", g, "tags"),
+		history:   store.NewBucket[historyRow]("registry", g, "history"),
 	}
 }
 
@@ -72,6 +76,9 @@ type leaseRow struct {
 	Life    time.Duration  `cbor:"14,keyasint"`           // from Mono on
 	// Confirmed is when the holder of a block that isn't ours last agreed.
 	Confirmed stamp `cbor:"15,keyasint,omitzero"`
+	// Evicted, of a lease that is kept: its client must ask anew, and isn't given the address by
+	// renewing.
+	Evicted bool `cbor:"16,keyasint,omitempty"`
 }
 
 // stamp is an Instant on disk.

@@ -2,9 +2,6 @@ package appliance
 
 import (
 	"context"
-	"encoding/hex"
-	"iter"
-	"net"
 	"runtime"
 	"strings"
 	"time"
@@ -12,7 +9,6 @@ import (
 	"landbridge/console/api"
 	"landbridge/internal/group"
 	"landbridge/internal/overlay"
-	"landbridge/internal/registry"
 	"landbridge/internal/tunnel"
 )
 
@@ -169,28 +165,6 @@ func pathKind(k tunnel.PathKind) api.PathKind {
 func (n *network) memberName(m group.MemberID) string {
 	e, _ := n.membership.Descriptor().Entry(m)
 	return e.Name
-}
-
-// Leases yields the leases served here.
-func (n *node) Leases(context.Context) (iter.Seq[api.Lease], error) {
-	networks := n.running()
-	return func(yield func(api.Lease) bool) {
-		for _, nw := range networks {
-			for l := range nw.registry.Leases() {
-				if !yield(nw.lease(l)) {
-					return
-				}
-			}
-		}
-	}, nil
-}
-
-func (n *network) lease(l registry.Lease) api.Lease {
-	return api.Lease{
-		Group: n.id.String(), Address: l.Addr, Name: l.Name, MAC: net.HardwareAddr(l.MAC[:]).String(),
-		ClientID: hex.EncodeToString(l.Client), Found: l.Found(), MemberID: l.Member.String(), MemberName: n.memberName(l.Member),
-		Segment: hex.EncodeToString(l.Segment[:]), Start: l.Start.UTC(), End: l.End.UTC(),
-	}
 }
 
 // Blocks lists the blocks that are held here.

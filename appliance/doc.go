@@ -29,6 +29,7 @@
 //	doctor.go, doctornet.go    what commonly goes wrong, checked
 //	capturing.go, dnsquery.go  packets as a file; our DNS, asked
 //	logs.go, bundle.go         the last lines of the log; support bundle, copy of the state
+//	leaseops.go                what operators do with leases
 //	health.go, vitals.go       troubles in words; those that a look at the group shows
 //	memory.go                  the collector
 //

@@ -51,6 +51,12 @@ func leaseEvent(a registry.Act) api.EventType {
 		return api.EventTypeLeaseDeclined
 	case registry.Lost:
 		return api.EventTypeLeaseLost
+	case registry.Reserved:
+		return api.EventTypeLeaseReserved
+	case registry.Unreserved:
+		return api.EventTypeLeaseUnreserved
+	case registry.Evicted:
+		return api.EventTypeLeaseEvicted
 	default:
 		return api.EventTypeLeaseChanged
 	}

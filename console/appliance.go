@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"errors"
-	"iter"
 
 	"landbridge/console/api"
 )
@@ -19,13 +18,11 @@ type Appliance interface {
 	Memberships
 	Modes
 	Hosts
+	Leases
 	Diagnostics
 	Named
 	Status(ctx context.Context) (api.Status, error)
 	Peers(ctx context.Context) ([]api.Peer, error)
-	// Leases yields the live leases served here, in any order. The console filters,
-	// sorts and pages them.
-	Leases(ctx context.Context) (iter.Seq[api.Lease], error)
 	Blocks(ctx context.Context) ([]api.Block, error)
 	Counters(ctx context.Context) ([]api.Counter, error)
 	// Events is what happens; the same for as long as the appliance runs.

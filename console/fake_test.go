@@ -3,10 +3,12 @@ package console
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -22,10 +24,11 @@ import (
 
 // fake is an Appliance whose answers a test sets.
 type fake struct {
-	mu     sync.Mutex
-	err    error // what every method returns, if set
-	panics bool
-	block  chan struct{} // if set, Join waits for it or its context
+	ordered []string // of leases
+	mu      sync.Mutex
+	err     error // what every method returns, if set
+	panics  bool
+	block   chan struct{} // if set, Join waits for it or its context
 
 	entered chan struct{} // if block is set, Join says here that it waits
 
@@ -63,8 +66,8 @@ func (f *fake) Status(context.Context) (api.Status, error) { return f.status, f.
 func (f *fake) Peers(context.Context) ([]api.Peer, error) {
 	return slices.Clone(f.peers), f.answer()
 }
-func (f *fake) Leases(context.Context) (iter.Seq[api.Lease], error) {
-	return slices.Values(f.leases), f.answer()
+func (f *fake) Leases(context.Context, bool) (iter.Seq[LeaseRow], error) {
+	return rows(f.leases), f.answer()
 }
 func (f *fake) Blocks(context.Context) ([]api.Block, error) {
 	return slices.Clone(f.blocks), f.answer()
@@ -195,7 +198,7 @@ func someLeases(group string, n int) []api.Lease {
 	for i := range leases {
 		leases[i] = api.Lease{
 			Group: group, Address: addr, Name: fmt.Sprintf("host-%d", i), ClientID: fmt.Sprintf("01020304%04x", i),
-			MAC: fmt.Sprintf("02:00:00:00:%02x:%02x", i>>8&0xff, i&0xff), MemberID: "12D3", MemberName: "site-a",
+			MAC: fmt.Sprintf("02:00:00:00:%02x:%02x", i>>8&0xff, i&0xff), MemberID: "12D3", MemberName: "site-a", State: api.LeaseStateLeased, Kind: api.LeaseKindDhcp,
 			Start: time.Unix(1_800_000_000, 0).UTC(), End: time.Unix(1_800_003_600, 0).UTC(),
 		}
 		addr = addr.Next()
@@ -214,4 +217,54 @@ func (f *fake) RegisterHost(_ context.Context, mac string) (api.RegisteredHost, 
 func (f *fake) ForgetHost(_ context.Context, mac string) (api.RegisteredHost, error) {
 	f.hosts = slices.DeleteFunc(f.hosts, func(h api.RegisteredHost) bool { return h.MAC == mac })
 	return api.RegisteredHost{MAC: mac}, f.answer()
+}
+
+// rows makes leases what an appliance yields.
+func rows(leases []api.Lease) iter.Seq[LeaseRow] {
+	all := make([]LeaseRow, len(leases))
+	for i, l := range leases {
+		mac, _ := net.ParseMAC(l.MAC)
+		id, _ := hex.DecodeString(l.ClientID)
+		all[i] = LeaseRow{
+			Group: l.Group, Address: l.Address, Name: l.Name, Note: l.Note, Client: id, Member: l.MemberID, MemberName: l.MemberName, State: l.State, Kind: l.Kind,
+			Elsewhere: l.Elsewhere, Reserved: l.Reserved, ByMAC: l.ReservedFor == api.ReservedForMAC, Start: l.Start, End: l.End, Changed: l.Changed,
+		}
+		copy(all[i].MAC[:], mac)
+	}
+	return slices.Values(all)
+}
+
+func (f *fake) done(what string, addr netip.Addr, more ...string) (api.Lease, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ordered = append(f.ordered, strings.Join(append([]string{what, addr.String()}, more...), " "))
+	return api.Lease{Address: addr, State: api.LeaseStateLeased, Kind: api.LeaseKindDhcp}, f.answer()
+}
+
+func (f *fake) Lease(_ context.Context, addr netip.Addr) (api.Lease, error) {
+	return f.done("get", addr)
+}
+func (f *fake) Reserve(_ context.Context, addr netip.Addr, r api.ReservationCreate, by string) (api.Lease, error) {
+	return f.done("reserve", addr, r.MAC, r.Name, by)
+}
+func (f *fake) Unreserve(_ context.Context, addr netip.Addr, by string) (api.Lease, error) {
+	return f.done("unreserve", addr, by)
+}
+func (f *fake) EndLease(_ context.Context, addr netip.Addr, evict bool, by string) (api.LeaseEnd, error) {
+	l, err := f.done("end", addr, fmt.Sprint(evict), by)
+	return api.LeaseEnd{Lease: l}, err
+}
+func (f *fake) RenameLease(_ context.Context, addr netip.Addr, name, by string) (api.Lease, error) {
+	return f.done("rename", addr, name, by)
+}
+func (f *fake) NoteLease(_ context.Context, addr netip.Addr, note, by string) (api.Lease, error) {
+	return f.done("note", addr, note, by)
+}
+func (f *fake) History(_ context.Context, q HistoryQuery) (api.LeaseHistory, error) {
+	_, err := f.done("history", q.Address, q.Group, q.MAC, q.Since.Format(time.RFC3339))
+	return api.LeaseHistory{}, err
+}
+func (f *fake) ImportReservations(_ context.Context, all []api.Reservation, dry bool, by string) (api.ReservationPlan, error) {
+	_, err := f.done("import", netip.Addr{}, fmt.Sprint(len(all), dry), by)
+	return api.ReservationPlan{Applied: !dry}, err
 }

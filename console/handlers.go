@@ -90,7 +90,7 @@ func (h *handlers) ListLeases(ctx context.Context, req api.ListLeasesRequestObje
 	if err != nil {
 		return nil, err
 	}
-	leases, err := h.appliance.Leases(ctx)
+	leases, err := h.appliance.Leases(ctx, q.site != "" && q.site != api.LeaseSiteHere)
 	if err != nil {
 		return nil, err
 	}
@@ -100,35 +100,32 @@ func (h *handlers) ListLeases(ctx context.Context, req api.ListLeasesRequestObje
 // leaseQuery checks the parameters of a listing.
 func (h *handlers) leaseQuery(ctx context.Context, p api.ListLeasesParams) (leaseQuery, error) {
 	var c checker
-	q := leaseQuery{search: strings.ToLower(p.Search), limit: defaultPage}
+	q := leaseQuery{search: strings.ToLower(p.Search), limit: defaultPage, state: p.State, kind: p.Kind, site: p.Site, member: p.Member, sort: p.Sort}
 	c.length("search", p.Search, 0, 128)
 	c.length("group", p.Group, 0, 128)
+	c.length("member", p.Member, 0, 128)
+	c.length("cursor", p.Cursor, 0, 512)
+	c.oneOf("state", string(p.State), p.State.Valid())
+	c.oneOf("kind", string(p.Kind), p.Kind.Valid())
+	c.oneOf("site", string(p.Site), p.Site.Valid())
+	c.oneOf("sort", string(p.Sort), p.Sort.Valid())
 	if p.Limit != nil {
 		q.limit = *p.Limit
 		c.between("limit", int64(q.limit), 1, maxPage)
 	}
 	if p.Cursor != "" {
 		after, err := parseCursor(p.Cursor)
-		if err != nil {
-			c.add("cursor", "want the next of the page before, unchanged")
+		if err != nil || after.Sort != q.sort {
+			c.add("cursor", "want the next of the page before, unchanged, with the same sort")
 		}
 		q.after = &after
 	}
 	if err := c.err(); err != nil {
 		return leaseQuery{}, err
 	}
-	if p.Group != "" {
-		groups, err := h.appliance.Groups(ctx)
-		if err != nil {
-			return leaseQuery{}, err
-		}
-		g, err := api.FindGroup(groups, p.Group)
-		if err != nil {
-			return leaseQuery{}, NotFound(err)
-		}
-		q.group = g.ID
-	}
-	return q, nil
+	group, err := h.groupID(ctx, p.Group)
+	q.group = group
+	return q, err
 }
 
 // ListBlocks lists the blocks held here by group and prefix.
@@ -281,6 +278,13 @@ func (c *checker) length(field, v string, least, most int) {
 func (c *checker) between(field string, v, least, most int64) {
 	if v < least || v > most {
 		c.add(field, "want %d to %d", least, most)
+	}
+}
+
+// oneOf takes the empty text for a field that isn't given.
+func (c *checker) oneOf(field, v string, known bool) {
+	if v != "" && !known {
+		c.add(field, "want one of those that the document lists")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -20,34 +21,68 @@ const (
 )
 
 // leaseKey is a lease's place in the order of the listing. It names one lease, so that a
-// page can go on after it whatever came or went meanwhile.
+// page can go on after it whatever came or went meanwhile. By is what the order begins with,
+// text or number; group and address follow.
 type leaseKey struct {
-	group   string
-	address netip.Addr
+	Sort    api.LeaseSort `json:"s,omitempty"`
+	Text    string        `json:"t,omitempty"`
+	Number  int64         `json:"n,omitempty"`
+	Group   string        `json:"g"`
+	Address netip.Addr    `json:"a"`
 }
 
-func keyOf(l api.Lease) leaseKey { return leaseKey{group: l.Group, address: l.Address} }
+// key returns a row's place in the order of q.
+func (q leaseQuery) key(w *LeaseRow) leaseKey {
+	k := leaseKey{Sort: q.sort, Group: w.Group, Address: w.Address}
+	switch strings.TrimPrefix(string(q.sort), "-") {
+	case "name":
+		k.Text = w.Name
+	case "mac":
+		for _, b := range w.MAC {
+			k.Number = k.Number<<8 | int64(b)
+		}
+	case "end":
+		k.Number = unixNano(w.End.UnixNano(), w.End.IsZero())
+	case "changed":
+		k.Number = unixNano(w.Changed.UnixNano(), w.Changed.IsZero())
+	}
+	return k
+}
 
+func unixNano(n int64, zero bool) int64 {
+	if zero {
+		return 0
+	}
+	return n
+}
+
+// compare orders two keys of one sort.
 func (k leaseKey) compare(o leaseKey) int {
-	return cmp.Or(strings.Compare(k.group, o.group), k.address.Compare(o.address))
+	c := cmp.Or(strings.Compare(k.Text, o.Text), cmp.Compare(k.Number, o.Number))
+	if c == 0 {
+		c = cmp.Or(strings.Compare(k.Group, o.Group), k.Address.Compare(o.Address))
+	}
+	if strings.HasPrefix(string(k.Sort), "-") {
+		return -c
+	}
+	return c
 }
 
 // cursor returns the key in the form in which clients hand it back.
 func (k leaseKey) cursor() string {
-	return base64.RawURLEncoding.EncodeToString([]byte(k.address.String() + " " + k.group))
+	text, _ := json.Marshal(k) // text and numbers: it never fails
+	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-func parseCursor(s string) (leaseKey, error) {
+func parseCursor(s string) (k leaseKey, err error) {
 	raw, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil {
-		return leaseKey{}, fmt.Errorf("cursor %q: %w", s, err)
+	if err == nil {
+		err = json.Unmarshal(raw, &k)
 	}
-	text, group, _ := strings.Cut(string(raw), " ")
-	addr, err := netip.ParseAddr(text)
-	if err != nil {
-		return leaseKey{}, fmt.Errorf("cursor %q: %w", s, err)
+	if err != nil || !k.Address.IsValid() {
+		return leaseKey{}, fmt.Errorf("cursor %q can't be read", s)
 	}
-	return leaseKey{group: group, address: addr}, nil
+	return k, nil
 }
 
 // leaseQuery is a checked request for a page of leases.
@@ -56,57 +91,86 @@ type leaseQuery struct {
 	group  string    // a group ID; empty for all
 	after  *leaseKey // nil for the first page
 	limit  int
+	state  api.LeaseFilter // empty: leased and reserved
+	kind   api.LeaseKind   // empty for all
+	site   api.LeaseSite   // empty: here
+	member string          // ID or name, in lower case; empty for all
+	sort   api.LeaseSort   // empty: by address
 }
 
 // page returns the page that q asks for of the leases. It keeps no more than a page of
 // them at a time, however many there are.
-func (q leaseQuery) page(leases iter.Seq[api.Lease]) api.LeaseList {
-	list := api.LeaseList{}
+func (q leaseQuery) page(leases iter.Seq[LeaseRow]) api.LeaseList {
+	list := api.LeaseList{Items: []api.Lease{}}
 	kept := make(lastFirst, 0, q.limit+2)
-	for l := range leases {
-		if !q.matches(l) {
+	search := []byte(q.search)
+	for w := range leases {
+		if !q.matches(&w, search) {
 			continue
 		}
 		list.Total++
-		if q.after != nil && keyOf(l).compare(*q.after) <= 0 {
+		k := q.key(&w)
+		if q.after != nil && k.compare(*q.after) <= 0 {
 			continue
 		}
 		// One more than the page shows whether another follows.
-		if len(kept) > q.limit && keyOf(l).compare(keyOf(kept[0])) >= 0 {
+		if len(kept) > q.limit && k.compare(kept[0].key) >= 0 {
 			continue
 		}
-		heap.Push(&kept, l)
+		heap.Push(&kept, placed{k, w})
 		if len(kept) > q.limit+1 {
 			heap.Pop(&kept)
 		}
 	}
-	slices.SortFunc(kept, func(a, b api.Lease) int { return keyOf(a).compare(keyOf(b)) })
+	slices.SortFunc(kept, func(a, b placed) int { return a.key.compare(b.key) })
 	if len(kept) > q.limit {
 		kept = kept[:q.limit]
-		list.Next = keyOf(kept[q.limit-1]).cursor()
+		list.Next = kept[q.limit-1].key.cursor()
 	}
-	list.Items = kept
+	for i := range kept {
+		list.Items = append(list.Items, kept[i].row.Lease())
+	}
 	return list
 }
 
-func (q leaseQuery) matches(l api.Lease) bool {
-	if q.group != "" && l.Group != q.group {
+func (q leaseQuery) matches(w *LeaseRow, search []byte) bool {
+	switch {
+	case q.group != "" && w.Group != q.group, q.kind != "" && w.Kind != q.kind,
+		(q.site == "" || q.site == api.LeaseSiteHere) && w.Elsewhere, q.site == api.LeaseSiteElsewhere && !w.Elsewhere,
+		q.member != "" && !strings.EqualFold(w.Member, q.member) && !strings.EqualFold(w.MemberName, q.member):
 		return false
 	}
-	if q.search == "" {
-		return true
+	switch q.state {
+	case "":
+		if w.State != api.LeaseStateLeased && w.State != api.LeaseStateReserved {
+			return false
+		}
+	case api.LeaseFilterAll:
+	case api.LeaseFilterReserved:
+		if !w.Reserved {
+			return false
+		}
+	default:
+		if string(w.State) != string(q.state) {
+			return false
+		}
 	}
-	has := func(s string) bool { return strings.Contains(strings.ToLower(s), q.search) }
-	return has(l.Name) || has(l.Address.String()) || has(l.MAC) || has(l.ClientID) || has(l.MemberName)
+	return len(search) == 0 || w.contains(search)
+}
+
+// placed is a row and its place.
+type placed struct {
+	key leaseKey
+	row LeaseRow
 }
 
 // lastFirst is a heap of leases whose first is the last in the order of the listing.
-type lastFirst []api.Lease
+type lastFirst []placed
 
 func (h lastFirst) Len() int           { return len(h) }
-func (h lastFirst) Less(i, j int) bool { return keyOf(h[i]).compare(keyOf(h[j])) > 0 }
+func (h lastFirst) Less(i, j int) bool { return h[i].key.compare(h[j].key) > 0 }
 func (h lastFirst) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *lastFirst) Push(v any)        { *h = append(*h, v.(api.Lease)) }
+func (h *lastFirst) Push(v any)        { *h = append(*h, v.(placed)) }
 func (h *lastFirst) Pop() any {
 	last := (*h)[len(*h)-1]
 	*h = (*h)[:len(*h)-1]

@@ -142,7 +142,11 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		defer free()
 		r = r.WithContext(ctx)
-		r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
+		most := int64(maxBody)
+		if c.Path() == importPath {
+			most = maxImport
+		}
+		r.Body = http.MaxBytesReader(c.Response(), r.Body, most)
 		c.SetRequest(r)
 		setHeaders(c.Response().Header())
 		defer func() {

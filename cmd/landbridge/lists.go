@@ -98,15 +98,15 @@ func peerTable(peers []api.Peer, now time.Time) *table {
 const leasesPerPage = 1000
 
 func (p *program) leasesCommand() *cobra.Command {
-	var group string
+	var params api.ListLeasesParams
 	var limit int
 	cmd := &cobra.Command{
 		Use:               "leases [SEARCH]",
-		Short:             "List the leases that this appliance serves",
+		Short:             "List leases; reserve, release, evict, rename and note them",
 		GroupID:           "look",
 		Args:              oneArgument,
 		ValidArgsFunction: noFiles,
-		Long: `List the leases that this appliance serves, by address. SEARCH leaves those that have
+		Long: `List the leases that this appliance serves and the addresses that are reserved, by address. SEARCH leaves those that have
 this text in their address, host name, hardware address, client identifier or
 member, in capitals or not.`,
 		Example: `  sudo landbridge leases
@@ -118,7 +118,8 @@ member, in capitals or not.`,
 				return usageError{fmt.Errorf("--limit %d: want 0 (no limit) or more", limit)}
 			}
 			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				list, err := allLeases(ctx, c, strings.Join(args, ""), group, limit)
+				params.Search = strings.Join(args, "")
+				list, err := leasesLike(ctx, c, params, limit)
 				if err != nil {
 					return err
 				}
@@ -126,16 +127,22 @@ member, in capitals or not.`,
 			})
 		},
 	}
-	cmd.Flags().Var(textFlag(&group, "GROUP", ""), "group", "only leases of this group (name or ID)")
+	f := cmd.Flags()
+	f.Var(textFlag(&params.Group, "GROUP", ""), "group", "only leases of this group (name or ID)")
+	f.Var(textFlag((*string)(&params.State), "STATE", ""), "only", "only those in this state: leased, reserved, expired, declined, or all")
+	f.Var(textFlag((*string)(&params.Kind), "KIND", ""), "kind", "dhcp, static, or own")
+	f.Var(textFlag((*string)(&params.Site), "SITE", ""), "site", "here, elsewhere (as far as it is known), or all")
+	f.Var(textFlag(&params.Member, "MEMBER", ""), "member", "only leases that this member serves")
+	f.Var(textFlag((*string)(&params.Sort), "ORDER", ""), "sort", "address, name, mac, end or changed; with a minus in front the other way round")
+	cmd.AddCommand(p.leaseCommands()...)
 	cmd.Flags().IntVar(&limit, "limit", 1000, "at most `N` leases; 0 for all")
 	_ = cmd.RegisterFlagCompletionFunc("group", p.completeGroups)
 	return cmd
 }
 
-// allLeases asks for page after page until there are limit leases (0: all).
-func allLeases(ctx context.Context, c *api.Local, search, group string, limit int) (api.LeaseList, error) {
+// leasesLike asks for page after page until there are limit leases (0: all).
+func leasesLike(ctx context.Context, c *api.Local, params api.ListLeasesParams, limit int) (api.LeaseList, error) {
 	all := api.LeaseList{Items: []api.Lease{}}
-	params := api.ListLeasesParams{Search: search, Group: group}
 	for {
 		page := leasesPerPage
 		if limit > 0 {
@@ -182,7 +189,7 @@ const clientIDShown = 24
 func leaseTable(leases []api.Lease, now time.Time) *table {
 	t := &table{columns: []column{
 		{title: "ADDRESS", keep: true}, {title: "NAME", keep: true}, {title: "MAC", keep: true},
-		{title: "ENDS IN", right: true}, {title: "SERVED BY", keep: true}, {title: "CLIENT ID"},
+		{title: "ENDS IN", right: true}, {title: "SERVED BY", keep: true}, {title: "STATE"}, {title: "CLIENT ID"}, {title: "NOTE"},
 	}}
 	for _, l := range leases {
 		client := l.ClientID
@@ -192,9 +199,22 @@ func leaseTable(leases []api.Lease, now time.Time) *table {
 		if len(client) > clientIDShown {
 			client = client[:clientIDShown] + "…"
 		}
-		t.add(l.Address.String(), l.Name, l.MAC, until(l.End, now), cmp.Or(l.MemberName, short(l.MemberID)), client)
+		t.add(l.Address.String(), l.Name, l.MAC, until(l.End, now), cmp.Or(l.MemberName, short(l.MemberID)), leaseWord(l), client, l.Note)
 	}
 	return t
+}
+
+// leaseWord says what is special about a lease.
+func leaseWord(l api.Lease) string {
+	switch {
+	case l.State != api.LeaseStateLeased:
+		return string(l.State)
+	case l.Reserved:
+		return "leased, reserved"
+	case l.Kind == api.LeaseKindStatic:
+		return "static"
+	}
+	return ""
 }
 
 func (p *program) blocksCommand() *cobra.Command {

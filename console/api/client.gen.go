@@ -283,14 +283,114 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/join (the `JoinGroup` operationId).
 	JoinGroup(ctx context.Context, body JoinGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListLeaseHistory What became of the leases that this appliance served, newest first
+	//
+	// Every change: when, what, of which host, and who ordered it or why. Renewals that change nothing aren't kept. The history has at most
+	// 200,000 entries a group and goes back 90 days; the oldest are taken off.
+	//
+	// Corresponds with GET /api/v1/lease-history (the `ListLeaseHistory` operationId).
+	ListLeaseHistory(ctx context.Context, params *ListLeaseHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListLeases Leases, by address
 	//
-	// The leases that this appliance serves, in order of group, then address, a page at a time. A page that is not the
-	// last has `next`: give it as `cursor` to get the page after it. Leases that come and go between
+	// The leases that this appliance serves and the reservations that it keeps, a page at a time, by group and address unless `sort` says otherwise. A page that is not the
+	// last has `next`: give it as `cursor`, with the same sort, to get the page after it. Leases that come and go between
 	// two pages don't disturb the others.
+	//
+	// Of leases at other sites (`site`) is known what the records say of those blocks with which this appliance has had to do within the last minutes, or which it
+	// holds itself: address, host name, the member that serves it, and since when. They can be changed at that member only.
 	//
 	// Corresponds with GET /api/v1/leases (the `ListLeases` operationId).
 	ListLeases(ctx context.Context, params *ListLeasesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetLease A lease, or an address that there is something to say about
+	//
+	// Also of one that is reserved, that was leased here until lately, or that another member serves, as far as that is known.
+	//
+	// Corresponds with GET /api/v1/leases/{address} (the `GetLease` operationId).
+	GetLease(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EvictLease End a lease, and have its host ask anew
+	//
+	// At its next renewal the host is refused the address (NAK), and asks as a new one would. It may be given the same address again, where that is still free. `noticedBy`
+	// says when, at the latest, the host renews; nobody at other sites reaches it until then.
+	//
+	// Corresponds with POST /api/v1/leases/{address}/evict (the `EvictLease` operationId).
+	EvictLease(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenameLeaseWithBody Give a host another name
+	//
+	// In DNS, and here. It lasts as long as the host has the address or is kept in mind for it; with a reservation, as long as that.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/leases/{address}/name (the `RenameLease` operationId).
+	RenameLeaseWithBody(ctx context.Context, address string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenameLease Give a host another name
+	//
+	// In DNS, and here. It lasts as long as the host has the address or is kept in mind for it; with a reservation, as long as that.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/v1/leases/{address}/name (the `RenameLease` operationId).
+	RenameLease(ctx context.Context, address string, body RenameLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// NoteLeaseWithBody Note something of a host
+	//
+	// It lasts as the name does.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/leases/{address}/note (the `NoteLease` operationId).
+	NoteLeaseWithBody(ctx context.Context, address string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// NoteLease Note something of a host
+	//
+	// It lasts as the name does.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/v1/leases/{address}/note (the `NoteLease` operationId).
+	NoteLease(ctx context.Context, address string, body NoteLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseLease End a lease, as if its host had released it
+	//
+	// A host that is still there notices nothing, and has the lease again as soon as it renews it. Until then nobody at other sites reaches it.
+	//
+	// Corresponds with POST /api/v1/leases/{address}/release (the `ReleaseLease` operationId).
+	ReleaseLease(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UnreserveLease End a reservation
+	//
+	// A host that has the address keeps it as it keeps any lease.
+	//
+	// Corresponds with DELETE /api/v1/leases/{address}/reservation (the `UnreserveLease` operationId).
+	UnreserveLease(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReserveLeaseWithBody Reserve an address for a host
+	//
+	// For the host with a hardware address, whatever client identifier it sends, or for a client identifier. No site hands the
+	// address out to another host from now on, also when the host has released it or is away. Where its block is nobody's, this appliance
+	// claims it; where another member holds it, the reservation is to be made there (409). A host that has another address here is refused that
+	// when it renews, and is offered this one.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/leases/{address}/reservation (the `ReserveLease` operationId).
+	ReserveLeaseWithBody(ctx context.Context, address string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReserveLease Reserve an address for a host
+	//
+	// For the host with a hardware address, whatever client identifier it sends, or for a client identifier. No site hands the
+	// address out to another host from now on, also when the host has released it or is away. Where its block is nobody's, this appliance
+	// claims it; where another member holds it, the reservation is to be made there (409). A host that has another address here is refused that
+	// when it renews, and is offered this one.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/v1/leases/{address}/reservation (the `ReserveLease` operationId).
+	ReserveLease(ctx context.Context, address string, body ReserveLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// LogInWithBody Begin a session
 	//
@@ -415,6 +515,26 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/ping (the `PingTarget` operationId).
 	PingTarget(ctx context.Context, body PingTargetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportReservationsWithBody Reserve many addresses at once
+	//
+	// The list is checked whole, then applied all or not at all. The answer says of each row what it changes, or what is wrong with it; if anything is, nothing is changed. With `dryRun` nothing is changed
+	// in any case. The body may be 4 MiB.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/reservations/import (the `ImportReservations` operationId).
+	ImportReservationsWithBody(ctx context.Context, params *ImportReservationsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportReservations Reserve many addresses at once
+	//
+	// The list is checked whole, then applied all or not at all. The answer says of each row what it changes, or what is wrong with it; if anything is, nothing is changed. With `dryRun` nothing is changed
+	// in any case. The body may be 4 MiB.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/reservations/import (the `ImportReservations` operationId).
+	ImportReservations(ctx context.Context, params *ImportReservationsParams, body ImportReservationsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSession Who is asking
 	//
@@ -1032,15 +1152,225 @@ func (c *Client) JoinGroup(ctx context.Context, body JoinGroupJSONRequestBody, r
 	return c.Client.Do(req)
 }
 
+// ListLeaseHistory What became of the leases that this appliance served, newest first
+//
+// Every change: when, what, of which host, and who ordered it or why. Renewals that change nothing aren't kept. The history has at most
+// 200,000 entries a group and goes back 90 days; the oldest are taken off.
+//
+// Corresponds with GET /api/v1/lease-history (the `ListLeaseHistory` operationId).
+func (c *Client) ListLeaseHistory(ctx context.Context, params *ListLeaseHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListLeaseHistoryRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListLeases Leases, by address
 //
-// The leases that this appliance serves, in order of group, then address, a page at a time. A page that is not the
-// last has `next`: give it as `cursor` to get the page after it. Leases that come and go between
+// The leases that this appliance serves and the reservations that it keeps, a page at a time, by group and address unless `sort` says otherwise. A page that is not the
+// last has `next`: give it as `cursor`, with the same sort, to get the page after it. Leases that come and go between
 // two pages don't disturb the others.
+//
+// Of leases at other sites (`site`) is known what the records say of those blocks with which this appliance has had to do within the last minutes, or which it
+// holds itself: address, host name, the member that serves it, and since when. They can be changed at that member only.
 //
 // Corresponds with GET /api/v1/leases (the `ListLeases` operationId).
 func (c *Client) ListLeases(ctx context.Context, params *ListLeasesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListLeasesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLease A lease, or an address that there is something to say about
+//
+// Also of one that is reserved, that was leased here until lately, or that another member serves, as far as that is known.
+//
+// Corresponds with GET /api/v1/leases/{address} (the `GetLease` operationId).
+func (c *Client) GetLease(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLeaseRequest(c.Server, address)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EvictLease End a lease, and have its host ask anew
+//
+// At its next renewal the host is refused the address (NAK), and asks as a new one would. It may be given the same address again, where that is still free. `noticedBy`
+// says when, at the latest, the host renews; nobody at other sites reaches it until then.
+//
+// Corresponds with POST /api/v1/leases/{address}/evict (the `EvictLease` operationId).
+func (c *Client) EvictLease(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEvictLeaseRequest(c.Server, address)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenameLeaseWithBody Give a host another name
+//
+// In DNS, and here. It lasts as long as the host has the address or is kept in mind for it; with a reservation, as long as that.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/leases/{address}/name (the `RenameLease` operationId).
+func (c *Client) RenameLeaseWithBody(ctx context.Context, address string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenameLeaseRequestWithBody(c.Server, address, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenameLease Give a host another name
+//
+// In DNS, and here. It lasts as long as the host has the address or is kept in mind for it; with a reservation, as long as that.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/v1/leases/{address}/name (the `RenameLease` operationId).
+func (c *Client) RenameLease(ctx context.Context, address string, body RenameLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenameLeaseRequest(c.Server, address, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NoteLeaseWithBody Note something of a host
+//
+// It lasts as the name does.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/leases/{address}/note (the `NoteLease` operationId).
+func (c *Client) NoteLeaseWithBody(ctx context.Context, address string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewNoteLeaseRequestWithBody(c.Server, address, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NoteLease Note something of a host
+//
+// It lasts as the name does.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/v1/leases/{address}/note (the `NoteLease` operationId).
+func (c *Client) NoteLease(ctx context.Context, address string, body NoteLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewNoteLeaseRequest(c.Server, address, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseLease End a lease, as if its host had released it
+//
+// A host that is still there notices nothing, and has the lease again as soon as it renews it. Until then nobody at other sites reaches it.
+//
+// Corresponds with POST /api/v1/leases/{address}/release (the `ReleaseLease` operationId).
+func (c *Client) ReleaseLease(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseLeaseRequest(c.Server, address)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UnreserveLease End a reservation
+//
+// A host that has the address keeps it as it keeps any lease.
+//
+// Corresponds with DELETE /api/v1/leases/{address}/reservation (the `UnreserveLease` operationId).
+func (c *Client) UnreserveLease(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUnreserveLeaseRequest(c.Server, address)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReserveLeaseWithBody Reserve an address for a host
+//
+// For the host with a hardware address, whatever client identifier it sends, or for a client identifier. No site hands the
+// address out to another host from now on, also when the host has released it or is away. Where its block is nobody's, this appliance
+// claims it; where another member holds it, the reservation is to be made there (409). A host that has another address here is refused that
+// when it renews, and is offered this one.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/leases/{address}/reservation (the `ReserveLease` operationId).
+func (c *Client) ReserveLeaseWithBody(ctx context.Context, address string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReserveLeaseRequestWithBody(c.Server, address, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReserveLease Reserve an address for a host
+//
+// For the host with a hardware address, whatever client identifier it sends, or for a client identifier. No site hands the
+// address out to another host from now on, also when the host has released it or is away. Where its block is nobody's, this appliance
+// claims it; where another member holds it, the reservation is to be made there (409). A host that has another address here is refused that
+// when it renews, and is offered this one.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/v1/leases/{address}/reservation (the `ReserveLease` operationId).
+func (c *Client) ReserveLease(ctx context.Context, address string, body ReserveLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReserveLeaseRequest(c.Server, address, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1325,6 +1655,46 @@ func (c *Client) PingTargetWithBody(ctx context.Context, contentType string, bod
 // Corresponds with POST /api/v1/ping (the `PingTarget` operationId).
 func (c *Client) PingTarget(ctx context.Context, body PingTargetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPingTargetRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportReservationsWithBody Reserve many addresses at once
+//
+// The list is checked whole, then applied all or not at all. The answer says of each row what it changes, or what is wrong with it; if anything is, nothing is changed. With `dryRun` nothing is changed
+// in any case. The body may be 4 MiB.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/reservations/import (the `ImportReservations` operationId).
+func (c *Client) ImportReservationsWithBody(ctx context.Context, params *ImportReservationsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportReservationsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportReservations Reserve many addresses at once
+//
+// The list is checked whole, then applied all or not at all. The answer says of each row what it changes, or what is wrong with it; if anything is, nothing is changed. With `dryRun` nothing is changed
+// in any case. The body may be 4 MiB.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/reservations/import (the `ImportReservations` operationId).
+func (c *Client) ImportReservations(ctx context.Context, params *ImportReservationsParams, body ImportReservationsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportReservationsRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2482,6 +2852,124 @@ func NewJoinGroupRequestWithBody(server string, contentType string, body io.Read
 	return req, nil
 }
 
+// NewListLeaseHistoryRequest constructs an http.Request for the ListLeaseHistory method
+func NewListLeaseHistoryRequest(server string, params *ListLeaseHistoryParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/lease-history")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "address", params.Address, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "mac", params.MAC, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "name", params.Name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "group", params.Group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "until", params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListLeasesRequest constructs an http.Request for the ListLeases method
 func NewListLeasesRequest(server string, params *ListLeasesParams) (*http.Request, error) {
 	var err error
@@ -2526,6 +3014,46 @@ func NewListLeasesRequest(server string, params *ListLeasesParams) (*http.Reques
 			}
 		}
 
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "site", params.Site, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "member", params.Member, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
@@ -2556,6 +3084,283 @@ func NewListLeasesRequest(server string, params *ListLeasesParams) (*http.Reques
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewGetLeaseRequest constructs an http.Request for the GetLease method
+func NewGetLeaseRequest(server string, address string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "address", address, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/leases/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewEvictLeaseRequest constructs an http.Request for the EvictLease method
+func NewEvictLeaseRequest(server string, address string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "address", address, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/leases/%s/evict", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRenameLeaseRequest calls the generic RenameLease builder with application/json body
+func NewRenameLeaseRequest(server string, address string, body RenameLeaseJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRenameLeaseRequestWithBody(server, address, "application/json", bodyReader)
+}
+
+// NewRenameLeaseRequestWithBody constructs an http.Request for the RenameLease method, with any body, and a specified content type
+func NewRenameLeaseRequestWithBody(server string, address string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "address", address, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/leases/%s/name", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewNoteLeaseRequest calls the generic NoteLease builder with application/json body
+func NewNoteLeaseRequest(server string, address string, body NoteLeaseJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewNoteLeaseRequestWithBody(server, address, "application/json", bodyReader)
+}
+
+// NewNoteLeaseRequestWithBody constructs an http.Request for the NoteLease method, with any body, and a specified content type
+func NewNoteLeaseRequestWithBody(server string, address string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "address", address, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/leases/%s/note", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewReleaseLeaseRequest constructs an http.Request for the ReleaseLease method
+func NewReleaseLeaseRequest(server string, address string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "address", address, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/leases/%s/release", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUnreserveLeaseRequest constructs an http.Request for the UnreserveLease method
+func NewUnreserveLeaseRequest(server string, address string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "address", address, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/leases/%s/reservation", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReserveLeaseRequest calls the generic ReserveLease builder with application/json body
+func NewReserveLeaseRequest(server string, address string, body ReserveLeaseJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReserveLeaseRequestWithBody(server, address, "application/json", bodyReader)
+}
+
+// NewReserveLeaseRequestWithBody constructs an http.Request for the ReserveLease method, with any body, and a specified content type
+func NewReserveLeaseRequestWithBody(server string, address string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "address", address, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/leases/%s/reservation", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -3002,6 +3807,69 @@ func NewPingTargetRequestWithBody(server string, contentType string, body io.Rea
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewImportReservationsRequest calls the generic ImportReservations builder with application/json body
+func NewImportReservationsRequest(server string, params *ImportReservationsParams, body ImportReservationsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewImportReservationsRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewImportReservationsRequestWithBody constructs an http.Request for the ImportReservations method, with any body, and a specified content type
+func NewImportReservationsRequestWithBody(server string, params *ImportReservationsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/reservations/import")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dryRun", params.DryRun, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
@@ -3902,16 +4770,126 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/join (the `JoinGroup` operationId).
 	JoinGroupWithResponse(ctx context.Context, body JoinGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*JoinGroupResponse, error)
 
+	// ListLeaseHistoryWithResponse What became of the leases that this appliance served, newest first
+	//
+	// Every change: when, what, of which host, and who ordered it or why. Renewals that change nothing aren't kept. The history has at most
+	// 200,000 entries a group and goes back 90 days; the oldest are taken off.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/lease-history (the `ListLeaseHistory` operationId).
+	ListLeaseHistoryWithResponse(ctx context.Context, params *ListLeaseHistoryParams, reqEditors ...RequestEditorFn) (*ListLeaseHistoryResponse, error)
+
 	// ListLeasesWithResponse Leases, by address
 	//
-	// The leases that this appliance serves, in order of group, then address, a page at a time. A page that is not the
-	// last has `next`: give it as `cursor` to get the page after it. Leases that come and go between
+	// The leases that this appliance serves and the reservations that it keeps, a page at a time, by group and address unless `sort` says otherwise. A page that is not the
+	// last has `next`: give it as `cursor`, with the same sort, to get the page after it. Leases that come and go between
 	// two pages don't disturb the others.
+	//
+	// Of leases at other sites (`site`) is known what the records say of those blocks with which this appliance has had to do within the last minutes, or which it
+	// holds itself: address, host name, the member that serves it, and since when. They can be changed at that member only.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/leases (the `ListLeases` operationId).
 	ListLeasesWithResponse(ctx context.Context, params *ListLeasesParams, reqEditors ...RequestEditorFn) (*ListLeasesResponse, error)
+
+	// GetLeaseWithResponse A lease, or an address that there is something to say about
+	//
+	// Also of one that is reserved, that was leased here until lately, or that another member serves, as far as that is known.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/leases/{address} (the `GetLease` operationId).
+	GetLeaseWithResponse(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*GetLeaseResponse, error)
+
+	// EvictLeaseWithResponse End a lease, and have its host ask anew
+	//
+	// At its next renewal the host is refused the address (NAK), and asks as a new one would. It may be given the same address again, where that is still free. `noticedBy`
+	// says when, at the latest, the host renews; nobody at other sites reaches it until then.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/leases/{address}/evict (the `EvictLease` operationId).
+	EvictLeaseWithResponse(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*EvictLeaseResponse, error)
+
+	// RenameLeaseWithBodyWithResponse Give a host another name
+	//
+	// In DNS, and here. It lasts as long as the host has the address or is kept in mind for it; with a reservation, as long as that.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/leases/{address}/name (the `RenameLease` operationId).
+	RenameLeaseWithBodyWithResponse(ctx context.Context, address string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RenameLeaseResponse, error)
+
+	// RenameLeaseWithResponse Give a host another name
+	//
+	// In DNS, and here. It lasts as long as the host has the address or is kept in mind for it; with a reservation, as long as that.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/leases/{address}/name (the `RenameLease` operationId).
+	RenameLeaseWithResponse(ctx context.Context, address string, body RenameLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*RenameLeaseResponse, error)
+
+	// NoteLeaseWithBodyWithResponse Note something of a host
+	//
+	// It lasts as the name does.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/leases/{address}/note (the `NoteLease` operationId).
+	NoteLeaseWithBodyWithResponse(ctx context.Context, address string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*NoteLeaseResponse, error)
+
+	// NoteLeaseWithResponse Note something of a host
+	//
+	// It lasts as the name does.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/leases/{address}/note (the `NoteLease` operationId).
+	NoteLeaseWithResponse(ctx context.Context, address string, body NoteLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*NoteLeaseResponse, error)
+
+	// ReleaseLeaseWithResponse End a lease, as if its host had released it
+	//
+	// A host that is still there notices nothing, and has the lease again as soon as it renews it. Until then nobody at other sites reaches it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/leases/{address}/release (the `ReleaseLease` operationId).
+	ReleaseLeaseWithResponse(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*ReleaseLeaseResponse, error)
+
+	// UnreserveLeaseWithResponse End a reservation
+	//
+	// A host that has the address keeps it as it keeps any lease.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/leases/{address}/reservation (the `UnreserveLease` operationId).
+	UnreserveLeaseWithResponse(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*UnreserveLeaseResponse, error)
+
+	// ReserveLeaseWithBodyWithResponse Reserve an address for a host
+	//
+	// For the host with a hardware address, whatever client identifier it sends, or for a client identifier. No site hands the
+	// address out to another host from now on, also when the host has released it or is away. Where its block is nobody's, this appliance
+	// claims it; where another member holds it, the reservation is to be made there (409). A host that has another address here is refused that
+	// when it renews, and is offered this one.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/leases/{address}/reservation (the `ReserveLease` operationId).
+	ReserveLeaseWithBodyWithResponse(ctx context.Context, address string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReserveLeaseResponse, error)
+
+	// ReserveLeaseWithResponse Reserve an address for a host
+	//
+	// For the host with a hardware address, whatever client identifier it sends, or for a client identifier. No site hands the
+	// address out to another host from now on, also when the host has released it or is away. Where its block is nobody's, this appliance
+	// claims it; where another member holds it, the reservation is to be made there (409). A host that has another address here is refused that
+	// when it renews, and is offered this one.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/leases/{address}/reservation (the `ReserveLease` operationId).
+	ReserveLeaseWithResponse(ctx context.Context, address string, body ReserveLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*ReserveLeaseResponse, error)
 
 	// LogInWithBodyWithResponse Begin a session
 	//
@@ -4052,6 +5030,26 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/ping (the `PingTarget` operationId).
 	PingTargetWithResponse(ctx context.Context, body PingTargetJSONRequestBody, reqEditors ...RequestEditorFn) (*PingTargetResponse, error)
+
+	// ImportReservationsWithBodyWithResponse Reserve many addresses at once
+	//
+	// The list is checked whole, then applied all or not at all. The answer says of each row what it changes, or what is wrong with it; if anything is, nothing is changed. With `dryRun` nothing is changed
+	// in any case. The body may be 4 MiB.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/reservations/import (the `ImportReservations` operationId).
+	ImportReservationsWithBodyWithResponse(ctx context.Context, params *ImportReservationsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportReservationsResponse, error)
+
+	// ImportReservationsWithResponse Reserve many addresses at once
+	//
+	// The list is checked whole, then applied all or not at all. The answer says of each row what it changes, or what is wrong with it; if anything is, nothing is changed. With `dryRun` nothing is changed
+	// in any case. The body may be 4 MiB.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/reservations/import (the `ImportReservations` operationId).
+	ImportReservationsWithResponse(ctx context.Context, params *ImportReservationsParams, body ImportReservationsJSONRequestBody, reqEditors ...RequestEditorFn) (*ImportReservationsResponse, error)
 
 	// GetSessionWithResponse Who is asking
 	//
@@ -5120,6 +6118,54 @@ func (r JoinGroupResponse) ContentType() string {
 	return ""
 }
 
+type ListLeaseHistoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LeaseHistory
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListLeaseHistoryResponse) GetJSON200() *LeaseHistory {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListLeaseHistoryResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListLeaseHistoryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListLeaseHistoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListLeaseHistoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListLeaseHistoryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListLeasesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5162,6 +6208,342 @@ func (r ListLeasesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListLeasesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetLeaseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Lease
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLeaseResponse) GetJSON200() *Lease {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetLeaseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLeaseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLeaseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLeaseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLeaseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type EvictLeaseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LeaseEnd
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r EvictLeaseResponse) GetJSON200() *LeaseEnd {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EvictLeaseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EvictLeaseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EvictLeaseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EvictLeaseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EvictLeaseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RenameLeaseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Lease
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RenameLeaseResponse) GetJSON200() *Lease {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RenameLeaseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RenameLeaseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RenameLeaseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RenameLeaseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RenameLeaseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type NoteLeaseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Lease
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r NoteLeaseResponse) GetJSON200() *Lease {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r NoteLeaseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r NoteLeaseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r NoteLeaseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r NoteLeaseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r NoteLeaseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReleaseLeaseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LeaseEnd
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReleaseLeaseResponse) GetJSON200() *LeaseEnd {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReleaseLeaseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReleaseLeaseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReleaseLeaseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReleaseLeaseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReleaseLeaseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UnreserveLeaseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Lease
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UnreserveLeaseResponse) GetJSON200() *Lease {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UnreserveLeaseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UnreserveLeaseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UnreserveLeaseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UnreserveLeaseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UnreserveLeaseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReserveLeaseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Lease
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReserveLeaseResponse) GetJSON200() *Lease {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReserveLeaseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReserveLeaseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReserveLeaseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReserveLeaseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReserveLeaseResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5738,6 +7120,54 @@ func (r PingTargetResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PingTargetResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ImportReservationsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReservationPlan
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ImportReservationsResponse) GetJSON200() *ReservationPlan {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ImportReservationsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ImportReservationsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportReservationsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportReservationsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportReservationsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6992,11 +8422,30 @@ func (c *ClientWithResponses) JoinGroupWithResponse(ctx context.Context, body Jo
 	return ParseJoinGroupResponse(rsp)
 }
 
+// ListLeaseHistoryWithResponse What became of the leases that this appliance served, newest first
+//
+// Every change: when, what, of which host, and who ordered it or why. Renewals that change nothing aren't kept. The history has at most
+// 200,000 entries a group and goes back 90 days; the oldest are taken off.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/lease-history (the `ListLeaseHistory` operationId).
+func (c *ClientWithResponses) ListLeaseHistoryWithResponse(ctx context.Context, params *ListLeaseHistoryParams, reqEditors ...RequestEditorFn) (*ListLeaseHistoryResponse, error) {
+	rsp, err := c.ListLeaseHistory(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListLeaseHistoryResponse(rsp)
+}
+
 // ListLeasesWithResponse Leases, by address
 //
-// The leases that this appliance serves, in order of group, then address, a page at a time. A page that is not the
-// last has `next`: give it as `cursor` to get the page after it. Leases that come and go between
+// The leases that this appliance serves and the reservations that it keeps, a page at a time, by group and address unless `sort` says otherwise. A page that is not the
+// last has `next`: give it as `cursor`, with the same sort, to get the page after it. Leases that come and go between
 // two pages don't disturb the others.
+//
+// Of leases at other sites (`site`) is known what the records say of those blocks with which this appliance has had to do within the last minutes, or which it
+// holds itself: address, host name, the member that serves it, and since when. They can be changed at that member only.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7007,6 +8456,163 @@ func (c *ClientWithResponses) ListLeasesWithResponse(ctx context.Context, params
 		return nil, err
 	}
 	return ParseListLeasesResponse(rsp)
+}
+
+// GetLeaseWithResponse A lease, or an address that there is something to say about
+//
+// Also of one that is reserved, that was leased here until lately, or that another member serves, as far as that is known.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/leases/{address} (the `GetLease` operationId).
+func (c *ClientWithResponses) GetLeaseWithResponse(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*GetLeaseResponse, error) {
+	rsp, err := c.GetLease(ctx, address, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLeaseResponse(rsp)
+}
+
+// EvictLeaseWithResponse End a lease, and have its host ask anew
+//
+// At its next renewal the host is refused the address (NAK), and asks as a new one would. It may be given the same address again, where that is still free. `noticedBy`
+// says when, at the latest, the host renews; nobody at other sites reaches it until then.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/leases/{address}/evict (the `EvictLease` operationId).
+func (c *ClientWithResponses) EvictLeaseWithResponse(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*EvictLeaseResponse, error) {
+	rsp, err := c.EvictLease(ctx, address, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEvictLeaseResponse(rsp)
+}
+
+// RenameLeaseWithBodyWithResponse Give a host another name
+//
+// In DNS, and here. It lasts as long as the host has the address or is kept in mind for it; with a reservation, as long as that.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/leases/{address}/name (the `RenameLease` operationId).
+func (c *ClientWithResponses) RenameLeaseWithBodyWithResponse(ctx context.Context, address string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RenameLeaseResponse, error) {
+	rsp, err := c.RenameLeaseWithBody(ctx, address, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenameLeaseResponse(rsp)
+}
+
+// RenameLeaseWithResponse Give a host another name
+//
+// In DNS, and here. It lasts as long as the host has the address or is kept in mind for it; with a reservation, as long as that.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/leases/{address}/name (the `RenameLease` operationId).
+func (c *ClientWithResponses) RenameLeaseWithResponse(ctx context.Context, address string, body RenameLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*RenameLeaseResponse, error) {
+	rsp, err := c.RenameLease(ctx, address, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenameLeaseResponse(rsp)
+}
+
+// NoteLeaseWithBodyWithResponse Note something of a host
+//
+// It lasts as the name does.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/leases/{address}/note (the `NoteLease` operationId).
+func (c *ClientWithResponses) NoteLeaseWithBodyWithResponse(ctx context.Context, address string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*NoteLeaseResponse, error) {
+	rsp, err := c.NoteLeaseWithBody(ctx, address, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseNoteLeaseResponse(rsp)
+}
+
+// NoteLeaseWithResponse Note something of a host
+//
+// It lasts as the name does.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/leases/{address}/note (the `NoteLease` operationId).
+func (c *ClientWithResponses) NoteLeaseWithResponse(ctx context.Context, address string, body NoteLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*NoteLeaseResponse, error) {
+	rsp, err := c.NoteLease(ctx, address, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseNoteLeaseResponse(rsp)
+}
+
+// ReleaseLeaseWithResponse End a lease, as if its host had released it
+//
+// A host that is still there notices nothing, and has the lease again as soon as it renews it. Until then nobody at other sites reaches it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/leases/{address}/release (the `ReleaseLease` operationId).
+func (c *ClientWithResponses) ReleaseLeaseWithResponse(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*ReleaseLeaseResponse, error) {
+	rsp, err := c.ReleaseLease(ctx, address, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReleaseLeaseResponse(rsp)
+}
+
+// UnreserveLeaseWithResponse End a reservation
+//
+// A host that has the address keeps it as it keeps any lease.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/leases/{address}/reservation (the `UnreserveLease` operationId).
+func (c *ClientWithResponses) UnreserveLeaseWithResponse(ctx context.Context, address string, reqEditors ...RequestEditorFn) (*UnreserveLeaseResponse, error) {
+	rsp, err := c.UnreserveLease(ctx, address, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUnreserveLeaseResponse(rsp)
+}
+
+// ReserveLeaseWithBodyWithResponse Reserve an address for a host
+//
+// For the host with a hardware address, whatever client identifier it sends, or for a client identifier. No site hands the
+// address out to another host from now on, also when the host has released it or is away. Where its block is nobody's, this appliance
+// claims it; where another member holds it, the reservation is to be made there (409). A host that has another address here is refused that
+// when it renews, and is offered this one.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/leases/{address}/reservation (the `ReserveLease` operationId).
+func (c *ClientWithResponses) ReserveLeaseWithBodyWithResponse(ctx context.Context, address string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReserveLeaseResponse, error) {
+	rsp, err := c.ReserveLeaseWithBody(ctx, address, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReserveLeaseResponse(rsp)
+}
+
+// ReserveLeaseWithResponse Reserve an address for a host
+//
+// For the host with a hardware address, whatever client identifier it sends, or for a client identifier. No site hands the
+// address out to another host from now on, also when the host has released it or is away. Where its block is nobody's, this appliance
+// claims it; where another member holds it, the reservation is to be made there (409). A host that has another address here is refused that
+// when it renews, and is offered this one.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/leases/{address}/reservation (the `ReserveLease` operationId).
+func (c *ClientWithResponses) ReserveLeaseWithResponse(ctx context.Context, address string, body ReserveLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*ReserveLeaseResponse, error) {
+	rsp, err := c.ReserveLease(ctx, address, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReserveLeaseResponse(rsp)
 }
 
 // LogInWithBodyWithResponse Begin a session
@@ -7243,6 +8849,38 @@ func (c *ClientWithResponses) PingTargetWithResponse(ctx context.Context, body P
 		return nil, err
 	}
 	return ParsePingTargetResponse(rsp)
+}
+
+// ImportReservationsWithBodyWithResponse Reserve many addresses at once
+//
+// The list is checked whole, then applied all or not at all. The answer says of each row what it changes, or what is wrong with it; if anything is, nothing is changed. With `dryRun` nothing is changed
+// in any case. The body may be 4 MiB.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/reservations/import (the `ImportReservations` operationId).
+func (c *ClientWithResponses) ImportReservationsWithBodyWithResponse(ctx context.Context, params *ImportReservationsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportReservationsResponse, error) {
+	rsp, err := c.ImportReservationsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportReservationsResponse(rsp)
+}
+
+// ImportReservationsWithResponse Reserve many addresses at once
+//
+// The list is checked whole, then applied all or not at all. The answer says of each row what it changes, or what is wrong with it; if anything is, nothing is changed. With `dryRun` nothing is changed
+// in any case. The body may be 4 MiB.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/reservations/import (the `ImportReservations` operationId).
+func (c *ClientWithResponses) ImportReservationsWithResponse(ctx context.Context, params *ImportReservationsParams, body ImportReservationsJSONRequestBody, reqEditors ...RequestEditorFn) (*ImportReservationsResponse, error) {
+	rsp, err := c.ImportReservations(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportReservationsResponse(rsp)
 }
 
 // GetSessionWithResponse Who is asking
@@ -8197,6 +9835,39 @@ func ParseJoinGroupResponse(rsp *http.Response) (*JoinGroupResponse, error) {
 	return response, nil
 }
 
+// ParseListLeaseHistoryResponse parses an HTTP response from a ListLeaseHistoryWithResponse call
+func ParseListLeaseHistoryResponse(rsp *http.Response) (*ListLeaseHistoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListLeaseHistoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LeaseHistory
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListLeasesResponse parses an HTTP response from a ListLeasesWithResponse call
 func ParseListLeasesResponse(rsp *http.Response) (*ListLeasesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8213,6 +9884,237 @@ func ParseListLeasesResponse(rsp *http.Response) (*ListLeasesResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest LeaseList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetLeaseResponse parses an HTTP response from a GetLeaseWithResponse call
+func ParseGetLeaseResponse(rsp *http.Response) (*GetLeaseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLeaseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Lease
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseEvictLeaseResponse parses an HTTP response from a EvictLeaseWithResponse call
+func ParseEvictLeaseResponse(rsp *http.Response) (*EvictLeaseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EvictLeaseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LeaseEnd
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRenameLeaseResponse parses an HTTP response from a RenameLeaseWithResponse call
+func ParseRenameLeaseResponse(rsp *http.Response) (*RenameLeaseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RenameLeaseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Lease
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseNoteLeaseResponse parses an HTTP response from a NoteLeaseWithResponse call
+func ParseNoteLeaseResponse(rsp *http.Response) (*NoteLeaseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &NoteLeaseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Lease
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReleaseLeaseResponse parses an HTTP response from a ReleaseLeaseWithResponse call
+func ParseReleaseLeaseResponse(rsp *http.Response) (*ReleaseLeaseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReleaseLeaseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LeaseEnd
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUnreserveLeaseResponse parses an HTTP response from a UnreserveLeaseWithResponse call
+func ParseUnreserveLeaseResponse(rsp *http.Response) (*UnreserveLeaseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UnreserveLeaseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Lease
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReserveLeaseResponse parses an HTTP response from a ReserveLeaseWithResponse call
+func ParseReserveLeaseResponse(rsp *http.Response) (*ReserveLeaseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReserveLeaseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Lease
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -8624,6 +10526,39 @@ func ParsePingTargetResponse(rsp *http.Response) (*PingTargetResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest PingResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseImportReservationsResponse parses an HTTP response from a ImportReservationsWithResponse call
+func ParseImportReservationsResponse(rsp *http.Response) (*ImportReservationsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportReservationsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReservationPlan
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

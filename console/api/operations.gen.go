@@ -28,7 +28,15 @@ func Operations() []Operation {
 		{ID: "forgetHost", Method: "DELETE", Path: "/api/v1/hosts/:mac", Role: "operator", Audit: true},
 		{ID: "registerHost", Method: "PUT", Path: "/api/v1/hosts/:mac", Role: "operator", Audit: true},
 		{ID: "joinGroup", Method: "POST", Path: "/api/v1/join", Role: "administrator", Audit: true},
+		{ID: "listLeaseHistory", Method: "GET", Path: "/api/v1/lease-history", Role: "viewer"},
 		{ID: "listLeases", Method: "GET", Path: "/api/v1/leases", Role: "viewer"},
+		{ID: "getLease", Method: "GET", Path: "/api/v1/leases/:address", Role: "viewer"},
+		{ID: "evictLease", Method: "POST", Path: "/api/v1/leases/:address/evict", Role: "operator", Audit: true},
+		{ID: "renameLease", Method: "PUT", Path: "/api/v1/leases/:address/name", Role: "operator", Audit: true},
+		{ID: "noteLease", Method: "PUT", Path: "/api/v1/leases/:address/note", Role: "operator", Audit: true},
+		{ID: "releaseLease", Method: "POST", Path: "/api/v1/leases/:address/release", Role: "operator", Audit: true},
+		{ID: "unreserveLease", Method: "DELETE", Path: "/api/v1/leases/:address/reservation", Role: "operator", Audit: true},
+		{ID: "reserveLease", Method: "PUT", Path: "/api/v1/leases/:address/reservation", Role: "operator", Audit: true},
 		{ID: "logIn", Method: "POST", Path: "/api/v1/login", Role: "anyone"},
 		{ID: "logOut", Method: "POST", Path: "/api/v1/logout", Role: "viewer", Audit: true},
 		{ID: "listLogs", Method: "GET", Path: "/api/v1/logs", Role: "operator"},
@@ -41,6 +49,7 @@ func Operations() []Operation {
 		{ID: "getPath", Method: "GET", Path: "/api/v1/path", Role: "viewer"},
 		{ID: "listPeers", Method: "GET", Path: "/api/v1/peers", Role: "viewer"},
 		{ID: "pingTarget", Method: "POST", Path: "/api/v1/ping", Role: "operator", Audit: true},
+		{ID: "importReservations", Method: "POST", Path: "/api/v1/reservations/import", Role: "operator", Audit: true},
 		{ID: "getSession", Method: "GET", Path: "/api/v1/session", Role: "viewer"},
 		{ID: "changePassword", Method: "PUT", Path: "/api/v1/session/password", Role: "viewer", Audit: true},
 		{ID: "reauthenticate", Method: "POST", Path: "/api/v1/session/reauthenticate", Role: "viewer", Audit: true},
@@ -240,10 +249,82 @@ func (g *guarded) JoinGroup(ctx context.Context, req JoinGroupRequestObject) (re
 	return res, err
 }
 
+// ListLeaseHistory does listLeaseHistory, if the guard lets it.
+func (g *guarded) ListLeaseHistory(ctx context.Context, req ListLeaseHistoryRequestObject) (res ListLeaseHistoryResponseObject, err error) {
+	err = g.guard(ctx, g.ops["listLeaseHistory"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ListLeaseHistory(ctx, req)
+		return err
+	})
+	return res, err
+}
+
 // ListLeases does listLeases, if the guard lets it.
 func (g *guarded) ListLeases(ctx context.Context, req ListLeasesRequestObject) (res ListLeasesResponseObject, err error) {
 	err = g.guard(ctx, g.ops["listLeases"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.ListLeases(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// GetLease does getLease, if the guard lets it.
+func (g *guarded) GetLease(ctx context.Context, req GetLeaseRequestObject) (res GetLeaseResponseObject, err error) {
+	err = g.guard(ctx, g.ops["getLease"], fmt.Sprint(req.Address), func(ctx context.Context) (err error) {
+		res, err = g.next.GetLease(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// EvictLease does evictLease, if the guard lets it.
+func (g *guarded) EvictLease(ctx context.Context, req EvictLeaseRequestObject) (res EvictLeaseResponseObject, err error) {
+	err = g.guard(ctx, g.ops["evictLease"], fmt.Sprint(req.Address), func(ctx context.Context) (err error) {
+		res, err = g.next.EvictLease(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// RenameLease does renameLease, if the guard lets it.
+func (g *guarded) RenameLease(ctx context.Context, req RenameLeaseRequestObject) (res RenameLeaseResponseObject, err error) {
+	err = g.guard(ctx, g.ops["renameLease"], fmt.Sprint(req.Address), func(ctx context.Context) (err error) {
+		res, err = g.next.RenameLease(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// NoteLease does noteLease, if the guard lets it.
+func (g *guarded) NoteLease(ctx context.Context, req NoteLeaseRequestObject) (res NoteLeaseResponseObject, err error) {
+	err = g.guard(ctx, g.ops["noteLease"], fmt.Sprint(req.Address), func(ctx context.Context) (err error) {
+		res, err = g.next.NoteLease(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ReleaseLease does releaseLease, if the guard lets it.
+func (g *guarded) ReleaseLease(ctx context.Context, req ReleaseLeaseRequestObject) (res ReleaseLeaseResponseObject, err error) {
+	err = g.guard(ctx, g.ops["releaseLease"], fmt.Sprint(req.Address), func(ctx context.Context) (err error) {
+		res, err = g.next.ReleaseLease(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// UnreserveLease does unreserveLease, if the guard lets it.
+func (g *guarded) UnreserveLease(ctx context.Context, req UnreserveLeaseRequestObject) (res UnreserveLeaseResponseObject, err error) {
+	err = g.guard(ctx, g.ops["unreserveLease"], fmt.Sprint(req.Address), func(ctx context.Context) (err error) {
+		res, err = g.next.UnreserveLease(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ReserveLease does reserveLease, if the guard lets it.
+func (g *guarded) ReserveLease(ctx context.Context, req ReserveLeaseRequestObject) (res ReserveLeaseResponseObject, err error) {
+	err = g.guard(ctx, g.ops["reserveLease"], fmt.Sprint(req.Address), func(ctx context.Context) (err error) {
+		res, err = g.next.ReserveLease(ctx, req)
 		return err
 	})
 	return res, err
@@ -352,6 +433,15 @@ func (g *guarded) ListPeers(ctx context.Context, req ListPeersRequestObject) (re
 func (g *guarded) PingTarget(ctx context.Context, req PingTargetRequestObject) (res PingTargetResponseObject, err error) {
 	err = g.guard(ctx, g.ops["pingTarget"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.PingTarget(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ImportReservations does importReservations, if the guard lets it.
+func (g *guarded) ImportReservations(ctx context.Context, req ImportReservationsRequestObject) (res ImportReservationsResponseObject, err error) {
+	err = g.guard(ctx, g.ops["importReservations"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ImportReservations(ctx, req)
 		return err
 	})
 	return res, err

@@ -71,9 +71,33 @@ type ServerInterface interface {
 	// JoinGroup Join a group by an invitation
 	// (POST /api/v1/join)
 	JoinGroup(ctx echo.Context) error
+	// ListLeaseHistory What became of the leases that this appliance served, newest first
+	// (GET /api/v1/lease-history)
+	ListLeaseHistory(ctx echo.Context, params ListLeaseHistoryParams) error
 	// ListLeases Leases, by address
 	// (GET /api/v1/leases)
 	ListLeases(ctx echo.Context, params ListLeasesParams) error
+	// GetLease A lease, or an address that there is something to say about
+	// (GET /api/v1/leases/{address})
+	GetLease(ctx echo.Context, address string) error
+	// EvictLease End a lease, and have its host ask anew
+	// (POST /api/v1/leases/{address}/evict)
+	EvictLease(ctx echo.Context, address string) error
+	// RenameLease Give a host another name
+	// (PUT /api/v1/leases/{address}/name)
+	RenameLease(ctx echo.Context, address string) error
+	// NoteLease Note something of a host
+	// (PUT /api/v1/leases/{address}/note)
+	NoteLease(ctx echo.Context, address string) error
+	// ReleaseLease End a lease, as if its host had released it
+	// (POST /api/v1/leases/{address}/release)
+	ReleaseLease(ctx echo.Context, address string) error
+	// UnreserveLease End a reservation
+	// (DELETE /api/v1/leases/{address}/reservation)
+	UnreserveLease(ctx echo.Context, address string) error
+	// ReserveLease Reserve an address for a host
+	// (PUT /api/v1/leases/{address}/reservation)
+	ReserveLease(ctx echo.Context, address string) error
 	// LogIn Begin a session
 	// (POST /api/v1/login)
 	LogIn(ctx echo.Context) error
@@ -110,6 +134,9 @@ type ServerInterface interface {
 	// PingTarget Measure round trips to a member or a host
 	// (POST /api/v1/ping)
 	PingTarget(ctx echo.Context) error
+	// ImportReservations Reserve many addresses at once
+	// (POST /api/v1/reservations/import)
+	ImportReservations(ctx echo.Context, params ImportReservationsParams) error
 	// GetSession Who is asking
 	// (GET /api/v1/session)
 	GetSession(ctx echo.Context) error
@@ -437,6 +464,80 @@ func (w *ServerInterfaceWrapper) JoinGroup(ctx echo.Context) error {
 	return err
 }
 
+// ListLeaseHistory converts echo context to params.
+func (w *ServerInterfaceWrapper) ListLeaseHistory(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLeaseHistoryParams
+	// ------------- Optional query parameter "address" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "address", ctx.QueryParams(), &params.Address, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address: %s", err))
+	}
+
+	// ------------- Optional query parameter "mac" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "mac", ctx.QueryParams(), &params.MAC, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mac: %s", err))
+	}
+
+	// ------------- Optional query parameter "name" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "name", ctx.QueryParams(), &params.Name, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// ------------- Optional query parameter "search" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "search", ctx.QueryParams(), &params.Search, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter search: %s", err))
+	}
+
+	// ------------- Optional query parameter "group" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "group", ctx.QueryParams(), &params.Group, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListLeaseHistory(ctx, params)
+	return err
+}
+
 // ListLeases converts echo context to params.
 func (w *ServerInterfaceWrapper) ListLeases(ctx echo.Context) error {
 	var err error
@@ -457,6 +558,41 @@ func (w *ServerInterfaceWrapper) ListLeases(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
 	}
 
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "site" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "site", ctx.QueryParams(), &params.Site, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter site: %s", err))
+	}
+
+	// ------------- Optional query parameter "member" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "member", ctx.QueryParams(), &params.Member, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter member: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
 	// ------------- Optional query parameter "limit" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
@@ -473,6 +609,118 @@ func (w *ServerInterfaceWrapper) ListLeases(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListLeases(ctx, params)
+	return err
+}
+
+// GetLease converts echo context to params.
+func (w *ServerInterfaceWrapper) GetLease(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "address" -------------
+	var address string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address", ctx.Param("address"), &address, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetLease(ctx, address)
+	return err
+}
+
+// EvictLease converts echo context to params.
+func (w *ServerInterfaceWrapper) EvictLease(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "address" -------------
+	var address string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address", ctx.Param("address"), &address, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EvictLease(ctx, address)
+	return err
+}
+
+// RenameLease converts echo context to params.
+func (w *ServerInterfaceWrapper) RenameLease(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "address" -------------
+	var address string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address", ctx.Param("address"), &address, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenameLease(ctx, address)
+	return err
+}
+
+// NoteLease converts echo context to params.
+func (w *ServerInterfaceWrapper) NoteLease(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "address" -------------
+	var address string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address", ctx.Param("address"), &address, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.NoteLease(ctx, address)
+	return err
+}
+
+// ReleaseLease converts echo context to params.
+func (w *ServerInterfaceWrapper) ReleaseLease(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "address" -------------
+	var address string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address", ctx.Param("address"), &address, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReleaseLease(ctx, address)
+	return err
+}
+
+// UnreserveLease converts echo context to params.
+func (w *ServerInterfaceWrapper) UnreserveLease(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "address" -------------
+	var address string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address", ctx.Param("address"), &address, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UnreserveLease(ctx, address)
+	return err
+}
+
+// ReserveLease converts echo context to params.
+func (w *ServerInterfaceWrapper) ReserveLease(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "address" -------------
+	var address string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address", ctx.Param("address"), &address, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReserveLease(ctx, address)
 	return err
 }
 
@@ -627,6 +875,24 @@ func (w *ServerInterfaceWrapper) PingTarget(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PingTarget(ctx)
+	return err
+}
+
+// ImportReservations converts echo context to params.
+func (w *ServerInterfaceWrapper) ImportReservations(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ImportReservationsParams
+	// ------------- Optional query parameter "dryRun" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dryRun", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dryRun: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ImportReservations(ctx, params)
 	return err
 }
 
@@ -875,6 +1141,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/openapi.yaml", wrapper.GetDocument, options.OperationMiddlewares["getDocument"]...)
 	router.GET(options.BaseURL+"/api/v1/peers", wrapper.ListPeers, options.OperationMiddlewares["listPeers"]...)
 	router.GET(options.BaseURL+"/api/v1/leases", wrapper.ListLeases, options.OperationMiddlewares["listLeases"]...)
+	router.GET(options.BaseURL+"/api/v1/leases/:address", wrapper.GetLease, options.OperationMiddlewares["getLease"]...)
+	router.DELETE(options.BaseURL+"/api/v1/leases/:address/reservation", wrapper.UnreserveLease, options.OperationMiddlewares["unreserveLease"]...)
+	router.PUT(options.BaseURL+"/api/v1/leases/:address/reservation", wrapper.ReserveLease, options.OperationMiddlewares["reserveLease"]...)
+	router.POST(options.BaseURL+"/api/v1/leases/:address/release", wrapper.ReleaseLease, options.OperationMiddlewares["releaseLease"]...)
+	router.POST(options.BaseURL+"/api/v1/leases/:address/evict", wrapper.EvictLease, options.OperationMiddlewares["evictLease"]...)
+	router.PUT(options.BaseURL+"/api/v1/leases/:address/name", wrapper.RenameLease, options.OperationMiddlewares["renameLease"]...)
+	router.PUT(options.BaseURL+"/api/v1/leases/:address/note", wrapper.NoteLease, options.OperationMiddlewares["noteLease"]...)
+	router.GET(options.BaseURL+"/api/v1/lease-history", wrapper.ListLeaseHistory, options.OperationMiddlewares["listLeaseHistory"]...)
+	router.POST(options.BaseURL+"/api/v1/reservations/import", wrapper.ImportReservations, options.OperationMiddlewares["importReservations"]...)
 	router.GET(options.BaseURL+"/api/v1/hosts", wrapper.ListHosts, options.OperationMiddlewares["listHosts"]...)
 	router.DELETE(options.BaseURL+"/api/v1/hosts/:mac", wrapper.ForgetHost, options.OperationMiddlewares["forgetHost"]...)
 	router.PUT(options.BaseURL+"/api/v1/hosts/:mac", wrapper.RegisterHost, options.OperationMiddlewares["registerHost"]...)
@@ -1677,6 +1952,45 @@ func (response JoinGroupdefaultApplicationProblemPlusJSONResponse) VisitJoinGrou
 	return err
 }
 
+type ListLeaseHistoryRequestObject struct {
+	Params ListLeaseHistoryParams
+}
+
+type ListLeaseHistoryResponseObject interface {
+	VisitListLeaseHistoryResponse(w http.ResponseWriter) error
+}
+
+type ListLeaseHistory200JSONResponse LeaseHistory
+
+func (response ListLeaseHistory200JSONResponse) VisitListLeaseHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLeaseHistorydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLeaseHistorydefaultApplicationProblemPlusJSONResponse) VisitListLeaseHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListLeasesRequestObject struct {
 	Params ListLeasesParams
 }
@@ -1705,6 +2019,282 @@ type ListLeasesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListLeasesdefaultApplicationProblemPlusJSONResponse) VisitListLeasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLeaseRequestObject struct {
+	Address string `json:"address"`
+}
+
+type GetLeaseResponseObject interface {
+	VisitGetLeaseResponse(w http.ResponseWriter) error
+}
+
+type GetLease200JSONResponse Lease
+
+func (response GetLease200JSONResponse) VisitGetLeaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLeasedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetLeasedefaultApplicationProblemPlusJSONResponse) VisitGetLeaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EvictLeaseRequestObject struct {
+	Address string `json:"address"`
+}
+
+type EvictLeaseResponseObject interface {
+	VisitEvictLeaseResponse(w http.ResponseWriter) error
+}
+
+type EvictLease200JSONResponse LeaseEnd
+
+func (response EvictLease200JSONResponse) VisitEvictLeaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EvictLeasedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EvictLeasedefaultApplicationProblemPlusJSONResponse) VisitEvictLeaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameLeaseRequestObject struct {
+	Address string `json:"address"`
+	Body    *RenameLeaseJSONRequestBody
+}
+
+type RenameLeaseResponseObject interface {
+	VisitRenameLeaseResponse(w http.ResponseWriter) error
+}
+
+type RenameLease200JSONResponse Lease
+
+func (response RenameLease200JSONResponse) VisitRenameLeaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameLeasedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RenameLeasedefaultApplicationProblemPlusJSONResponse) VisitRenameLeaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NoteLeaseRequestObject struct {
+	Address string `json:"address"`
+	Body    *NoteLeaseJSONRequestBody
+}
+
+type NoteLeaseResponseObject interface {
+	VisitNoteLeaseResponse(w http.ResponseWriter) error
+}
+
+type NoteLease200JSONResponse Lease
+
+func (response NoteLease200JSONResponse) VisitNoteLeaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NoteLeasedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response NoteLeasedefaultApplicationProblemPlusJSONResponse) VisitNoteLeaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseLeaseRequestObject struct {
+	Address string `json:"address"`
+}
+
+type ReleaseLeaseResponseObject interface {
+	VisitReleaseLeaseResponse(w http.ResponseWriter) error
+}
+
+type ReleaseLease200JSONResponse LeaseEnd
+
+func (response ReleaseLease200JSONResponse) VisitReleaseLeaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseLeasedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReleaseLeasedefaultApplicationProblemPlusJSONResponse) VisitReleaseLeaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnreserveLeaseRequestObject struct {
+	Address string `json:"address"`
+}
+
+type UnreserveLeaseResponseObject interface {
+	VisitUnreserveLeaseResponse(w http.ResponseWriter) error
+}
+
+type UnreserveLease200JSONResponse Lease
+
+func (response UnreserveLease200JSONResponse) VisitUnreserveLeaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnreserveLeasedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UnreserveLeasedefaultApplicationProblemPlusJSONResponse) VisitUnreserveLeaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReserveLeaseRequestObject struct {
+	Address string `json:"address"`
+	Body    *ReserveLeaseJSONRequestBody
+}
+
+type ReserveLeaseResponseObject interface {
+	VisitReserveLeaseResponse(w http.ResponseWriter) error
+}
+
+type ReserveLease200JSONResponse Lease
+
+func (response ReserveLease200JSONResponse) VisitReserveLeaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReserveLeasedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReserveLeasedefaultApplicationProblemPlusJSONResponse) VisitReserveLeaseResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2181,6 +2771,46 @@ type PingTargetdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PingTargetdefaultApplicationProblemPlusJSONResponse) VisitPingTargetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportReservationsRequestObject struct {
+	Params ImportReservationsParams
+	Body   *ImportReservationsJSONRequestBody
+}
+
+type ImportReservationsResponseObject interface {
+	VisitImportReservationsResponse(w http.ResponseWriter) error
+}
+
+type ImportReservations200JSONResponse ReservationPlan
+
+func (response ImportReservations200JSONResponse) VisitImportReservationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportReservationsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ImportReservationsdefaultApplicationProblemPlusJSONResponse) VisitImportReservationsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2992,9 +3622,33 @@ type StrictServerInterface interface {
 	// JoinGroup Join a group by an invitation
 	// (POST /api/v1/join)
 	JoinGroup(ctx context.Context, request JoinGroupRequestObject) (JoinGroupResponseObject, error)
+	// ListLeaseHistory What became of the leases that this appliance served, newest first
+	// (GET /api/v1/lease-history)
+	ListLeaseHistory(ctx context.Context, request ListLeaseHistoryRequestObject) (ListLeaseHistoryResponseObject, error)
 	// ListLeases Leases, by address
 	// (GET /api/v1/leases)
 	ListLeases(ctx context.Context, request ListLeasesRequestObject) (ListLeasesResponseObject, error)
+	// GetLease A lease, or an address that there is something to say about
+	// (GET /api/v1/leases/{address})
+	GetLease(ctx context.Context, request GetLeaseRequestObject) (GetLeaseResponseObject, error)
+	// EvictLease End a lease, and have its host ask anew
+	// (POST /api/v1/leases/{address}/evict)
+	EvictLease(ctx context.Context, request EvictLeaseRequestObject) (EvictLeaseResponseObject, error)
+	// RenameLease Give a host another name
+	// (PUT /api/v1/leases/{address}/name)
+	RenameLease(ctx context.Context, request RenameLeaseRequestObject) (RenameLeaseResponseObject, error)
+	// NoteLease Note something of a host
+	// (PUT /api/v1/leases/{address}/note)
+	NoteLease(ctx context.Context, request NoteLeaseRequestObject) (NoteLeaseResponseObject, error)
+	// ReleaseLease End a lease, as if its host had released it
+	// (POST /api/v1/leases/{address}/release)
+	ReleaseLease(ctx context.Context, request ReleaseLeaseRequestObject) (ReleaseLeaseResponseObject, error)
+	// UnreserveLease End a reservation
+	// (DELETE /api/v1/leases/{address}/reservation)
+	UnreserveLease(ctx context.Context, request UnreserveLeaseRequestObject) (UnreserveLeaseResponseObject, error)
+	// ReserveLease Reserve an address for a host
+	// (PUT /api/v1/leases/{address}/reservation)
+	ReserveLease(ctx context.Context, request ReserveLeaseRequestObject) (ReserveLeaseResponseObject, error)
 	// LogIn Begin a session
 	// (POST /api/v1/login)
 	LogIn(ctx context.Context, request LogInRequestObject) (LogInResponseObject, error)
@@ -3031,6 +3685,9 @@ type StrictServerInterface interface {
 	// PingTarget Measure round trips to a member or a host
 	// (POST /api/v1/ping)
 	PingTarget(ctx context.Context, request PingTargetRequestObject) (PingTargetResponseObject, error)
+	// ImportReservations Reserve many addresses at once
+	// (POST /api/v1/reservations/import)
+	ImportReservations(ctx context.Context, request ImportReservationsRequestObject) (ImportReservationsResponseObject, error)
 	// GetSession Who is asking
 	// (GET /api/v1/session)
 	GetSession(ctx context.Context, request GetSessionRequestObject) (GetSessionResponseObject, error)
@@ -3647,6 +4304,31 @@ func (sh *strictHandler) JoinGroup(ctx echo.Context) error {
 	return nil
 }
 
+// ListLeaseHistory operation middleware
+func (sh *strictHandler) ListLeaseHistory(ctx echo.Context, params ListLeaseHistoryParams) error {
+	var request ListLeaseHistoryRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLeaseHistory(ctx.Request().Context(), request.(ListLeaseHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLeaseHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListLeaseHistoryResponseObject); ok {
+		return validResponse.VisitListLeaseHistoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListLeases operation middleware
 func (sh *strictHandler) ListLeases(ctx echo.Context, params ListLeasesParams) error {
 	var request ListLeasesRequestObject
@@ -3666,6 +4348,250 @@ func (sh *strictHandler) ListLeases(ctx echo.Context, params ListLeasesParams) e
 		return err
 	} else if validResponse, ok := response.(ListLeasesResponseObject); ok {
 		return validResponse.VisitListLeasesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetLease operation middleware
+func (sh *strictHandler) GetLease(ctx echo.Context, address string) error {
+	var request GetLeaseRequestObject
+
+	request.Address = address
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLease(ctx.Request().Context(), request.(GetLeaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLease")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetLeaseResponseObject); ok {
+		return validResponse.VisitGetLeaseResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EvictLease operation middleware
+func (sh *strictHandler) EvictLease(ctx echo.Context, address string) error {
+	var request EvictLeaseRequestObject
+
+	request.Address = address
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EvictLease(ctx.Request().Context(), request.(EvictLeaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EvictLease")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EvictLeaseResponseObject); ok {
+		return validResponse.VisitEvictLeaseResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenameLease operation middleware
+func (sh *strictHandler) RenameLease(ctx echo.Context, address string) error {
+	var request RenameLeaseRequestObject
+
+	request.Address = address
+
+	var body RenameLeaseJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenameLease(ctx.Request().Context(), request.(RenameLeaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenameLease")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenameLeaseResponseObject); ok {
+		return validResponse.VisitRenameLeaseResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// NoteLease operation middleware
+func (sh *strictHandler) NoteLease(ctx echo.Context, address string) error {
+	var request NoteLeaseRequestObject
+
+	request.Address = address
+
+	var body NoteLeaseJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.NoteLease(ctx.Request().Context(), request.(NoteLeaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "NoteLease")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(NoteLeaseResponseObject); ok {
+		return validResponse.VisitNoteLeaseResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReleaseLease operation middleware
+func (sh *strictHandler) ReleaseLease(ctx echo.Context, address string) error {
+	var request ReleaseLeaseRequestObject
+
+	request.Address = address
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReleaseLease(ctx.Request().Context(), request.(ReleaseLeaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReleaseLease")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReleaseLeaseResponseObject); ok {
+		return validResponse.VisitReleaseLeaseResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UnreserveLease operation middleware
+func (sh *strictHandler) UnreserveLease(ctx echo.Context, address string) error {
+	var request UnreserveLeaseRequestObject
+
+	request.Address = address
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnreserveLease(ctx.Request().Context(), request.(UnreserveLeaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnreserveLease")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnreserveLeaseResponseObject); ok {
+		return validResponse.VisitUnreserveLeaseResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReserveLease operation middleware
+func (sh *strictHandler) ReserveLease(ctx echo.Context, address string) error {
+	var request ReserveLeaseRequestObject
+
+	request.Address = address
+
+	var body ReserveLeaseJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReserveLease(ctx.Request().Context(), request.(ReserveLeaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReserveLease")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReserveLeaseResponseObject); ok {
+		return validResponse.VisitReserveLeaseResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -4038,6 +4964,54 @@ func (sh *strictHandler) PingTarget(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(PingTargetResponseObject); ok {
 		return validResponse.VisitPingTargetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ImportReservations operation middleware
+func (sh *strictHandler) ImportReservations(ctx echo.Context, params ImportReservationsParams) error {
+	var request ImportReservationsRequestObject
+
+	request.Params = params
+
+	var body ImportReservationsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportReservations(ctx.Request().Context(), request.(ImportReservationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportReservations")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ImportReservationsResponseObject); ok {
+		return validResponse.VisitImportReservationsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

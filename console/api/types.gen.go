@@ -105,6 +105,7 @@ const (
 	EventTypeHello           EventType = "hello"
 	EventTypeLeaseChanged    EventType = "lease.changed"
 	EventTypeLeaseDeclined   EventType = "lease.declined"
+	EventTypeLeaseEvicted    EventType = "lease.evicted"
 	EventTypeLeaseExpired    EventType = "lease.expired"
 	EventTypeLeaseFound      EventType = "lease.found"
 	EventTypeLeaseGranted    EventType = "lease.granted"
@@ -112,6 +113,8 @@ const (
 	EventTypeLeaseMoved      EventType = "lease.moved"
 	EventTypeLeaseReleased   EventType = "lease.released"
 	EventTypeLeaseRenewed    EventType = "lease.renewed"
+	EventTypeLeaseReserved   EventType = "lease.reserved"
+	EventTypeLeaseUnreserved EventType = "lease.unreserved"
 	EventTypeMemberAway      EventType = "member.away"
 	EventTypeMemberConnected EventType = "member.connected"
 	EventTypeMemberJoined    EventType = "member.joined"
@@ -141,6 +144,8 @@ func (e EventType) Valid() bool {
 		return true
 	case EventTypeLeaseDeclined:
 		return true
+	case EventTypeLeaseEvicted:
+		return true
 	case EventTypeLeaseExpired:
 		return true
 	case EventTypeLeaseFound:
@@ -154,6 +159,10 @@ func (e EventType) Valid() bool {
 	case EventTypeLeaseReleased:
 		return true
 	case EventTypeLeaseRenewed:
+		return true
+	case EventTypeLeaseReserved:
+		return true
+	case EventTypeLeaseUnreserved:
 		return true
 	case EventTypeMemberAway:
 		return true
@@ -212,6 +221,198 @@ func (e HealthLevel) Valid() bool {
 	case HealthLevelError:
 		return true
 	case HealthLevelWarning:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LeaseChange.
+const (
+	LeaseChangeChanged    LeaseChange = "changed"
+	LeaseChangeDeclined   LeaseChange = "declined"
+	LeaseChangeEvicted    LeaseChange = "evicted"
+	LeaseChangeExpired    LeaseChange = "expired"
+	LeaseChangeFound      LeaseChange = "found"
+	LeaseChangeGranted    LeaseChange = "granted"
+	LeaseChangeLost       LeaseChange = "lost"
+	LeaseChangeMovedAway  LeaseChange = "movedAway"
+	LeaseChangeMovedHere  LeaseChange = "movedHere"
+	LeaseChangeNoted      LeaseChange = "noted"
+	LeaseChangeReleased   LeaseChange = "released"
+	LeaseChangeRenamed    LeaseChange = "renamed"
+	LeaseChangeRenewed    LeaseChange = "renewed"
+	LeaseChangeReserved   LeaseChange = "reserved"
+	LeaseChangeUnreserved LeaseChange = "unreserved"
+)
+
+// Valid indicates whether the value is a known member of the LeaseChange enum.
+func (e LeaseChange) Valid() bool {
+	switch e {
+	case LeaseChangeChanged:
+		return true
+	case LeaseChangeDeclined:
+		return true
+	case LeaseChangeEvicted:
+		return true
+	case LeaseChangeExpired:
+		return true
+	case LeaseChangeFound:
+		return true
+	case LeaseChangeGranted:
+		return true
+	case LeaseChangeLost:
+		return true
+	case LeaseChangeMovedAway:
+		return true
+	case LeaseChangeMovedHere:
+		return true
+	case LeaseChangeNoted:
+		return true
+	case LeaseChangeReleased:
+		return true
+	case LeaseChangeRenamed:
+		return true
+	case LeaseChangeRenewed:
+		return true
+	case LeaseChangeReserved:
+		return true
+	case LeaseChangeUnreserved:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LeaseFilter.
+const (
+	LeaseFilterAll      LeaseFilter = "all"
+	LeaseFilterDeclined LeaseFilter = "declined"
+	LeaseFilterExpired  LeaseFilter = "expired"
+	LeaseFilterLeased   LeaseFilter = "leased"
+	LeaseFilterReserved LeaseFilter = "reserved"
+)
+
+// Valid indicates whether the value is a known member of the LeaseFilter enum.
+func (e LeaseFilter) Valid() bool {
+	switch e {
+	case LeaseFilterAll:
+		return true
+	case LeaseFilterDeclined:
+		return true
+	case LeaseFilterExpired:
+		return true
+	case LeaseFilterLeased:
+		return true
+	case LeaseFilterReserved:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LeaseKind.
+const (
+	LeaseKindDhcp   LeaseKind = "dhcp"
+	LeaseKindOwn    LeaseKind = "own"
+	LeaseKindStatic LeaseKind = "static"
+)
+
+// Valid indicates whether the value is a known member of the LeaseKind enum.
+func (e LeaseKind) Valid() bool {
+	switch e {
+	case LeaseKindDhcp:
+		return true
+	case LeaseKindOwn:
+		return true
+	case LeaseKindStatic:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LeaseSite.
+const (
+	LeaseSiteAll       LeaseSite = "all"
+	LeaseSiteElsewhere LeaseSite = "elsewhere"
+	LeaseSiteHere      LeaseSite = "here"
+)
+
+// Valid indicates whether the value is a known member of the LeaseSite enum.
+func (e LeaseSite) Valid() bool {
+	switch e {
+	case LeaseSiteAll:
+		return true
+	case LeaseSiteElsewhere:
+		return true
+	case LeaseSiteHere:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LeaseSort.
+const (
+	LeaseSortAddress     LeaseSort = "address"
+	LeaseSortAddressDown LeaseSort = "-address"
+	LeaseSortChanged     LeaseSort = "changed"
+	LeaseSortChangedDown LeaseSort = "-changed"
+	LeaseSortEnd         LeaseSort = "end"
+	LeaseSortEndDown     LeaseSort = "-end"
+	LeaseSortMAC         LeaseSort = "mac"
+	LeaseSortMACDown     LeaseSort = "-mac"
+	LeaseSortName        LeaseSort = "name"
+	LeaseSortNameDown    LeaseSort = "-name"
+)
+
+// Valid indicates whether the value is a known member of the LeaseSort enum.
+func (e LeaseSort) Valid() bool {
+	switch e {
+	case LeaseSortAddress:
+		return true
+	case LeaseSortAddressDown:
+		return true
+	case LeaseSortChanged:
+		return true
+	case LeaseSortChangedDown:
+		return true
+	case LeaseSortEnd:
+		return true
+	case LeaseSortEndDown:
+		return true
+	case LeaseSortMAC:
+		return true
+	case LeaseSortMACDown:
+		return true
+	case LeaseSortName:
+		return true
+	case LeaseSortNameDown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LeaseState.
+const (
+	LeaseStateDeclined LeaseState = "declined"
+	LeaseStateExpired  LeaseState = "expired"
+	LeaseStateLeased   LeaseState = "leased"
+	LeaseStateReserved LeaseState = "reserved"
+)
+
+// Valid indicates whether the value is a known member of the LeaseState enum.
+func (e LeaseState) Valid() bool {
+	switch e {
+	case LeaseStateDeclined:
+		return true
+	case LeaseStateExpired:
+		return true
+	case LeaseStateLeased:
+		return true
+	case LeaseStateReserved:
 		return true
 	default:
 		return false
@@ -404,6 +605,48 @@ func (e PingKind) Valid() bool {
 	case PingKindMember:
 		return true
 	case PingKindSelf:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReservationAction.
+const (
+	ReservationActionChange  ReservationAction = "change"
+	ReservationActionKeep    ReservationAction = "keep"
+	ReservationActionRefuse  ReservationAction = "refuse"
+	ReservationActionReserve ReservationAction = "reserve"
+)
+
+// Valid indicates whether the value is a known member of the ReservationAction enum.
+func (e ReservationAction) Valid() bool {
+	switch e {
+	case ReservationActionChange:
+		return true
+	case ReservationActionKeep:
+		return true
+	case ReservationActionRefuse:
+		return true
+	case ReservationActionReserve:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReservedFor.
+const (
+	ReservedForClientID ReservedFor = "clientId"
+	ReservedForMAC      ReservedFor = "mac"
+)
+
+// Valid indicates whether the value is a known member of the ReservedFor enum.
+func (e ReservedFor) Valid() bool {
+	switch e {
+	case ReservedForClientID:
+		return true
+	case ReservedForMAC:
 		return true
 	default:
 		return false
@@ -942,10 +1185,16 @@ type LANPort struct {
 type Lease struct {
 	Address netip.Addr `json:"address"`
 
+	// Changed When it last changed, as far as is known here; a renewal is a change.
+	Changed time.Time `json:"changed,omitempty,omitzero"`
+
 	// ClientID The DHCP client identifier, in hexadecimal digits.
 	ClientID string `json:"clientId"`
 
-	// End When the lease ends unless it is renewed.
+	// Elsewhere Another member serves it: only address, name, member and start are known here.
+	Elsewhere bool `json:"elsewhere,omitempty,omitzero"`
+
+	// End When the lease ends unless it is renewed, or ended; not known of leases elsewhere.
 	End time.Time `json:"end"`
 
 	// Found The host asked for nothing: it has the address by itself (a static one) and was found with it.
@@ -953,6 +1202,12 @@ type Lease struct {
 
 	// Group The group ID.
 	Group string `json:"group"`
+
+	// HostName What the host calls itself, where an operator has given it another name.
+	HostName string `json:"hostName,omitempty,omitzero"`
+
+	// Kind dhcp: the host asked for it. static: it has the address by itself, and was found. own: a member's own.
+	Kind LeaseKind `json:"kind"`
 
 	// MAC The host's hardware address.
 	MAC string `json:"mac,omitempty,omitzero"`
@@ -963,11 +1218,76 @@ type Lease struct {
 
 	// Name The host's name in the group's zone, without the zone.
 	Name string `json:"name,omitempty,omitzero"`
+	Note string `json:"note,omitempty,omitzero"`
+
+	// Reserved The address is reserved for the host.
+	Reserved bool `json:"reserved,omitempty,omitzero"`
+
+	// ReservedFor What an address is reserved for.
+	ReservedFor ReservedFor `json:"reservedFor,omitempty,omitzero"`
 
 	// Segment The segment on which the host is.
 	Segment string    `json:"segment,omitempty,omitzero"`
 	Start   time.Time `json:"start"`
+
+	// State leased: a host has the address. reserved: it is kept for a host that hasn't it now. expired: over, and kept in mind for the return of its host. declined: a host
+	// without a lease was found to use it, so it rests.
+	State LeaseState `json:"state"`
 }
+
+// LeaseChange defines model for LeaseChange.
+type LeaseChange string
+
+// LeaseEnd defines model for LeaseEnd.
+type LeaseEnd struct {
+	Lease Lease `json:"lease"`
+
+	// NoticedBy When, at the latest, its host renews it, if it keeps to half of the lease time.
+	NoticedBy time.Time `json:"noticedBy"`
+
+	// Text What becomes of the host, in a sentence.
+	Text string `json:"text"`
+}
+
+// LeaseFilter A LeaseState, or all.
+type LeaseFilter string
+
+// LeaseHistory defines model for LeaseHistory.
+type LeaseHistory struct {
+	Items []LeaseHistoryEntry `json:"items"`
+
+	// Next The cursor of the next page; absent on the last.
+	Next string `json:"next,omitempty,omitzero"`
+}
+
+// LeaseHistoryEntry defines model for LeaseHistoryEntry.
+type LeaseHistoryEntry struct {
+	Address netip.Addr `json:"address"`
+	At      time.Time  `json:"at"`
+
+	// By Who ordered it; absent where a host or the clock did.
+	By string `json:"by,omitempty,omitzero"`
+
+	// ClientID In hexadecimal digits.
+	ClientID string `json:"clientId,omitempty,omitzero"`
+
+	// Group The group ID.
+	Group string `json:"group"`
+	MAC   string `json:"mac,omitempty,omitzero"`
+
+	// MemberID The appliance that served the lease.
+	MemberID   string `json:"memberId"`
+	MemberName string `json:"memberName,omitempty,omitzero"`
+	Name       string `json:"name,omitempty,omitzero"`
+
+	// To Of a lease that moved: the ID of the member that it went to.
+	To   string      `json:"to,omitempty,omitzero"`
+	What LeaseChange `json:"what"`
+	Why  string      `json:"why,omitempty,omitzero"`
+}
+
+// LeaseKind dhcp: the host asked for it. static: it has the address by itself, and was found. own: a member's own.
+type LeaseKind string
 
 // LeaseList defines model for LeaseList.
 type LeaseList struct {
@@ -979,6 +1299,28 @@ type LeaseList struct {
 	// Total How many leases match in all.
 	Total int `json:"total"`
 }
+
+// LeaseName defines model for LeaseName.
+type LeaseName struct {
+	// Name A DNS label; the empty one gives the host back its own name.
+	Name string `json:"name"`
+}
+
+// LeaseNote defines model for LeaseNote.
+type LeaseNote struct {
+	// Note The empty one takes the note off.
+	Note string `json:"note"`
+}
+
+// LeaseSite defines model for LeaseSite.
+type LeaseSite string
+
+// LeaseSort defines model for LeaseSort.
+type LeaseSort string
+
+// LeaseState leased: a host has the address. reserved: it is kept for a host that hasn't it now. expired: over, and kept in mind for the return of its host. declined: a host
+// without a lease was found to use it, so it rests.
+type LeaseState string
 
 // LogField defines model for LogField.
 type LogField struct {
@@ -1465,6 +1807,67 @@ type Removal struct {
 	Name string `json:"name"`
 }
 
+// Reservation defines model for Reservation.
+type Reservation struct {
+	Address string `json:"address"`
+
+	// ClientID The DHCP client identifier, in hexadecimal digits.
+	ClientID string `json:"clientId,omitempty,omitzero"`
+	MAC      string `json:"mac,omitempty,omitzero"`
+	Name     string `json:"name,omitempty,omitzero"`
+	Note     string `json:"note,omitempty,omitzero"`
+}
+
+// ReservationAction keep: it is so already. refuse: see why.
+type ReservationAction string
+
+// ReservationCreate Where neither mac nor clientId is given, for the host that has the address now.
+type ReservationCreate struct {
+	// ClientID The DHCP client identifier, in hexadecimal digits.
+	ClientID string `json:"clientId,omitempty,omitzero"`
+	MAC      string `json:"mac,omitempty,omitzero"`
+
+	// Name What to call the host in DNS; what it calls itself where it is left out.
+	Name string `json:"name,omitempty,omitzero"`
+	Note string `json:"note,omitempty,omitzero"`
+}
+
+// ReservationList defines model for ReservationList.
+type ReservationList struct {
+	Items []Reservation `json:"items"`
+}
+
+// ReservationOutcome defines model for ReservationOutcome.
+type ReservationOutcome struct {
+	// Action keep: it is so already. refuse: see why.
+	Action  ReservationAction `json:"action"`
+	Address string            `json:"address"`
+
+	// Row Which row, from 1 on.
+	Row int `json:"row"`
+
+	// Why What is wrong with the row.
+	Why string `json:"why,omitempty,omitzero"`
+}
+
+// ReservationPlan defines model for ReservationPlan.
+type ReservationPlan struct {
+	// Applied Whether the reservations are made now.
+	Applied bool `json:"applied"`
+
+	// Changes How many rows change anything.
+	Changes int `json:"changes"`
+
+	// Items What becomes of each row, in their order.
+	Items []ReservationOutcome `json:"items"`
+
+	// Wrong How many rows can't be applied.
+	Wrong int `json:"wrong"`
+}
+
+// ReservedFor What an address is reserved for.
+type ReservedFor string
+
 // Role What a user may do: a viewer sees everything, an operator works with hosts and leases, an administrator
 // decides on groups, the mode and users.
 type Role string
@@ -1713,6 +2116,36 @@ type LeaveGroupParams struct {
 	DestroyCA bool `form:"destroyCA,omitempty" json:"destroyCA,omitempty,omitzero"`
 }
 
+// ListLeaseHistoryParams defines parameters for ListLeaseHistory.
+type ListLeaseHistoryParams struct {
+	// Address Only of this address.
+	Address string `form:"address,omitempty" json:"address,omitempty,omitzero"`
+
+	// MAC Only of the host with this hardware address.
+	MAC string `form:"mac,omitempty" json:"mac,omitempty,omitzero"`
+
+	// Name Only of hosts with this text in their name.
+	Name string `form:"name,omitempty" json:"name,omitempty,omitzero"`
+
+	// Search Only what has this text in address, hardware address or name, or in who ordered it.
+	Search string `form:"search,omitempty" json:"search,omitempty,omitzero"`
+
+	// Group Only of the group with this ID or name.
+	Group string `form:"group,omitempty" json:"group,omitempty,omitzero"`
+
+	// Since Not before this time (RFC 3339).
+	Since string `form:"since,omitempty" json:"since,omitempty,omitzero"`
+
+	// Until Not after this time (RFC 3339).
+	Until string `form:"until,omitempty" json:"until,omitempty,omitzero"`
+
+	// Limit The most entries to return.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next` of the page before.
+	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+}
+
 // ListLeasesParams defines parameters for ListLeases.
 type ListLeasesParams struct {
 	// Search Only leases with this text in their address, host name, hardware address, client identifier, or
@@ -1721,6 +2154,21 @@ type ListLeasesParams struct {
 
 	// Group Only leases of the group with this ID or name.
 	Group string `form:"group,omitempty" json:"group,omitempty,omitzero"`
+
+	// State Only those in this state; reserved: every reservation, leased now or not. Where it is left out, those that are leased or reserved; all: the others too.
+	State LeaseFilter `form:"state,omitempty" json:"state,omitempty,omitzero"`
+
+	// Kind Only leases of this kind.
+	Kind LeaseKind `form:"kind,omitempty" json:"kind,omitempty,omitzero"`
+
+	// Site Leases that this appliance serves, those of other members, or both.
+	Site LeaseSite `form:"site,omitempty" json:"site,omitempty,omitzero"`
+
+	// Member Only leases that the member with this ID or name serves.
+	Member string `form:"member,omitempty" json:"member,omitempty,omitzero"`
+
+	// Sort The order; with a minus in front the other way round.
+	Sort LeaseSort `form:"sort,omitempty" json:"sort,omitempty,omitzero"`
 
 	// Limit The most leases to return.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
@@ -1753,6 +2201,12 @@ type GetPathParams struct {
 	Group string `form:"group,omitempty" json:"group,omitempty,omitzero"`
 }
 
+// ImportReservationsParams defines parameters for ImportReservations.
+type ImportReservationsParams struct {
+	// DryRun Only say what would be changed, and what is wrong.
+	DryRun bool `form:"dryRun,omitempty" json:"dryRun,omitempty,omitzero"`
+}
+
 // StartCaptureJSONRequestBody defines body for StartCapture for application/json ContentType.
 type StartCaptureJSONRequestBody = CaptureRequest
 
@@ -1768,6 +2222,15 @@ type CreateInvitationJSONRequestBody = InvitationCreate
 // JoinGroupJSONRequestBody defines body for JoinGroup for application/json ContentType.
 type JoinGroupJSONRequestBody = JoinRequest
 
+// RenameLeaseJSONRequestBody defines body for RenameLease for application/json ContentType.
+type RenameLeaseJSONRequestBody = LeaseName
+
+// NoteLeaseJSONRequestBody defines body for NoteLease for application/json ContentType.
+type NoteLeaseJSONRequestBody = LeaseNote
+
+// ReserveLeaseJSONRequestBody defines body for ReserveLease for application/json ContentType.
+type ReserveLeaseJSONRequestBody = ReservationCreate
+
 // LogInJSONRequestBody defines body for LogIn for application/json ContentType.
 type LogInJSONRequestBody = Login
 
@@ -1779,6 +2242,9 @@ type SwitchModeJSONRequestBody = ModeRequest
 
 // PingTargetJSONRequestBody defines body for PingTarget for application/json ContentType.
 type PingTargetJSONRequestBody = PingRequest
+
+// ImportReservationsJSONRequestBody defines body for ImportReservations for application/json ContentType.
+type ImportReservationsJSONRequestBody = ReservationList
 
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange

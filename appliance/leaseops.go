@@ -15,6 +15,7 @@ import (
 
 	"landbridge/console"
 	"landbridge/console/api"
+	"landbridge/internal/config"
 	"landbridge/internal/group"
 	"landbridge/internal/registry"
 )
@@ -154,7 +155,7 @@ func reservation(v api.Reservation) (r registry.Reservation, err error) {
 	}
 	switch {
 	case v.MAC != "":
-		mac, err := parseHost(v.MAC)
+		mac, err := config.ParseHost(v.MAC)
 		if err != nil {
 			return r, invalid("mac", "%v", err)
 		}
@@ -294,7 +295,7 @@ func changeOf(a registry.Act) api.LeaseChange {
 func (n *node) History(_ context.Context, q console.HistoryQuery) (list api.LeaseHistory, err error) {
 	find := registry.HistoryQuery{Addr: q.Address, Name: q.Name, Search: q.Search, Since: q.Since, Until: q.Until, Before: q.Cursor, Limit: q.Limit + 1}
 	if q.MAC != "" {
-		mac, err := parseHost(q.MAC)
+		mac, err := config.ParseHost(q.MAC)
 		if err != nil {
 			return list, console.Invalid(err, api.FieldError{Field: "mac", Detail: err.Error()})
 		}

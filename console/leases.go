@@ -103,7 +103,7 @@ type leaseQuery struct {
 func (q leaseQuery) page(leases iter.Seq[LeaseRow]) api.LeaseList {
 	list := api.LeaseList{Items: []api.Lease{}}
 	kept := make(lastFirst, 0, q.limit+2)
-	search := []byte(q.search)
+	search := newFinder(q.search)
 	for w := range leases {
 		if !q.matches(&w, search) {
 			continue
@@ -133,7 +133,7 @@ func (q leaseQuery) page(leases iter.Seq[LeaseRow]) api.LeaseList {
 	return list
 }
 
-func (q leaseQuery) matches(w *LeaseRow, search []byte) bool {
+func (q leaseQuery) matches(w *LeaseRow, search *finder) bool {
 	switch {
 	case q.group != "" && w.Group != q.group, q.kind != "" && w.Kind != q.kind,
 		(q.site == "" || q.site == api.LeaseSiteHere) && w.Elsewhere, q.site == api.LeaseSiteElsewhere && !w.Elsewhere,
@@ -155,7 +155,7 @@ func (q leaseQuery) matches(w *LeaseRow, search []byte) bool {
 			return false
 		}
 	}
-	return len(search) == 0 || w.contains(search)
+	return search.text == "" || search.in(w)
 }
 
 // placed is a row and its place.

@@ -204,7 +204,7 @@ func BenchmarkPageOf100000Leases(b *testing.B) {
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(leases), func(i, j int) { leases[i], leases[j] = leases[j], leases[i] })
 	all := rows(leases)
 	for name, q := range map[string]leaseQuery{
-		"search": {limit: defaultPage, search: "host-1", sort: api.LeaseSortName}, "nothing": {limit: defaultPage, search: "nobody"},
+		"search": {limit: defaultPage, search: "host-1", sort: api.LeaseSortName}, "nothing": {limit: defaultPage, search: "nobody"}, "address": {limit: defaultPage, search: "10.9.77."},
 		"all": {limit: maxPage, sort: api.LeaseSortChangedDown},
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -76,6 +76,15 @@
 // has an address without having asked for it is leased that, if it is free: out of a block
 // of ours, of one claimed for it, or by the holder's signature (adopt.go).
 //
+// # Operators
+//
+// An address in a block of ours may be reserved (operate.go): its slot has a tag (tag.go),
+// and is leased to nobody but that client. The record of the block lists its reservations, so
+// that an heir keeps them; a block with one is not given back. A tag also has the name and the note that an
+// operator gave; one that reserves nothing goes with its client. A lease that an operator evicts is kept as one that is over, marked: its client isn't
+// given the address before it has asked anew. What becomes of each lease is written into the
+// history (history.go) by the transaction that writes the lease, and told to followers (happening.go).
+//
 // # Lookups
 //
 // The holder publishes its record, the first change at once and those that follow

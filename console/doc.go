@@ -1,5 +1,6 @@
-// Package console serves the appliance's REST API: on a Unix socket in the state
-// directory, for the command line.
+// Package console serves the appliance's REST API at two doors: on a Unix socket in the
+// state directory, for the command line; and by HTTPS for persons, with the pages of
+// package console/web.
 //
 // It is for carrying questions and orders from a person's program to the appliance, and
 // for saying in words what is wrong with them. It is not for deciding anything about the
@@ -8,15 +9,21 @@
 // the generated package console/api.
 //
 //	Listen      takes the socket, replacing one that a killed daemon left
-//	New         makes a Server of an Appliance
+//	New         makes a Server of an Appliance and of its users (console/access)
+//	Door        the HTTPS door: where it is, its certificate, and who may connect
 //	Server      routes, decodes, checks the document's bounds, sorts and pages lists
 //	Error       an error marked with what it means for who asked; becomes a problem
 //
-// The way of a request: the listener admits at most 1,088 connections, of which 64 are
+// The way of a request: at the HTTPS door, connections of strangers to Door.Allow are closed
+// unread, and the first byte tells TLS from plain HTTP, which is sent on to HTTPS. The listener admits at most 1,088 connections, of which 64 are
 // answered at a time and the others may be event streams; net/http bounds
 // header and times; the echo middleware bounds body (64 KiB) and duration and turns
-// panics into problems; the generated routes decode parameters and body (unknown fields
-// are refused); handlers.go checks bounds and calls the Appliance; the generated strict
+// panics into problems; identify.go finds out whose the request is (socket, session,
+// token), wants a CSRF token where a session changes something, and refuses what the
+// operation's x-role doesn't allow, before anything of the request is read; the generated routes decode parameters and body (unknown fields
+// are refused); the guard of api.Guarded asks for role and re-authentication once more,
+// as pages call operations without a route, and keeps what was changed in the audit log;
+// handlers.go checks bounds and calls the Appliance; the generated strict
 // server encodes the answer, whole, before the first byte is sent.
 //
 // What happens is published to Events, a ring that the appliance owns. A stream of
@@ -28,12 +35,15 @@
 // Every answer that isn't a success is an RFC 9457 problem:
 //
 //	400  the request can't be read (JSON, types, unknown fields, parameters)
+//	401  nobody is logged in, or the token, name or password is wrong
+//	403  who asks may not, or must show their password once more, or the CSRF token is missing
 //	404  no such path, or no such thing
 //	405  no such method there
 //	409  the present state doesn't allow it
 //	413  the body is larger than 64 KiB
 //	415  the body is not application/json
 //	422  a field has a value that can't be used
+//	429  too many wrong passwords, or too many logins at this moment: Retry-After says when
 //	500  a fault of the appliance
 //	503  the network can't do it now
 //

@@ -22,7 +22,7 @@ func (s *Service) Reauthenticate(ctx context.Context, password, code string) (Id
 	}
 	var err error
 	if password != "" {
-		_, err = s.checkPassword(ctx, id, id.Name, password, "password")
+		err = s.checkPassword(ctx, id, password, "password")
 	} else {
 		err = s.checkCode(id, code)
 	}
@@ -53,12 +53,12 @@ func (s *Service) checkCode(id Identity, code string) error {
 
 // checkPassword is verify for who is known already: a wrong password is the named field's
 // fault.
-func (s *Service) checkPassword(ctx context.Context, id Identity, name, password, field string) (userRecord, error) {
-	u, err := s.verify(ctx, id, name, password)
+func (s *Service) checkPassword(ctx context.Context, id Identity, password, field string) error {
+	_, err := s.verify(ctx, id, id.Name, password)
 	if IsKind(err, Unauthenticated) {
-		return userRecord{}, invalid(api.FieldError{Field: field, Detail: "is not your password"})
+		return invalid(api.FieldError{Field: field, Detail: "is not your password"})
 	}
-	return u, err
+	return err
 }
 
 // ChangePassword gives the user of the session in ctx another password. Their sessions end,
@@ -71,7 +71,7 @@ func (s *Service) ChangePassword(ctx context.Context, current, password string) 
 	if err := invalid(checkPassword("new", password, id.Name)...); err != nil {
 		return Session{}, err
 	}
-	if _, err := s.checkPassword(ctx, id, id.Name, current, "current"); err != nil {
+	if err := s.checkPassword(ctx, id, current, "current"); err != nil {
 		return Session{}, err
 	}
 	hash, err := s.hash(ctx, password)

@@ -61,7 +61,7 @@ test-vlan: go-version ## a group for each VLAN of a trunk, in a guest (QEMU, by 
 .PHONY: lint
 lint: go-version ## gofmt, vet and golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
-	GOFLAGS= $(GO) run $(GOLANGCI) run
+	GOFLAGS= $(GO) run $(GOLANGCI) run --allow-parallel-runners
 
 .PHONY: fuzz
 fuzz: go-version ## every fuzz target for FUZZTIME each (2m)

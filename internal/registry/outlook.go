@@ -11,6 +11,7 @@ type Outlook struct {
 	Blocks   int   // held
 	Valid    int   // of them with a hold that stands: new leases are made in these
 	Free     int   // addresses in those
+	Unheld   int   // addresses in the blocks that it might hold besides, as far as its share goes
 	Shortage error // why the last attempt to claim a block failed; nil where it didn't
 
 	// Stranded: too few of those that kept the registers before the members changed can be
@@ -30,6 +31,7 @@ func (r *Registry) Outlook() Outlook {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o := Outlook{Blocks: len(r.book.held), Shortage: r.book.shortage, Forgetful: r.witness.forgetful.Load(), Stranded: r.stranded.Load()}
+	o.Unheld = max(0, t.share()-o.Blocks) * r.geo.size()
 	for _, blk := range r.book.held {
 		if blk.valid(now, t.holdTime) {
 			_, _, free := r.count(blk, now)

@@ -16,6 +16,9 @@ func TestTheOutlookSaysWhatNewClientsCanHave(t *testing.T) {
 	ns := l.members(3)
 	n := ns[2]
 	eventually(t, "a spare block", func() bool { o := n.reg.Outlook(); return o.Valid >= 1 && o.Free >= 13 && o.Shortage == nil })
+	if o := n.reg.Outlook(); o.Unheld != (64/3-o.Blocks)*16 { // of 64 blocks of 16 addresses, among three
+		t.Errorf("%d addresses in blocks that it may claim, with %d blocks", o.Unheld, o.Blocks)
+	}
 	l.isolate(n, true)
 	n.clock.pass(l.hold)
 	eventually(t, "the holds have run out, and none can be claimed", func() bool {

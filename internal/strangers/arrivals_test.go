@@ -56,6 +56,7 @@ func (f *arriverFake) attempts() int {
 func (f *arriverFake) Served(netip.Addr) (registry.Lease, bool) { return registry.Lease{}, false }
 func (f *arriverFake) Leases() iter.Seq[registry.Lease]         { return func(func(registry.Lease) bool) {} }
 func (f *arriverFake) Blocks() []registry.BlockStatus           { return nil }
+func (f *arriverFake) Outlook() registry.Outlook                { return registry.Outlook{} }
 func (f *arriverFake) Adopt(context.Context, [6]byte, netip.Addr) (registry.Lease, error) {
 	panic("adopted")
 }

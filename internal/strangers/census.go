@@ -7,11 +7,14 @@ import (
 )
 
 const (
-	maxKept       = 1024 // statics with a lease
+	maxKept       = 1024 // statics with a lease, at most
+	minKept       = 8    // so many may have one, however few addresses there are
 	maxPerStation = 8    // addresses of one MAC
 	// maxCrowds bounds the stations with too many addresses that are told.
 	maxCrowds   = 8
 	crowdMemory = 10 * time.Minute
+	// fullMemory is how long it is told that one has to do without.
+	fullMemory = 10 * time.Minute
 	// troubledAgain is when a host that can't have its address is looked into again, and
 	// told of if nothing has changed.
 	troubledAgain = 10 * time.Second
@@ -48,7 +51,9 @@ type census struct {
 	limiter[tenure]
 	stations map[frame.MAC]int // how many of the sightings are its
 	crowds   map[frame.MAC]time.Time
-	kept     int // of the sightings
+	kept     int       // of the sightings
+	most     int       // that may be kept
+	full     time.Time // when one had to do without last
 }
 
 // tenure is what one static has.
@@ -64,7 +69,7 @@ func newCensus() *census {
 		limiter: newLimiter(staticLimits(), func(r *conduct[tenure], _ time.Time) bool {
 			return !r.more.kept && r.more.trouble == ""
 		}),
-		stations: make(map[frame.MAC]int), crowds: make(map[frame.MAC]time.Time),
+		stations: make(map[frame.MAC]int), crowds: make(map[frame.MAC]time.Time), most: maxKept,
 	}
 	c.forgot = c.leavesStation
 	return c
@@ -114,6 +119,10 @@ func (c *census) due(now time.Time) (sighting, bool) {
 	return sighting{}, false
 }
 
+// leaves takes how many addresses are free. Found hosts may have half of what would be free without
+// them: the others are for hosts that ask.
+func (c *census) leaves(free int) { c.most = min(max(minKept, (free+c.kept)/2), maxKept) }
+
 // ends takes what was found. Where more would have a lease than may, it returns the one that
 // has to do without: the youngest of the others, so that a flood pushes out its own and not those
 // who have long been here.
@@ -125,9 +134,11 @@ func (c *census) ends(s sighting, f finding, now time.Time) (without sighting, f
 	case was && !r.more.kept:
 		c.kept--
 	case !was && r.more.kept:
-		if c.kept++; c.kept > maxKept {
-			return c.dropYoungest(s, now)
-		}
+		c.kept++
+	}
+	if r.more.kept && c.kept > c.most {
+		c.full = now
+		return c.dropYoungest(s, now)
 	}
 	return sighting{}, false
 }
@@ -167,8 +178,8 @@ func (c *census) settle(r *conduct[tenure], f finding, now time.Time) {
 }
 
 // troubles returns what is to be told: of hosts that can't have their address, and of
-// stations that have too many.
-func (c *census) troubles(now time.Time) (hosts map[sighting]string, crowds []frame.MAC) {
+// stations that have too many; and whether some had to do without of late as too many have a lease.
+func (c *census) troubles(now time.Time) (hosts map[sighting]string, crowds []frame.MAC, full bool) {
 	hosts = make(map[sighting]string)
 	for s, r := range c.sightings {
 		if r.more.told {
@@ -182,5 +193,5 @@ func (c *census) troubles(now time.Time) (hosts map[sighting]string, crowds []fr
 		}
 		crowds = append(crowds, mac)
 	}
-	return hosts, crowds
+	return hosts, crowds, !c.full.IsZero() && now.Sub(c.full) < fullMemory
 }

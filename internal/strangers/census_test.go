@@ -56,7 +56,7 @@ func TestATroubleIsToldWhenItIsFoundTwiceAndUntilItEnds(t *testing.T) {
 	c.sees(s, now)
 	for i, want := range []int{0, 1, 1} {
 		c.ends(s, finding{kind: foundTrouble, trouble: "leased"}, now)
-		if hosts, _ := c.troubles(now); len(hosts) != want {
+		if hosts, _, _ := c.troubles(now); len(hosts) != want {
 			t.Errorf("found %d times: %v are told", i+1, hosts)
 		}
 		now = now.Add(troubledAgain)
@@ -65,7 +65,7 @@ func TestATroubleIsToldWhenItIsFoundTwiceAndUntilItEnds(t *testing.T) {
 		}
 	}
 	c.ends(s, finding{kind: foundNothing}, now)
-	if hosts, _ := c.troubles(now); len(hosts) != 0 {
+	if hosts, _, _ := c.troubles(now); len(hosts) != 0 {
 		t.Errorf("it has left, and %v are told", hosts)
 	}
 }
@@ -83,10 +83,10 @@ func TestHostsThatTakeManyAddressesAreBounded(t *testing.T) {
 		}
 		now = now.Add(time.Second)
 	}
-	if _, crowds := c.troubles(now); begun != maxPerStation || len(crowds) != 1 || len(c.stations) != 1 {
+	if _, crowds, _ := c.troubles(now); begun != maxPerStation || len(crowds) != 1 || len(c.stations) != 1 {
 		t.Errorf("one MAC: %d addresses, crowds %v", begun, crowds)
 	}
-	if _, crowds := c.troubles(now.Add(crowdMemory)); len(crowds) != 0 {
+	if _, crowds, _ := c.troubles(now.Add(crowdMemory)); len(crowds) != 0 {
 		t.Errorf("told long after: %v", crowds)
 	}
 
@@ -150,5 +150,42 @@ func TestWhereTooManyStaticHostsHaveALeaseTheYoungestDoesWithout(t *testing.T) {
 	}
 	if r := c.sightings[staticOf(0)]; r == nil || !r.more.kept {
 		t.Error("who was first has lost its lease")
+	}
+}
+
+func TestFoundHostsHaveHalfOfWhatWouldBeFreeWithoutThemAndThatItIsAllIsTold(t *testing.T) {
+	c, now := newCensus(), time.Now()
+	const addresses = 100
+	for i := range 80 {
+		now = now.Add(time.Second)
+		c.leaves(addresses - c.kept)
+		if !c.sees(staticOf(i), now) {
+			t.Fatalf("the %dth isn't looked into", i+1)
+		}
+		_, full := c.ends(staticOf(i), finding{kind: foundKept, again: 24 * time.Hour}, now)
+		if want := i >= addresses/2; full != want {
+			t.Fatalf("the %dth: full %t", i+1, full)
+		}
+		if _, _, told := c.troubles(now); told != full {
+			t.Fatalf("the %dth: told %t", i+1, told)
+		}
+	}
+	if c.kept != addresses/2 {
+		t.Errorf("%d of %d addresses are found hosts'", c.kept, addresses)
+	}
+	c.leaves(addresses/2 - 30) // hosts that ask have come
+	for s, r := range c.sightings {
+		if r.more.kept && c.begin(s, now.Add(24*time.Hour)) {
+			c.ends(s, finding{kind: foundKept, again: time.Hour}, now)
+		}
+	}
+	if c.kept != (addresses-30)/2 {
+		t.Errorf("%d of %d addresses are found hosts'", c.kept, addresses-30)
+	}
+	if _, _, told := c.troubles(now.Add(fullMemory)); told {
+		t.Error("told long after")
+	}
+	if c.leaves(0); c.most < minKept {
+		t.Errorf("%d may have a lease where nothing is free", c.most)
 	}
 }

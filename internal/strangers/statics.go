@@ -88,7 +88,9 @@ func (s *statics) attend(ctx context.Context, x sighting) {
 	ctx, cancel := context.WithTimeout(ctx, attendTimeout)
 	defer cancel()
 	f := s.look(ctx, x)
+	free := s.registry.Outlook()
 	s.mu.Lock()
+	s.census.leaves(free.Free + free.Unheld)
 	without, full := s.census.ends(x, f, time.Now())
 	s.mu.Unlock()
 	if held, here := s.registry.Served(without.addr); full && here && held.Found() && frame.MAC(held.MAC) == without.mac {
@@ -201,7 +203,14 @@ func maxMAC(a, b frame.MAC) frame.MAC {
 // troubles says which hosts can't have their addresses.
 func (s *statics) troubles(now time.Time) []Trouble {
 	s.mu.Lock()
-	hosts, crowds := s.census.troubles(now)
+	hosts, crowds, full := s.census.troubles(now)
+	most := s.census.most
 	s.mu.Unlock()
-	return wordTroubles(hosts, crowds)
+	all := wordTroubles(hosts, crowds)
+	if full {
+		all = append(all, Trouble{"arp", "statics full", fmt.Sprintf(
+			"More hosts on this LAN use addresses of the group that nobody gave them than can have them leased, which is %d now, half of what is free: those that came last get no lease, and other sites don't reach them. "+
+				"If they are real, have them ask by DHCP; else find the station that makes them up.", most)})
+	}
+	return all
 }

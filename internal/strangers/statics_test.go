@@ -70,6 +70,8 @@ func (o *oneAddress) Blocks() []registry.BlockStatus {
 	return o.blocks()
 }
 
+func (o *oneAddress) Outlook() registry.Outlook { return registry.Outlook{Free: 100} }
+
 func (o *oneAddress) Arrive(context.Context, netip.Addr, [6]byte) (registry.Lease, error) {
 	return registry.Lease{}, registry.ErrAbsent
 }

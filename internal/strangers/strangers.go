@@ -18,6 +18,7 @@ type Memory interface {
 	Served(addr netip.Addr) (registry.Lease, bool)
 	Leases() iter.Seq[registry.Lease]
 	Blocks() []registry.BlockStatus
+	Outlook() registry.Outlook
 }
 
 // Registry gives strangers their addresses; a registry.Registry is one, and says what each

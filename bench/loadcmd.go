@@ -33,6 +33,7 @@ func loadCommand(args []string) error {
 	f.DurationVar(&plan.Flood, "flood", time.Second, "length of the flood")
 	f.DurationVar(&plan.Trial, "trial", time.Second, "length of a trial")
 	f.IntVar(&plan.Trials, "trials", 7, "most trials")
+	f.BoolVar(&plan.Unconnected, "unconnected", false, "send by an unconnected socket")
 	if err := f.Parse(args[1:]); err != nil {
 		return err
 	}

@@ -141,10 +141,16 @@ func (r *repetition) gather(ctx context.Context, members int) (*gathering, error
 // toCrowd measures datagrams from the hub.
 func (r *repetition) toCrowd(ctx context.Context, g *gathering, n, size int, id, cpu string) error {
 	return r.spread(ctx, id, cpu, func() (load.Rates, error) {
-		return g.ends.To(ctx, g.pair.A.Host, n, sized(r.plan.udp, size))
+		return g.ends.To(ctx, g.pair.A.Host, n, likeMany(r.plan.udp, size))
 	}, func() (load.Rates, error) {
-		return r.tools.Spread(ctx, g.pair.A.Host, g.pair.B.Host, g.Members[:n], sized(r.plan.bareUDP, size))
+		return r.tools.Spread(ctx, g.pair.A.Host, g.pair.B.Host, g.Members[:n], likeMany(r.plan.bareUDP, size))
 	})
+}
+
+// likeMany is a plan of that size whose sender does for one destination what it does for many.
+func likeMany(p load.Plan, bytes int) load.Plan {
+	p.Size, p.Unconnected = bytes, true
+	return p
 }
 
 // fromCrowd measures datagrams to the hub.

@@ -78,7 +78,7 @@ func TestTAPIsMadeAsAskedAndGoesWithClose(t *testing.T) {
 	must(t, err)
 	a := linkNamed(t, "lb0").Attrs()
 	if a.Index != tap.Index() || tap.Name() != "lb0" || !bytes.Equal(a.HardwareAddr, testMAC) ||
-		!bytes.Equal(tap.MAC(), testMAC) || a.MTU != 1376 || a.Alias != "landbridge:test" || a.Flags&net.FlagUp == 0 {
+		!bytes.Equal(tap.MAC(), testMAC) || a.MTU != 1376 || a.TxQLen != queueFrames || a.Alias != "landbridge:test" || a.Flags&net.FlagUp == 0 {
 		t.Errorf("got %+v", a)
 	}
 	if b, err := os.ReadFile("/proc/sys/net/ipv6/conf/lb0/disable_ipv6"); err == nil && string(b) != "1\n" {

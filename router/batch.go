@@ -19,6 +19,7 @@ type batch struct {
 	r        *Router
 	now      time.Time
 	parcels  []Parcel // behind those in use are the buffers of earlier ones
+	latest   int      // of them the one that got a packet last
 	toDevice []frame.Packet
 	slab     []byte
 	used     int
@@ -117,13 +118,21 @@ func (b *batch) send(to group.MemberID, p frame.Packet) {
 
 // sendUncounted is send for the router's own packets.
 func (b *batch) sendUncounted(to group.MemberID, pkt frame.Packet) {
-	for i := len(b.parcels) - 1; i >= 0; i-- { // the last one first: packets come in runs
+	// The one before first, as packets come in runs, and then those behind it: a host that
+	// sends to many often does so in turn.
+	n := len(b.parcels)
+	for tried, i := 0, b.latest; tried < n; tried++ {
+		if i >= n {
+			i = 0
+		}
 		if p := &b.parcels[i]; p.To == to {
 			p.Packets = append(p.Packets, pkt)
+			b.latest = i
 			return
 		}
+		i++
 	}
-	n := len(b.parcels)
+	b.latest = n
 	b.parcels = slices.Grow(b.parcels, 1)[:n+1]
 	p := &b.parcels[n]
 	p.To, p.Packets = to, append(p.Packets[:0], pkt)

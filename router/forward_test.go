@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"landbridge/internal/frame"
+	"landbridge/internal/group"
 )
 
 func TestPacketsCrossBetweenTwoSegments(t *testing.T) {
@@ -293,6 +294,31 @@ func TestABatchMayBuildMoreThanItsSlabHolds(t *testing.T) {
 		}
 		if !bytes.Equal(got, want) {
 			t.Error("fragments were overwritten before they were sent")
+		}
+	})
+}
+
+func TestPacketsOfABatchAreOneParcelAMemberInTheirOrder(t *testing.T) {
+	inBubble(t, func(t *testing.T, a *site) {
+		b := a.router.newBatch()
+		for _, to := range [][]byte{{1, 2, 3, 1, 2, 3, 3, 3, 1}, {3, 2, 1, 1, 3}, {2}, {}} { // the second begins where the first ended, behind all
+			var want [4][]byte
+			for i, m := range to {
+				b.sendUncounted(group.MemberID{31: m}, frame.Packet{Buf: []byte{byte(i)}})
+				want[m] = append(want[m], byte(i))
+			}
+			seen := make(map[group.MemberID]bool)
+			for _, p := range b.parcels {
+				var got []byte
+				for _, pkt := range p.Packets {
+					got = append(got, pkt.Buf...)
+				}
+				if seen[p.To] || !bytes.Equal(got, want[p.To[31]]) {
+					t.Errorf("%v: to %d go %v (again: %t), want %v", to, p.To[31], got, seen[p.To], want[p.To[31]])
+				}
+				seen[p.To] = true
+			}
+			b.parcels = b.parcels[:0]
 		}
 	})
 }

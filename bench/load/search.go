@@ -8,6 +8,8 @@ type Plan struct {
 	Flood  time.Duration // of the unpaced trial
 	Trial  time.Duration // of a paced one
 	Trials int           // at most
+
+	Unconnected bool // the socket, though there be a single destination
 }
 
 // Trial is what became of datagrams sent at one rate.

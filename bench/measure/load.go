@@ -52,7 +52,7 @@ func (t Tools) search(ctx context.Context, from *netlab.Host, control *os.File, 
 		sinks[i] = netip.AddrPortFrom(addr, sinkPort).String()
 	}
 	c := from.Command(ctx, t.Self, "load", "search", "-to", strings.Join(sinks, ","), "-size", fmt.Sprint(plan.Size),
-		"-flood", plan.Flood.String(), "-trial", plan.Trial.String(), "-trials", fmt.Sprint(plan.Trials))
+		"-flood", plan.Flood.String(), "-trial", plan.Trial.String(), "-trials", fmt.Sprint(plan.Trials), fmt.Sprintf("-unconnected=%t", plan.Unconnected))
 	c.ExtraFiles = []*os.File{control}
 	err = t.load(c, &rates)
 	return rates, err

@@ -165,7 +165,7 @@ func problemIn(t testing.TB, body []byte) api.Problem {
 func TestTheFirstVisitorWithTheCodeBecomesAdministrator(t *testing.T) {
 	f := &fake{}
 	p := atDoor(t, newServer(t, f), everybody)
-	if res, body := p.ask("GET", "/api/v1/setup", ""); res.StatusCode != 200 || !strings.Contains(string(body), `"setUp":false`) {
+	if res, body := p.ask("GET", "/api/v1/setup", ""); res.StatusCode != http.StatusOK || !strings.Contains(string(body), `"setUp":false`) {
 		t.Errorf("before: %d %s", res.StatusCode, body)
 	}
 	res, body := p.ask("POST", "/api/v1/setup", `{"code":"0000-0000","name":"mallory","password":"correct horse battery"}`)
@@ -197,10 +197,10 @@ func TestTheFirstVisitorWithTheCodeBecomesAdministrator(t *testing.T) {
 		}
 	}
 	p.begin(res, body)
-	if res, body := p.ask("GET", "/api/v1/status", ""); res.StatusCode != 200 {
+	if res, body := p.ask("GET", "/api/v1/status", ""); res.StatusCode != http.StatusOK {
 		t.Errorf("the administrator's status: %d %s", res.StatusCode, body)
 	}
-	if res, body := p.ask("POST", "/api/v1/setup", fmt.Sprintf(`{"code":%q,"name":"eve","password":%q}`, code, testPassword)); res.StatusCode != 409 {
+	if res, body := p.ask("POST", "/api/v1/setup", fmt.Sprintf(`{"code":%q,"name":"eve","password":%q}`, code, testPassword)); res.StatusCode != http.StatusConflict {
 		t.Errorf("a second set-up: %d %s", res.StatusCode, body)
 	}
 }
@@ -217,19 +217,19 @@ func TestASessionBeginsAndEnds(t *testing.T) {
 	if p.cookie == first {
 		t.Error("the login has not changed the session's cookie")
 	}
-	if res, body := p.ask("GET", "/api/v1/session", ""); res.StatusCode != 200 || !strings.Contains(string(body), `"role":"administrator"`) {
+	if res, body := p.ask("GET", "/api/v1/session", ""); res.StatusCode != http.StatusOK || !strings.Contains(string(body), `"role":"administrator"`) {
 		t.Errorf("who am I: %d %s", res.StatusCode, body)
 	}
 	current := p.cookie
 	p.cookie = first
-	if res, _ := p.ask("GET", "/api/v1/session", ""); res.StatusCode != 401 {
+	if res, _ := p.ask("GET", "/api/v1/session", ""); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the session from before the login still serves: %d", res.StatusCode)
 	}
 	p.cookie = current
-	if res, body := p.ask("POST", "/api/v1/logout", ""); res.StatusCode != 204 || !strings.Contains(res.Header.Get("Set-Cookie"), "Max-Age=0") {
+	if res, body := p.ask("POST", "/api/v1/logout", ""); res.StatusCode != http.StatusNoContent || !strings.Contains(res.Header.Get("Set-Cookie"), "Max-Age=0") {
 		t.Errorf("log out: %d %s %s", res.StatusCode, res.Header, body)
 	}
-	if res, _ := p.ask("GET", "/api/v1/session", ""); res.StatusCode != 401 {
+	if res, _ := p.ask("GET", "/api/v1/session", ""); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("after the logout: %d", res.StatusCode)
 	}
 }
@@ -297,7 +297,7 @@ func TestWhoIsNotAllowedGetsNoByte(t *testing.T) {
 		t.Errorf("got %q", b)
 	}
 	open.Store(true)
-	if res, _ := p.ask("GET", "/api/v1/setup", ""); res.StatusCode != 200 {
+	if res, _ := p.ask("GET", "/api/v1/setup", ""); res.StatusCode != http.StatusOK {
 		t.Errorf("once allowed: %d", res.StatusCode)
 	}
 }
@@ -311,7 +311,7 @@ func TestASilentConnectionTakesNobodysPlace(t *testing.T) {
 		}
 		defer conn.Close()
 	}
-	if res, _ := p.ask("GET", "/api/v1/setup", ""); res.StatusCode != 200 {
+	if res, _ := p.ask("GET", "/api/v1/setup", ""); res.StatusCode != http.StatusOK {
 		t.Errorf("%d", res.StatusCode)
 	}
 }
@@ -329,7 +329,7 @@ func TestGarbageAtTheDoorEndsTheConnectionOnly(t *testing.T) {
 		_, _ = bufio.NewReader(conn).ReadByte()
 		_ = conn.Close()
 	}
-	if res, _ := p.ask("GET", "/api/v1/setup", ""); res.StatusCode != 200 {
+	if res, _ := p.ask("GET", "/api/v1/setup", ""); res.StatusCode != http.StatusOK {
 		t.Errorf("%d", res.StatusCode)
 	}
 }
@@ -373,15 +373,15 @@ func TestPagesAreForThoseWhoHaveLoggedIn(t *testing.T) {
 	if got := goes("/leases?search=a&page=2"); got != "/login?next=%2Fleases%3Fsearch%3Da%26page%3D2" {
 		t.Errorf("logged out, /leases goes to %s", got)
 	}
-	if res, _ := p.ask("GET", "/", "", func(r *http.Request) { r.Header.Set("HX-Request", "true") }); res.StatusCode != 401 || res.Header.Get("HX-Redirect") == "" {
+	if res, _ := p.ask("GET", "/", "", func(r *http.Request) { r.Header.Set("HX-Request", "true") }); res.StatusCode != http.StatusUnauthorized || res.Header.Get("HX-Redirect") == "" {
 		t.Errorf("a part of a page: %d %s", res.StatusCode, res.Header)
 	}
 	for _, method := range []string{"POST", "DELETE"} {
-		if res, _ := p.ask(method, "/theme", ""); res.StatusCode != 401 {
+		if res, _ := p.ask(method, "/theme", ""); res.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%s: %d", method, res.StatusCode)
 		}
 	}
-	if res, _ := p.ask("GET", "/metrics", ""); res.StatusCode != 401 {
+	if res, _ := p.ask("GET", "/metrics", ""); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("/metrics: %d", res.StatusCode)
 	}
 }

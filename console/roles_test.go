@@ -148,7 +148,7 @@ func TestASessionsStreamEndsWithIt(t *testing.T) {
 	if _, err := lines.ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	if res, _ := p.ask("POST", "/api/v1/logout", ""); res.StatusCode != 204 {
+	if res, _ := p.ask("POST", "/api/v1/logout", ""); res.StatusCode != http.StatusNoContent {
 		t.Fatal(res.StatusCode)
 	}
 	ended := make(chan struct{})

@@ -70,7 +70,10 @@ func (k leaseKey) compare(o leaseKey) int {
 
 // cursor returns the key in the form in which clients hand it back.
 func (k leaseKey) cursor() string {
-	text, _ := json.Marshal(k) // text and numbers: it never fails
+	text, err := json.Marshal(k)
+	if err != nil { // unreachable: text and numbers
+		return ""
+	}
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 

@@ -26,10 +26,10 @@ func (p *program) leaseCommands() []*cobra.Command {
 	}
 }
 
-// words takes least to most arguments.
-func words(least, most int, want string) cobra.PositionalArgs {
+// words takes one to most arguments.
+func words(most int, want string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		if len(args) < least || len(args) > most {
+		if len(args) == 0 || len(args) > most {
 			return usageError{errors.New("want " + want)}
 		}
 		return nil
@@ -40,7 +40,7 @@ func (p *program) reserveCommand() *cobra.Command {
 	var req api.ReservationCreate
 	cmd := &cobra.Command{
 		Use: "reserve ADDRESS [MAC]", Short: "Reserve an address for a host", ValidArgsFunction: noFiles,
-		Args: words(1, 2, "an address, and the hardware address of a host unless one has the address now"),
+		Args: words(2, "an address, and the hardware address of a host unless one has the address now"),
 		Long: `Reserve an address for a host: for the one with this MAC, for the DHCP client with the
 identifier --client-id, or for the host that has the address now. No site gives it to
 another host. A host that has another address here is refused that when it renews, and
@@ -68,7 +68,7 @@ is offered this one.`,
 
 func (p *program) unreserveCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "unreserve ADDRESS", Short: "End a reservation", ValidArgsFunction: noFiles, Args: words(1, 1, "an address"),
+		Use: "unreserve ADDRESS", Short: "End a reservation", ValidArgsFunction: noFiles, Args: words(1, "an address"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.changeLease(cmd.Context(), "is not reserved any more", func(ctx context.Context, c *api.Local) (api.Lease, error) {
 				res, err := c.UnreserveLeaseWithResponse(ctx, args[0])
@@ -84,7 +84,7 @@ func (p *program) unreserveCommand() *cobra.Command {
 func (p *program) renameCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "rename ADDRESS [NAME]", Short: "Give a host another name in DNS", ValidArgsFunction: noFiles,
-		Args: words(1, 2, "an address, and a name; without one the host gets its own back"),
+		Args: words(2, "an address, and a name; without one the host gets its own back"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := strings.Join(args[1:], "")
 			return p.changeLease(cmd.Context(), "has the name "+name, func(ctx context.Context, c *api.Local) (api.Lease, error) {
@@ -101,7 +101,7 @@ func (p *program) renameCommand() *cobra.Command {
 func (p *program) noteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "note ADDRESS [TEXT]", Short: "Note something of a host", ValidArgsFunction: noFiles,
-		Args: words(1, 2, "an address, and a text; without one the note is taken off"),
+		Args: words(2, "an address, and a text; without one the note is taken off"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.changeLease(cmd.Context(), "is noted", func(ctx context.Context, c *api.Local) (api.Lease, error) {
 				res, err := c.NoteLeaseWithResponse(ctx, args[0], api.LeaseNote{Note: strings.Join(args[1:], "")})
@@ -132,7 +132,7 @@ func (p *program) changeLease(ctx context.Context, done string, do func(context.
 // endCommand is release and evict.
 func (p *program) endCommand(name, short string) *cobra.Command {
 	return &cobra.Command{
-		Use: name + " ADDRESS", Short: short, ValidArgsFunction: noFiles, Args: words(1, 1, "an address"),
+		Use: name + " ADDRESS", Short: short, ValidArgsFunction: noFiles, Args: words(1, "an address"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
 				end, err := endLease(ctx, c, name, args[0])
@@ -292,7 +292,7 @@ func harmless(s string) string {
 func (p *program) importCommand() *cobra.Command {
 	var dry bool
 	cmd := &cobra.Command{
-		Use: "import FILE", Short: "Reserve the addresses of a CSV or JSON file", Args: words(1, 1, "a file, or - for standard input"),
+		Use: "import FILE", Short: "Reserve the addresses of a CSV or JSON file", Args: words(1, "a file, or - for standard input"),
 		Long: `Reserve the addresses of a file: CSV with a head line (address, mac, clientId, name, note; others are
 passed over, and so are rows whose column reserved says false), or JSON as export --reservations writes it. The file is
 checked whole, then applied all or not at all.`,

@@ -111,13 +111,8 @@ func (r *Registry) load() error {
 		if failed != nil {
 			return failed
 		}
-		for key, row := range r.tables.tags.Scan(tx, nil, &failed) {
-			if a, ok := netip.AddrFromSlice(key); ok {
-				r.loadTag(a, row)
-			}
-		}
-		if failed != nil {
-			return failed
+		if err := r.loadTags(tx); err != nil {
+			return err
 		}
 		r.history.n.Store(int64(r.tables.history.Len(tx)))
 		for key, row := range r.tables.leases.Scan(tx, nil, &failed) {
@@ -203,7 +198,7 @@ func (r *Registry) install(b BlockID, g Grant, started Instant, rec *Record) (*b
 	var rows []*lease
 	var tags []*tag
 	if rec != nil {
-		rows, tags = inheritLeases(t, rec, g, now), inheritTags(t, rec, g, now)
+		rows, tags = inheritLeases(t, rec, g, now), inheritTags(t, rec, now)
 	}
 	err = r.write(func(tx *store.Tx) error {
 		for _, l := range rows {

@@ -95,9 +95,9 @@ func (r *Registry) Reserve(ctx context.Context, all []Reservation, by string, dr
 	if err := r.inGroup(); err != nil {
 		return nil, err
 	}
-	refused = make([]error, len(all))
-	for i, v := range all {
-		refused[i] = r.mayHold(ctx, v.Addr, dry || errors.Join(refused...) != nil)
+	refused = r.holdAll(ctx, all, true)
+	if !dry && errors.Join(refused...) == nil {
+		refused = r.holdAll(ctx, all, false)
 	}
 	r.lockStripes(all)
 	defer r.unlockStripes(all)
@@ -127,13 +127,31 @@ func (r *Registry) Reserve(ctx context.Context, all []Reservation, by string, dr
 	return refused, nil
 }
 
+// holdAll is mayHold for each address; each block is asked about once.
+func (r *Registry) holdAll(ctx context.Context, all []Reservation, look bool) []error {
+	refused, blocks := make([]error, len(all)), make(map[BlockID]error)
+	for i, v := range all {
+		b, off, ok := r.geo.split(v.Addr)
+		if !ok || r.geo.reserved(b, off) {
+			refused[i] = ErrOutside
+			continue
+		}
+		err, asked := blocks[b]
+		if !asked {
+			err = r.mayHold(ctx, b, v.Addr, look)
+			blocks[b] = err
+		}
+		if away := new(ElsewhereError); errors.As(err, &away) {
+			err = &ElsewhereError{v.Addr, away.Member}
+		}
+		refused[i] = err
+	}
+	return refused
+}
+
 // mayHold sees that the block of an address is held here, and claims it where nobody holds it
 // and claiming isn't only to be looked at.
-func (r *Registry) mayHold(ctx context.Context, addr netip.Addr, look bool) error {
-	b, off, ok := r.geo.split(addr)
-	if !ok || r.geo.reserved(b, off) {
-		return ErrOutside
-	}
+func (r *Registry) mayHold(ctx context.Context, b BlockID, addr netip.Addr, look bool) error {
 	r.mu.Lock()
 	blk := r.book.held[b]
 	r.mu.Unlock()
@@ -191,11 +209,11 @@ func (r *Registry) mayBind(m *tag, clients map[clientHash]netip.Addr, now Instan
 	s := &blk.slots[off]
 	switch l := s.lease; {
 	case s.tag.binds() && s.tag.Hash != m.Hash:
-		return &HeldError{Addr: m.addr, Row: r.row(s, m.addr, now)}
+		return &HeldError{Addr: m.addr, Row: r.row(s, now)}
 	case l != nil && l.State == leaseDeclined && l.taken(now.Mono):
 		return &HeldError{Addr: m.addr, Other: "is in use by a host without a lease: it rests for some minutes"}
 	case l != nil && (l.taken(now.Mono) || l.awaited(now.Mono)) && !m.of(l):
-		return &HeldError{Addr: m.addr, Row: r.row(&slot{lease: l}, m.addr, now)}
+		return &HeldError{Addr: m.addr, Row: r.row(&slot{lease: l}, now)}
 	case s.reserved != "" && now.Mono < s.until && s.mac != m.MAC && s.reserved != string(m.Client):
 		return &HeldError{Addr: m.addr, Other: "is being offered to another host: try again in a minute"}
 	}

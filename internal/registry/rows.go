@@ -55,9 +55,9 @@ func (r *Registry) Rows(elsewhere bool) iter.Seq[Row] {
 		blocks := r.blocksHeld()
 		var rest []Row
 		now := r.clock.Instant()
-		for a, l := range r.book.foreign {
+		for _, l := range r.book.foreign {
 			if l.live(now.Mono) {
-				w := r.row(&slot{lease: l}, a, now)
+				w := r.row(&slot{lease: l}, now)
 				w.Holder = l.Holder
 				rest = append(rest, w)
 			}
@@ -72,7 +72,7 @@ func (r *Registry) Rows(elsewhere bool) iter.Seq[Row] {
 				if blk.gone || s.lease == nil && s.tag == nil {
 					continue
 				}
-				if w := r.row(s, r.geo.addr(blk.Block, off), now); w.State != 0 && (elsewhere || w.Member == r.id) {
+				if w := r.row(s, now); w.State != 0 && (elsewhere || w.Member == r.id) {
 					some = append(some, w)
 				}
 			}
@@ -117,7 +117,7 @@ func (r *Registry) remoteRows(yield func(Row) bool) {
 }
 
 // row describes a slot; its State is 0 where there is nothing to say. Called with mu held.
-func (r *Registry) row(s *slot, a netip.Addr, now Instant) (w Row) {
+func (r *Registry) row(s *slot, now Instant) (w Row) {
 	l, m := s.lease, s.tag
 	switch {
 	case l == nil:
@@ -165,12 +165,12 @@ func (r *Registry) Row(a netip.Addr) (Row, bool) {
 	r.mu.Lock()
 	now := r.clock.Instant()
 	if blk := r.book.held[b]; blk != nil {
-		w := r.row(&blk.slots[off], a, now)
+		w := r.row(&blk.slots[off], now)
 		r.mu.Unlock()
 		return w, w.State != 0
 	}
 	if l := r.book.foreign[a]; l != nil && l.live(now.Mono) {
-		w := r.row(&slot{lease: l}, a, now)
+		w := r.row(&slot{lease: l}, now)
 		w.Holder = l.Holder
 		r.mu.Unlock()
 		return w, true

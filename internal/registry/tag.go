@@ -61,12 +61,18 @@ func (l *lease) name() string {
 	return l.Name
 }
 
-// loadTag puts one row back, at Open: those of blocks that aren't held count no more.
-func (r *Registry) loadTag(a netip.Addr, row tagRow) {
-	b, off, ok := r.geo.split(a)
-	if blk := r.book.held[b]; ok && blk != nil {
-		r.setTag(&blk.slots[off], &tag{tagRow: row, addr: a})
+// loadTags reads what operators have said, at Open, behind the holds: of blocks that aren't held
+// it counts no more.
+func (r *Registry) loadTags(tx *store.Tx) error {
+	var failed error
+	for key, row := range r.tables.tags.Scan(tx, nil, &failed) {
+		a, ok := netip.AddrFromSlice(key)
+		b, off, within := r.geo.split(a)
+		if blk := r.book.held[b]; ok && within && blk != nil {
+			r.setTag(&blk.slots[off], &tag{tagRow: row, addr: a})
+		}
 	}
+	return failed
 }
 
 // setTag gives a slot a tag, or none. Called with mu held.
@@ -119,7 +125,7 @@ func (r *Registry) dropTag(tx *store.Tx, l *lease) error {
 }
 
 // inheritTags turns the reservations in a predecessor's record into tags.
-func inheritTags(t *terms, rec *Record, g Grant, now Instant) []*tag {
+func inheritTags(t *terms, rec *Record, now Instant) []*tag {
 	var all []*tag
 	for _, b := range rec.Bound {
 		if !t.reserved(rec.Block, int(b.Offset)) {

@@ -144,5 +144,12 @@ func send(w http.ResponseWriter, out *http.ResponseController, b []byte) error {
 	if _, err := w.Write(b); err != nil {
 		return err
 	}
-	return out.Flush()
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	// The time is for this writing: HTTP/2 would reset the stream when it is over.
+	if err := out.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
 }

@@ -35,6 +35,8 @@ type fake struct {
 	switched []api.ModeRequest
 	invited  []api.InvitationCreate
 	removed  []string
+
+	careful, trusted bool // whether removing needs a password, and one was given
 }
 
 func (f *fake) GetStatus(context.Context, api.GetStatusRequestObject) (api.GetStatusResponseObject, error) {
@@ -114,7 +116,18 @@ func (f *fake) CreateInvitation(_ context.Context, r api.CreateInvitationRequest
 	}, f.err
 }
 
+func (f *fake) Reauthenticate(_ context.Context, r api.ReauthenticateRequestObject) (api.ReauthenticateResponseObject, error) {
+	if r.Body.Password != "correct horse" {
+		return nil, errPassword
+	}
+	f.trusted = true
+	return api.Reauthenticate200JSONResponse{}, nil
+}
+
 func (f *fake) RemoveMember(_ context.Context, r api.RemoveMemberRequestObject) (api.RemoveMemberResponseObject, error) {
+	if f.careful && !f.trusted {
+		return nil, errAgain
+	}
 	f.removed = append(f.removed, r.Member)
 	return api.RemoveMember200JSONResponse{Group: r.Group, Name: "porto"}, f.err
 }
@@ -122,6 +135,11 @@ func (f *fake) RemoveMember(_ context.Context, r api.RemoveMemberRequestObject) 
 func (f *fake) GetDocument(context.Context, api.GetDocumentRequestObject) (api.GetDocumentResponseObject, error) {
 	return api.GetDocument200ApplicationVndOaiOpenapiResponse{Body: bytes.NewReader(api.Document())}, f.err
 }
+
+var (
+	errPassword = errors.New("that isn't the password")
+	errAgain    = errors.New("give your password again")
+)
 
 var errNoMAC = errors.New("want a hardware address such as 52:54:00:12:34:56")
 

@@ -35,6 +35,7 @@ type fake struct {
 	status   api.Status
 	peers    []api.Peer
 	leases   []api.Lease
+	made     iter.Seq[LeaseRow] // of leases, where they are many
 	blocks   []api.Block
 	counters []api.Counter
 	groups   []api.Group
@@ -67,6 +68,9 @@ func (f *fake) Peers(context.Context) ([]api.Peer, error) {
 	return slices.Clone(f.peers), f.answer()
 }
 func (f *fake) Leases(context.Context, bool) (iter.Seq[LeaseRow], error) {
+	if f.made != nil {
+		return f.made, f.answer()
+	}
 	return rows(f.leases), f.answer()
 }
 func (f *fake) Blocks(context.Context) ([]api.Block, error) {

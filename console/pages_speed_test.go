@@ -28,7 +28,7 @@ func p95(t *testing.T, s *Server, path string) time.Duration {
 }
 
 func TestPagesComeSoonWith100000Leases(t *testing.T) {
-	f := &fake{leases: someLeases("aa", 100_000)}
+	f := &fake{made: rows(someLeases("aa", 100_000))}
 	f.status.Groups = []api.GroupStatus{{ID: "aa", Name: "office", LeasesServed: 100_000}}
 	s := newServer(t, f)
 	for _, path := range []string{"/", "/leases", "/leases?search=host-99999", "/leases/10.9.0.2", "/members", "/network"} {

@@ -36,6 +36,9 @@ type fake struct {
 	invited  []api.InvitationCreate
 	removed  []string
 
+	ordered []string // with leases
+	refuse  error    // of those orders
+
 	careful, trusted bool // whether removing needs a password, and one was given
 }
 
@@ -134,6 +137,37 @@ func (f *fake) RemoveMember(_ context.Context, r api.RemoveMemberRequestObject) 
 
 func (f *fake) GetDocument(context.Context, api.GetDocumentRequestObject) (api.GetDocumentResponseObject, error) {
 	return api.GetDocument200ApplicationVndOaiOpenapiResponse{Body: bytes.NewReader(api.Document())}, f.err
+}
+
+func (f *fake) GetLease(_ context.Context, r api.GetLeaseRequestObject) (api.GetLeaseResponseObject, error) {
+	for _, l := range f.leases {
+		if l.Address.String() == r.Address {
+			return api.GetLease200JSONResponse(l), nil
+		}
+	}
+	return nil, echo.ErrNotFound
+}
+
+func (f *fake) ListLeaseHistory(_ context.Context, r api.ListLeaseHistoryRequestObject) (api.ListLeaseHistoryResponseObject, error) {
+	return api.ListLeaseHistory200JSONResponse{Items: []api.LeaseHistoryEntry{
+		{At: time.Now().Add(-time.Hour), What: "changed", Name: "printer-1", MAC: "52:54:00:00:00:00", By: "olga", Why: "named printer-1"},
+		{At: start(), What: "granted", Name: "printer", MAC: "52:54:00:00:00:00"},
+	}}, nil
+}
+
+func (f *fake) ReserveLease(_ context.Context, r api.ReserveLeaseRequestObject) (api.ReserveLeaseResponseObject, error) {
+	f.ordered = append(f.ordered, "reserve "+r.Address+" "+r.Body.MAC)
+	return api.ReserveLease200JSONResponse{}, f.refuse
+}
+
+func (f *fake) RenameLease(_ context.Context, r api.RenameLeaseRequestObject) (api.RenameLeaseResponseObject, error) {
+	f.ordered = append(f.ordered, "rename "+r.Address+" "+r.Body.Name)
+	return api.RenameLease200JSONResponse{}, f.refuse
+}
+
+func (f *fake) EvictLease(_ context.Context, r api.EvictLeaseRequestObject) (api.EvictLeaseResponseObject, error) {
+	f.ordered = append(f.ordered, "evict "+r.Address)
+	return api.EvictLease200JSONResponse{}, f.refuse
 }
 
 var (
@@ -237,8 +271,11 @@ func someLeases(n int) []api.Lease {
 		all[i] = api.Lease{
 			Group: office, Address: addr, Name: fmt.Sprintf("%s-%d", names[i%len(names)], i/len(names)+1),
 			MAC: fmt.Sprintf("52:54:00:%02x:%02x:%02x", i>>16&0xff, i>>8&0xff, i&0xff), ClientID: fmt.Sprintf("01525400%06x", i),
-			Found: i%11 == 3, MemberID: "12D3KooWself", MemberName: "lisbon", Segment: "5e91",
+			Kind: api.LeaseKindDhcp, State: api.LeaseStateLeased, MemberID: "12D3KooWself", MemberName: "lisbon", Segment: "5e91",
 			Start: start(), End: time.Now().Add(time.Duration(10+i%50) * time.Minute),
+		}
+		if i%11 == 3 {
+			all[i].Kind, all[i].Found = api.LeaseKindStatic, true
 		}
 		addr = addr.Next()
 	}

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -21,17 +20,26 @@ const (
 
 // leasesPage is what the page of leases shows.
 type leasesPage struct {
-	Query  leaseQuery
-	List   api.LeaseList
-	Groups []api.GroupStatus
-	Blocks []blockView
-	More   int // blocks that are not drawn
-	Chosen *blockView
+	Query   leaseQuery
+	List    api.LeaseList
+	Groups  []api.GroupStatus
+	Blocks  []blockView
+	More    int // blocks that are not drawn
+	Chosen  *blockView
+	Reserve reserveForm
 }
 
 // leaseQuery is what a person asks for.
 type leaseQuery struct {
-	Search, Group, Cursor, Block string
+	Search, Group, State, Kind, Site, Sort, Cursor, Block string
+}
+
+// fields returns the query's parts by their names in the page's address.
+func (q *leaseQuery) fields() map[string]*string {
+	return map[string]*string{
+		"search": &q.Search, "group": &q.Group, "state": &q.State, "kind": &q.Kind, "site": &q.Site,
+		"sort": &q.Sort, "cursor": &q.Cursor, "block": &q.Block,
+	}
 }
 
 // With returns the page's address with another cursor.
@@ -40,11 +48,32 @@ func (q leaseQuery) With(cursor string) string { q.Cursor = cursor; return q.pat
 // Pick returns the page's address with a block chosen.
 func (q leaseQuery) Pick(b netip.Prefix) string { q.Block = b.String(); return q.path() + "#block" }
 
+// By returns the page's address with the order by a column, and the other way round where
+// that is the order now.
+func (q leaseQuery) By(column string) string {
+	if q.Sort == column || q.Sort == "" && column == "address" {
+		column = "-" + column
+	}
+	q.Sort, q.Cursor = column, ""
+	return q.path()
+}
+
+// Order is the ARIA word for how a column orders the list; empty where it doesn't.
+func (q leaseQuery) Order(column string) string {
+	switch {
+	case q.Sort == column, q.Sort == "" && column == "address":
+		return "ascending"
+	case q.Sort == "-"+column:
+		return "descending"
+	}
+	return "none"
+}
+
 func (q leaseQuery) path() string {
 	v := url.Values{}
-	for name, value := range map[string]string{"search": q.Search, "group": q.Group, "cursor": q.Cursor, "block": q.Block} {
-		if value != "" {
-			v.Set(name, value)
+	for name, value := range q.fields() {
+		if *value != "" {
+			v.Set(name, *value)
 		}
 	}
 	if len(v) == 0 {
@@ -53,22 +82,37 @@ func (q leaseQuery) path() string {
 	return "/leases?" + v.Encode()
 }
 
+// Options of the filters.
+func (leaseQuery) States() []api.LeaseFilter {
+	return []api.LeaseFilter{api.LeaseFilterLeased, api.LeaseFilterReserved, api.LeaseFilterExpired, api.LeaseFilterDeclined, api.LeaseFilterAll}
+}
+
+// Kinds are how a host can have come by its address.
+func (leaseQuery) Kinds() []api.LeaseKind {
+	return []api.LeaseKind{api.LeaseKindDhcp, api.LeaseKindStatic, api.LeaseKindOwn}
+}
+
 // listLeases shows the leases that match, a page at a time.
 func (p *Pages) listLeases(c echo.Context) error {
-	page := leasesPage{Query: leaseQuery{
-		Search: strings.TrimSpace(c.QueryParam("search")), Group: c.QueryParam("group"),
-		Cursor: c.QueryParam("cursor"), Block: c.QueryParam("block"),
-	}}
-	limit := leasesOnPage
+	return p.showLeases(c, http.StatusOK, reserveForm{})
+}
+
+func (p *Pages) showLeases(c echo.Context, status int, form reserveForm) error {
+	page := leasesPage{Reserve: form}
+	for name, value := range page.Query.fields() {
+		*value = strings.TrimSpace(c.QueryParam(name))
+	}
+	q, limit := page.Query, leasesOnPage
 	var err error
 	page.List, err = p.leases(c, api.ListLeasesParams{
-		Search: page.Query.Search, Group: page.Query.Group, Cursor: page.Query.Cursor, Limit: &limit,
+		Search: q.Search, Group: q.Group, State: api.LeaseFilter(q.State), Kind: api.LeaseKind(q.Kind),
+		Site: api.LeaseSite(q.Site), Sort: api.LeaseSort(q.Sort), Cursor: q.Cursor, Limit: &limit,
 	})
 	if err != nil {
 		return p.fail(c, err)
 	}
 	if isPart(c, "list") {
-		return p.show(c, http.StatusOK, "leases", page)
+		return p.show(c, status, "leases", page)
 	}
 	s, err := p.status(c)
 	if err != nil {
@@ -78,7 +122,7 @@ func (p *Pages) listLeases(c echo.Context) error {
 	if err := p.mapBlocks(c, s, &page); err != nil {
 		return p.fail(c, err)
 	}
-	return p.show(c, http.StatusOK, "leases", page)
+	return p.show(c, status, "leases", page)
 }
 
 // mapBlocks fills in the picture of the prefix.
@@ -161,7 +205,7 @@ type cell struct {
 	Left    int
 	Top     int
 	Address netip.Addr
-	Kind    string // free, leased, found (a static address), or service
+	Kind    string // free, leased, found (a static address), reserved, or service
 	Who     string
 }
 
@@ -179,7 +223,10 @@ func (b *blockView) draw(leases []api.Lease, groups []api.GroupStatus) {
 		cl := cell{Left: i % cellsInRow * cellPitch, Top: i / cellsInRow * cellPitch, Address: a, Kind: "free"}
 		if l, used := by[a]; used {
 			cl.Kind, cl.Who = "leased", nameOf(l)
-			if l.Found {
+			switch {
+			case l.State == api.LeaseStateReserved:
+				cl.Kind = "reserved"
+			case l.Kind == api.LeaseKindStatic:
 				cl.Kind = "found"
 			}
 		}
@@ -199,40 +246,4 @@ func nameOf(l api.Lease) string {
 		return l.Name
 	}
 	return l.MAC
-}
-
-// leasePage is what the page of one lease shows.
-type leasePage struct {
-	Lease api.Lease
-	Group api.GroupStatus
-}
-
-// showLease shows one lease.
-func (p *Pages) showLease(c echo.Context) error {
-	addr, err := netip.ParseAddr(c.Param("address"))
-	if err != nil {
-		return p.fail(c, echo.ErrNotFound)
-	}
-	limit := mapped
-	list, err := p.leases(c, api.ListLeasesParams{Search: addr.String(), Group: c.QueryParam("group"), Limit: &limit})
-	if err != nil {
-		return p.fail(c, err)
-	}
-	s, err := p.status(c)
-	if err != nil {
-		return p.fail(c, err)
-	}
-	for _, l := range list.Items {
-		if l.Address != addr {
-			continue
-		}
-		page := leasePage{Lease: l}
-		for _, g := range s.Groups {
-			if g.ID == l.Group {
-				page.Group = g
-			}
-		}
-		return p.show(c, http.StatusOK, "lease", page)
-	}
-	return p.fail(c, echo.NewHTTPError(http.StatusNotFound).SetInternal(errors.New("no such lease")))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -275,5 +276,45 @@ func TestARemovalAsksForThePasswordWhereTheAPIDoes(t *testing.T) {
 	}
 	if a := post(t, server, "/members/remove", "group", "office", "member", "porto", "password", "correct horse"); a.Code != http.StatusSeeOther || len(f.removed) != 1 {
 		t.Errorf("%d, removed %v", a.Code, f.removed)
+	}
+}
+
+func TestALeaseIsChangedFromItsPage(t *testing.T) {
+	f := newFake(0, 3)
+	server := serve(f)
+	if body := get(t, server, "/leases/10.9.4.2").body; !strings.Contains(body, "nobody at other sites reaches it") || !strings.Contains(body, "named printer-1") {
+		t.Errorf("effects or history are missing: %s", body)
+	}
+	for path, done := range map[string]string{"reserve": "reserved", "name": "renamed", "evict": "evicted"} {
+		a := post(t, server, "/leases/10.9.4.2/"+path, "mac", "52:54:00:00:00:02", "name", "nora")
+		if a.Code != http.StatusSeeOther || a.Header().Get("Location") != "/leases/10.9.4.2?done="+done {
+			t.Errorf("%s: %d %v", path, a.Code, a.Header())
+		}
+	}
+	slices.Sort(f.ordered)
+	if got := strings.Join(f.ordered, ", "); got != "evict 10.9.4.2, rename 10.9.4.2 nora, reserve 10.9.4.2 52:54:00:00:00:02" {
+		t.Errorf("ordered %s", got)
+	}
+	f.refuse = errors.New("a name is a DNS label")
+	if a := post(t, server, "/leases/10.9.4.2/name", "name", "no ra"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `value="no ra"`) || !strings.Contains(a.body, "a name is a DNS label") {
+		t.Errorf("%d: what was typed, or why not, is lost", a.Code)
+	}
+	if a := post(t, server, "/leases", "address", "10.9.4.77", "mac", "52:54:00:00:00:0z"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `value="52:54:00:00:00:0z"`) {
+		t.Errorf("%d: what was typed is lost", a.Code)
+	}
+	if body := get(t, serve(f, func(o *Options) { o.Who = viewer }), "/leases/10.9.4.2").body; strings.Contains(body, "Evict") {
+		t.Error("a viewer is offered what he may not do")
+	}
+}
+
+func TestTheOrderOfLeasesTurnsRound(t *testing.T) {
+	server := serve(newFake(0, 3))
+	for path, want := range map[string]string{
+		"/leases": `aria-sort="ascending"><a href="/leases?sort=-address"`, "/leases?sort=name": `aria-sort="ascending"><a href="/leases?sort=-name"`,
+		"/leases?sort=-name": `aria-sort="descending"><a href="/leases?sort=name"`,
+	} {
+		if body := get(t, server, path).body; !strings.Contains(body, want) {
+			t.Errorf("%s has no %s", path, want)
+		}
 	}
 }

@@ -55,8 +55,9 @@ func browse(t *testing.T, h *netlab.Host, script, url string) *browsing {
 	out, in := io.Pipe()
 	b.cmd.Stdout, b.cmd.Stderr = in, in
 	b.lines = bufio.NewScanner(out)
-	stdin, typed := io.Pipe()
-	b.cmd.Stdin, b.in = stdin, typed
+	if b.in, err = b.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
 	if err := b.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,6 @@ func browse(t *testing.T, h *netlab.Host, script, url string) *browsing {
 		err := b.cmd.Wait()
 		fmt.Fprintln(in, "END", err)
 		in.Close()
-		typed.Close()
 	}()
 	return b
 }

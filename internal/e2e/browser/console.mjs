@@ -65,8 +65,12 @@ async function hosts(page) {
   await page.getByRole("searchbox").fill("h2");
   await expect(page, "1 lease with “h2”");
   await look(page, "leases", out, faults);
-  await page.getByRole("table").getByRole("link").first().click();
-  await expect(page, "by DHCP");
+  await page.locator("tbody").getByRole("link").first().click();
+  await page.getByLabel("Name").fill("printer");
+  await page.getByRole("button", { name: "Rename" }).click();
+  await expect(page, "The host is called printer now");
+  await page.getByRole("button", { name: "Reserve it for this host" }).click();
+  await expect(page, "no site gives this address to another host");
   await look(page, "lease", out, faults);
 
   await page.goto(base + "/network");

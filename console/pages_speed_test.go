@@ -34,7 +34,7 @@ func TestPagesComeSoonWith100000Leases(t *testing.T) {
 	for _, path := range []string{"/", "/leases", "/leases?search=host-99999", "/leases/10.9.0.2", "/members", "/network"} {
 		took := p95(t, s, path)
 		t.Logf("%s: %v", path, took)
-		if took > time.Second { // the target is 50 ms, on a quiet machine and without the race detector
+		if took > 500*time.Millisecond { // the target is 50 ms, without the race detector and on a quiet machine
 			t.Errorf("%s took %v", path, took)
 		}
 	}

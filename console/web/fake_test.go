@@ -38,6 +38,8 @@ type fake struct {
 
 	ordered []string // with leases
 	refuse  error    // of those orders
+	found
+	broken error // of a file, before it begins
 
 	careful, trusted bool // whether removing needs a password, and one was given
 }

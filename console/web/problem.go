@@ -47,6 +47,9 @@ type flaws struct {
 // status that says it.
 func (p *Pages) flawsOf(err error) (flaws, int) {
 	problem := p.problem(err)
+	if form := formError(nil); errors.As(err, &form) {
+		problem = api.Problem{Errors: form}
+	}
 	f := flaws{Detail: problem.Detail, Fields: make(map[string]string)}
 	for _, e := range problem.Errors {
 		f.Fields[e.Field] = e.Detail

@@ -75,6 +75,7 @@ func places() []place {
 		{"/leases", "leases", "leases"},
 		{"/members", "members", "members"},
 		{"/network", "network", "network"},
+		{"/diagnostics", "diagnostics", "diagnostics"},
 		{"/api", "api", "api"},
 	}
 }

@@ -104,6 +104,11 @@ func (p *Pages) Register(e *echo.Echo) {
 	e.POST("/network/rollback", p.rollbackMode, p.headers)
 	e.POST("/network/hosts", p.registerHost, p.headers)
 	e.POST("/network/hosts/forget", p.forgetHost, p.headers)
+	e.GET("/diagnostics", p.diagnostics, p.headers)
+	e.POST("/diagnostics/reach", p.reach, p.headers)
+	e.POST("/diagnostics/dns", p.queryDNS, p.headers)
+	e.POST("/diagnostics/capture", p.capture, p.headers)
+	e.GET("/diagnostics/support", p.supportBundle, p.headers)
 }
 
 // headers puts on a page what keeps it to itself.

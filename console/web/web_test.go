@@ -13,7 +13,7 @@ import (
 
 // pages are those that need no more than a GET.
 func pages() []string {
-	return []string{"/", "/leases", "/leases/10.9.4.2", "/members", "/members/remove?group=office&member=porto", "/network", "/api"}
+	return []string{"/", "/leases", "/leases/10.9.4.2", "/members", "/members/remove?group=office&member=porto", "/network", "/diagnostics", "/api"}
 }
 
 func TestAPageIsWholeAndNothingInItIsInline(t *testing.T) {

@@ -254,6 +254,9 @@ func TestDangerousActsWantThePasswordAgain(t *testing.T) {
 	if _, err := r.Reauthenticate(ctx, goodPassword, ""); err != nil {
 		t.Fatal(err)
 	}
+	if err := r.Authorize(session.Identity, op); err != nil {
+		t.Errorf("the password was given in the request itself, and it is refused: %v", err)
+	}
 	id, err := r.Authenticate(Identity{}, session.Cookie, true)
 	if err != nil || r.Authorize(id, op) != nil {
 		t.Errorf("once more: %v, %v", err, r.Authorize(id, op))

@@ -113,7 +113,7 @@ func (s *Service) Authorize(id Identity, op api.Operation) error {
 		return refuse(Unauthenticated, "log in first: this needs the role %v", needed)
 	case id.Role < needed:
 		return refuse(Forbidden, "%s is %v, and this needs the role %v: ask an administrator", id.Name, id.Role, needed)
-	case op.Reauth && id.How == BySession && s.now().Sub(id.Reauthenticated) >= ReauthTimeout:
+	case op.Reauth && id.How == BySession && s.now().Sub(s.sessions.lastReauthenticated(id)) >= ReauthTimeout:
 		return refuse(Reauthenticate, "this needs your password, or your authenticator's code, once more")
 	}
 	return nil

@@ -111,6 +111,17 @@ func (t *sessions) reauthenticated(key sessionKey, now time.Time) {
 	}
 }
 
+// lastReauthenticated returns when password or code were last given for the session that id
+// is of: in the request itself, perhaps, after it was found whose it is.
+func (t *sessions) lastReauthenticated(id Identity) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.table[id.key]; s != nil && s.reauth.After(id.Reauthenticated) {
+		return s.reauth
+	}
+	return id.Reauthenticated
+}
+
 // end ends one session.
 func (t *sessions) end(key sessionKey) {
 	t.mu.Lock()

@@ -128,7 +128,10 @@ func (e *fieldError) Error() string { return e.field + ": " + e.detail }
 // named has problems name the fields of refusals, as the API does.
 func named(o *Options) {
 	o.Problem = func(err error) api.Problem {
-		p := api.Problem{Status: http.StatusUnprocessableEntity, Detail: err.Error()}
+		p := plainProblem(err)
+		if p.Status == http.StatusInternalServerError {
+			p.Status = http.StatusUnprocessableEntity
+		}
 		if e := new(fieldError); errors.As(err, &e) {
 			p.Errors = []api.FieldError{{Field: e.field, Detail: e.detail}}
 		}

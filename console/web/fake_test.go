@@ -40,8 +40,7 @@ type fake struct {
 	refuse  error    // of those orders
 	found
 	broken error // of a file, before it begins
-
-	careful, trusted bool // whether removing needs a password, and one was given
+	people
 }
 
 func (f *fake) GetStatus(context.Context, api.GetStatusRequestObject) (api.GetStatusResponseObject, error) {
@@ -121,17 +120,9 @@ func (f *fake) CreateInvitation(_ context.Context, r api.CreateInvitationRequest
 	}, f.err
 }
 
-func (f *fake) Reauthenticate(_ context.Context, r api.ReauthenticateRequestObject) (api.ReauthenticateResponseObject, error) {
-	if r.Body.Password != "correct horse" {
-		return nil, errPassword
-	}
-	f.trusted = true
-	return api.Reauthenticate200JSONResponse{}, nil
-}
-
 func (f *fake) RemoveMember(_ context.Context, r api.RemoveMemberRequestObject) (api.RemoveMemberResponseObject, error) {
-	if f.careful && !f.trusted {
-		return nil, errAgain
+	if err := f.dangerous(); err != nil {
+		return nil, err
 	}
 	f.removed = append(f.removed, r.Member)
 	return api.RemoveMember200JSONResponse{Group: r.Group, Name: "porto"}, f.err
@@ -173,8 +164,7 @@ func (f *fake) EvictLease(_ context.Context, r api.EvictLeaseRequestObject) (api
 }
 
 var (
-	errPassword = errors.New("that isn't the password")
-	errAgain    = errors.New("give your password again")
+	errAgain = errors.New("give your password again")
 )
 
 var errNoMAC = errors.New("want a hardware address such as 52:54:00:12:34:56")
@@ -203,6 +193,7 @@ func newFake(members, leases int) *fake {
 			Text: "Another DHCP server (192.168.7.1) answers on the LAN: hosts may get addresses that lead nowhere; turn it off, or register the hosts that this appliance is to serve.",
 		}}
 	}
+	f.people = somePeople()
 	f.peers = somePeers(members)
 	f.hosts = []api.RegisteredHost{{MAC: "52:54:00:aa:bb:01", Configured: true}, {MAC: "52:54:00:aa:bb:02", Since: start()}}
 	f.mode = api.ModeStatus{Now: api.ModeSetup{Mode: api.ModeRouter, LanPort: "enp3s0"}, Ports: []api.LANPort{

@@ -151,10 +151,9 @@ func (p *Pages) invite(c echo.Context) error {
 
 // removalPage asks whether a member is really to be removed.
 type removalPage struct {
-	Group    api.Group
-	Member   api.GroupMember
-	Password bool // is to be given again
-	Flaws    flaws
+	Group  api.Group
+	Member api.GroupMember
+	Flaws  flaws
 }
 
 // askRemoval says what removing a member does.
@@ -186,18 +185,14 @@ func (p *Pages) remove(c echo.Context) error {
 	if err != nil {
 		return p.fail(c, err)
 	}
-	page.Password = c.FormValue("password") != ""
-	if err := p.reauthenticate(c); err != nil {
-		var status int
-		page.Flaws, status = p.flawsOf(err)
-		return p.show(c, status, "remove", page)
-	}
 	gone, err := ask[api.RemoveMemberRequestObject, api.RemoveMemberResponseObject, api.RemoveMember200JSONResponse](
 		c, p.api.RemoveMember, api.RemoveMemberRequestObject{Group: page.Group.ID, Member: page.Member.MemberID})
+	if p.wantsPassword(err) {
+		return err
+	}
 	if err != nil {
 		var status int
 		page.Flaws, status = p.flawsOf(err)
-		page.Password = p.problem(err).Type == passwordWanted
 		return p.show(c, status, "remove", page)
 	}
 	return c.Redirect(http.StatusSeeOther, "/members?"+url.Values{"removed": {gone.Name}}.Encode())

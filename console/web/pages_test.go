@@ -257,28 +257,6 @@ func TestTheLookIsKeptAndLeadsNowhereElse(t *testing.T) {
 	}
 }
 
-func TestARemovalAsksForThePasswordWhereTheAPIDoes(t *testing.T) {
-	f := newFake(2, 0)
-	f.careful = true
-	server := serve(f, func(o *Options) {
-		o.Problem = func(err error) api.Problem {
-			if errors.Is(err, errAgain) {
-				return api.Problem{Type: passwordWanted, Status: http.StatusForbidden, Detail: err.Error()}
-			}
-			return api.Problem{Status: http.StatusUnprocessableEntity, Errors: []api.FieldError{{Field: "password", Detail: err.Error()}}}
-		}
-	})
-	for _, password := range []string{"", "wrong"} {
-		a := post(t, server, "/members/remove", "group", "office", "member", "porto", "password", password)
-		if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "Your password, once more") || len(f.removed) > 0 {
-			t.Fatalf("password %q: %d, removed %v\n%s", password, a.Code, f.removed, a.body)
-		}
-	}
-	if a := post(t, server, "/members/remove", "group", "office", "member", "porto", "password", "correct horse"); a.Code != http.StatusSeeOther || len(f.removed) != 1 {
-		t.Errorf("%d, removed %v", a.Code, f.removed)
-	}
-}
-
 func TestALeaseIsChangedFromItsPage(t *testing.T) {
 	f := newFake(0, 3)
 	server := serve(f)

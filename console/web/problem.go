@@ -61,21 +61,6 @@ func (p *Pages) flawsOf(err error) (flaws, int) {
 	return f, http.StatusUnprocessableEntity
 }
 
-// passwordWanted is the type of the problem that asks the person to show again who they are.
-const passwordWanted = "urn:landbridge:problem:reauthenticate"
-
-// reauthenticate shows the API the password that a form carries, if it does: dangerous
-// acts need one that was given lately.
-func (p *Pages) reauthenticate(c echo.Context) error {
-	password := c.FormValue("password")
-	if password == "" {
-		return nil
-	}
-	_, err := ask[api.ReauthenticateRequestObject, api.ReauthenticateResponseObject, api.Reauthenticate200JSONResponse](
-		c, p.api.Reauthenticate, api.ReauthenticateRequestObject{Body: &api.Reauthentication{Password: password}})
-	return err
-}
-
 // isPart reports whether htmx asks for a part of the page alone.
 func isPart(c echo.Context, id string) bool {
 	h := c.Request().Header

@@ -63,6 +63,9 @@ func (f frame) Asset(name string) string { return f.assets.path(name) }
 // With returns the frame for a part of the page with other data.
 func (f frame) With(data any) frame { f.Data = data; return f }
 
+// Below reports whether the page is one of those below a place.
+func (f frame) Below(p place) bool { return strings.HasPrefix(f.Path, p.Path+"/") }
+
 // place is an entry of the navigation.
 type place struct {
 	Path, Page, Icon string
@@ -76,6 +79,7 @@ func places() []place {
 		{"/members", "members", "members"},
 		{"/network", "network", "network"},
 		{"/diagnostics", "diagnostics", "diagnostics"},
+		{"/system", "system", "system"},
 		{"/api", "api", "api"},
 	}
 }

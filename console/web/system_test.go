@@ -1,0 +1,175 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+)
+
+// admin is who decides on everything.
+func admin(echo.Context) Who { return Who{Name: "admin", Role: "administrator", CSRF: "token"} }
+
+// asAdmin serves to an administrator, with problems that name fields.
+func asAdmin(o *Options) { o.Who = admin; named(o) }
+
+func TestDangerousActsAskForThePasswordAndAreDoneWithIt(t *testing.T) {
+	for path, fields := range map[string][]string{
+		"/members/remove":           {"group", "office", "member", "porto"},
+		"/system/users":             {"name", "otto", "role", "operator", "password", "battery staple"},
+		"/system/users/vera":        {"do", "role", "role", "operator"},
+		"/system/users/vera/remove": nil,
+		"/system/tokens":            {"name", "ci", "role", "viewer", "days", "30"},
+		"/system/backup":            nil,
+		"/system/totp":              nil,
+		"/system/totp/remove":       nil,
+	} {
+		f := newFake(2, 0)
+		f.careful = true
+		server := serve(f, asAdmin)
+		for _, password := range []string{"", "wrong"} {
+			a := post(t, server, path, append(fields, againPassword, password)...)
+			if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "Your password, once more") || !strings.Contains(a.body, `action="`+path+`"`) {
+				t.Fatalf("%s with the password %q: %d %s", path, password, a.Code, a.body)
+			}
+			if (password != "") != strings.Contains(a.body, "is not your password") {
+				t.Errorf("%s with the password %q doesn't say whether it was wrong", path, password)
+			}
+			for i := 0; i < len(fields); i += 2 {
+				if kept := strings.Contains(a.body, `name="`+fields[i]+`" value="`+fields[i+1]+`"`); kept == (fields[i] == "password") {
+					t.Errorf("%s: the field %s is in the page: %t", path, fields[i], kept)
+				}
+			}
+		}
+		a := post(t, server, path, append(fields, againPassword, "correct horse")...)
+		if a.Code >= 400 || strings.Contains(a.body, "once more") {
+			t.Errorf("%s with the password: %d %s", path, a.Code, a.body)
+		}
+	}
+}
+
+func TestWhoHasAnAuthenticatorMayShowItsCode(t *testing.T) {
+	f := newFake(0, 0)
+	f.careful, f.totp = true, true
+	server := serve(f, asAdmin)
+	if a := post(t, server, "/system/backup"); !strings.Contains(a.body, `name="`+againCode+`"`) {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+	if a := post(t, server, "/system/backup", againCode, "123456"); a.body != "the state" {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+}
+
+func TestWhatIsWrongWithAUserIsSaidAndPasswordsAreNeverInAPage(t *testing.T) {
+	f := newFake(0, 0)
+	server := serve(f, asAdmin)
+	a := post(t, server, "/system/users", "name", "otto", "role", "operator", "password", "geheim123")
+	if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="wrong-password"`) || !strings.Contains(a.body, `value="otto"`) ||
+		!strings.Contains(a.body, `value="operator" selected`) || strings.Contains(a.body, "geheim123") {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+	a = post(t, server, "/system/users/vera", "do", "role", "role", "king")
+	if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="wrong-role"`) {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+	a = post(t, server, "/system/password", "current", "wrong one", "new", "battery staple", "again", "battery staple")
+	if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="wrong-current"`) {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+	a = post(t, server, "/system/password", "current", "correct horse", "new", "battery staple", "again", "battery stable")
+	if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="wrong-again"`) {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+	a = post(t, server, "/system/password", "current", "correct horse", "new", "battery staple", "again", "battery staple")
+	if a.Code != http.StatusSeeOther || a.Header().Get("Set-Cookie") == "" {
+		t.Errorf("%d %v: the session's new cookie is wanted", a.Code, a.Header())
+	}
+}
+
+func TestUsersAreMadeChangedAndRemoved(t *testing.T) {
+	f := newFake(0, 0)
+	server := serve(f, asAdmin)
+	post(t, server, "/system/users", "name", "otto", "role", "operator", "password", "battery staple")
+	post(t, server, "/system/users/vera", "do", "role", "role", "operator", "password", "not meant")
+	post(t, server, "/system/users/vera", "do", "password", "password", "staple battery")
+	post(t, server, "/system/users/vera", "do", "totp")
+	post(t, server, "/system/users/vera/remove")
+	got := fmt.Sprintf("%+v %+v %d", f.created, f.changes, len(f.users))
+	if want := "[{Name:otto Password:battery staple Role:operator}] [{Password: RemoveTotp:false Role:operator} {Password:staple battery RemoveTotp:false Role:} {Password: RemoveTotp:true Role:}] 1"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if a := get(t, server, "/system/users/vera"); a.Code != http.StatusNotFound {
+		t.Errorf("a user who is no more: %d", a.Code)
+	}
+}
+
+func TestAnAuthenticatorIsEnrolledByItsCode(t *testing.T) {
+	server := serve(newFake(0, 0), asAdmin)
+	a := post(t, server, "/system/totp")
+	if !strings.Contains(a.body, `class="qr"`) || !strings.Contains(a.body, "JBSW Y3DP EHPK 3PXP") {
+		t.Fatalf("%d %s", a.Code, a.body)
+	}
+	a = post(t, server, "/system/totp/confirm", "secret", "JBSWY3DPEHPK3PXP", "uri", "otpauth://totp/x", "code", "000000")
+	if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="wrong-code"`) || !strings.Contains(a.body, `class="qr"`) {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+	a = post(t, server, "/system/totp/confirm", "secret", "JBSWY3DPEHPK3PXP", "uri", "otpauth://totp/x", "code", "123 456")
+	if a.Code != http.StatusOK || !strings.Contains(a.body, "abcd-efgh") {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+}
+
+func TestATokenIsShownOnceAndRevokedAfterAQuestion(t *testing.T) {
+	f := newFake(0, 0)
+	server := serve(f, asAdmin)
+	a := post(t, server, "/system/tokens", "name", "ci", "role", "viewer", "days", "30", "user", "")
+	if a.Code != http.StatusOK || !strings.Contains(a.body, "lbt_0123456789") || fmt.Sprintf("%+v", f.made) != "[{Name:ci Role:viewer TTLSeconds:2592000 User:}]" {
+		t.Errorf("%d %+v", a.Code, f.made)
+	}
+	if strings.Contains(get(t, server, "/system").body, "lbt_") {
+		t.Error("the token is shown again")
+	}
+	if a := post(t, server, "/system/tokens", "name", "ci", "role", "viewer", "days", "-1"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="wrong-ttlSeconds"`) {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+	if a := get(t, server, "/system/tokens/t1"); !strings.Contains(a.body, "Programs that use it are refused") || len(f.tokens) != 2 {
+		t.Errorf("%d, %d tokens", a.Code, len(f.tokens))
+	}
+	if a := post(t, server, "/system/tokens/t1"); a.Code != http.StatusSeeOther || len(f.tokens) != 1 {
+		t.Errorf("%d, %d tokens", a.Code, len(f.tokens))
+	}
+}
+
+func TestTheAuditLogIsPaged(t *testing.T) {
+	server := serve(newFake(0, 0), asAdmin)
+	seen := 0
+	for path := "/system/audit"; path != ""; {
+		body := get(t, server, path).body
+		seen += strings.Count(body, "<code>switchMode</code>")
+		path = ""
+		if m := regexp.MustCompile(`href="(/system/audit\?before=\d+)"`).FindStringSubmatch(body); m != nil {
+			path = m[1]
+		}
+	}
+	if seen != 150 {
+		t.Errorf("%d of 150 entries seen", seen)
+	}
+	if a := get(t, server, "/system/audit?before=x"); a.Code != http.StatusNotFound {
+		t.Errorf("%d", a.Code)
+	}
+}
+
+func TestAViewerOfTheSystemSeesWhatIsHis(t *testing.T) {
+	body := get(t, serve(newFake(2, 3), func(o *Options) { o.Who = viewer }), "/system").body
+	for _, forbidden := range []string{"/system/backup", "/system/audit", `action="/system/users"`, "Certificate"} {
+		if strings.Contains(body, forbidden) {
+			t.Errorf("%s is offered", forbidden)
+		}
+	}
+	if !strings.Contains(body, "/system/password") || !strings.Contains(body, "/system/tokens") {
+		t.Error("a viewer has a password and tokens, too")
+	}
+}

@@ -377,7 +377,7 @@ func TestPagesAreForThoseWhoHaveLoggedIn(t *testing.T) {
 		t.Errorf("a part of a page: %d %s", res.StatusCode, res.Header)
 	}
 	for _, method := range []string{"POST", "DELETE"} {
-		if res, _ := p.ask(method, "/theme", ""); res.StatusCode != http.StatusUnauthorized {
+		if res, _ := p.ask(method, "/network/confirm", ""); res.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%s: %d", method, res.StatusCode)
 		}
 	}

@@ -2,15 +2,57 @@ package web
 
 import (
 	"fmt"
-	"html/template"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
 	"time"
+
+	template "github.com/DataDog/datadog-agent/pkg/template/html"
 )
 
-// functions are what templates write values with.
-func functions(now func() time.Time) template.FuncMap {
+// functions are what templates call. They call functions and no methods: the engine that can
+// look a method up by its name keeps every method of the program, megabytes of it
+// (docs/decisions/0006-memory.md).
+func functions(now func() time.Time, static assets) template.FuncMap {
+	all := forms(now)
+	maps.Copy(all, template.FuncMap{
+		"asset":       static.path,
+		"can":         Who.Can,
+		"below":       frame.Below,
+		"valid":       func(v interface{ IsValid() bool }) bool { return v.IsValid() },
+		"zero":        time.Time.IsZero,
+		"modes":       modes,
+		"registers":   networkPage.Registers,
+		"removal":     groupMembers.Gone,
+		"roles":       roles,
+		"inFours":     totpPage.Groups,
+		"checks":      diagnosticsPage.Checks,
+		"dnsTypes":    dnsTypes,
+		"logLevels":   logLevels,
+		"logLink":     logTool.Link,
+		"leaseStates": leaseStates,
+		"leaseKinds":  leaseKinds,
+		"follow":      leaseQuery.With,
+		"pick":        leaseQuery.Pick,
+		"order":       leaseQuery.Order,
+		"sortedBy":    leaseQuery.By,
+		"here":        leasePage.Here,
+		"leased":      leasePage.Leased,
+		"fill":        blockView.Fill,
+		"width":       blockView.Width,
+		"height":      blockView.Height,
+		"middle":      box.Middle,
+		"bottom":      box.Bottom,
+		"hostsEnd":    picture.HostsEnd,
+		"lanX":        picture.LANX,
+		"sum":         rate.Sum,
+	})
+	return all
+}
+
+// forms are how values are written.
+func forms(now func() time.Time) template.FuncMap {
 	return template.FuncMap{
 		"number":     number[int],
 		"count":      number[uint64],

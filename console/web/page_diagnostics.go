@@ -54,13 +54,13 @@ type logTool struct {
 	Flaws         flaws
 }
 
-// Types are the DNS types that are asked for most.
-func (dnsTool) Types() []string {
+// dnsTypes are the DNS types that are asked for most.
+func dnsTypes() []string {
 	return []string{"A", "AAAA", "PTR", "CNAME", "TXT", "SRV", "NS", "SOA", "MX", "ANY"}
 }
 
-// Levels are the levels of a line of the log.
-func (logTool) Levels() []string { return []string{"debug", "info", "warn", "error"} }
+// logLevels are the levels of a line of the log.
+func logLevels() []string { return []string{"debug", "info", "warn", "error"} }
 
 // Link returns the way to the same lines, where there are newer ones.
 func (l logTool) Link() string {

@@ -82,13 +82,13 @@ func (q leaseQuery) path() string {
 	return "/leases?" + v.Encode()
 }
 
-// Options of the filters.
-func (leaseQuery) States() []api.LeaseFilter {
+// leaseStates are what leases are filtered by.
+func leaseStates() []api.LeaseFilter {
 	return []api.LeaseFilter{api.LeaseFilterLeased, api.LeaseFilterReserved, api.LeaseFilterExpired, api.LeaseFilterDeclined, api.LeaseFilterAll}
 }
 
-// Kinds are how a host can have come by its address.
-func (leaseQuery) Kinds() []api.LeaseKind {
+// leaseKinds are how a host can have come by its address.
+func leaseKinds() []api.LeaseKind {
 	return []api.LeaseKind{api.LeaseKindDhcp, api.LeaseKindStatic, api.LeaseKindOwn}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -31,16 +30,10 @@ type modeForm struct {
 	Flaws                  flaws
 }
 
-// Modes are what can be chosen.
-func (networkPage) Modes() []api.Mode {
+// modes are what can be chosen.
+func modes() []api.Mode {
 	return []api.Mode{api.ModeInterface, api.ModeRouter, api.ModeHybrid}
 }
-
-// Waits reports whether a switch waits for a person.
-func (n networkPage) Waits() bool { return n.Mode.Pending.State == api.ModePendingStateWaiting }
-
-// Fits reports whether a port can be the LAN port of a mode.
-func (networkPage) Fits(p api.LANPort, m api.Mode) bool { return slices.Contains(p.Modes, m) }
 
 // Registers reports whether hosts can be registered: DHCP serves in router mode alone.
 func (n networkPage) Registers() bool { return n.Mode.Now.Mode == api.ModeRouter || len(n.Hosts) > 0 }

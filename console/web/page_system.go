@@ -25,8 +25,8 @@ type systemPage struct {
 	About    string // to whom
 }
 
-// Roles are what a user or token may be.
-func (systemPage) Roles() []api.Role {
+// roles are what a user or token may be.
+func roles() []api.Role {
 	return []api.Role{api.RoleViewer, api.RoleOperator, api.RoleAdministrator}
 }
 

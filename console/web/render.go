@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"embed"
-	"html/template"
 	"io"
 	"net/http"
 	"path"
 	"strings"
 	"time"
 
+	template "github.com/DataDog/datadog-agent/pkg/template/html"
 	"github.com/labstack/echo/v4"
 
 	"landbridge/console/api"
@@ -23,8 +23,8 @@ var templateFiles embed.FS
 type views map[string]*template.Template
 
 // parseViews parses each page together with the frame and the shared parts.
-func parseViews(now func() time.Time) views {
-	frame := template.New("").Funcs(functions(now))
+func parseViews(now func() time.Time, static assets) views {
+	frame := template.New("").Funcs(functions(now, static))
 	template.Must(frame.ParseFS(templateFiles, "templates/layout.html", "templates/parts/*.html"))
 	files, err := templateFiles.ReadDir("templates")
 	if err != nil {
@@ -53,15 +53,7 @@ type frame struct {
 	Now     time.Time
 	Offline bool // a page that needs no events
 	Data    any  // the page's own
-
-	assets assets
 }
-
-// Asset returns where the browser finds a file.
-func (f frame) Asset(name string) string { return f.assets.path(name) }
-
-// With returns the frame for a part of the page with other data.
-func (f frame) With(data any) frame { f.Data = data; return f }
 
 // Below reports whether the page is one of those below a place.
 func (f frame) Below(p place) bool { return strings.HasPrefix(f.Path, p.Path+"/") }
@@ -88,7 +80,7 @@ func places() []place {
 func (p *Pages) show(c echo.Context, status int, page string, data any) error {
 	f := frame{
 		Page: page, Path: c.Request().URL.RequestURI(), Theme: theme(c), Who: p.who(c), Nav: places(),
-		Now: p.now(), Data: data, assets: p.assets,
+		Now: p.now(), Data: data,
 	}
 	view, name := p.views[page], "layout"
 	r := c.Request()

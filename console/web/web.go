@@ -62,7 +62,7 @@ func New(o Options) *Pages {
 		p.problem = plainProblem
 	}
 	p.assets = loadAssets()
-	p.views = parseViews(p.now)
+	p.views = parseViews(p.now, p.assets)
 	return p
 }
 

@@ -140,3 +140,19 @@ func TestOnlyTheApplianceImportsTheConsole(t *testing.T) {
 		}
 	}
 }
+
+// Go's own templates look methods up by name, for which the linker keeps every method of the
+// program: docs/decisions/0006-memory.md.
+func TestTheProgramHasNoTemplatesThatCallMethods(t *testing.T) {
+	own, foreign := graph(t, false)
+	for _, p := range reach(own, "cmd/landbridge") {
+		if p == "console/api" {
+			continue // its generator does, which isn't part of it
+		}
+		for _, f := range []string{"html/template", "text/template"} {
+			if foreign[p][f] {
+				t.Errorf("%s imports %s: use github.com/DataDog/datadog-agent/pkg/template, which calls functions alone", p, f)
+			}
+		}
+	}
+}

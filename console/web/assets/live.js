@@ -18,6 +18,26 @@
     }
   });
 
+  // What comes by itself must not take a button or a link away under a finger: it waits until
+  // the finger is up, and is fetched anew then.
+  let pressed = false;
+  const late = new Set();
+  document.addEventListener("pointerdown", () => { pressed = true; }, true);
+  for (const up of ["pointerup", "pointercancel"]) {
+    document.addEventListener(up, () => {
+      pressed = false;
+      setTimeout(() => { // the click comes first
+        for (const el of late) el.dispatchEvent(new CustomEvent("live:late"));
+        late.clear();
+      });
+    }, true);
+  }
+  document.addEventListener("htmx:beforeSwap", (e) => {
+    if (!pressed || !e.detail.requestConfig.triggeringEvent?.type.startsWith("live:")) return;
+    e.detail.shouldSwap = false;
+    late.add(e.detail.target);
+  });
+
   // The look: at once, and kept by the server's cookie.
   document.addEventListener("submit", (e) => {
     const form = e.target.closest("[data-theme-switch]");

@@ -66,6 +66,7 @@ async function hosts(page) {
   await expect(page, "1 lease with “h2”");
   await look(page, "leases", out, faults);
   await page.locator("tbody").getByRole("link").first().click();
+  await page.waitForURL(/\/leases\/10\./);
   await page.getByLabel("Name").fill("printer");
   await page.getByRole("button", { name: "Rename" }).click();
   await expect(page, "The host is called printer now");

@@ -253,7 +253,7 @@ func (s *neighbours) askAlive(ctx context.Context, m group.MemberID, timeout tim
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	reply, err := s.network.node.gate.call(ctx, s.network, m, protocolSegment, question)
-	return err == nil && len(reply) == 1 && reply[0] == 1
+	return err == nil && len(reply) > 0 && reply[0] == 1
 }
 
 func tellAlive(ctx context.Context, answers chan<- alive, a alive) {

@@ -23,7 +23,7 @@ const (
 	segmentVouch  = 1 // the caller's statement about the called; the reply is the other way round, or empty
 	segmentTell   = 2 // a vouch.Tell
 	segmentShow   = 3 // asks for a Tell
-	segmentAlive  = 4 // asks how the called is; the reply is a byte: 1 if its LAN and WAN sides work. An appointment may follow
+	segmentAlive  = 4 // asks how the called is; the reply is a byte: 1 if its LAN and WAN sides work; then who relays what it sends to the caller, if somebody does. An appointment may follow
 	segmentBlocks = 5 // asks for the blocks that the called holds; the reply is an address of each, 4 bytes
 )
 
@@ -87,7 +87,7 @@ func (s *standins) serveSegment(_ context.Context, from group.MemberID, req []by
 	case segmentBlocks:
 		return blocksTold(s.network.registry.Blocks()), nil
 	case segmentAlive:
-		return s.alive(body), nil
+		return s.relayTo(from, s.alive(body)), nil
 	}
 	return nil, fmt.Errorf("unknown request %d", req[0])
 }
@@ -111,6 +111,25 @@ func (s *standins) alive(appointment []byte) []byte {
 		return []byte{0}
 	}
 	return []byte{1}
+}
+
+// relayTo adds to a reply who relays what is sent to its receiver.
+func (s *standins) relayTo(to group.MemberID, reply []byte) []byte {
+	if s.network.tunnel == nil {
+		return reply // in tests
+	}
+	if via := s.network.tunnel.Via(to); !via.IsZero() {
+		reply = append(reply, via[:]...)
+	}
+	return reply
+}
+
+// relayTold returns who relays what a member sends to us, by its reply to segmentAlive.
+func relayTold(reply []byte) (m group.MemberID) {
+	if len(reply) == 1+len(m) {
+		m = group.MemberID(reply[1:])
+	}
+	return m
 }
 
 // takeStatement takes a statement that names us, and tells the others.

@@ -85,3 +85,15 @@ func TestARouterShowsWhoHasNamedItAndTellsForWhomItServes(t *testing.T) {
 	}
 	two.running.Wait()
 }
+
+func TestWhoRelaysIsToldWithTheAnswerToHowAMemberIs(t *testing.T) {
+	via := group.MemberID{7}
+	for want, reply := range map[group.MemberID][]byte{via: append([]byte{1}, via[:]...), {}: {1}} {
+		if got := relayTold(reply); got != want {
+			t.Errorf("% x: relayed by %v, want %v", reply, got, want)
+		}
+	}
+	if got := relayTold(nil); !got.IsZero() {
+		t.Errorf("no reply: relayed by %v", got)
+	}
+}

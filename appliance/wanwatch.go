@@ -72,7 +72,7 @@ func (w *wanWatch) begin() {
 	w.signs.begin(time.Since(w.begun), len(far) > 0)
 }
 
-// far returns the members elsewhere to which there is a connection, and whether the group has any members elsewhere.
+// far returns the members elsewhere to which there is a connection, not by a router of our segment, and whether the group has any members elsewhere.
 func (w *wanWatch) far() (linked []group.MemberID, some bool) {
 	links := w.network.node.overlay.Links()
 	self := w.network.membership.Self()
@@ -81,7 +81,7 @@ func (w *wanWatch) far() (linked []group.MemberID, some bool) {
 			continue
 		}
 		some = true
-		if _, up := links[m]; up {
+		if link, up := links[m]; up && !w.near(link.Via) {
 			linked = append(linked, m)
 		}
 	}
@@ -95,10 +95,13 @@ func (w *wanWatch) question(ctx context.Context, to group.MemberID, left time.Du
 	ctx, cancel := context.WithTimeout(ctx, wanTimeout)
 	defer cancel()
 	began := time.Now()
-	_, err := w.network.node.gate.call(ctx, w.network, to, protocolSegment, []byte{segmentAlive})
+	reply, err := w.network.node.gate.call(ctx, w.network, to, protocolSegment, []byte{segmentAlive})
 	var away *overlay.UnreachableError
 	if ctx.Err() != nil || errors.As(err, &away) || errors.Is(err, overlay.ErrUnreachable) || errors.Is(err, overlay.ErrClosed) {
 		return
+	}
+	if w.near(w.network.tunnel.Via(to)) || w.near(relayTold(reply)) {
+		return // what is sent goes by another router's WAN, with which it ends
 	}
 	trip := time.Since(began)
 	w.mu.Lock()

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -96,7 +97,7 @@ func (o *offers) servers() int {
 // well for 10 s.
 func settle(t *testing.T, routers ...*site) {
 	t.Helper()
-	newProbe(t, routers[0].wire).settle(len(routers))
+	newProbe(t, routers[0].wire).settle(len(routers), patience)
 }
 
 // newProbe is a station of a LAN that asks routers.
@@ -106,9 +107,11 @@ func newProbe(t *testing.T, wire *netlab.LAN) *listener {
 }
 
 // settle waits until so many routers share.
-func (l *listener) settle(routers int) {
+func (l *listener) settle(routers int, within time.Duration) {
 	l.t.Helper()
-	waitFor(l.t, "all routers answer", func() (bool, error) {
+	ctx, cancel := context.WithTimeout(l.t.Context(), within)
+	defer cancel()
+	err := netlab.WaitFor(ctx, "all routers answer", func() (bool, error) {
 		by := make(map[string]bool)
 		for i := range 8 { // other MACs, for which others answer
 			l.mac[4], l.mac[5] = byte(time.Now().UnixNano()), byte(i)
@@ -121,6 +124,9 @@ func (l *listener) settle(routers int) {
 		}
 		return len(by) == routers, fmt.Errorf("answered by %v", by)
 	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
 }
 
 func TestTwoRoutersOnOneLANLeaveItsHostsToThemselvesAndAnswerOnce(t *testing.T) {

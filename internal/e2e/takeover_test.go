@@ -81,6 +81,11 @@ func trials(t *testing.T) int {
 	return n
 }
 
+// returns is how long a router may take to take part again. The tunnel leaves a path alone for up to half a
+// minute that has fallen silent some times within minutes, and a router whose packets go by the other one meanwhile
+// can't stand in for that.
+const returns = time.Minute
+
 // takesOver has two routers fail in turn and return, while hosts that either of them serves have connections
 // with a member elsewhere.
 func takesOver(t *testing.T, fail, mend func(*site)) {
@@ -89,7 +94,7 @@ func takesOver(t *testing.T, fail, mend func(*site)) {
 	r1 := s.site("r1")
 	r2 := s.beside(r1, "r2")
 	probe := newProbe(t, r1.wire)
-	probe.settle(2)
+	probe.settle(2, patience)
 	d := s.d.address()
 	var streams []*stream
 	served := make(map[bool]int) // by r1
@@ -127,7 +132,7 @@ func takesOver(t *testing.T, fail, mend func(*site)) {
 		}
 		began = time.Now()
 		mend(r)
-		probe.settle(2)
+		probe.settle(2, returns)
 		returning.add(watch(r.Name+" is back", began))
 	}
 	t.Logf("a router fails: %v", &failing)

@@ -1,6 +1,8 @@
 package overlay
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"errors"
 	"net/netip"
 	"slices"
@@ -9,6 +11,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"landbridge/internal/group"
 )
 
 func multiaddrs(list ...string) []ma.Multiaddr {
@@ -146,6 +150,27 @@ func TestAddressesOfMembersWantAnAddressAndAnID(t *testing.T) {
 	} {
 		if got, err := parseAddr(s); err == nil {
 			t.Errorf("%q: %v", s, got)
+		}
+	}
+}
+
+func TestTheRelayOfACircuitIsTheFirstThatItNames(t *testing.T) {
+	want := group.MemberOf(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey))
+	relay, far := want.String(), group.MemberOf(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize)).Public().(ed25519.PublicKey)).String()
+	for _, c := range []struct {
+		circuit string
+		want    group.MemberID
+	}{
+		{"/ip4/192.0.2.1/udp/4860/quic-v1/p2p/" + relay + "/p2p-circuit", want},
+		{"/ip4/192.0.2.1/udp/4860/quic-v1/p2p/" + relay + "/p2p-circuit/p2p/" + far, want},
+		{"/ip4/192.0.2.1/udp/4860/quic-v1", group.MemberID{}},
+	} {
+		a, err := ma.NewMultiaddr(c.circuit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := relayOf(a); got != c.want {
+			t.Errorf("%s: relayed by %v, want %v", c.circuit, got, c.want)
 		}
 	}
 }

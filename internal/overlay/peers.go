@@ -64,8 +64,9 @@ func (o *Overlay) Peers() []PeerInfo {
 
 // Link is how a connected peer is connected.
 type Link struct {
-	Direct bool // not only through a relay
-	Next   bool // one of those to whom this node passes news on, so that all get them
+	Direct bool           // not only through a relay
+	Via    group.MemberID // the relay, where it isn't direct
+	Next   bool           // one of those to whom this node passes news on, so that all get them
 }
 
 // Links returns the peers that are connected now. It is for those who look often: Peers
@@ -83,9 +84,25 @@ func (o *Overlay) Links() map[group.MemberID]Link {
 			continue
 		}
 		_, isNext := slices.BinarySearch(next, p)
-		links[member] = Link{Direct: !isCircuit(c.RemoteMultiaddr()), Next: isNext}
+		link := Link{Direct: !isCircuit(c.RemoteMultiaddr()), Next: isNext}
+		if !link.Direct {
+			link.Via = relayOf(c.RemoteMultiaddr())
+		}
+		links[member] = link
 	}
 	return links
+}
+
+// relayOf returns the relay of a circuit; zero where it isn't said.
+func relayOf(circuit ma.Multiaddr) (m group.MemberID) {
+	text, err := circuit.ValueForProtocol(ma.P_P2P) // the first: what follows is the far end
+	if err != nil {
+		return m
+	}
+	if p, err := peer.Decode(text); err == nil {
+		m, _ = group.MemberOfPeer(p)
+	}
+	return m
 }
 
 // latency returns QUIC's own measurement, else the peerstore's.

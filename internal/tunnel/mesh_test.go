@@ -439,6 +439,9 @@ func TestTheOtherRelayTakesOver(t *testing.T) {
 		if a.status(b).Via == e.member.id {
 			used = e
 		}
+		if via, direct := a.tunnel.Via(b.member.id), a.tunnel.Via(used.member.id); via != used.member.id || !direct.IsZero() {
+			t.Errorf("relayed by %v, want %v; and what goes to that by %v", via, used.member.id, direct)
+		}
 		time.Sleep(3 * time.Second)
 		used.crash()
 		_, came, hole := flow(a, b, "flow ", 10*ms, 10*time.Second)

@@ -52,6 +52,20 @@ func (t *Tunnel) Peers() []PeerStatus {
 	return list
 }
 
+// Via returns the member that relays what is sent to another, zero where nobody does.
+func (t *Tunnel) Via(id group.MemberID) (relay group.MemberID) {
+	p := t.peers.Load().byID[id]
+	if p == nil {
+		return relay
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.paths.find(p.paths.chosen); p.route.Load() != nil && c != nil {
+		relay = c.id.via
+	}
+	return relay
+}
+
 // Counters lists what the tunnel has counted. Socket.Counters has what could not be told to
 // belong to a tunnel.
 func (t *Tunnel) Counters() map[string]uint64 { return t.counts.list(firstOfTunnel, numCounters) }

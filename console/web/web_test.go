@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -99,6 +100,10 @@ func TestPagesInABrowser(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(serve(f))
 			defer server.Close()
+			paths := slices.Clone(paths)
+			if name == "alone" || name == "forty" { // there is no such lease, or no such member
+				paths = slices.DeleteFunc(paths, func(p string) bool { return strings.Contains(p, "10.9.4.2") || strings.Contains(p, "porto") })
+			}
 			args := append([]string{"../../internal/e2e/browser/pages.mjs", server.URL, filepath.Join(shots, name)}, paths...)
 			out, err := exec.CommandContext(t.Context(), "node", args...).CombinedOutput()
 			if err != nil {

@@ -7,7 +7,6 @@ import (
 	"embed"
 	"encoding/hex"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strings"
@@ -54,7 +53,7 @@ func loadAssets() assets {
 	return a
 }
 
-// mediaType tells what a file is, whatever the machine's own table says.
+// mediaType tells what a file is.
 func mediaType(name string) string {
 	switch path.Ext(name) {
 	case ".css":
@@ -63,9 +62,6 @@ func mediaType(name string) string {
 		return "text/javascript; charset=utf-8"
 	case ".svg":
 		return "image/svg+xml"
-	}
-	if t := mime.TypeByExtension(path.Ext(name)); t != "" {
-		return t
 	}
 	return "text/plain; charset=utf-8"
 }

@@ -82,7 +82,7 @@ func (p *Pages) show(c echo.Context, status int, page string, data any) error {
 		Page: page, Path: c.Request().URL.RequestURI(), Theme: theme(c), Who: p.who(c), Nav: places(),
 		Now: p.now(), Data: data,
 	}
-	view, name := p.views[page], "layout"
+	view, name := p.looks().views[page], "layout"
 	r := c.Request()
 	if target := r.Header.Get("HX-Target"); r.Header.Get("HX-Request") == "true" && view.Lookup(page+"#"+target) != nil {
 		name = page + "#" + target

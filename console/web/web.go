@@ -3,6 +3,7 @@ package web
 import (
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -46,13 +47,20 @@ type Pages struct {
 	log     *slog.Logger
 	who     func(echo.Context) Who
 	problem func(error) api.Problem
-	assets  assets
-	views   views
+	looks   func() looks
 	meter   meter
 	now     func() time.Time
 }
 
-// New makes the pages. It panics where a template can't be parsed, which a test would show.
+// looks are what all pages are made of.
+type looks struct {
+	assets assets
+	views  views
+}
+
+// New makes the pages. Their looks are loaded when the first is asked for: 4 MB that an appliance
+// which nobody looks at doesn't spend. A template that can't be parsed panics then, which any
+// test of a page would show.
 func New(o Options) *Pages {
 	p := &Pages{api: o.API, log: o.Log, who: o.Who, now: time.Now}
 	if p.who == nil {
@@ -61,16 +69,18 @@ func New(o Options) *Pages {
 	if p.problem = o.Problem; p.problem == nil {
 		p.problem = plainProblem
 	}
-	p.assets = loadAssets()
-	p.views = parseViews(p.now, p.assets)
+	p.looks = sync.OnceValue(func() looks {
+		static := loadAssets()
+		return looks{static, parseViews(p.now, static)}
+	})
 	return p
 }
 
 // Register adds the pages' routes.
 func (p *Pages) Register(e *echo.Echo) {
-	e.GET("/assets/:hash/*", p.assets.serve)
+	e.GET("/assets/:hash/*", func(c echo.Context) error { return p.looks().assets.serve(c) })
 	e.GET("/favicon.ico", func(c echo.Context) error {
-		return c.Redirect(http.StatusMovedPermanently, p.assets.path("icon.svg"))
+		return c.Redirect(http.StatusMovedPermanently, p.looks().assets.path("icon.svg"))
 	})
 	// Not by a group: one with a middleware answers for every path.
 	e.POST("/theme", p.setTheme, p.headers)

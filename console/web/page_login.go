@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"net/url"
 
 	"github.com/labstack/echo/v4"
 
@@ -109,53 +108,4 @@ func (p *Pages) doSetup(c echo.Context) error {
 	}
 	c.Response().Header().Add(echo.HeaderSetCookie, session.Headers.SetCookie)
 	return c.Redirect(http.StatusSeeOther, "/start")
-}
-
-// startPage is how an appliance gets into a group: its own, or another's.
-type startPage struct {
-	Appliance    string
-	Name, Prefix string // of a new group
-	Token        string
-	Create, Join flaws
-}
-
-// start shows both ways into a group.
-func (p *Pages) start(c echo.Context) error {
-	s, err := p.status(c)
-	if err != nil {
-		return p.fail(c, err)
-	}
-	return p.show(c, http.StatusOK, "start", startPage{Appliance: s.Name, Prefix: "10.9.0.0/16"})
-}
-
-// createGroup makes a group and goes on to how hosts are attached.
-func (p *Pages) createGroup(c echo.Context) error {
-	page := startPage{Name: c.FormValue("name"), Prefix: c.FormValue("prefix")}
-	g, err := ask[api.CreateGroupRequestObject, api.CreateGroupResponseObject, api.CreateGroup201JSONResponse](
-		c, p.api.CreateGroup, api.CreateGroupRequestObject{Body: &api.GroupCreate{Name: page.Name, Prefix: page.Prefix}})
-	if err != nil {
-		var status int
-		page.Create, status = p.flawsOf(err)
-		return p.show(c, status, "start", page)
-	}
-	return c.Redirect(http.StatusSeeOther, "/network?"+url.Values{"done": {"group"}, "group": {g.Name}}.Encode())
-}
-
-// joinGroup joins by an invitation and goes on to how hosts are attached.
-func (p *Pages) joinGroup(c echo.Context) error {
-	page := startPage{Prefix: "10.9.0.0/16", Token: c.FormValue("token")}
-	answer, err := p.api.JoinGroup(c.Request().Context(), api.JoinGroupRequestObject{Body: &api.JoinRequest{Token: page.Token}})
-	if err != nil {
-		var status int
-		page.Join, status = p.flawsOf(err)
-		return p.show(c, status, "start", page)
-	}
-	name := ""
-	switch g := answer.(type) {
-	case api.JoinGroup200JSONResponse:
-		name = g.Name
-	case api.JoinGroup201JSONResponse:
-		name = g.Name
-	}
-	return c.Redirect(http.StatusSeeOther, "/network?"+url.Values{"done": {"group"}, "group": {name}}.Encode())
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,6 +24,7 @@ type networkPage struct {
 	MAC    string // as it was typed
 	Host   flaws  // of registering a host
 	Done   string // what was done just now
+	At     string // the path of the page that shows it: /network, or /start
 }
 
 // modeForm is the form for a switch, as it was filled in.
@@ -33,6 +36,35 @@ type modeForm struct {
 // modes are what can be chosen.
 func modes() []api.Mode {
 	return []api.Mode{api.ModeInterface, api.ModeRouter, api.ModeHybrid}
+}
+
+// modePicture is what a mode means for the ports that were found.
+type modePicture struct {
+	Mode string
+	Port api.LANPort   // that would be the LAN port; none where there is none
+	Fit  []api.LANPort // that could be
+	Why  string        // why the first of the others couldn't
+}
+
+// newModePicture returns what a mode means for these ports, of which one may be chosen.
+func newModePicture(ports []api.LANPort, chosen string, m api.Mode) modePicture {
+	pic := modePicture{Mode: string(m)}
+	if m == api.ModeInterface {
+		return pic
+	}
+	for _, p := range ports {
+		switch {
+		case !slices.Contains(p.Modes, m):
+			if pic.Why == "" && p.Why != "" {
+				pic.Why = p.Name + ": " + p.Why
+			}
+			continue
+		case pic.Port.Name == "" || p.Name == chosen || p.Up && !pic.Port.Up && pic.Port.Name != chosen:
+			pic.Port = p
+		}
+		pic.Fit = append(pic.Fit, p)
+	}
+	return pic
 }
 
 // Registers reports whether hosts can be registered: DHCP serves in router mode alone.
@@ -56,6 +88,10 @@ func (p *Pages) networkPage(c echo.Context) (page networkPage, err error) {
 	page.Mode = api.ModeStatus(mode)
 	if page.Status, err = p.status(c); err != nil {
 		return page, err
+	}
+	page.At = "/network"
+	if strings.HasPrefix(c.Request().URL.Path, "/start") {
+		page.At = "/start"
 	}
 	hosts, err := ask[api.ListHostsRequestObject, api.ListHostsResponseObject, api.ListHosts200JSONResponse](
 		c, p.api.ListHosts, api.ListHostsRequestObject{})
@@ -97,6 +133,14 @@ func operator(r *http.Request) api.OperatorConnection {
 	return api.OperatorConnection{Local: address.String(), Remote: remote}
 }
 
+// showMode shows where a switch has got to, on the page where it was asked for.
+func (p *Pages) showMode(c echo.Context, status int, page networkPage) error {
+	if page.At == "/start" {
+		return p.show(c, status, "start", startPage{networkPage: page, Step: stepMode})
+	}
+	return p.show(c, status, "network", page)
+}
+
 // planMode shows what a switch would do.
 func (p *Pages) planMode(c echo.Context) error {
 	page, err := p.networkPage(c)
@@ -105,17 +149,17 @@ func (p *Pages) planMode(c echo.Context) error {
 	}
 	request, ok := page.Form.read(c)
 	if !ok {
-		return p.show(c, http.StatusUnprocessableEntity, "network", page)
+		return p.showMode(c, http.StatusUnprocessableEntity, page)
 	}
 	plan, err := ask[api.PlanModeRequestObject, api.PlanModeResponseObject, api.PlanMode200JSONResponse](
 		c, p.api.PlanMode, api.PlanModeRequestObject{Body: request})
 	if err != nil {
 		var status int
 		page.Form.Flaws, status = p.flawsOf(err)
-		return p.show(c, status, "network", page)
+		return p.showMode(c, status, page)
 	}
 	page.Plan = (*api.ModePlan)(&plan)
-	return p.show(c, http.StatusOK, "network", page)
+	return p.showMode(c, http.StatusOK, page)
 }
 
 // switchMode applies a switch, which waits then for confirmation.
@@ -126,16 +170,16 @@ func (p *Pages) switchMode(c echo.Context) error {
 	}
 	request, ok := page.Form.read(c)
 	if !ok {
-		return p.show(c, http.StatusUnprocessableEntity, "network", page)
+		return p.showMode(c, http.StatusUnprocessableEntity, page)
 	}
 	_, err = ask[api.SwitchModeRequestObject, api.SwitchModeResponseObject, api.SwitchMode200JSONResponse](
 		c, p.api.SwitchMode, api.SwitchModeRequestObject{Body: request})
 	if err != nil {
 		var status int
 		page.Form.Flaws, status = p.flawsOf(err)
-		return p.show(c, status, "network", page)
+		return p.showMode(c, status, page)
 	}
-	return c.Redirect(http.StatusSeeOther, "/network")
+	return c.Redirect(http.StatusSeeOther, page.At)
 }
 
 // confirmMode keeps a switch.
@@ -152,10 +196,10 @@ func (p *Pages) rollbackMode(c echo.Context) error {
 	return p.settle(c, err, "back")
 }
 
-// settle goes back to the page of the network, which says what was done or why it wasn't.
+// settle goes back to the page where the switch was asked for, which says what was done or why it wasn't.
 func (p *Pages) settle(c echo.Context, err error, done string) error {
 	if err == nil {
-		return c.Redirect(http.StatusSeeOther, "/network?done="+done)
+		return c.Redirect(http.StatusSeeOther, path.Dir(c.Request().URL.Path)+"?done="+done)
 	}
 	page, other := p.networkPage(c)
 	if other != nil {
@@ -163,7 +207,7 @@ func (p *Pages) settle(c echo.Context, err error, done string) error {
 	}
 	var status int
 	page.Form.Flaws, status = p.flawsOf(err)
-	return p.show(c, status, "network", page)
+	return p.showMode(c, status, page)
 }
 
 // registerHost has DHCP serve a host whatever the policy says.

@@ -1,0 +1,110 @@
+package web
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/labstack/echo/v4"
+
+	"landbridge/console/api"
+)
+
+// Steps of an appliance's first minutes, in their order. The administrator is made before.
+const (
+	stepGroup = "group"
+	stepMode  = "mode"
+	stepHosts = "hosts"
+)
+
+// firstHosts is how many of the first hosts are shown.
+const firstHosts = 8
+
+// startPage leads from an appliance in no group to the first host with an address.
+type startPage struct {
+	networkPage
+	Step         string
+	Group        groupForm
+	Leases       []api.Lease // the latest first
+	Total        int
+	Create, Join flaws
+}
+
+// groupForm is how an appliance gets into a group: its own, or another's.
+type groupForm struct {
+	Name, Prefix string // of a new group
+	Token        string
+}
+
+// steps are all of them.
+func steps() []string { return []string{stepGroup, stepMode, stepHosts} }
+
+// Behind reports whether a step is done.
+func (s startPage) Behind(step string) bool {
+	return slices.Index(steps(), step) < slices.Index(steps(), s.Step)
+}
+
+// Open reports whether a person may go to a step: all but the first need a group.
+func (s startPage) Open(step string) bool {
+	return step != s.Step && (step == stepGroup) == (len(s.Status.Groups) == 0)
+}
+
+// start shows the step that is asked for, or that is due.
+func (p *Pages) start(c echo.Context) error {
+	n, err := p.networkPage(c)
+	if err != nil {
+		return p.fail(c, err)
+	}
+	page := startPage{networkPage: n, Step: c.QueryParam("step"), Group: groupForm{Prefix: "10.9.0.0/16"}}
+	page.Done = c.QueryParam("done")
+	switch {
+	case len(page.Status.Groups) == 0:
+		page.Step = stepGroup
+	case page.Mode.Pending.To.Mode != "":
+		page.Step = stepMode
+	case page.Done == "confirmed":
+		page.Step = stepHosts
+	case page.Step != stepHosts:
+		page.Step = stepMode
+	}
+	if page.Step == stepHosts {
+		limit := firstHosts
+		l, err := p.leases(c, api.ListLeasesParams{Limit: &limit, Sort: api.LeaseSortChangedDown})
+		if err != nil {
+			return p.fail(c, err)
+		}
+		page.Leases, page.Total = l.Items, l.Total
+	}
+	return p.show(c, http.StatusOK, "start", page)
+}
+
+// createGroup makes a group and goes on to how hosts are attached.
+func (p *Pages) createGroup(c echo.Context) error {
+	form := groupForm{Name: c.FormValue("name"), Prefix: c.FormValue("prefix")}
+	_, err := ask[api.CreateGroupRequestObject, api.CreateGroupResponseObject, api.CreateGroup201JSONResponse](
+		c, p.api.CreateGroup, api.CreateGroupRequestObject{Body: &api.GroupCreate{Name: form.Name, Prefix: form.Prefix}})
+	if err != nil {
+		said, status := p.flawsOf(err)
+		return p.showGroup(c, status, startPage{Group: form, Create: said})
+	}
+	return c.Redirect(http.StatusSeeOther, "/start?done=group")
+}
+
+// joinGroup joins by an invitation and goes on to how hosts are attached.
+func (p *Pages) joinGroup(c echo.Context) error {
+	form := groupForm{Prefix: "10.9.0.0/16", Token: c.FormValue("token")}
+	if _, err := p.api.JoinGroup(c.Request().Context(), api.JoinGroupRequestObject{Body: &api.JoinRequest{Token: form.Token}}); err != nil {
+		said, status := p.flawsOf(err)
+		return p.showGroup(c, status, startPage{Group: form, Join: said})
+	}
+	return c.Redirect(http.StatusSeeOther, "/start?done=group")
+}
+
+// showGroup shows the first step again, with what was wrong.
+func (p *Pages) showGroup(c echo.Context, status int, page startPage) error {
+	n, err := p.networkPage(c)
+	if err != nil {
+		return p.fail(c, err)
+	}
+	page.networkPage, page.Step = n, stepGroup
+	return p.show(c, status, "start", page)
+}

@@ -1,0 +1,121 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"landbridge/console/api"
+)
+
+func (f *fake) CreateGroup(_ context.Context, r api.CreateGroupRequestObject) (api.CreateGroupResponseObject, error) {
+	if !strings.Contains(r.Body.Prefix, "/") {
+		return nil, &fieldError{"prefix", "want ADDRESS/BITS"}
+	}
+	f.status.Groups = newFake(0, 0).status.Groups
+	return api.CreateGroup201JSONResponse{Name: r.Body.Name}, nil
+}
+
+func (f *fake) JoinGroup(_ context.Context, r api.JoinGroupRequestObject) (api.JoinGroupResponseObject, error) {
+	if !strings.HasPrefix(r.Body.Token, "lb1") {
+		return nil, &fieldError{"token", "this isn't an invitation"}
+	}
+	f.status.Groups = newFake(0, 0).status.Groups
+	return api.JoinGroup201JSONResponse{Name: "office"}, nil
+}
+
+func (f *fake) ConfirmMode(context.Context, api.ConfirmModeRequestObject) (api.ConfirmModeResponseObject, error) {
+	f.mode.Pending = api.ModePending{}
+	return api.ConfirmMode200JSONResponse(f.mode), f.err
+}
+
+func (f *fake) RollbackMode(context.Context, api.RollbackModeRequestObject) (api.RollbackModeResponseObject, error) {
+	if f.mode.Pending.To.Mode == "" {
+		return nil, errors.New("no switch waits to be confirmed")
+	}
+	f.mode.Pending = api.ModePending{}
+	return api.RollbackMode200JSONResponse(f.mode), f.err
+}
+
+// groupless is an appliance whose administrator was made a moment ago.
+func groupless() *fake {
+	f := newFake(0, 0)
+	f.status.Groups, f.groups, f.blocks = nil, nil, nil
+	return f
+}
+
+func TestTheFirstStepsLeadFromNoGroupToTheFirstHost(t *testing.T) {
+	f := groupless()
+	server := serve(f, asAdmin)
+	step := func(want, path string) {
+		t.Helper()
+		a := get(t, server, path)
+		if a.Code != http.StatusOK || !strings.Contains(a.body, want) || strings.Count(a.body, `aria-current="step"`) != 1 {
+			t.Fatalf("%s: %d, want %q in %s", path, a.Code, want, a.body)
+		}
+	}
+	goes := func(want, path string, fields ...string) {
+		t.Helper()
+		if a := post(t, server, path, fields...); a.Code != http.StatusSeeOther || a.Header().Get("Location") != want {
+			t.Fatalf("%s: %d %v, want to go to %s\n%s", path, a.Code, a.Header(), want, a.body)
+		}
+	}
+	step("Create a group", "/start")
+	step("Create a group", "/start?step=hosts") // there is no way past it
+	goes("/start?done=group", "/start/create", "name", "office", "prefix", "10.9.0.0/16")
+	step("This appliance is in its group now", "/start?done=group")
+	if a := post(t, server, "/start/plan", "mode", "router", "lanPort", "enp3s0"); !strings.Contains(a.body, `action="/start/switch"`) || !strings.Contains(a.body, `aria-current="step"`) {
+		t.Fatalf("%d %s", a.Code, a.body)
+	}
+	goes("/start", "/start/switch", "mode", "router", "lanPort", "enp3s0", "timeoutSeconds", "60")
+	f.mode.Pending = api.ModePending{
+		To: api.ModeSetup{Mode: api.ModeRouter, LanPort: "enp3s0"}, Back: f.mode.Now, State: api.ModePendingStateWaiting,
+		Deadline: time.Now().Add(time.Minute), SecondsLeft: 60,
+	}
+	step(`action="/start/confirm"`, "/start?step=hosts") // a switch that waits comes first
+	goes("/start?done=confirmed", "/start/confirm")
+	step("Waiting for the first host", "/start?done=confirmed")
+	f.leases = someLeases(1)
+	if body := get(t, server, "/start?step=hosts", "HX-Request", "true", "HX-Target", "first").body; !strings.Contains(body, "One host has an address") || strings.Contains(body, "<html") {
+		t.Errorf("the first host isn't told: %s", body)
+	}
+}
+
+func TestWhatIsWrongWithAGroupOrAnInvitationIsSaidBesideItsField(t *testing.T) {
+	server := serve(groupless(), asAdmin)
+	a := post(t, server, "/start/create", "name", "office", "prefix", "10.9")
+	if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="wrong-prefix"`) || !strings.Contains(a.body, `value="10.9"`) || !strings.Contains(a.body, `value="office"`) {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+	a = post(t, server, "/start/join", "token", "a letter")
+	if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="wrong-token"`) || !strings.Contains(a.body, ">a letter</textarea>") {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+	a = post(t, server, "/start/rollback")
+	if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "no switch waits") {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+}
+
+func TestModesSayWhatTheyMeanForThePortsThatWereFound(t *testing.T) {
+	f := newFake(0, 0)
+	n := networkPage{Mode: f.mode}
+	if p := n.Picture(api.ModeRouter); p.Port.Name != "enp3s0" || len(p.Fit) != 2 {
+		t.Errorf("router mode: %+v", p)
+	}
+	n.Form.LANPort = "enp4s0"
+	if p := n.Picture(api.ModeRouter); p.Port.Name != "enp4s0" {
+		t.Errorf("another port is chosen, and the picture shows %s", p.Port.Name)
+	}
+	if p := n.Picture(api.ModeInterface); p.Port.Name != "" || len(p.Fit) != 0 {
+		t.Errorf("interface mode: %+v", p)
+	}
+	f.mode.Ports = f.mode.Ports[3:]
+	body := get(t, serve(f, asAdmin), "/network").body
+	if !strings.Contains(body, "No port of this host can do that: wlp5s0: it is a wireless station") {
+		t.Errorf("why no port fits isn't said: %s", body)
+	}
+}

@@ -99,7 +99,7 @@ func (p *Pages) networkPage(c echo.Context) (page networkPage, err error) {
 	page.Form = modeForm{Mode: string(mode.Now.Mode), LANPort: mode.Now.LanPort, Seconds: "60"}
 	for _, m := range []api.Mode{api.ModeRouter, api.ModeHybrid} { // a port that would do is offered first
 		if page.Form.LANPort == "" {
-			page.Form.LANPort = page.Picture(m).Port.Name
+			page.Form.LANPort = newModePicture(mode.Ports, "", m).Port.Name
 		}
 	}
 	return page, err

@@ -102,15 +102,14 @@ func TestWhatIsWrongWithAGroupOrAnInvitationIsSaidBesideItsField(t *testing.T) {
 
 func TestModesSayWhatTheyMeanForThePortsThatWereFound(t *testing.T) {
 	f := newFake(0, 0)
-	n := networkPage{Mode: f.mode}
-	if p := n.Picture(api.ModeRouter); p.Port.Name != "enp3s0" || len(p.Fit) != 2 {
+	ports := f.mode.Ports
+	if p := newModePicture(ports, "", api.ModeRouter); p.Port.Name != "enp3s0" || len(p.Fit) != 2 {
 		t.Errorf("router mode: %+v", p)
 	}
-	n.Form.LANPort = "enp4s0"
-	if p := n.Picture(api.ModeRouter); p.Port.Name != "enp4s0" {
+	if p := newModePicture(ports, "enp4s0", api.ModeRouter); p.Port.Name != "enp4s0" {
 		t.Errorf("another port is chosen, and the picture shows %s", p.Port.Name)
 	}
-	if p := n.Picture(api.ModeInterface); p.Port.Name != "" || len(p.Fit) != 0 {
+	if p := newModePicture(ports, "", api.ModeInterface); p.Port.Name != "" || len(p.Fit) != 0 {
 		t.Errorf("interface mode: %+v", p)
 	}
 	f.mode.Ports = f.mode.Ports[3:]

@@ -2,6 +2,7 @@
 // group, an invitation, the mode, the first hosts, a member removed. Where something must
 // happen outside of the browser it prints a line (KEY VALUE) and waits for one. It fails if
 // a page has a fault; see look.mjs.
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { launch, look, person, still, visit } from "./look.mjs";
 
@@ -58,10 +59,12 @@ async function mode(page) {
 }
 
 async function hosts(page) {
-  await page.goto(base + "/leases");
+  await expect(page, "Waiting for the first host");
+  await look(page, "first-waiting", out, faults);
   await outside("HOSTS");
-  await expect(page, "h2"); // by itself: the page is live
-  await still(page, "leases, when a host appears", faults);
+  await expect(page, "3 hosts have addresses"); // by itself: the page is live
+  await look(page, "first", out, faults);
+  await page.goto(base + "/leases");
   await page.getByRole("searchbox").fill("h2");
   await expect(page, "1 lease with “h2”");
   await look(page, "leases", out, faults);
@@ -97,12 +100,84 @@ async function members(page) {
   await look(page, "overview", out, faults);
   await page.goto(base + "/members");
   await look(page, "members", out, faults);
+  await diagnostics(page);
+  await page.goto(base + "/members");
   await page.getByRole("link", { name: "Remove a" }).click();
   await expect(page, "Its hosts lose the network");
   await look(page, "remove", out, faults);
   await page.getByRole("button", { name: "Remove a" }).click();
   await expect(page, "a is removed");
   await outside("REMOVED");
+}
+
+// download clicks, and returns what comes of it as a file.
+async function download(page, button) {
+  const coming = page.waitForEvent("download");
+  await page.getByRole("button", { name: button }).click();
+  return readFileSync(await (await coming).path());
+}
+
+// begins checks that a file is of a kind.
+function begins(name, file, bytes) {
+  if (!file.subarray(0, bytes.length).equals(Buffer.from(bytes))) faults.push(`${name} begins with ${file.subarray(0, 8).toString("hex")}, and has ${file.length} bytes`);
+}
+
+async function diagnostics(page) {
+  await page.goto(base + "/diagnostics");
+  await still(page, "diagnostics", faults);
+  await look(page, "diagnostics", out, faults);
+  await page.getByLabel("Who", { exact: true }).fill("a");
+  await page.getByRole("button", { name: "Ping" }).click();
+  await expect(page, "of 5 answered");
+  await page.getByLabel("Name", { exact: true }).fill("printer");
+  await page.getByRole("button", { name: "Ask" }).click();
+  await expect(page, "NOERROR");
+  await look(page, "ping", out, faults);
+  await page.getByRole("button", { name: "Explain the path" }).click();
+  await expect(page, "a serves it");
+  await look(page, "path", out, faults);
+  await page.getByLabel("Seconds").fill("90");
+  await page.getByRole("button", { name: "Capture and download" }).click();
+  await page.locator("#wrong-seconds").waitFor();
+  await page.getByLabel("Seconds").fill("1");
+  begins("the capture", await download(page, "Capture and download"), [0x0a, 0x0d, 0x0d, 0x0a]);
+  begins("the support bundle", await download(page, "Download the bundle"), [0x1f, 0x8b]);
+  await page.getByRole("searchbox").fill("no line is like this");
+  await expect(page, "No line of the log is like that");
+}
+
+async function system(page) {
+  await page.goto(base + "/system");
+  await still(page, "system", faults);
+  await page.getByLabel("First password").fill("short");
+  await page.locator("#user-name").fill("vera");
+  await page.locator("#user-password").evaluate((e) => e.removeAttribute("minlength"));
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  await page.locator("#wrong-password").waitFor();
+  await page.getByLabel("First password").fill(password);
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  await expect(page, "vera can log in now");
+  await look(page, "system", out, faults);
+  await page.getByLabel("What for").fill("prometheus");
+  await page.getByRole("button", { name: "Make it" }).click();
+  await page.getByLabel("Token", { exact: true }).waitFor();
+  await look(page, "token", out, faults);
+  await page.getByRole("link", { name: "Revoke prometheus" }).click();
+  await look(page, "revoke", out, faults);
+  await page.getByRole("button", { name: "Revoke prometheus" }).click();
+  await expect(page, "is worthless now");
+  await page.getByRole("button", { name: "Use an authenticator app" }).click();
+  await page.getByLabel("Code of the app").fill("000000");
+  await page.getByRole("button", { name: "Take it into use" }).click();
+  await page.locator("#wrong-code").waitFor();
+  await look(page, "totp", out, faults);
+  await page.goto(base + "/system/users/vera");
+  await look(page, "user", out, faults);
+  await page.getByRole("button", { name: "Remove vera" }).click();
+  await expect(page, "vera is removed");
+  await page.goto(base + "/system/audit");
+  await expect(page, "removeUser");
+  await look(page, "audit", out, faults);
 }
 
 async function again(page) {
@@ -123,7 +198,7 @@ const browser = await launch();
 let page;
 try {
   page = await person(browser, faults);
-  for (const step of [firstRun, mode, hosts, members, again]) {
+  for (const step of [firstRun, mode, hosts, members, system, again]) {
     const began = Date.now();
     await step(page);
     console.log(`NOTE ${step.name}: ${Date.now() - began} ms`);

@@ -67,14 +67,28 @@ func (p *Pages) start(c echo.Context) error {
 		page.Step = stepMode
 	}
 	if page.Step == stepHosts {
-		limit := firstHosts
-		l, err := p.leases(c, api.ListLeasesParams{Limit: &limit, Sort: api.LeaseSortChangedDown})
-		if err != nil {
+		if err := p.firstLeases(c, &page); err != nil {
 			return p.fail(c, err)
 		}
-		page.Leases, page.Total = l.Items, l.Total
 	}
 	return p.show(c, http.StatusOK, "start", page)
+}
+
+// firstLeases finds the hosts of this site that have addresses. In router mode the one that
+// the appliance itself had before is none of them.
+func (p *Pages) firstLeases(c echo.Context, page *startPage) error {
+	limit := 2 * firstHosts
+	l, err := p.leases(c, api.ListLeasesParams{Limit: &limit, Sort: api.LeaseSortChangedDown, Site: api.LeaseSiteHere, State: api.LeaseFilterLeased})
+	if err != nil {
+		return err
+	}
+	page.Leases, page.Total = l.Items, l.Total
+	if page.Mode.Now.Mode == api.ModeRouter {
+		page.Leases = slices.DeleteFunc(l.Items, func(l api.Lease) bool { return l.Kind == api.LeaseKindOwn })
+		page.Total -= len(l.Items) - len(page.Leases)
+	}
+	page.Leases = page.Leases[:min(firstHosts, len(page.Leases))]
+	return nil
 }
 
 // createGroup makes a group and goes on to how hosts are attached.

@@ -68,8 +68,8 @@ func (f *fake) GetPath(_ context.Context, r api.GetPathRequestObject) (api.GetPa
 
 func (f *fake) QueryDNS(_ context.Context, r api.QueryDNSRequestObject) (api.QueryDNSResponseObject, error) {
 	return api.QueryDNS200JSONResponse{
-		Name: r.Body.Name + ".office.internal.", Type: r.Body.Type, Code: "NOERROR", Group: office, Server: netip.MustParseAddr("10.9.0.1"), TookMicroseconds: 140,
-		Answers: []api.DNSRecord{{Name: r.Body.Name + ".office.internal.", Type: "A", Data: "10.9.4.2", TTL: 30}},
+		Name: r.Body.Name + ".", Type: r.Body.Type, Code: "NOERROR", Group: office, Server: netip.MustParseAddr("10.9.0.1"), TookMicroseconds: 140,
+		Answers: []api.DNSRecord{{Name: r.Body.Name + ".", Type: "A", Data: "10.9.4.2", TTL: 30}},
 		Reasons: []string{"The name is in the zone office.internal, for which this appliance answers itself.", "A lease of this site has it."},
 	}, f.err
 }

@@ -186,8 +186,12 @@ func (p *Pages) queryDNS(c echo.Context) error {
 	page := p.newDiagnostics(c)
 	t := &page.DNS
 	*t = dnsTool{Name: strings.TrimSpace(c.FormValue("name")), Type: c.FormValue("type"), Group: c.FormValue("group")}
+	s, err := p.status(c)
+	if err != nil {
+		return p.fail(c, err)
+	}
 	a, err := ask[api.QueryDNSRequestObject, api.QueryDNSResponseObject, api.QueryDNS200JSONResponse](
-		c, p.api.QueryDNS, api.QueryDNSRequestObject{Body: &api.DNSQuery{Name: t.Name, Type: t.Type, Group: t.Group}})
+		c, p.api.QueryDNS, api.QueryDNSRequestObject{Body: &api.DNSQuery{Name: searched(t.Name, t.Group, s.Groups), Type: t.Type, Group: t.Group}})
 	if err == nil {
 		t.Answer = (*api.DNSAnswer)(&a)
 		return p.showDiagnostics(c, http.StatusOK, page)
@@ -195,6 +199,17 @@ func (p *Pages) queryDNS(c echo.Context) error {
 	var status int
 	t.Flaws, status = p.flawsOf(err)
 	return p.showDiagnostics(c, status, page)
+}
+
+// searched returns a name as a host asks for it: to one without a dot it adds the zone, which
+// DHCP has told it to.
+func searched(name, group string, groups []api.GroupStatus) string {
+	for _, g := range groups {
+		if name != "" && !strings.Contains(name, ".") && (group == "" || group == g.ID) {
+			return name + "." + g.Zone
+		}
+	}
+	return name
 }
 
 // capture sends packets as they pass, or the form again.

@@ -93,7 +93,6 @@ func (p *Pages) diagnostics(c echo.Context) error {
 func (p *Pages) newDiagnostics(c echo.Context) diagnosticsPage {
 	return diagnosticsPage{
 		Reach:   reachTool{Target: c.QueryParam("target"), Count: "5"},
-		DNS:     dnsTool{Type: "A"},
 		Capture: captureTool{Where: string(api.CaptureWhereSegment), Seconds: "10"},
 		Logs:    logTool{Level: c.QueryParam("level"), Search: strings.TrimSpace(c.QueryParam("search"))},
 	}
@@ -201,11 +200,11 @@ func (p *Pages) queryDNS(c echo.Context) error {
 	return p.showDiagnostics(c, status, page)
 }
 
-// searched returns a name as a host asks for it: to one without a dot it adds the zone, which
+// searched returns a name as a host asks for it: to one without a dot (or the colon of an address) it adds the zone, which
 // DHCP has told it to.
 func searched(name, group string, groups []api.GroupStatus) string {
 	for _, g := range groups {
-		if name != "" && !strings.Contains(name, ".") && (group == "" || group == g.ID) {
+		if name != "" && !strings.ContainsAny(name, ".:") && (group == "" || group == g.ID) {
 			return name + "." + g.Zone
 		}
 	}

@@ -140,7 +140,7 @@ async function diagnostics(page) {
   await expect(page, "NOERROR");
   await look(page, "ping", out, faults);
   await page.getByRole("button", { name: "Explain the path" }).click();
-  await expect(page, "a serves it");
+  await page.locator(".hops").waitFor();
   await look(page, "path", out, faults);
   await page.getByLabel("Seconds").fill("90");
   await page.getByRole("button", { name: "Capture and download" }).click();

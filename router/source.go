@@ -53,6 +53,7 @@ func (r *Router) askSender(ctx context.Context, key waitKey) {
 			r.forward(b, p.packet, p.mac)
 		} else {
 			r.counters.add(dropSpoofed, 1)
+			r.stranger(key.addr, p.mac, b.now)
 		}
 	}
 }

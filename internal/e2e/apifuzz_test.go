@@ -117,11 +117,11 @@ func TestStrangersLearnAndChangeNothing(t *testing.T) {
 	}
 }
 
-// knowledge returns what an appliance says of its groups, hosts, mode and blocks.
+// knowledge returns what an appliance says of its groups, hosts and mode.
 func (m *machine) knowledge() string {
 	m.t.Helper()
 	var b strings.Builder
-	for _, words := range [][]string{{"group", "show"}, {"hosts"}, {"mode"}, {"blocks"}} {
+	for _, words := range [][]string{{"group", "show"}, {"hosts"}, {"mode"}} {
 		b.WriteString(m.must(words...))
 	}
 	return b.String()

@@ -140,7 +140,7 @@ func (s *twoSites) names(t *testing.T) {
 		if c.answer != "" && !strings.Contains(out, c.answer) || c.answer == "" && strings.Contains(out, "ANSWER SECTION") {
 			t.Errorf("%s: want the answer %q: %s", c.query, c.answer, out)
 		}
-		if c.status == "REFUSED" && took > 300*time.Millisecond {
+		if c.status == "REFUSED" && took > time.Second { // dig's own start, on a machine that is busy; it would wait for 2 s
 			t.Errorf("%s: refused after %v", c.query, took)
 		}
 	}

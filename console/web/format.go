@@ -70,6 +70,7 @@ func forms(now func() time.Time) template.FuncMap {
 		"past":       func(t time.Time) bool { return t.Before(now()) },
 		"stamp":      func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 		"clock":      func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
+		"moment":     func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 		"machine":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"percent":    func(part, whole int) int { return percent(part, whole) },
 		"short":      short,

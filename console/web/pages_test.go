@@ -285,6 +285,22 @@ func TestALeaseIsChangedFromItsPage(t *testing.T) {
 	}
 }
 
+func TestAReservationKeepsTheNameAndTheNoteThatOperatorsGave(t *testing.T) {
+	f := newFake(0, 1)
+	server := serve(f)
+	body := get(t, server, "/leases/10.9.4.0").body
+	if strings.Contains(body, `type="hidden" name="name"`) {
+		t.Error("the host's own name would become an operator's")
+	}
+	f.leases[0].Name, f.leases[0].HostName, f.leases[0].Note = "printer", "h2", "second floor"
+	body = get(t, server, "/leases/10.9.4.0").body
+	for _, want := range []string{`type="hidden" name="name" value="printer"`, `type="hidden" name="note" value="second floor"`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %s: it would be dropped", want)
+		}
+	}
+}
+
 func TestTheOrderOfLeasesTurnsRound(t *testing.T) {
 	server := serve(newFake(0, 3))
 	for path, want := range map[string]string{

@@ -297,15 +297,34 @@ func (d *demo) leases(ctx context.Context, b *box) (map[netip.Addr]string, error
 	return leases, nil
 }
 
-// memory reports the resident set of each appliance.
+// memory reports the resident set of each appliance once it has come to rest: what the checks before
+// have left over goes back to the machine in some seconds.
 func (d *demo) memory(ctx context.Context, note noteFunc) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		all, err := d.residents(ctx)
+		note("%s", strings.Join(all, ", "))
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// residents returns the resident set of each appliance in words; an error names those that have
+// too much.
+func (d *demo) residents(ctx context.Context) (all []string, err error) {
 	const most = 38e6
-	var all []string
 	var errs []error
 	for _, b := range d.boxes {
 		var status api.Status
 		if err := b.landbridgeJSON(ctx, &status, "status"); err != nil {
-			return err
+			return all, err
 		}
 		mb := float64(status.Memory.ResidentBytes) / 1e6
 		all = append(all, fmt.Sprintf("%s %.1f MB", strings.ToUpper(b.Name), mb))
@@ -313,6 +332,5 @@ func (d *demo) memory(ctx context.Context, note noteFunc) error {
 			errs = append(errs, fmt.Errorf("%s has %.1f MB", strings.ToUpper(b.Name), mb))
 		}
 	}
-	note("%s", strings.Join(all, ", "))
-	return errors.Join(errs...)
+	return all, errors.Join(errs...)
 }

@@ -67,7 +67,7 @@ func run(ctx context.Context, binary string, once, measure, verbose bool) (faile
 		return failed, ctx.Err()
 	}
 	if !once {
-		d.hints()
+		d.hints(ctx)
 		<-ctx.Done()
 	}
 	return failed, nil

@@ -274,9 +274,15 @@ func (d *demo) logs() error {
 	return errors.Join(all...)
 }
 
-// hints tells what to try while the demo is up.
-func (d *demo) hints() {
+// hints tells what to try while the demo is up, and opens site A's console.
+func (d *demo) hints(ctx context.Context) {
 	d.view.title("Look around")
+	if url, code, err := d.openConsole(ctx, d.a); err != nil {
+		d.view.say("  No console: %v", err)
+	} else {
+		d.view.say("  Site A's console:  %s   its setup code: %s", d.view.paint(bold, url), d.view.paint(bold, code))
+		d.view.say("  (the browser warns, as the certificate is the appliance's own)\n")
+	}
 	d.view.say("  Machines are namespaces; a shell on one:")
 	for _, h := range d.hosts {
 		d.view.say("    nsenter -a -t %-7d # %s, %v", h.Pid(), h.Name, h.addr)

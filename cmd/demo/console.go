@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+
+	"landbridge/console/api"
+)
+
+// consoleAddr is where an appliance's console listens, on its own machine alone.
+const consoleAddr = "127.0.0.1:4861"
+
+// openConsole makes an appliance's console reachable from this machine, where the browser is,
+// until ctx is done: at the same address, or at another port where that one is taken. It returns
+// the URL, and the code that the first visitor is asked for.
+func (d *demo) openConsole(ctx context.Context, b *box) (url, code string, err error) {
+	var about api.Console
+	if err := b.landbridgeJSON(ctx, &about, "console"); err != nil {
+		return "", "", err
+	}
+	var listen net.ListenConfig
+	l, err := listen.Listen(ctx, "tcp", consoleAddr)
+	if err != nil {
+		if l, err = listen.Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
+			return "", "", fmt.Errorf("open the console of %s: %w", b.Name, err)
+		}
+	}
+	context.AfterFunc(ctx, func() { _ = l.Close() })
+	go func() {
+		for {
+			browser, err := l.Accept()
+			if err != nil {
+				return // closed
+			}
+			go b.carry(ctx, browser)
+		}
+	}()
+	return fmt.Sprintf("https://%v/", l.Addr()), about.SetupCode, nil
+}
+
+// carry carries a browser's connection to the console of the box, and closes both when one ends.
+func (b *box) carry(ctx context.Context, browser net.Conn) {
+	defer browser.Close()
+	console, err := b.Dial(ctx, "tcp", consoleAddr)
+	if err != nil {
+		return
+	}
+	defer console.Close()
+	stop := context.AfterFunc(ctx, func() { _ = console.Close() })
+	defer stop()
+	go func() {
+		_, _ = io.Copy(console, browser)
+		_ = console.Close()
+	}()
+	_, _ = io.Copy(browser, console)
+}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -107,6 +108,7 @@ func takesOver(t *testing.T, fail, mend func(*site)) {
 	if len(served) != 2 {
 		t.Fatal("one router serves all hosts")
 	}
+	machine := newStalls(t)
 	watch := func(what string, began time.Time) (all []time.Duration) {
 		t.Helper()
 		waitFor(t, "some seconds", func() (bool, error) { return time.Since(began) > observe, nil })
@@ -117,7 +119,7 @@ func takesOver(t *testing.T, fail, mend func(*site)) {
 			}
 			all = append(all, gap.Round(time.Millisecond))
 		}
-		t.Logf("%s: gaps of %v", what, all)
+		t.Logf("%s: gaps of %v; this process stood still for up to %v", what, all, machine.worst().Round(time.Millisecond))
 		return all
 	}
 	watch("undisturbed", time.Now())
@@ -137,6 +139,47 @@ func takesOver(t *testing.T, fail, mend func(*site)) {
 	}
 	t.Logf("a router fails: %v", &failing)
 	t.Logf("it returns: %v", &returning)
+}
+
+// stalls are the times in which this process couldn't run: of a machine that is busy otherwise, a gap says little.
+type stalls struct {
+	mu   sync.Mutex
+	long time.Duration
+}
+
+// newStalls watches until the test ends.
+func newStalls(t *testing.T) *stalls {
+	s := &stalls{}
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		tick := time.NewTicker(streamPause)
+		defer tick.Stop()
+		last := time.Now()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			now := time.Now()
+			s.mu.Lock()
+			s.long = max(s.long, now.Sub(last)-streamPause)
+			s.mu.Unlock()
+			last = now
+		}
+	})
+	t.Cleanup(func() { close(done); running.Wait() })
+	return s
+}
+
+// worst returns the longest since it was asked last.
+func (s *stalls) worst() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	long := s.long
+	s.long = 0
+	return long
 }
 
 // gaps are those of some trials, with some streams each.

@@ -18,7 +18,7 @@
 //
 // A router is well if its LAN side and its WAN side work. It takes part, and says so, once it is well; where
 // another does already, only after it has been well for 10 s, so that one that comes and goes
-// doesn't take hosts along each time. One that takes part and falls ill, silent or away is
+// doesn't take hosts along each time. One that can't be sure whom it hears listens for longer, [Duty.Unsure]. One that takes part and falls ill, silent or away is
 // stood in for by the router to which its member ID belongs in what is left of the circle: it takes the packets
 // for the other's hosts and, where nothing is heard of the other, the frames for its MAC.
 // The stand-in ends when the other takes part again.

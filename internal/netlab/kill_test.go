@@ -152,9 +152,10 @@ func TestNothingIsLeftWhenTheLabIsClosed(t *testing.T) {
 	if len(namespaces) != 4*4 {
 		t.Errorf("4 hosts share namespaces: %v", namespaces)
 	}
+	since := uptime(t) // and not after Close: what others begin meanwhile may get a number that is free again
 	lab.Close()
 	lab.Close()
-	if left := users(namespaces, uptime(t), true); len(left) > 0 {
+	if left := users(namespaces, since, true); len(left) > 0 {
 		t.Errorf("left after Close: %v", left)
 	}
 	if err := cmd.Wait(); err == nil {

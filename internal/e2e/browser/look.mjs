@@ -87,10 +87,14 @@ export async function visit(page, url, faults, most = 200 * 1024) {
   const session = await page.context().newCDPSession(page);
   await session.send("Network.enable");
   await session.send("Network.setCacheDisabled", { cacheDisabled: true });
+  const { origin } = new URL(url);
+  const ours = new Set(); // the browser's own error page, which is loaded too, has 250 KB
   let bytes = 0;
-  session.on("Network.loadingFinished", (e) => { bytes += e.encodedDataLength; });
+  session.on("Network.responseReceived", (e) => { if (e.response.url.startsWith(origin)) ours.add(e.requestId); });
+  session.on("Network.loadingFinished", (e) => { if (ours.has(e.requestId)) bytes += e.encodedDataLength; });
   await page.goto(url, { waitUntil: "load" }).catch((e) => {
     if (!/ERR_NETWORK_CHANGED/.test(e.message)) throw e;
+    bytes = 0;
     return page.goto(url, { waitUntil: "load" }); // the host's own cable was plugged in a moment ago
   });
   await rest(page);

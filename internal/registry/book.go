@@ -230,7 +230,7 @@ func (r *Registry) install(b BlockID, g Grant, started Instant, rec *Record) (*b
 	r.refreshView(b)
 	r.mu.Unlock()
 	r.publisher.mark(b)
-	r.notify(Change{Kind: BlockGained, Block: b})
+	r.subscribers.tell(Change{Kind: BlockGained, Block: b})
 	return blk, nil
 }
 
@@ -307,7 +307,7 @@ func (r *Registry) fence(b BlockID, epoch uint64, why string) {
 	if err := r.forget(b, epoch, lost...); err != nil {
 		r.log.Error("lost block not removed from the state file", "block", b, "err", err)
 	}
-	r.notify(Change{Kind: BlockLost, Block: b})
+	r.subscribers.tell(Change{Kind: BlockLost, Block: b})
 	for _, h := range lost {
 		r.happened(h)
 	}

@@ -27,41 +27,9 @@ type Change struct {
 	Addr  netip.Addr
 }
 
-// subscribers are called one after the other, without any lock held.
-type subscribers struct {
-	next  int
-	funcs map[int]func(Change)
-}
-
 // Subscribe calls f after each change, from many goroutines. f must be quick and
 // must not block; it may call the Registry.
-func (r *Registry) Subscribe(f func(Change)) (cancel func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.subs.funcs == nil {
-		r.subs.funcs = make(map[int]func(Change))
-	}
-	id := r.subs.next
-	r.subs.next++
-	r.subs.funcs[id] = f
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.subs.funcs, id)
-	}
-}
-
-func (r *Registry) notify(c Change) {
-	r.mu.Lock()
-	fs := make([]func(Change), 0, len(r.subs.funcs))
-	for _, f := range r.subs.funcs {
-		fs = append(fs, f)
-	}
-	r.mu.Unlock()
-	for _, f := range fs {
-		f(c)
-	}
-}
+func (r *Registry) Subscribe(f func(Change)) (cancel func()) { return r.subscribers.join(f) }
 
 // announce lets everybody know of a lease that changed: the record, the hints, the
 // subscribers.
@@ -75,7 +43,7 @@ func (r *Registry) announce(b BlockID, l *lease) {
 		}
 		r.publisher.suggest(hs...)
 	}
-	r.notify(Change{Kind: LeaseChanged, Block: b, Addr: l.addr})
+	r.subscribers.tell(Change{Kind: LeaseChanged, Block: b, Addr: l.addr})
 }
 
 // BlockStatus is one block that this member holds.

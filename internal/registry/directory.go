@@ -277,7 +277,7 @@ func (r *Registry) absorb(raw []byte, asked bool) (*Record, error) {
 	for _, l := range lost {
 		r.spawn(func() { r.giveUp(l) })
 	}
-	r.notify(Change{Kind: BlockSeen, Block: rec.Block})
+	r.subscribers.tell(Change{Kind: BlockSeen, Block: rec.Block})
 	return rec, nil
 }
 

@@ -189,7 +189,7 @@ func (r *Registry) dropForeign(l *lease, report bool, h Happening) error {
 		r.refreshView(b)
 	}
 	r.mu.Unlock()
-	r.notify(Change{Kind: LeaseChanged, Block: b, Addr: l.addr})
+	r.subscribers.tell(Change{Kind: LeaseChanged, Block: b, Addr: l.addr})
 	r.happened(h)
 	if !report {
 		return nil

@@ -59,6 +59,16 @@ func (r *Registry) hasRoom(now Instant) bool {
 // ErrShare: this member holds as many blocks as it may.
 var ErrShare = errors.New("this member holds as many blocks as one member may")
 
+// mayHoldMore is ErrShare where this member has its share of the blocks.
+func (r *Registry) mayHoldMore(t *terms) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.book.held) >= t.share() {
+		return ErrShare
+	}
+	return nil
+}
+
 // grow claims one more block, up to this member's share. Many callers cause one claim.
 func (r *Registry) grow(ctx context.Context) error {
 	err := r.growOnce(ctx)
@@ -81,11 +91,8 @@ func (r *Registry) growOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	held := len(r.book.held)
-	r.mu.Unlock()
-	if held >= t.share() {
-		return ErrShare
+	if err := r.mayHoldMore(t); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 8*r.pace.phase)
 	defer cancel()
@@ -227,7 +234,7 @@ func (r *Registry) release(ctx context.Context, b BlockID) error {
 	if err := r.forget(b, epoch); err != nil {
 		return err
 	}
-	r.notify(Change{Kind: BlockLost, Block: b})
+	r.subscribers.tell(Change{Kind: BlockLost, Block: b})
 	_, _, err := r.change(ctx, b, opRelease, epoch)
 	if err != nil && !settled(err) {
 		r.orphaned(b)

@@ -41,27 +41,7 @@ type Happening struct {
 
 // Follow calls f with each happening, from many goroutines, once it is on disk. f must be
 // quick and must not block; it may call the Registry.
-func (r *Registry) Follow(f func(Happening)) (cancel func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.followers.funcs == nil {
-		r.followers.funcs = make(map[int]func(Happening))
-	}
-	id := r.followers.next
-	r.followers.next++
-	r.followers.funcs[id] = f
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.followers.funcs, id)
-	}
-}
-
-// followers hear of happenings. Guarded by Registry.mu.
-type followers struct {
-	next  int
-	funcs map[int]func(Happening)
-}
+func (r *Registry) Follow(f func(Happening)) (cancel func()) { return r.followers.join(f) }
 
 // happens makes what has become of a lease, now.
 func (r *Registry) happens(act Act, l *lease) Happening {
@@ -76,15 +56,7 @@ func (r *Registry) happened(h Happening) {
 	if h.kept() {
 		r.history.n.Add(1)
 	}
-	r.mu.Lock()
-	fs := make([]func(Happening), 0, len(r.followers.funcs))
-	for _, f := range r.followers.funcs {
-		fs = append(fs, f)
-	}
-	r.mu.Unlock()
-	for _, f := range fs {
-		f(h)
-	}
+	r.followers.tell(h)
 }
 
 // committed says what became of the lease of an address in a block of ours by a commit.

@@ -168,11 +168,8 @@ func (r *Registry) mayHold(ctx context.Context, b BlockID, addr netip.Addr, look
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	held := len(r.book.held)
-	r.mu.Unlock()
-	if held >= t.share() {
-		return ErrShare
+	if err := r.mayHoldMore(t); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 4*r.pace.phase)
 	defer cancel()

@@ -92,12 +92,12 @@ type Registry struct {
 	reach     atomic.Bool   // members answered when last asked
 	stranded  atomic.Bool   // registers that this node keeps can't be had from their former keepers
 
-	stripes   [256]sync.Mutex // one address changes by one goroutine at a time; taken before mu
-	mu        sync.Mutex      // guards book and subscribers
-	book      book
-	subs      subscribers
-	followers followers
-	history   chronicle
+	stripes     [256]sync.Mutex // one address changes by one goroutine at a time; taken before mu
+	mu          sync.Mutex      // guards book
+	book        book
+	subscribers audience[Change]
+	followers   audience[Happening]
+	history     chronicle
 
 	directory directory
 	hints     hints

@@ -73,7 +73,9 @@ func (h *handlers) LogIn(ctx context.Context, req api.LogInRequestObject) (api.L
 
 // LogOut ends the session of the request.
 func (h *handlers) LogOut(ctx context.Context, _ api.LogOutRequestObject) (api.LogOutResponseObject, error) {
-	h.users.Logout(ctx)
+	if err := h.users.Logout(ctx); err != nil {
+		return nil, err
+	}
 	return api.LogOut204Response{Headers: api.LogOut204ResponseHeaders{SetCookie: access.EndCookie().String()}}, nil
 }
 

@@ -167,3 +167,26 @@ func TestEveryOperationSaysWhoMayAskForIt(t *testing.T) {
 		}
 	}
 }
+
+func TestDangerousOperationsWantThePasswordAgain(t *testing.T) {
+	harmless := map[string]string{
+		"createGroup": "undone by leaving", "createInvitation": "ends, is used once, and a member is removed", "joinGroup": "undone by leaving",
+		"planMode": "changes nothing", "switchMode": "undone by itself", "confirmMode": "has begun with a switch", "rollbackMode": "goes back",
+		"startCapture": "reads, for a minute", "setUp": "takes the setup code", "logIn": "takes the password", "logOut": "ends",
+		"reauthenticate": "takes the password", "changePassword": "takes the password",
+	}
+	for _, op := range api.Operations() {
+		aboutAccess := strings.HasPrefix(op.Path, "/api/v1/tokens") || strings.HasPrefix(op.Path, "/api/v1/session")
+		if op.Method == http.MethodGet || op.Role != "administrator" && !aboutAccess {
+			continue
+		}
+		if _, ok := harmless[op.ID]; ok == op.Reauth {
+			t.Errorf("%s: x-reauth is %v: say in this test why it is harmless, or have it ask for the password", op.ID, op.Reauth)
+		}
+	}
+	for _, op := range api.Operations() {
+		if op.ID == "getBackup" && !op.Reauth {
+			t.Error("the backup, with all keys in it, is handed out without the password")
+		}
+	}
+}

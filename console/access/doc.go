@@ -19,8 +19,10 @@
 //
 // In the state file, bucket "access": users with the argon2id hash of their password
 // (RFC 9106; 19 MiB, two passes, as OWASP's password storage cheat sheet has it), and the
-// setup code until there is an administrator. Sessions are in memory alone, under the
-// SHA-256 of their cookie: a restart of the appliance ends them.
+// setup code until there is an administrator. Sessions are kept under the SHA-256 of their
+// cookie, so they outlive a restart, and who reads the file can't log in with it: a session
+// begins and ends on disk before its answer goes out, and when it was used is on disk
+// a minute later at most, which is all that a kill forgets.
 //
 // # What strangers can take
 //

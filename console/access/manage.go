@@ -78,14 +78,15 @@ func (s *Service) ChangePassword(ctx context.Context, current, password string) 
 	if err != nil {
 		return Session{}, err
 	}
-	u, err := s.changeOwn(ctx, func(u *userRecord) error {
+	key := userKey(id.Name)
+	u, err := s.changeUser(key, func(u *userRecord) error {
 		u.Password, u.Changed = hash, s.now().UTC()
 		return nil
-	})
+	}, func(tx *store.Tx) error { return forgetSessions(tx, key, sessionKey{}) })
 	if err != nil {
 		return Session{}, err
 	}
-	s.sessions.endOf(u.key())
+	s.sessions.endOthers(key, sessionKey{})
 	return s.begin(id, u)
 }
 
@@ -161,6 +162,7 @@ func (s *Service) ChangeUser(ctx context.Context, name string, req api.UserChang
 			return api.User{}, err
 		}
 	}
+	own := FromContext(ctx).key
 	u, err := s.changeUser(userKey(name), func(u *userRecord) error {
 		if role != Anyone {
 			u.Role = role
@@ -172,11 +174,11 @@ func (s *Service) ChangeUser(ctx context.Context, name string, req api.UserChang
 			u.forgetTOTP()
 		}
 		return nil
-	})
+	}, func(tx *store.Tx) error { return forgetSessions(tx, userKey(name), own) })
 	if err != nil {
 		return api.User{}, err
 	}
-	s.sessions.endOthers(u.key(), FromContext(ctx).key)
+	s.sessions.endOthers(u.key(), own)
 	if req.Password != "" {
 		s.users.succeeded(u.key())
 	}
@@ -202,10 +204,13 @@ func (s *Service) RemoveUser(name string) error {
 				return err
 			}
 		}
+		if err := forgetSessions(tx, key, sessionKey{}); err != nil {
+			return err
+		}
 		return removeTokens(tx, func(t tokenRecord) bool { return t.User == key })
 	})
 	if err == nil {
-		s.sessions.endOf(key)
+		s.sessions.endOthers(key, sessionKey{})
 	}
 	return err
 }

@@ -51,8 +51,8 @@ func Open(db *store.DB, o Options) (*Service, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.sessions = newSessions(s.random)
-	if err := s.openSetup(); err != nil {
+	s.sessions = newSessions(db, s.random, s.log)
+	if err := errors.Join(s.openSetup(), s.sessions.restore(s.now())); err != nil {
 		return nil, fmt.Errorf("open the console's users: %w", err)
 	}
 	return s, nil
@@ -74,7 +74,7 @@ func (s *Service) Authenticate(id Identity, cookie string, active bool) (Identit
 	if err != nil || !ok {
 		return id, err
 	}
-	return u.identity(id, key, kept), nil
+	return u.identity(id, cookie, key, kept), nil
 }
 
 // While returns a context that ends with ctx, and with the session that id is of. cancel
@@ -94,9 +94,9 @@ func While(ctx context.Context, id Identity) (context.Context, context.CancelFun
 }
 
 // identity makes id that of a user's session.
-func (u userRecord) identity(id Identity, key sessionKey, s session) Identity {
+func (u userRecord) identity(id Identity, cookie string, key sessionKey, s session) Identity {
 	id.Name, id.Role, id.How = u.Name, u.Role, BySession
-	id.CSRF, id.Began, id.Expires, id.Reauthenticated = s.csrf, s.began, s.began.Add(AbsoluteTimeout), s.reauth
+	id.CSRF, id.Began, id.Expires, id.Reauthenticated = csrfOf(cookie), s.began, s.began.Add(AbsoluteTimeout), s.reauth
 	id.TOTP, id.Done, id.key = u.TOTP != "", s.done, key
 	return id
 }
@@ -144,13 +144,15 @@ func (s *Service) Login(ctx context.Context, c Credentials) (Session, error) {
 // begin makes a session of a user whose credentials were right.
 func (s *Service) begin(id Identity, u userRecord) (Session, error) {
 	if id.How == BySession {
-		s.sessions.end(id.key)
+		if err := s.sessions.end(id.key); err != nil {
+			return Session{}, err
+		}
 	}
-	cookie, key, kept, err := s.sessions.begin(u.key(), id.Remote, s.now())
+	cookie, key, kept, err := s.sessions.begin(u, id.Remote, s.now())
 	if err != nil {
 		return Session{}, err
 	}
-	return Session{Cookie: cookie, Identity: u.identity(ForStranger(id.Remote), key, kept)}, nil
+	return Session{Cookie: cookie, Identity: u.identity(ForStranger(id.Remote), cookie, key, kept)}, nil
 }
 
 // verifyCode holds what was typed beside the right password against the user's code.
@@ -218,9 +220,10 @@ func (s *Service) checkLocks(name, from string) error {
 	return nil
 }
 
-// Logout ends the session of the request.
-func (s *Service) Logout(ctx context.Context) {
+// Logout ends the session of the request. An error means that it may be back after a restart.
+func (s *Service) Logout(ctx context.Context) error {
 	if id := FromContext(ctx); id.How == BySession {
-		s.sessions.end(id.key)
+		return s.sessions.end(id.key)
 	}
+	return nil
 }

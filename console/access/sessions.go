@@ -3,10 +3,14 @@ package access
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"io"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
+
+	"landbridge/internal/store"
 )
 
 // How long a session lives, and how many there may be.
@@ -30,13 +34,13 @@ type Session struct {
 	Identity Identity
 }
 
-// session is what is kept of one.
+// session is what is known of one.
 type session struct {
 	user   string
-	csrf   string
 	remote netip.Addr
 	began  time.Time
 	used   time.Time
+	kept   time.Time // used, as it is on disk
 	reauth time.Time
 	done   chan struct{}
 }
@@ -45,34 +49,63 @@ func (s *session) over(now time.Time) bool {
 	return now.Sub(s.used) >= IdleTimeout || now.Sub(s.began) >= AbsoluteTimeout
 }
 
-// sessions is the table of sessions. It is safe for concurrent use.
+// sessions is the table of sessions, and what outlives restarts of them (sessionstore.go). What
+// is to be found there is decided by transactions, what ends is told by the table: a session is in
+// both from its beginning to its end. It is safe for concurrent use.
 type sessions struct {
+	db     *store.DB
 	random io.Reader
+	log    *slog.Logger
 	mu     sync.Mutex
 	table  map[sessionKey]*session
 }
 
-func newSessions(random io.Reader) *sessions {
-	return &sessions{random: random, table: make(map[sessionKey]*session)}
+func newSessions(db *store.DB, random io.Reader, log *slog.Logger) *sessions {
+	return &sessions{db: db, random: random, log: log, table: make(map[sessionKey]*session)}
 }
 
-// begin makes a session of a user who has just shown a password.
-func (t *sessions) begin(user string, remote netip.Addr, now time.Time) (cookie string, key sessionKey, s session, err error) {
+// begin makes a session of a user who has just shown a password, and returns when it is on disk.
+// It is refused where that password isn't the user's any more.
+func (t *sessions) begin(u userRecord, remote netip.Addr, now time.Time) (cookie string, key sessionKey, s session, err error) {
 	cookie, err = secret(t.random, secretLength)
 	if err != nil {
 		return "", sessionKey{}, session{}, err
 	}
-	csrf, err := secret(t.random, secretLength)
-	if err != nil {
+	key, _ = keyOf(cookie)
+	made := &session{user: u.key(), remote: remote, began: now, used: now, kept: now, reauth: now, done: make(chan struct{})}
+	dropped := t.add(key, made, now)
+	if err := t.keepNew(key, made, u, dropped); err != nil {
+		t.take(key)
 		return "", sessionKey{}, session{}, err
 	}
-	key, _ = keyOf(cookie)
+	return cookie, key, *made, nil
+}
+
+// add puts a session into the table, and returns which had to make room.
+func (t *sessions) add(key sessionKey, s *session, now time.Time) (dropped []sessionKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.makeRoom(user, now)
-	made := &session{user: user, csrf: csrf, remote: remote, began: now, used: now, reauth: now, done: make(chan struct{})}
-	t.table[key] = made
-	return cookie, key, *made, nil
+	dropped = t.makeRoom(s.user, now)
+	t.table[key] = s
+	return dropped
+}
+
+// take removes a session from the table alone, and reports whether it was there.
+func (t *sessions) take(key sessionKey) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.table[key]
+	if s != nil {
+		t.drop(key, s)
+	}
+	return s != nil
+}
+
+// csrfOf returns the token that requests of a session must carry. It is made of the cookie, so
+// that nothing of it has to be kept, and tells nothing of it.
+func csrfOf(cookie string) string {
+	sum := sha256.Sum256([]byte("landbridge csrf\x00" + cookie))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // keyOf returns the key of a cookie, and false for what can't be one.
@@ -86,29 +119,48 @@ func keyOf(cookie string) (sessionKey, bool) {
 // use returns the session of a key, and notes where a person has used it. A session that is
 // over is dropped.
 func (t *sessions) use(key sessionKey, now time.Time, active bool) (session, bool) {
+	s, ok, late := t.look(key, now, active)
+	switch {
+	case ok && late:
+		t.tell(t.keep(key, s))
+	case late:
+		t.tell(t.forget(key))
+	}
+	return s, ok
+}
+
+// look is use in the table alone. late says that the disk is to hear of it.
+func (t *sessions) look(key sessionKey, now time.Time, active bool) (_ session, ok, late bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.table[key]
-	if s == nil {
-		return session{}, false
-	}
-	if s.over(now) {
+	switch {
+	case s == nil:
+		return session{}, false, false
+	case s.over(now):
 		t.drop(key, s)
-		return session{}, false
-	}
-	if active {
+		return session{}, false, true
+	case active:
 		s.used = now
 	}
-	return *s, true
+	if late = s.used.Sub(s.kept) >= keptUse; late {
+		s.kept = s.used // whether or not it can be kept: it isn't tried with each request
+	}
+	return *s, true, late
 }
 
 // reauthenticated notes that password or code were given again.
 func (t *sessions) reauthenticated(key sessionKey, now time.Time) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if s := t.table[key]; s != nil {
-		s.reauth = now
+	s, ok := t.table[key]
+	if !ok {
+		t.mu.Unlock()
+		return
 	}
+	s.reauth, s.kept = now, s.used
+	noted := *s
+	t.mu.Unlock()
+	t.tell(t.keep(key, noted))
 }
 
 // lastReauthenticated returns when password or code were last given for the session that id
@@ -122,19 +174,16 @@ func (t *sessions) lastReauthenticated(id Identity) time.Time {
 	return id.Reauthenticated
 }
 
-// end ends one session.
-func (t *sessions) end(key sessionKey) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if s := t.table[key]; s != nil {
-		t.drop(key, s)
+// end ends one session: here at once, and for those who start later when it returns nil.
+func (t *sessions) end(key sessionKey) error {
+	if !t.take(key) {
+		return nil
 	}
+	return t.forget(key)
 }
 
-// endOf ends all sessions of a user.
-func (t *sessions) endOf(user string) { t.endOthers(user, sessionKey{}) }
-
-// endOthers ends all sessions of a user but one.
+// endOthers ends all sessions of a user but one in the table; forgetSessions has them end on disk, in
+// the transaction that is the reason.
 func (t *sessions) endOthers(user string, but sessionKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -165,14 +214,16 @@ func (t *sessions) drop(key sessionKey, s *session) {
 }
 
 // makeRoom drops sessions that are over, then the one that was used longest ago: of the
-// user, where they have as many as one may have, else of all. Called with mu held.
-func (t *sessions) makeRoom(user string, now time.Time) {
+// user, where they have as many as one may have, else of all. It returns which. Called with mu
+// held.
+func (t *sessions) makeRoom(user string, now time.Time) (dropped []sessionKey) {
 	var mine, all sessionKey
 	var mineUsed, allUsed time.Time
 	count := 0
 	for key, s := range t.table {
 		if s.over(now) {
 			t.drop(key, s)
+			dropped = append(dropped, key)
 			continue
 		}
 		if s.user == user {
@@ -187,7 +238,17 @@ func (t *sessions) makeRoom(user string, now time.Time) {
 	switch {
 	case count >= maxUserSessions:
 		t.drop(mine, t.table[mine])
+		return append(dropped, mine)
 	case len(t.table) >= maxSessions:
 		t.drop(all, t.table[all])
+		return append(dropped, all)
+	}
+	return dropped
+}
+
+// tell logs that a session isn't kept as it is; it goes on all the same.
+func (t *sessions) tell(err error) {
+	if err != nil && !errors.Is(err, store.ErrClosed) {
+		t.log.Warn("a session of the console isn't kept: after a restart it is as it was before", "err", err)
 	}
 }

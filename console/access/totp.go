@@ -99,7 +99,7 @@ func (s *Service) useCode(key, code string) (ok bool, err error) {
 	_, err = s.changeUser(key, func(u *userRecord) error {
 		ok = u.takeCode(code, s.now())
 		return nil
-	})
+	}, nil)
 	return ok, err
 }
 
@@ -157,11 +157,12 @@ func (s *Service) changeOwn(ctx context.Context, change func(*userRecord) error)
 	if id.How != BySession {
 		return userRecord{}, refuse(Conflict, "this is about a user who has logged in, and the request is of a %v: log in to the console", id.How)
 	}
-	return s.changeUser(userKey(id.Name), change)
+	return s.changeUser(userKey(id.Name), change, nil)
 }
 
-// changeUser changes what is kept of a user, or nothing where change fails.
-func (s *Service) changeUser(key string, change func(*userRecord) error) (u userRecord, err error) {
+// changeUser changes what is kept of a user, and runs then, if given, in the same transaction; or
+// changes nothing where either fails.
+func (s *Service) changeUser(key string, change func(*userRecord) error, then func(*store.Tx) error) (u userRecord, err error) {
 	err = s.db.Update(func(tx *store.Tx) error {
 		var ok bool
 		if u, ok, err = usersBucket().Get(tx, []byte(key)); err != nil {
@@ -176,10 +177,15 @@ func (s *Service) changeUser(key string, change func(*userRecord) error) (u user
 		if err := usersBucket().Put(tx, []byte(key), u); err != nil {
 			return err
 		}
-		if before != Administrator || u.Role == Administrator {
+		if before == Administrator && u.Role != Administrator {
+			if err := oneLeft(tx); err != nil {
+				return err
+			}
+		}
+		if then == nil {
 			return nil
 		}
-		return oneLeft(tx)
+		return then(tx)
 	})
 	return u, err
 }

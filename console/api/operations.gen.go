@@ -62,7 +62,7 @@ func Operations() []Operation {
 		{ID: "getSupportBundle", Method: "GET", Path: "/api/v1/support-bundle", Role: "operator", Audit: true},
 		{ID: "listTokens", Method: "GET", Path: "/api/v1/tokens", Role: "viewer"},
 		{ID: "createToken", Method: "POST", Path: "/api/v1/tokens", Role: "viewer", Reauth: true, Audit: true},
-		{ID: "revokeToken", Method: "DELETE", Path: "/api/v1/tokens/:token", Role: "viewer", Audit: true},
+		{ID: "revokeToken", Method: "DELETE", Path: "/api/v1/tokens/:token", Role: "viewer", Reauth: true, Audit: true},
 		{ID: "listUsers", Method: "GET", Path: "/api/v1/users", Role: "administrator"},
 		{ID: "createUser", Method: "POST", Path: "/api/v1/users", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "removeUser", Method: "DELETE", Path: "/api/v1/users/:user", Role: "administrator", Reauth: true, Audit: true},

@@ -193,6 +193,9 @@ func (p *Pages) revokeToken(c echo.Context) error {
 	}
 	_, err = ask[api.RevokeTokenRequestObject, api.RevokeTokenResponseObject, api.RevokeToken204Response](
 		c, p.api.RevokeToken, api.RevokeTokenRequestObject{Token: page.Token.ID})
+	if p.wantsPassword(err) {
+		return err
+	}
 	if err != nil {
 		var status int
 		page.Flaws, status = p.flawsOf(err)

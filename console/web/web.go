@@ -136,7 +136,7 @@ func (p *Pages) Register(e *echo.Echo) {
 	e.POST("/system/users/:name/remove", p.dangerous(p.removeUser), p.headers)
 	e.POST("/system/tokens", p.dangerous(p.createToken), p.headers)
 	e.GET("/system/tokens/:id", p.askRevocation, p.headers)
-	e.POST("/system/tokens/:id", p.revokeToken, p.headers)
+	e.POST("/system/tokens/:id", p.dangerous(p.revokeToken), p.headers)
 }
 
 // headers puts on a page what keeps it to itself.

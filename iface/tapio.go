@@ -21,7 +21,7 @@ const (
 	// arenaBytes holds seven of the longest frames, or a batch of jumbo frames.
 	arenaBytes = 512 << 10
 	// maxBatch is how many frames are read at a time, at most.
-	maxBatch = 256
+	maxBatch = 1024
 	// longestFrame is what is kept free for a frame: IP packets have up to 65,535 bytes,
 	// and two VLAN tags may stand before them.
 	longestFrame = frame.Headroom + 8 + 65535

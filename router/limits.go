@@ -11,7 +11,7 @@ const (
 
 // Choices of this implementation.
 const (
-	batchFrames = 256       // frames read or delivered at a time
+	batchFrames = 1024      // frames read or delivered at a time
 	slabBytes   = 128 << 10 // room for what a batch builds; at least one packet of 65,535 bytes
 	idleBatches = 4
 

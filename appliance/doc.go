@@ -25,8 +25,7 @@
 //	leave.go                   the way out
 //	api.go                     what the console shows
 //	events.go                  what its event stream tells
-//	pinging.go, pathreport.go  round trips; what would happen to a packet; advice.go: what would help
-//	doctor.go, doctornet.go    what commonly goes wrong, checked
+//	diagnosing.go              what the doctor asks of the node and its groups
 //	capturing.go, dnsquery.go  packets as a file; our DNS, asked
 //	logs.go, bundle.go         the last lines of the log; support bundle, copy of the state
 //	leaseops.go                what operators do with leases

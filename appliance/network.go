@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"landbridge/internal/capture"
+	"landbridge/internal/doctor"
 	"landbridge/internal/group"
 	"landbridge/internal/overlay"
 	"landbridge/internal/registry"
@@ -32,7 +33,7 @@ type network struct {
 	former     tally                      // what those before it counted
 	unattached atomic.Uint64              // packets that came while there was none
 	captured   capture.Tap                // where packets may be captured
-	checking   chan struct{}              // as many tokens as members may have hosts asked for at once
+	doctor     *doctor.Group              // looks into it
 
 	ready             chan struct{} // closed once all the rooms stand
 	descriptorChanged chan struct{}
@@ -61,7 +62,6 @@ func newNetwork(n *node, m *group.Membership) (*network, error) {
 		ready:             make(chan struct{}),
 		descriptorChanged: make(chan struct{}, 1),
 		publishing:        make(chan struct{}, 1),
-		checking:          make(chan struct{}, maxChecking),
 		met:               make(map[group.MemberID]greeting),
 	}
 	nw.standins = newStandins(nw)
@@ -76,6 +76,7 @@ func newNetwork(n *node, m *group.Membership) (*network, error) {
 	if err != nil {
 		return nil, err
 	}
+	nw.doctor = newDoctor(nw)
 	nw.onStop(nw.registry.Follow(nw.tellLease))
 	nw.closers = append(nw.closers, nw.registry.Close, nw.part)
 	return nw, nil

@@ -19,6 +19,7 @@ import (
 	"landbridge/console/access"
 	"landbridge/iface"
 	"landbridge/internal/config"
+	"landbridge/internal/doctor"
 	"landbridge/internal/group"
 	"landbridge/internal/logbook"
 	"landbridge/internal/loop"
@@ -286,8 +287,8 @@ func start(ctx context.Context, cfg config.Config, state *state, log *slog.Logge
 	n.gate.handle(protocolSegment, func(ctx context.Context, nw *network, from group.MemberID, req []byte) ([]byte, error) {
 		return nw.standins.serveSegment(ctx, from, req)
 	})
-	n.gate.handle(protocolDiagnose, func(ctx context.Context, nw *network, _ group.MemberID, req []byte) ([]byte, error) {
-		return nw.serveDiagnose(ctx, req)
+	n.gate.handle(doctor.Protocol, func(ctx context.Context, nw *network, _ group.MemberID, req []byte) ([]byte, error) {
+		return nw.doctor.Serve(ctx, req)
 	})
 	return n, nil
 }

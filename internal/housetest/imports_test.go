@@ -18,7 +18,7 @@ func floors() [][]string {
 		{"appliance"},
 		{"router"},
 		{"iface", "internal/config"},
-		{"dhcp", "arp", "dns", "internal/strangers"},
+		{"dhcp", "arp", "dns", "internal/strangers", "internal/doctor"},
 		{"console"},
 		{"console/web"},
 		{"internal/apifuzz"},

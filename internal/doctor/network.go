@@ -1,4 +1,4 @@
-package appliance
+package doctor
 
 import (
 	"fmt"
@@ -26,13 +26,13 @@ func (x *examination) reach() {
 	for i, o := range st.Observed {
 		seen[i] = o.String()
 	}
-	text := x.nat.words()
+	text := x.NAT.words()
 	if len(seen) > 0 {
 		text += " It is seen as " + strings.Join(seen, ", ") + "."
 	}
-	if x.nat == natSymmetric {
+	if x.NAT == NATSymmetric {
 		x.bad(api.CheckStateWarning, "nat", "NAT",
-			fmt.Sprintf("Set the NAT to keep the port (static port, full cone, or endpoint-independent mapping), or forward port %d, UDP and TCP, to this host and say so (announce: HOST:PORT).", x.port), "%s", text)
+			fmt.Sprintf("Set the NAT to keep the port (static port, full cone, or endpoint-independent mapping), or forward port %d, UDP and TCP, to this host and say so (announce: HOST:PORT).", x.Port), "%s", text)
 		return
 	}
 	x.ok("nat", "NAT", "%s", text)
@@ -54,7 +54,7 @@ func (x *examination) paths() {
 		if bad++; bad > maxBadPaths {
 			continue
 		}
-		x.bad(api.CheckStateWarning, "path", "Path to "+p.Name, adviceFor(p, x.nat, x.port), "%s", pathText(p))
+		x.bad(api.CheckStateWarning, "path", "Path to "+p.Name, adviceFor(p, x.NAT, x.Port), "%s", pathText(p))
 	}
 	if bad > maxBadPaths {
 		x.bad(api.CheckStateWarning, "path", "Paths", "", "%d more members are reached by a relay, or not at all: landbridge peers lists them.", bad-maxBadPaths)
@@ -88,9 +88,9 @@ func pathText(p api.Peer) string {
 func (x *examination) mtu() {
 	const name, title = "mtu", "MTU"
 	switch fragmented := x.counters["tunnel path_fragmented"]; {
-	case len(x.narrow) > 0:
+	case len(x.Narrow) > 0:
 		x.bad(api.CheckStateWarning, name, title, "Have the link tell (let ICMP \"fragmentation needed\" pass), or create the group with a smaller MTU.",
-			"Only small datagrams pass directly to %s: a link on the way has a smaller MTU and doesn't tell.", strings.Join(x.narrow, ", "))
+			"Only small datagrams pass directly to %s: a link on the way has a smaller MTU and doesn't tell.", strings.Join(x.Narrow, ", "))
 	case fragmented > 0:
 		x.bad(api.CheckStateWarning, name, title, "A smaller MTU for the group would be quicker; landbridge peers says which fits.", "Full-size datagrams were fragmented on their way, on %s.", plural(int(fragmented), "path"))
 	default:
@@ -171,4 +171,12 @@ func prefixSize(p netip.Prefix) int {
 		return 0
 	}
 	return max(0, 1<<(32-p.Bits())-3)
+}
+
+// plural counts things.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -1,4 +1,4 @@
-package appliance
+package doctor
 
 import (
 	"fmt"
@@ -6,22 +6,22 @@ import (
 	"slices"
 
 	"landbridge/console/api"
-	"landbridge/iface"
 )
 
-// natKind is what stands between this appliance's socket and the others.
-type natKind uint8
+// NAT is what stands between this appliance's socket and the others.
+type NAT uint8
 
+// The kinds, better ones first.
 const (
-	natUnknown   natKind = iota // nobody has told
-	natNone                     // others see an address of this host
-	natCone                     // one mapping for all
-	natSymmetric                // another port for each
+	NATUnknown   NAT = iota // nobody has told
+	NATNone                 // others see an address of this host
+	NATCone                 // one mapping for all
+	NATSymmetric            // another port for each
 )
 
-// natKindOf says it from what others see of the socket, and this host's own addresses.
-func natKindOf(observed []netip.AddrPort, local []netip.Addr) natKind {
-	kind := natUnknown
+// NATOf says it from what others see of the socket, and this host's own addresses.
+func NATOf(observed []netip.AddrPort, local []netip.Addr) NAT {
+	kind := NATUnknown
 	ports := make(map[netip.Addr]uint16)
 	for _, o := range observed {
 		addr := o.Addr().Unmap()
@@ -29,41 +29,32 @@ func natKindOf(observed []netip.AddrPort, local []netip.Addr) natKind {
 			continue // where there is IPv6 there is seldom a NAT for it
 		}
 		if slices.Contains(local, addr) {
-			return natNone
+			return NATNone
 		}
 		if port, seen := ports[addr]; seen && port != o.Port() {
-			return natSymmetric
+			return NATSymmetric
 		}
 		ports[addr] = o.Port()
-		kind = natCone
+		kind = NATCone
 	}
 	return kind
 }
 
 // words says what a kind of NAT means.
-func (k natKind) words() string {
+func (k NAT) words() string {
 	switch k {
-	case natNone:
+	case NATNone:
 		return "Other members see an address of this host itself: no NAT is before it."
-	case natCone:
+	case NATCone:
 		return "A NAT is before this host, which uses one port for all members: direct paths can be made to all but symmetric NATs."
-	case natSymmetric:
+	case NATSymmetric:
 		return "A symmetric NAT is before this host: members see another port each. Direct paths can be made only to members without such a NAT, and not all of these."
 	}
 	return "No other member has told yet what it sees of this host."
 }
 
-// localAddrs returns this host's own addresses, none where they can't be found out.
-func localAddrs(n *network) []netip.Addr {
-	addrs, err := iface.LocalAddrs(n.membership.Descriptor().Prefix)
-	if err != nil {
-		n.log.Debug("no interface addresses", "err", err)
-	}
-	return addrs
-}
-
 // adviceFor says what would make the path to a member a better one; nothing where it is good.
-func adviceFor(p api.Peer, nat natKind, port uint16) string {
+func adviceFor(p api.Peer, nat NAT, port uint16) string {
 	open := fmt.Sprintf("Have the router before one of the two appliances forward a port to it, UDP and TCP (here %d), and say so there (announce: HOST:PORT).", port)
 	switch {
 	case p.Native, p.Path == api.PathKindLAN, p.Path == api.PathKindDirect && p.Why == "":
@@ -74,7 +65,7 @@ func adviceFor(p api.Peer, nat natKind, port uint16) string {
 		return "" // made with the first packet
 	case p.Path == api.PathKindDirect:
 		return "A smaller MTU for the group would help, or one that fits on the link between."
-	case nat == natSymmetric:
+	case nat == NATSymmetric:
 		return "The NAT before this host gives each member another port. Set it to keep the port (static port, full cone, or endpoint-independent mapping), or: " + open
 	case p.Path == api.PathKindRelay:
 		return open

@@ -1,4 +1,4 @@
-package appliance
+package doctor
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ import (
 func healthy() *examination {
 	now, synced := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), true
 	return &examination{
-		now: now, synced: &synced, nat: natCone, port: 4860, disk: space{free: 10 << 30, total: 20 << 30, path: "/var/lib/landbridge"},
+		Place: Place{NAT: NATCone, Port: 4860}, now: now, synced: &synced, disk: space{free: 10 << 30, total: 20 << 30, path: "/var/lib/landbridge"},
 		status: api.Status{
 			Mode: api.ModeRouter, Listen: []string{"udp [::]:4860"}, Observed: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:4860")},
 			Groups: []api.GroupStatus{{
@@ -57,14 +57,14 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	}{
 		{"clock unkept", func(x *examination) { x.synced = &no }, "clock", api.CheckStateWarning, "Nothing keeps", "timedatectl"},
 		{"clock of 1970", func(x *examination) { x.now = time.Unix(100, 0) }, "clock", api.CheckStateFailed, "1970-01-01", "Set the clock"},
-		{"symmetric NAT", func(x *examination) { x.nat = natSymmetric }, "nat", api.CheckStateWarning, "another port each", "forward port 4860"},
+		{"symmetric NAT", func(x *examination) { x.NAT = NATSymmetric }, "nat", api.CheckStateWarning, "another port each", "forward port 4860"},
 		{"relayed", func(x *examination) {
 			x.peers[0].Path, x.peers[0].ViaName, x.peers[0].Why = api.PathKindRelay, "d", "none of its addresses answered"
 		}, "path", api.CheckStateWarning, "by the relay d: none of its", "forward a port"},
 		{"away", func(x *examination) {
 			x.peers[0] = api.Peer{Name: "b", Session: api.SessionStateNone, Path: api.PathKindNone, Why: "it is off"}
 		}, "path", api.CheckStateWarning, "b can't be reached: it is off", "other appliance runs"},
-		{"narrow", func(x *examination) { x.narrow = []string{"b"} }, "mtu", api.CheckStateWarning, "Only small datagrams pass directly to b", "smaller MTU"},
+		{"narrow", func(x *examination) { x.Narrow = []string{"b"} }, "mtu", api.CheckStateWarning, "Only small datagrams pass directly to b", "smaller MTU"},
 		{"fragmented", func(x *examination) { x.counters = map[string]uint64{"tunnel path_fragmented": 2} }, "mtu", api.CheckStateWarning, "2 paths", "MTU"},
 		{"certificate soon over", func(x *examination) { x.status.Groups[0].CertificateExpires = x.now.Add(50 * time.Hour) }, "certificate", api.CheckStateWarning, "2 days", "CA key"},
 		{"certificate over", func(x *examination) { x.status.Groups[0].CertificateExpires = x.now }, "certificate", api.CheckStateFailed, "expired", "CA key"},
@@ -76,7 +76,7 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"disk low", func(x *examination) { x.disk.free = 100 << 20 }, "disk", api.CheckStateWarning, "100 MB", "room"},
 		{"disk full", func(x *examination) { x.disk.free = 1 << 20 }, "disk", api.CheckStateFailed, "1 MB", "room"},
 		{"disk read-only", func(x *examination) { x.disk.readOnly = true }, "disk", api.CheckStateFailed, "read-only", "kernel's log"},
-		{"state", func(x *examination) { x.store = errors.New("closed") }, "store", api.CheckStateFailed, "closed", "log"},
+		{"state", func(x *examination) { x.State = errors.New("closed") }, "store", api.CheckStateFailed, "closed", "log"},
 		{"old kernel", func(x *examination) { x.counters = map[string]uint64{"socket lacks_udp_gro": 1} }, "offloads", api.CheckStateWarning, "UDP GRO", "kernel"},
 		{"health", func(x *examination) {
 			x.status.Health = []api.HealthItem{{Level: api.HealthLevelError, Component: "lan", Text: "The port is gone."}}
@@ -113,16 +113,16 @@ func TestTheKindOfNATIsReadFromWhatOthersSee(t *testing.T) {
 	local := []netip.Addr{netip.MustParseAddr("192.168.1.5"), netip.MustParseAddr("198.51.100.1")}
 	for _, c := range []struct {
 		seen []netip.AddrPort
-		want natKind
+		want NAT
 	}{
-		{nil, natUnknown},
-		{at("[2001:db8::1]:4860"), natUnknown},
-		{at("198.51.100.1:4860"), natNone},
-		{at("192.0.2.7:4860", "[2001:db8::1]:9"), natCone},
-		{at("192.0.2.7:1001", "192.0.2.7:1002"), natSymmetric},
-		{at("192.0.2.7:1001", "192.0.2.8:1002"), natCone},
+		{nil, NATUnknown},
+		{at("[2001:db8::1]:4860"), NATUnknown},
+		{at("198.51.100.1:4860"), NATNone},
+		{at("192.0.2.7:4860", "[2001:db8::1]:9"), NATCone},
+		{at("192.0.2.7:1001", "192.0.2.7:1002"), NATSymmetric},
+		{at("192.0.2.7:1001", "192.0.2.8:1002"), NATCone},
 	} {
-		if got := natKindOf(c.seen, local); got != c.want || got.words() == "" {
+		if got := NATOf(c.seen, local); got != c.want || got.words() == "" {
 			t.Errorf("%v: %d, want %d", c.seen, got, c.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package appliance
+package doctor
 
 import (
 	"cmp"
@@ -10,43 +10,27 @@ import (
 	"landbridge/console/api"
 	"landbridge/internal/group"
 	"landbridge/internal/registry"
-	"landbridge/internal/tunnel"
 )
 
-// peerOf returns what the API says of one member.
-func (n *network) peerOf(m group.MemberID) api.Peer {
-	var session tunnel.PeerStatus
-	for _, s := range n.tunnel.Peers() {
-		if s.Member == m {
-			session = s
-		}
-	}
-	return n.describePeer(m, session, n.node.connected()[m])
-}
-
 // Path says what would happen to a packet from here to what target names.
-func (n *node) Path(ctx context.Context, ref, text string) (api.PathReport, error) {
-	nw, err := n.choose(ref)
+func (g *Group) Path(ctx context.Context, text string) (api.PathReport, error) {
+	at, err := g.aim(ctx, text)
 	if err != nil {
 		return api.PathReport{}, err
 	}
-	at, err := nw.aim(ctx, text)
-	if err != nil {
-		return api.PathReport{}, err
-	}
-	r := api.PathReport{Group: nw.id.String(), Target: text, Address: at.addr, Name: at.name,
-		Hops: []api.PathHop{{Kind: api.PathHopKindAppliance, Name: n.cfg.Name}}}
+	r := api.PathReport{Group: g.Membership.Descriptor().Group.String(), Target: text, Address: at.addr, Name: at.name,
+		Hops: []api.PathHop{{Kind: api.PathHopKindAppliance, Name: g.Name}}}
 	if !at.addr.IsValid() {
-		nw.pathToMember(&r, at.member)
+		g.pathToMember(&r, at.member)
 		return r, nil
 	}
-	nw.pathToHost(ctx, &r, at.addr)
+	g.pathToHost(ctx, &r, at.addr)
 	return r, nil
 }
 
 // pathToHost tells of a packet to an address.
-func (n *network) pathToHost(ctx context.Context, r *api.PathReport, addr netip.Addr) {
-	d := n.membership.Descriptor()
+func (g *Group) pathToHost(ctx context.Context, r *api.PathReport, addr netip.Addr) {
+	d := g.Membership.Descriptor()
 	step := func(format string, args ...any) { r.Steps = append(r.Steps, fmt.Sprintf(format, args...)) }
 	switch {
 	case !d.Prefix.Contains(addr):
@@ -57,45 +41,45 @@ func (n *network) pathToHost(ctx context.Context, r *api.PathReport, addr netip.
 		r.Verdict = api.PathVerdictService
 		step("%v is the service address: this appliance answers for it itself, as each does on its segment (DHCP, DNS, ping).", addr)
 		return
-	case n.isOwn(addr):
+	case g.Segment.IsOwn(addr):
 		r.Verdict = api.PathVerdictSelf
 		step("%v is this host's own address.", addr)
 		return
 	}
-	at, status := n.registry.Lookup(addr)
+	at, status := g.Directory.Lookup(addr)
 	if status == registry.Known {
 		step("Who has %v is known from memory: nobody is asked.", addr)
 	} else {
 		step("Who has %v isn't in memory: the packet waits while the members that keep its block are asked.", addr)
 		var err error
-		if at, err = n.registry.Resolve(ctx, addr); err != nil {
-			n.noPath(r, addr, err)
+		if at, err = g.Directory.Resolve(ctx, addr); err != nil {
+			g.noPath(r, addr, err)
 			return
 		}
 	}
 	if r.Name == "" {
-		r.Name, _ = n.registry.ReverseName(ctx, addr) // without a name it is an address
+		r.Name, _ = g.Directory.ReverseName(ctx, addr) // without a name it is an address
 	}
 	host := api.PathHop{Kind: api.PathHopKindHost, Name: cmp.Or(r.Name, addr.String()), Address: addr.String()}
 	defer func() { r.Hops = append(r.Hops, host) }()
 	switch {
 	case at.Local:
 		r.Verdict = api.PathVerdictSegment
-		r.MemberID, r.MemberName = at.Member.String(), n.memberName(at.Member)
+		r.MemberID, r.MemberName = at.Member.String(), g.nameOf(at.Member)
 		step("The host is on this segment, and served by this appliance: frames go to it natively, without the appliance.")
-	case n.attachment.Load().near(at.Member):
-		r.MemberID, r.MemberName = at.Member.String(), n.memberName(at.Member)
+	case g.Members.Near(at.Member):
+		r.MemberID, r.MemberName = at.Member.String(), g.nameOf(at.Member)
 		r.Verdict = api.PathVerdictNative
 		step("%s serves it, and is proven to be on this LAN: frames go to the host natively, past both appliances.", r.MemberName)
 	default:
-		step("%s serves it.", n.memberName(at.Member))
-		n.pathToMember(r, n.standins.book.Serving(at.Member))
+		step("%s serves it.", g.nameOf(at.Member))
+		g.pathToMember(r, g.Members.Serving(at.Member))
 		step("%s hands the packet to the host.", r.MemberName)
 	}
 }
 
 // noPath tells why there is nowhere to send a packet.
-func (n *network) noPath(r *api.PathReport, addr netip.Addr, err error) {
+func (g *Group) noPath(r *api.PathReport, addr netip.Addr, err error) {
 	if errors.Is(err, registry.ErrAbsent) {
 		r.Verdict = api.PathVerdictAbsent
 		r.Steps = append(r.Steps, fmt.Sprintf("Nobody has %v: the packet is dropped, and its sender told by ICMP (host unreachable).", addr))
@@ -108,22 +92,22 @@ func (n *network) noPath(r *api.PathReport, addr netip.Addr, err error) {
 }
 
 // pathToMember tells of a packet that a member is to get.
-func (n *network) pathToMember(r *api.PathReport, m group.MemberID) {
-	r.MemberID, r.MemberName = m.String(), n.memberName(m)
-	if m == n.membership.Self() {
+func (g *Group) pathToMember(r *api.PathReport, m group.MemberID) {
+	r.MemberID, r.MemberName = m.String(), g.nameOf(m)
+	if m == g.Membership.Self() {
 		r.Verdict = api.PathVerdictSelf
 		r.Steps = append(r.Steps, "This is the appliance itself.")
 		return
 	}
-	p := n.peerOf(m)
+	p := g.Members.Peer(m)
 	r.Verdict, r.Session, r.Path = api.PathVerdictTunnel, p.Session, p.Path
 	r.Endpoint, r.Via, r.ViaName, r.RttMicroseconds, r.Why = p.Address, p.Via, p.ViaName, p.RttMicroseconds, p.Why
-	r.Help = adviceFor(p, natKindOf(n.node.overlay.Observed(), localAddrs(n)), n.node.socket.LocalAddr().Port())
+	r.Help = adviceFor(p, g.NAT(), g.Port)
 	r.Steps = append(r.Steps, sessionStep(p))
 	if r.Via != "" {
 		relay := api.PathHop{Kind: api.PathHopKindRelay, Name: p.ViaName, Address: addrPortText(p.Address)}
 		if id, err := group.ParseMemberID(p.Via); err == nil {
-			relay.RttMicroseconds = n.peerOf(id).RttMicroseconds
+			relay.RttMicroseconds = g.Members.Peer(id).RttMicroseconds
 		}
 		r.Hops = append(r.Hops, relay)
 		r.Hops = append(r.Hops, api.PathHop{Kind: api.PathHopKindMember, Name: p.Name, RttMicroseconds: p.RttMicroseconds})

@@ -53,3 +53,9 @@ func (p *Pages) leases(c echo.Context, params api.ListLeasesParams) (api.LeaseLi
 		c, p.api.ListLeases, api.ListLeasesRequestObject{Params: params})
 	return api.LeaseList(l), err
 }
+
+func (p *Pages) lease(c echo.Context, address string) (api.Lease, error) {
+	l, err := ask[api.GetLeaseRequestObject, api.GetLeaseResponseObject, api.GetLease200JSONResponse](
+		c, p.api.GetLease, api.GetLeaseRequestObject{Address: address})
+	return api.Lease(l), err
+}

@@ -20,6 +20,10 @@
 // assets/live.js makes pages live: it listens to the event stream, tells htmx which parts
 // to fetch, and says when the page is out of touch.
 //
+// What is done with leases is an order (deeds.go) whose inverse, where it has one, is noted as it
+// is carried out. Pages remembers the last few deeds, so that the page to which a form leads
+// says what was done and offers to take it back.
+//
 // Assets are embedded, compressed when the value is made, and served below a path that has
 // the hash of all of them, so that browsers keep them for good. Nothing is inline: the
 // Content-Security-Policy allows scripts and styles from here only, and no style or script

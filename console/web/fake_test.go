@@ -132,37 +132,6 @@ func (f *fake) GetDocument(context.Context, api.GetDocumentRequestObject) (api.G
 	return api.GetDocument200ApplicationVndOaiOpenapiResponse{Body: bytes.NewReader(api.Document())}, f.err
 }
 
-func (f *fake) GetLease(_ context.Context, r api.GetLeaseRequestObject) (api.GetLeaseResponseObject, error) {
-	for _, l := range f.leases {
-		if l.Address.String() == r.Address {
-			return api.GetLease200JSONResponse(l), nil
-		}
-	}
-	return nil, echo.ErrNotFound
-}
-
-func (f *fake) ListLeaseHistory(_ context.Context, r api.ListLeaseHistoryRequestObject) (api.ListLeaseHistoryResponseObject, error) {
-	return api.ListLeaseHistory200JSONResponse{Items: []api.LeaseHistoryEntry{
-		{At: time.Now().Add(-time.Hour), What: "changed", Name: "printer-1", MAC: "52:54:00:00:00:00", By: "olga", Why: "named printer-1"},
-		{At: start(), What: "granted", Name: "printer", MAC: "52:54:00:00:00:00"},
-	}}, nil
-}
-
-func (f *fake) ReserveLease(_ context.Context, r api.ReserveLeaseRequestObject) (api.ReserveLeaseResponseObject, error) {
-	f.ordered = append(f.ordered, "reserve "+r.Address+" "+r.Body.MAC)
-	return api.ReserveLease200JSONResponse{}, f.refuse
-}
-
-func (f *fake) RenameLease(_ context.Context, r api.RenameLeaseRequestObject) (api.RenameLeaseResponseObject, error) {
-	f.ordered = append(f.ordered, "rename "+r.Address+" "+r.Body.Name)
-	return api.RenameLease200JSONResponse{}, f.refuse
-}
-
-func (f *fake) EvictLease(_ context.Context, r api.EvictLeaseRequestObject) (api.EvictLeaseResponseObject, error) {
-	f.ordered = append(f.ordered, "evict "+r.Address)
-	return api.EvictLease200JSONResponse{}, f.refuse
-}
-
 var (
 	errAgain = errors.New("give your password again")
 )

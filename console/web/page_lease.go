@@ -21,11 +21,11 @@ type leasePage struct {
 	Name    string // as they were typed
 	Note    string
 	Flaws   flaws
-	Done    string // what was done just now
+	Deed    *deed // what was done just now
 }
 
-// Here reports whether this appliance can change the lease.
-func (l leasePage) Here() bool { return !l.Lease.Elsewhere && l.Lease.Kind != api.LeaseKindOwn }
+// ours reports whether this appliance can change a lease.
+func ours(l api.Lease) bool { return !l.Elsewhere && l.Kind != api.LeaseKindOwn }
 
 // Leased reports whether a host has the address.
 func (l leasePage) Leased() bool { return l.Lease.State == api.LeaseStateLeased }
@@ -36,17 +36,16 @@ func (p *Pages) showLease(c echo.Context) error {
 	if err != nil {
 		return p.fail(c, err)
 	}
-	page.Done = c.QueryParam("done")
+	page.Deed = p.deeds.find(p.who(c), p.now(), c.QueryParam("deed"))
 	return p.show(c, http.StatusOK, "lease", page)
 }
 
 func (p *Pages) leasePage(c echo.Context) (page leasePage, err error) {
-	lease, err := ask[api.GetLeaseRequestObject, api.GetLeaseResponseObject, api.GetLease200JSONResponse](
-		c, p.api.GetLease, api.GetLeaseRequestObject{Address: c.Param("address")})
+	lease, err := p.lease(c, c.Param("address"))
 	if err != nil {
 		return page, err
 	}
-	page.Lease, page.Name, page.Note = api.Lease(lease), lease.Name, lease.Note
+	page.Lease, page.Name, page.Note = lease, lease.Name, lease.Note
 	limit := historyOnPage
 	history, err := ask[api.ListLeaseHistoryRequestObject, api.ListLeaseHistoryResponseObject, api.ListLeaseHistory200JSONResponse](
 		c, p.api.ListLeaseHistory, api.ListLeaseHistoryRequestObject{
@@ -66,15 +65,23 @@ func (p *Pages) leasePage(c echo.Context) (page leasePage, err error) {
 }
 
 // leaseAct does with a lease what a form of its page asks for, and goes back there.
-func (p *Pages) leaseAct(done string, act func(echo.Context, string) error) echo.HandlerFunc {
+func (p *Pages) leaseAct(do string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		address := c.Param("address")
-		err := act(c, address)
-		if err == nil {
-			return c.Redirect(http.StatusSeeOther, "/leases/"+url.PathEscape(address)+"?done="+done)
+		o := order{
+			Do: do, Address: address, MAC: strings.TrimSpace(c.FormValue("mac")), ClientID: c.FormValue("clientId"),
+			Name: strings.TrimSpace(c.FormValue("name")), Note: strings.TrimSpace(c.FormValue("note")),
 		}
-		page, other := p.leasePage(c)
-		if other != nil {
+		made := p.carryOut(c, o)
+		if made.Done() {
+			d := deed{Do: do, Rows: []outcome{made}, Back: "/leases/" + url.PathEscape(address)}
+			if _, err := p.lease(c, address); err != nil { // there is nothing to say about it any more
+				return c.Redirect(http.StatusSeeOther, "/leases/deeds/"+p.deeds.add(p.who(c), p.now(), d))
+			}
+			return p.deedDone(c, d)
+		}
+		page, err := p.leasePage(c)
+		if err != nil {
 			return p.fail(c, err)
 		}
 		for field, value := range map[string]*string{"name": &page.Name, "note": &page.Note} {
@@ -82,47 +89,9 @@ func (p *Pages) leaseAct(done string, act func(echo.Context, string) error) echo
 				*value = c.FormValue(field)
 			}
 		}
-		var status int
-		page.Flaws, status = p.flawsOf(err)
-		return p.show(c, status, "lease", page)
+		page.Flaws = made.Flaws
+		return p.show(c, http.StatusUnprocessableEntity, "lease", page)
 	}
-}
-
-// reserve keeps an address for the host that has it.
-func (p *Pages) reserve(c echo.Context, address string) error {
-	_, err := p.api.ReserveLease(c.Request().Context(), api.ReserveLeaseRequestObject{
-		Address: address, Body: &api.ReservationCreate{MAC: strings.TrimSpace(c.FormValue("mac")), Name: c.FormValue("name"), Note: c.FormValue("note")},
-	})
-	return err
-}
-
-func (p *Pages) unreserve(c echo.Context, address string) error {
-	_, err := p.api.UnreserveLease(c.Request().Context(), api.UnreserveLeaseRequestObject{Address: address})
-	return err
-}
-
-func (p *Pages) release(c echo.Context, address string) error {
-	_, err := p.api.ReleaseLease(c.Request().Context(), api.ReleaseLeaseRequestObject{Address: address})
-	return err
-}
-
-func (p *Pages) evict(c echo.Context, address string) error {
-	_, err := p.api.EvictLease(c.Request().Context(), api.EvictLeaseRequestObject{Address: address})
-	return err
-}
-
-func (p *Pages) rename(c echo.Context, address string) error {
-	_, err := p.api.RenameLease(c.Request().Context(), api.RenameLeaseRequestObject{
-		Address: address, Body: &api.LeaseName{Name: strings.TrimSpace(c.FormValue("name"))},
-	})
-	return err
-}
-
-func (p *Pages) note(c echo.Context, address string) error {
-	_, err := p.api.NoteLease(c.Request().Context(), api.NoteLeaseRequestObject{
-		Address: address, Body: &api.LeaseNote{Note: strings.TrimSpace(c.FormValue("note"))},
-	})
-	return err
 }
 
 // reserveForm is the form that reserves any address, as it was filled in.
@@ -134,11 +103,10 @@ type reserveForm struct {
 // reserveAny reserves an address that the form names.
 func (p *Pages) reserveAny(c echo.Context) error {
 	form := reserveForm{Address: strings.TrimSpace(c.FormValue("address")), MAC: c.FormValue("mac"), Name: c.FormValue("name")}
-	err := p.reserve(c, form.Address)
-	if err == nil {
-		return c.Redirect(http.StatusSeeOther, "/leases/"+url.PathEscape(form.Address)+"?done=reserved")
+	made := p.carryOut(c, order{Do: actReserve, Address: form.Address, MAC: strings.TrimSpace(form.MAC), Name: strings.TrimSpace(form.Name)})
+	if made.Done() {
+		return p.deedDone(c, deed{Do: actReserve, Rows: []outcome{made}, Back: "/leases/" + url.PathEscape(form.Address)})
 	}
-	var status int
-	form.Flaws, status = p.flawsOf(err)
-	return p.showLeases(c, status, form)
+	form.Flaws = made.Flaws
+	return p.showLeases(c, http.StatusUnprocessableEntity, form)
 }

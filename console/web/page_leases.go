@@ -18,6 +18,22 @@ const (
 	mapped = 1000
 )
 
+// registerLeases adds the routes of leases.
+func (p *Pages) registerLeases(e *echo.Echo) {
+	e.GET("/leases", p.listLeases, p.headers)
+	e.POST("/leases", p.reserveAny, p.headers)
+	e.POST("/leases/bulk", p.bulk, p.headers)
+	e.GET("/leases/deeds/:id", p.showDeed, p.headers)
+	e.POST("/leases/deeds/:id/undo", p.undoDeed, p.headers)
+	e.GET("/leases/:address", p.showLease, p.headers)
+	e.POST("/leases/:address/reserve", p.leaseAct(actReserve), p.headers)
+	e.POST("/leases/:address/unreserve", p.leaseAct(actUnreserve), p.headers)
+	e.POST("/leases/:address/release", p.leaseAct(actRelease), p.headers)
+	e.POST("/leases/:address/evict", p.leaseAct(actEvict), p.headers)
+	e.POST("/leases/:address/name", p.leaseAct(actRename), p.headers)
+	e.POST("/leases/:address/note", p.leaseAct(actNote), p.headers)
+}
+
 // leasesPage is what the page of leases shows.
 type leasesPage struct {
 	Query   leaseQuery
@@ -27,6 +43,7 @@ type leasesPage struct {
 	More    int // blocks that are not drawn
 	Chosen  *blockView
 	Reserve reserveForm
+	Deed    *deed // what was done just now
 }
 
 // leaseQuery is what a person asks for.
@@ -119,6 +136,7 @@ func (p *Pages) showLeases(c echo.Context, status int, form reserveForm) error {
 		return p.fail(c, err)
 	}
 	page.Groups = s.Groups
+	page.Deed = p.deeds.find(p.who(c), p.now(), c.QueryParam("deed"))
 	if err := p.mapBlocks(c, s, &page); err != nil {
 		return p.fail(c, err)
 	}

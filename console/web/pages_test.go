@@ -263,9 +263,10 @@ func TestALeaseIsChangedFromItsPage(t *testing.T) {
 	if body := get(t, server, "/leases/10.9.4.2").body; !strings.Contains(body, "nobody at other sites reaches it") || !strings.Contains(body, "named printer-1") {
 		t.Errorf("effects or history are missing: %s", body)
 	}
-	for path, done := range map[string]string{"reserve": "reserved", "name": "renamed", "evict": "evicted"} {
+	for path, done := range map[string]string{"reserve": "no site gives this address", "name": "called nora now", "evict": "Evicted. At its next renewal the host"} {
 		a := post(t, server, "/leases/10.9.4.2/"+path, "mac", "52:54:00:00:00:02", "name", "nora")
-		if a.Code != http.StatusSeeOther || a.Header().Get("Location") != "/leases/10.9.4.2?done="+done {
+		to := a.Header().Get("Location")
+		if a.Code != http.StatusSeeOther || !strings.HasPrefix(to, "/leases/10.9.4.2?deed=") || !strings.Contains(get(t, server, to).body, done) {
 			t.Errorf("%s: %d %v", path, a.Code, a.Header())
 		}
 	}
@@ -304,8 +305,8 @@ func TestAReservationKeepsTheNameAndTheNoteThatOperatorsGave(t *testing.T) {
 func TestTheOrderOfLeasesTurnsRound(t *testing.T) {
 	server := serve(newFake(0, 3))
 	for path, want := range map[string]string{
-		"/leases": `aria-sort="ascending"><a href="/leases?sort=-address"`, "/leases?sort=name": `aria-sort="ascending"><a href="/leases?sort=-name"`,
-		"/leases?sort=-name": `aria-sort="descending"><a href="/leases?sort=name"`,
+		"/leases": `aria-sort="ascending"><a id="by-address" href="/leases?sort=-address"`, "/leases?sort=name": `aria-sort="ascending"><a id="by-name" href="/leases?sort=-name"`,
+		"/leases?sort=-name": `aria-sort="descending"><a id="by-name" href="/leases?sort=name"`,
 	} {
 		if body := get(t, server, path).body; !strings.Contains(body, want) {
 			t.Errorf("%s has no %s", path, want)

@@ -49,6 +49,7 @@ type Pages struct {
 	problem func(error) api.Problem
 	looks   func() looks
 	meter   meter
+	deeds   deeds
 	now     func() time.Time
 }
 
@@ -97,15 +98,7 @@ func (p *Pages) Register(e *echo.Echo) {
 	e.POST("/start/confirm", p.confirmMode, p.headers)
 	e.POST("/start/rollback", p.rollbackMode, p.headers)
 	e.GET("/", p.overview, p.headers)
-	e.GET("/leases", p.listLeases, p.headers)
-	e.POST("/leases", p.reserveAny, p.headers)
-	e.GET("/leases/:address", p.showLease, p.headers)
-	e.POST("/leases/:address/reserve", p.leaseAct("reserved", p.reserve), p.headers)
-	e.POST("/leases/:address/unreserve", p.leaseAct("unreserved", p.unreserve), p.headers)
-	e.POST("/leases/:address/release", p.leaseAct("released", p.release), p.headers)
-	e.POST("/leases/:address/evict", p.leaseAct("evicted", p.evict), p.headers)
-	e.POST("/leases/:address/name", p.leaseAct("renamed", p.rename), p.headers)
-	e.POST("/leases/:address/note", p.leaseAct("noted", p.note), p.headers)
+	p.registerLeases(e)
 	e.GET("/api", p.document, p.headers)
 	e.GET("/members", p.listMembers, p.headers)
 	e.POST("/members/invite", p.invite, p.headers)

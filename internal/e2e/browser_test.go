@@ -25,9 +25,9 @@ type browsing struct {
 	cmd   *netlab.Cmd
 }
 
-// browse starts a script on a host, at a console. Screenshots go to bin/screenshots, or where
+// browse starts a script on a host, at a console; more are further arguments of it. Screenshots go to bin/screenshots, or where
 // LANDBRIDGE_SCREENSHOTS says.
-func browse(t *testing.T, h *netlab.Host, script, url string) *browsing {
+func browse(t *testing.T, h *netlab.Host, script, url string, more ...string) *browsing {
 	t.Helper()
 	chromium := "/usr/bin/chromium"
 	if c := os.Getenv("CHROMIUM"); c != "" {
@@ -51,7 +51,7 @@ func browse(t *testing.T, h *netlab.Host, script, url string) *browsing {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
-	b := &browsing{t: t, cmd: h.Command(ctx, "node", "browser/"+script, url, shots)}
+	b := &browsing{t: t, cmd: h.Command(ctx, "node", append([]string{"browser/" + script, url, shots}, more...)...)}
 	out, in := io.Pipe()
 	b.cmd.Stdout, b.cmd.Stderr = in, in
 	b.lines = bufio.NewScanner(out)
@@ -69,25 +69,41 @@ func browse(t *testing.T, h *netlab.Host, script, url string) *browsing {
 	return b
 }
 
-// next returns what the script wants done next, as key and value, and reports its faults;
-// END is its end.
-func (b *browsing) next() (key, value string) {
+// serve does what the script wants done outside of the browser, by the key of it, until the
+// script is over, and reports its faults. What is done returns what the script is answered.
+func (b *browsing) serve(do map[string]func(value string) string) {
 	b.t.Helper()
 	for b.lines.Scan() {
-		switch key, value, _ := strings.Cut(b.lines.Text(), " "); key {
-		case "FAULT":
+		key, value, _ := strings.Cut(b.lines.Text(), " ")
+		switch act := do[key]; {
+		case act != nil:
+			fmt.Fprintln(b.in, act(value))
+		case key == "FAULT":
 			b.t.Error(value)
-		case "CODE", "HOSTS", "JOIN", "REMOVED", "END":
-			return key, value
+		case key == "END":
+			if value != "<nil>" {
+				b.t.Errorf("the browser's script ended with %s", value)
+			}
+			return
 		default:
 			b.t.Log(b.lines.Text())
 		}
 	}
-	return "END", "without a word"
+	b.t.Error("the browser's script ended without a word")
 }
 
-// answer tells the script that what it wanted is done.
-func (b *browsing) answer(text string) { fmt.Fprintln(b.in, text) }
+// door opens the console at the address of a device, to everybody, from the next start on, and
+// returns its URL.
+func (m *machine) door(device string) string {
+	m.t.Helper()
+	addr, err := m.Addr(device)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	door := netip.AddrPortFrom(addr.Addr(), 4861).String()
+	m.flags = append(m.flags, "--console-listen", door, "--console-allow", "0.0.0.0/0")
+	return "https://" + door
+}
 
 // setupCode returns what the appliance's screen would show.
 func (m *machine) setupCode() string {
@@ -110,13 +126,8 @@ func (m *machine) setupCode() string {
 func TestAnOperatorSetsUpANetworkInABrowser(t *testing.T) {
 	lab := netlab.ForTest(t)
 	wan := lab.WAN("203.0.113.0/24")
-	host := wan.Host("d")
-	addr, err := host.Addr("eth0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	door := netip.AddrPortFrom(addr.Addr(), 4861).String()
-	d := newMachine(t, host, "--console-listen", door, "--console-allow", "203.0.113.0/24")
+	d := newMachine(t, wan.Host("d"))
+	url := d.door("eth0")
 	wire := wan.Site("site-d").Wire("d-cluster")
 	wire.Plug(d.Host, "lan0")
 	a := newMachine(t, wan.Site("site-a").Host("a"))
@@ -124,31 +135,26 @@ func TestAnOperatorSetsUpANetworkInABrowser(t *testing.T) {
 
 	var h *client
 	// Not on d itself: a browser gives up what it has asked for when its host gets a device.
-	b := browse(t, wan.Host("operator"), "console.mjs", "https://"+door)
-	for {
-		answer := "done"
-		switch key, value := b.next(); key {
-		case "CODE":
-			answer = d.setupCode()
-		case "HOSTS":
+	browse(t, wan.Host("operator"), "console.mjs", url).serve(map[string]func(string) string{
+		"CODE": func(string) string { return d.setupCode() },
+		"HOSTS": func(string) string {
 			for _, name := range []string{"h1", "h2", "h3"} {
 				h = newClient(t, wire, name).lease(netlab.Udhcpc)
 			}
-		case "JOIN":
-			a.must("join", value, "--name", "a")
+			return "done"
+		},
+		"JOIN": func(token string) string {
+			a.must("join", token, "--name", "a")
 			a.start()
 			reaches(t, a.Host, h.addr)
-		case "REMOVED":
+			return "done"
+		},
+		"REMOVED": func(string) string {
 			a.wait("to hear of its removal", func() (bool, error) {
 				health := fmt.Sprint(a.status().Health)
 				return strings.Contains(health, "removed"), fmt.Errorf("health says %s", health)
 			})
-		case "END":
-			if value != "<nil>" {
-				t.Errorf("the browser's script ended with %s", value)
-			}
-			return
-		}
-		b.answer(answer)
-	}
+			return "done"
+		},
+	})
 }

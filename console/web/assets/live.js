@@ -3,10 +3,14 @@
 // copies text, counts down. It makes no markup: all words stand in the templates.
 "use strict";
 (() => {
+  const patience = 5000; // for an answer to what a page asks by itself
   const csrf = () => document.querySelector('meta[name="csrf"]')?.content ?? "";
   document.addEventListener("htmx:configRequest", (e) => {
     // What a page asks for by itself doesn't show that the person is still there.
-    if (e.detail.triggeringEvent?.type.startsWith("live:")) e.detail.headers["X-Background"] = "true";
+    if (e.detail.triggeringEvent?.type.startsWith("live:")) {
+      e.detail.headers["X-Background"] = "true";
+      e.detail.timeout = patience;
+    }
     if (csrf()) e.detail.headers["X-CSRF-Token"] = csrf();
   });
   // A session that has ended answers with the log-in page: go there, not into a part.
@@ -97,24 +101,25 @@
     mode: ["changed"],
     group: ["joined", "left", "changed"],
   };
-  const bar = document.getElementById("touch");
+  const bar = () => document.getElementById("touch"); // which a form that was sent may have replaced
   const show = (what) => {
-    bar.hidden = !what;
-    bar.classList.toggle("back", what === "back");
-    for (const s of bar.querySelectorAll("[data-touch]")) if (s.dataset.touch !== "since") s.hidden = s.dataset.touch !== what;
+    bar().hidden = !what;
+    bar().classList.toggle("back", what === "back");
+    for (const s of bar().querySelectorAll("[data-touch]")) if (s.dataset.touch !== "since") s.hidden = s.dataset.touch !== what;
   };
-  let lost = false, fresh = new Date();
+  let lost = false, fresh = new Date(), doubt = false;
   const heard = () => {
-    if (lost) {
-      lost = false;
-      show("back");
-      setTimeout(() => { if (!lost) show(""); }, 3000);
-      tell("tick");
-    }
     fresh = new Date();
+    doubt = false;
+    if (!lost) return;
+    lost = false;
+    show("back");
+    setTimeout(() => { if (!lost) show(""); }, 3000);
+    tell("tick");
+    listen(); // what it was told in the meantime went nowhere, maybe: the stream is taken up anew
   };
   const miss = () => {
-    if (!lost) bar.querySelector('[data-touch="since"]').textContent = fresh.toLocaleTimeString();
+    if (!lost) bar().querySelector('[data-touch="since"]').textContent = fresh.toLocaleTimeString();
     lost = true;
     show("lost");
   };
@@ -122,26 +127,49 @@
   const tell = (topic) => document.body.querySelectorAll("[hx-trigger*='live:" + topic + "']")
     .forEach((el) => el.dispatchEvent(new CustomEvent("live:" + topic)));
   document.addEventListener("htmx:sendError", miss);
+  document.addEventListener("htmx:timeout", miss);
   document.addEventListener("htmx:afterOnLoad", heard);
 
-  let source, again = 2000;
+  let source, retry, again = 2000, last = ""; // last is the ID of the last event
   const listen = () => {
-    source = new EventSource("/api/v1/events?types=lease,member,health,mode,group");
+    clearTimeout(retry);
+    source?.close();
+    source = new EventSource("/api/v1/events?types=lease,member,health,mode,group" + (last && "&after=" + encodeURIComponent(last)));
     source.onopen = () => { again = 2000; heard(); };
+    const on = (name, topics) => source.addEventListener(name, (e) => {
+      last = e.lastEventId;
+      heard();
+      topics.forEach(tell);
+    });
     for (const [topic, list] of Object.entries(kinds)) {
-      for (const k of list) source.addEventListener(topic + "." + k, () => { heard(); tell(topic); });
+      for (const k of list) on(topic + "." + k, [topic]);
     }
-    source.addEventListener("reset", () => { heard(); Object.keys(kinds).forEach(tell); });
+    on("hello", []);
+    on("reset", Object.keys(kinds));
     source.onerror = () => {
+      doubt = true;
       // A stream that was cut off is taken up by the browser. One that was refused is not: the
       // answer to the next request says why.
       if (source.readyState !== EventSource.CLOSED) return;
-      setTimeout(listen, again);
+      retry = setTimeout(listen, again);
       again = Math.min(again * 2, 60000);
     };
   };
   listen();
+  // A cable that was pulled out somewhere is silence, which a connection takes for peace for
+  // minutes: where nothing was heard for a while, the page's icon is asked for.
+  let asking = false;
+  const ask = async () => {
+    if (asking || !doubt && !lost && Date.now() - fresh < 2 * patience) return;
+    asking = true;
+    await fetch(document.querySelector('link[rel="icon"]').href, { cache: "no-store", signal: AbortSignal.timeout(patience) }).then(heard, miss);
+    asking = false;
+  };
   // Rates and latencies change all the time and are no events.
-  setInterval(() => { if (!document.hidden) tell("tick"); }, 3000);
+  setInterval(() => {
+    if (document.hidden) return;
+    tell("tick");
+    ask();
+  }, 3000);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) tell("tick"); });
 })();

@@ -2,25 +2,8 @@
 // group, an invitation, the mode, the first hosts, a member removed. Where something must
 // happen outside of the browser it prints a line (KEY VALUE) and waits for one. It fails if
 // a page has a fault; see look.mjs.
-import { readFileSync } from "node:fs";
-import { createInterface } from "node:readline";
-import { launch, look, patience, person, still, visit } from "./look.mjs";
-
-const [base, out] = process.argv.slice(2);
-const password = "correct horse battery";
-const faults = [];
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-
-// outside has the test do something, and returns what it answers.
-async function outside(key, value = "") {
-  console.log(`${key} ${value}`.trim());
-  const { value: line, done } = await lines.next();
-  if (done) throw new Error(`the test has gone while ${key} was to be done`);
-  return line;
-}
-
-// expect waits until a text is to be seen.
-const expect = (page, text) => page.getByText(text).filter({ visible: true }).first().waitFor();
+import { look, patience, still, visit } from "./look.mjs";
+import { base, download, drive, expect, faults, fillSetup, out, outside, password } from "./talk.mjs";
 
 async function firstRun(page) {
   const setupCode = await outside("CODE");
@@ -28,15 +11,9 @@ async function firstRun(page) {
   console.log(`NOTE a first visit: ${bytes} bytes`);
   await expect(page, "Make this appliance yours");
   await look(page, "setup", out, faults);
-  const fill = async (code) => {
-    await page.getByLabel("Setup code").fill(code);
-    await page.getByLabel("Password", { exact: true }).fill(password);
-    await page.getByLabel("Password again").fill(password);
-    await page.getByRole("button", { name: "Set up" }).click();
-  };
-  await fill("WRONG-CODE");
+  await fillSetup(page, "WRONG-CODE");
   await page.locator("[aria-invalid=true], .problem").first().waitFor();
-  await fill(setupCode);
+  await fillSetup(page, setupCode);
   await expect(page, "Create a group");
   await look(page, "start", out, faults);
   await page.getByLabel("Name", { exact: true }).fill("e2e");
@@ -108,13 +85,6 @@ async function members(page) {
   await page.getByRole("button", { name: "Remove a" }).click();
   await expect(page, "a is removed");
   await outside("REMOVED");
-}
-
-// download clicks, and returns what comes of it as a file.
-async function download(page, button) {
-  const coming = page.waitForEvent("download");
-  await page.getByRole("button", { name: button }).click();
-  return readFileSync(await (await coming).path());
 }
 
 // begins checks that a file is of a kind.
@@ -200,20 +170,4 @@ async function again(page) {
   if (new URL(page.url()).pathname !== "/leases") faults.push(`logged in, and at ${page.url()}`);
 }
 
-const browser = await launch();
-let page;
-try {
-  page = await person(browser, faults);
-  for (const step of [firstRun, mode, hosts, members, system, again]) {
-    const began = Date.now();
-    await step(page);
-    console.log(`NOTE ${step.name}: ${Date.now() - began} ms`);
-  }
-} catch (e) {
-  faults.push(`${page?.url()}: ${e.message}`);
-  await page?.screenshot({ path: `${out}/fault.png`, fullPage: true }).catch(() => {});
-} finally {
-  await browser.close();
-}
-for (const f of faults) console.log("FAULT " + f.replaceAll("\n", " "));
-process.exit(faults.length ? 1 : 0);
+await drive([firstRun, mode, hosts, members, system, again]);

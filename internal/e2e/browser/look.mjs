@@ -17,8 +17,8 @@ export const widths = { 390: 844, 1440: 900 };
 
 export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: flags });
 
-// person opens a window, and collects what goes wrong in it.
-export async function person(browser, faults, { withoutEvents, ...options } = {}) {
+// person opens a window, and collects what goes wrong in it; while it is cutOff, that nothing can be loaded isn't.
+export async function person(browser, faults, { withoutEvents, cutOff = () => false, ...options } = {}) {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1440, height: 900 }, bypassCSP: false, ...options });
   context.setDefaultTimeout(patience);
   await context.addInitScript(() => {
@@ -32,7 +32,9 @@ export async function person(browser, faults, { withoutEvents, ...options } = {}
   const page = await context.newPage();
   page.on("console", (m) => {
     const expected = /status of 422/.test(m.text()) || // what a script typed wrong on purpose
-      /api\/v1\/events/.test(m.location().url) && withoutEvents;
+      /api\/v1\/events/.test(m.location().url) && withoutEvents ||
+      /net::ERR_NETWORK_CHANGED/.test(m.text()) || // the host's own cable was plugged in a moment ago
+      /net::ERR_|status of 401|^htmx:(timeout|sendError|afterRequest)/.test(m.text()) && cutOff();
     if (["error", "warning"].includes(m.type()) && !expected) faults.push(`${page.url()}: console: ${m.text()} (${m.location().url})`);
   });
   page.on("pageerror", (e) => faults.push(`${page.url()}: script: ${e.message}`));

@@ -1,0 +1,44 @@
+// join.mjs URL OUT OTHER: an operator sets up a second site, whose appliance is at OTHER, by an
+// invitation that the first one's page makes, until a host there has an address.
+import { look } from "./look.mjs";
+import { base, drive, expect, faults, out, outside, rest, setUp } from "./talk.mjs";
+
+const [other] = rest;
+let token;
+
+async function invite(page) {
+  await setUp(page, base, "d");
+  await expect(page, "How hosts are attached");
+  await page.goto(base + "/members");
+  await page.getByRole("button", { name: "Make the invitation" }).click();
+  token = (await page.locator("#command").textContent()).trim().split(" ").at(-1);
+}
+
+async function join(page) {
+  await setUp(page, other, "a");
+  await expect(page, "Join by an invitation");
+  await page.getByLabel("Token").fill(token.slice(0, -9));
+  await page.getByRole("button", { name: "Join" }).click();
+  await page.locator("#wrong-token, .problem").first().waitFor();
+  if ((await page.getByLabel("Token").inputValue()) !== token.slice(0, -9)) faults.push("the token that was typed is lost");
+  await look(page, "join-wrong", out, faults);
+  await page.getByLabel("Token").fill(token);
+  await page.getByRole("button", { name: "Join" }).click();
+  await expect(page, "This appliance is in its group now");
+}
+
+async function serve(page) {
+  await page.getByRole("radio", { name: "Router" }).check();
+  await page.getByRole("combobox", { name: /^LAN port/ }).selectOption("lan0");
+  await page.getByRole("button", { name: "Show what a switch does" }).click();
+  await page.getByRole("button", { name: "Apply" }).click();
+  await page.getByRole("button", { name: "Keep it" }).click();
+  await expect(page, "Waiting for the first host");
+  await outside("HOST");
+  await expect(page, "One host has an address");
+  await look(page, "join-first", out, faults);
+  await page.goto(other + "/");
+  await page.getByRole("row", { name: /^d direct/ }).waitFor();
+}
+
+await drive([invite, join, serve]);

@@ -23,16 +23,56 @@ func (n *node) serveDoor(ctx context.Context, s *console.Server) {
 	if len(n.cfg.Console.Listen) == 0 {
 		return
 	}
-	certificate, err := console.Certificate(n.state.db, n.name())
+	changed := make(chan struct{}, 1)
+	certificates, err := console.OpenCertificates(n.state.db, n.name, func() {
+		select {
+		case changed <- struct{}{}:
+		default: // it will be looked at anyway
+		}
+	})
 	if err != nil {
 		n.log.Error("the console has no HTTPS door", "err", err)
 		n.health.report(api.HealthLevelWarning, "console", "certificate", fmt.Sprintf("Persons can't reach the console: %v.", err), time.Now())
 		return
 	}
 	keeper := newDoorkeeper(n.cfg.Console, nowHostNetworks)
+	var watching sync.WaitGroup
+	watching.Go(func() { n.watchCertificate(ctx, certificates, changed) })
 	s.ServeHTTPS(ctx, console.Door{
-		Listen: n.cfg.Console.Listen, Certificate: certificate, Allow: keeper.allows, Trouble: n.doorTrouble(),
+		Listen: n.cfg.Console.Listen, Certificates: certificates, Allow: keeper.allows, Trouble: n.doorTrouble(),
 	})
+	watching.Wait()
+}
+
+// certificateAge is how often it is looked whether the certificate ends soon.
+const certificateAge = time.Hour
+
+// watchCertificate has health say when the console's certificate ends soon, until ctx is done.
+func (n *node) watchCertificate(ctx context.Context, c *console.Certificates, changed <-chan struct{}) {
+	tick := time.NewTicker(certificateAge)
+	defer tick.Stop()
+	for {
+		n.tellCertificate(c.Trouble())
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-changed:
+		}
+	}
+}
+
+// tellCertificate has health say what is wrong with the console's certificate.
+func (n *node) tellCertificate(text string, over bool) {
+	level := api.HealthLevelWarning
+	if over {
+		level = api.HealthLevelError
+	}
+	if text == "" {
+		n.health.clear("console", "certificate ends")
+		return
+	}
+	n.health.report(level, "console", "certificate ends", text, time.Now())
 }
 
 // doorTrouble returns what tells of addresses of the door: in the log what changes, and by

@@ -105,7 +105,7 @@ func (h *handlers) GetConsole(ctx context.Context, _ api.GetConsoleRequestObject
 	if d := h.door.Load(); d != nil {
 		answer.Listen = slices.Clone(d.Listen)
 		answer.Urls = d.urls()
-		answer.Fingerprint = fingerprint(d.Certificate)
+		answer.Fingerprint = d.Certificates.describe().Fingerprint
 	}
 	return api.GetConsole200JSONResponse(answer), nil
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
@@ -13,49 +12,11 @@ import (
 	"net"
 	"strings"
 	"time"
-
-	"landbridge/internal/store"
 )
 
-// certificateRecord is the door's certificate with its key.
-type certificateRecord struct {
-	DER []byte `cbor:"1,keyasint"` // X.509
-	Key []byte `cbor:"2,keyasint"` // PKCS #8
-}
-
-// Certificate returns the HTTPS door's certificate from the state, and makes it the first
-// time: self-signed, ECDSA P-256 as browsers don't take Ed25519, for name and localhost. It
-// never ends, as nobody trusts it for its dates: people compare its fingerprint.
-func Certificate(db *store.DB, name string) (tls.Certificate, error) {
-	bucket := store.NewBucket[certificateRecord]("console")
-	made, err := newCertificate(name)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("make the console's certificate: %w", err)
-	}
-	var kept certificateRecord
-	err = db.Update(func(tx *store.Tx) error {
-		var ok bool
-		kept, ok, err = bucket.Get(tx, []byte("certificate"))
-		if err != nil || ok {
-			return err
-		}
-		kept = made
-		return bucket.Put(tx, []byte("certificate"), made)
-	})
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("keep the console's certificate: %w", err)
-	}
-	key, err := x509.ParsePKCS8PrivateKey(kept.Key)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("read the key of the console's certificate: %w", err)
-	}
-	leaf, err := x509.ParseCertificate(kept.DER)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("read the console's certificate: %w", err)
-	}
-	return tls.Certificate{Certificate: [][]byte{kept.DER}, PrivateKey: key, Leaf: leaf}, nil
-}
-
+// newCertificate makes a certificate for name and localhost: self-signed, ECDSA P-256 as browsers
+// don't take Ed25519. It never ends, as nobody trusts it for its dates: people compare its
+// fingerprint.
 func newCertificate(name string) (certificateRecord, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -80,15 +41,12 @@ func newCertificate(name string) (certificateRecord, error) {
 		return certificateRecord{}, err
 	}
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	return certificateRecord{DER: der, Key: pkcs8}, err
+	return certificateRecord{Chain: [][]byte{der}, Key: pkcs8}, err
 }
 
 // fingerprint returns the SHA-256 of a certificate as browsers show it: AB:CD:…
-func fingerprint(c tls.Certificate) string {
-	if len(c.Certificate) == 0 {
-		return ""
-	}
-	sum := sha256.Sum256(c.Certificate[0])
+func fingerprint(der []byte) string {
+	sum := sha256.Sum256(der)
 	parts := make([]string, len(sum))
 	for i, b := range sum {
 		parts[i] = fmt.Sprintf("%02X", b)

@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -26,8 +25,8 @@ type Door struct {
 	// Listen is where persons find the console. An address that can't be had now is tried
 	// again until it can.
 	Listen []netip.AddrPort
-	// Certificate is what the door shows; see package appliance for where it is kept.
-	Certificate tls.Certificate
+	// Certificates is what the door shows of itself.
+	Certificates *Certificates
 	// Allow reports whether remote may connect to this host's address local.
 	Allow func(local, remote netip.Addr) bool
 	// Trouble is told of an address that can't be listened at, and with nil of one that can.
@@ -40,7 +39,7 @@ func (s *Server) ServeHTTPS(ctx context.Context, d Door) {
 	secure, plain := newEntrance(), newEntrance()
 	s.door.Store(&d)
 	server := s.newHTTPServer(ctx, http.HandlerFunc(s.serveStranger))
-	server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{d.Certificate}, MinVersion: tls.VersionTLS12}
+	server.TLSConfig = d.Certificates.config()
 	server.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxMultiplexed}
 	redirect := s.newHTTPServer(ctx, http.HandlerFunc(redirectToHTTPS))
 	redirect.SetKeepAlivesEnabled(false)

@@ -45,13 +45,9 @@ func atDoor(t testing.TB, s *Server, allow func(local, remote netip.Addr) bool) 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	certificate, err := Certificate(db, "site-a")
+	certificates, err := OpenCertificates(db, func() string { return "site-a" }, nil)
 	if err != nil {
 		t.Fatal(err)
-	}
-	again, err := Certificate(db, "site-b")
-	if err != nil || fingerprint(again) != fingerprint(certificate) {
-		t.Fatalf("the certificate isn't kept: %v", err)
 	}
 	addr := freePort(t)
 	ready := make(chan error, 16)
@@ -60,7 +56,7 @@ func atDoor(t testing.TB, s *Server, allow func(local, remote netip.Addr) bool) 
 	go func() {
 		defer close(ended)
 		s.ServeHTTPS(ctx, Door{
-			Listen: []netip.AddrPort{addr}, Certificate: certificate, Allow: allow,
+			Listen: []netip.AddrPort{addr}, Certificates: certificates, Allow: allow,
 			Trouble: func(_ netip.AddrPort, err error) { ready <- err },
 		})
 	}()

@@ -24,7 +24,8 @@ func (p *program) consoleCommand() *cobra.Command {
 SHA-256 that the browser shows when it warns: they must be equal), and, until there
 is an administrator, the setup code that the first visitor is asked for.`,
 		Example: `  sudo landbridge console
-  sudo landbridge console reset-password alice`,
+  sudo landbridge console reset-password alice
+  sudo landbridge console certificate set console.pem console.key`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
 				res, err := c.GetConsoleWithResponse(ctx)
@@ -42,7 +43,7 @@ is an administrator, the setup code that the first visitor is asked for.`,
 			})
 		},
 	}
-	cmd.AddCommand(p.resetPasswordCommand())
+	cmd.AddCommand(p.resetPasswordCommand(), p.certificateCommand())
 	return cmd
 }
 

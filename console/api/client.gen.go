@@ -137,6 +137,43 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/console (the `GetConsole` operationId).
 	GetConsole(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ResetCertificate Show the appliance's self-signed certificate again
+	//
+	// The uploaded certificate and its key are forgotten.
+	//
+	// Corresponds with DELETE /api/v1/console/certificate (the `ResetCertificate` operationId).
+	ResetCertificate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCertificate The certificate that the console shows
+	//
+	// Corresponds with GET /api/v1/console/certificate (the `GetCertificate` operationId).
+	GetCertificate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetCertificateWithBody Show a certificate of one's own
+	//
+	// It is checked with its key, and shown to every connection from then on; those that there are go on. The key must be RSA with 2048 to 4096 bits, or ECDSA of P-256, P-384 or P-521, as browsers take no other.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/console/certificate (the `SetCertificate` operationId).
+	SetCertificateWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetCertificate Show a certificate of one's own
+	//
+	// It is checked with its key, and shown to every connection from then on; those that there are go on. The key must be RSA with 2048 to 4096 bits, or ECDSA of P-256, P-384 or P-521, as browsers take no other.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/v1/console/certificate (the `SetCertificate` operationId).
+	SetCertificate(ctx context.Context, body SetCertificateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenewCertificate Make the self-signed certificate anew
+	//
+	// With another key, and the name that the appliance has now. Browsers warn again, of another fingerprint. Where an uploaded certificate is shown, that stays.
+	//
+	// Corresponds with POST /api/v1/console/certificate/renewal (the `RenewCertificate` operationId).
+	RenewCertificate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCounters What has been counted since the appliance started
 	//
 	// Corresponds with GET /api/v1/counters (the `ListCounters` operationId).
@@ -826,6 +863,93 @@ func (c *Client) StartCapture(ctx context.Context, body StartCaptureJSONRequestB
 // Corresponds with GET /api/v1/console (the `GetConsole` operationId).
 func (c *Client) GetConsole(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetConsoleRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResetCertificate Show the appliance's self-signed certificate again
+//
+// The uploaded certificate and its key are forgotten.
+//
+// Corresponds with DELETE /api/v1/console/certificate (the `ResetCertificate` operationId).
+func (c *Client) ResetCertificate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResetCertificateRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCertificate The certificate that the console shows
+//
+// Corresponds with GET /api/v1/console/certificate (the `GetCertificate` operationId).
+func (c *Client) GetCertificate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCertificateRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetCertificateWithBody Show a certificate of one's own
+//
+// It is checked with its key, and shown to every connection from then on; those that there are go on. The key must be RSA with 2048 to 4096 bits, or ECDSA of P-256, P-384 or P-521, as browsers take no other.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/console/certificate (the `SetCertificate` operationId).
+func (c *Client) SetCertificateWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetCertificateRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetCertificate Show a certificate of one's own
+//
+// It is checked with its key, and shown to every connection from then on; those that there are go on. The key must be RSA with 2048 to 4096 bits, or ECDSA of P-256, P-384 or P-521, as browsers take no other.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/v1/console/certificate (the `SetCertificate` operationId).
+func (c *Client) SetCertificate(ctx context.Context, body SetCertificateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetCertificateRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenewCertificate Make the self-signed certificate anew
+//
+// With another key, and the name that the appliance has now. Browsers warn again, of another fingerprint. Where an uploaded certificate is shown, that stays.
+//
+// Corresponds with POST /api/v1/console/certificate/renewal (the `RenewCertificate` operationId).
+func (c *Client) RenewCertificate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenewCertificateRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -2333,6 +2457,127 @@ func NewGetConsoleRequest(server string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewResetCertificateRequest constructs an http.Request for the ResetCertificate method
+func NewResetCertificateRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/console/certificate")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetCertificateRequest constructs an http.Request for the GetCertificate method
+func NewGetCertificateRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/console/certificate")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetCertificateRequest calls the generic SetCertificate builder with application/json body
+func NewSetCertificateRequest(server string, body SetCertificateJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetCertificateRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSetCertificateRequestWithBody constructs an http.Request for the SetCertificate method, with any body, and a specified content type
+func NewSetCertificateRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/console/certificate")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRenewCertificateRequest constructs an http.Request for the RenewCertificate method
+func NewRenewCertificateRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/console/certificate/renewal")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -4606,6 +4851,49 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/console (the `GetConsole` operationId).
 	GetConsoleWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetConsoleResponse, error)
 
+	// ResetCertificateWithResponse Show the appliance's self-signed certificate again
+	//
+	// The uploaded certificate and its key are forgotten.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/console/certificate (the `ResetCertificate` operationId).
+	ResetCertificateWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ResetCertificateResponse, error)
+
+	// GetCertificateWithResponse The certificate that the console shows
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/console/certificate (the `GetCertificate` operationId).
+	GetCertificateWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetCertificateResponse, error)
+
+	// SetCertificateWithBodyWithResponse Show a certificate of one's own
+	//
+	// It is checked with its key, and shown to every connection from then on; those that there are go on. The key must be RSA with 2048 to 4096 bits, or ECDSA of P-256, P-384 or P-521, as browsers take no other.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/console/certificate (the `SetCertificate` operationId).
+	SetCertificateWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetCertificateResponse, error)
+
+	// SetCertificateWithResponse Show a certificate of one's own
+	//
+	// It is checked with its key, and shown to every connection from then on; those that there are go on. The key must be RSA with 2048 to 4096 bits, or ECDSA of P-256, P-384 or P-521, as browsers take no other.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/console/certificate (the `SetCertificate` operationId).
+	SetCertificateWithResponse(ctx context.Context, body SetCertificateJSONRequestBody, reqEditors ...RequestEditorFn) (*SetCertificateResponse, error)
+
+	// RenewCertificateWithResponse Make the self-signed certificate anew
+	//
+	// With another key, and the name that the appliance has now. Browsers warn again, of another fingerprint. Where an uploaded certificate is shown, that stays.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/console/certificate/renewal (the `RenewCertificate` operationId).
+	RenewCertificateWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RenewCertificateResponse, error)
+
 	// ListCountersWithResponse What has been counted since the appliance started
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5488,6 +5776,198 @@ func (r GetConsoleResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetConsoleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ResetCertificateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConsoleCertificate
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ResetCertificateResponse) GetJSON200() *ConsoleCertificate {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResetCertificateResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResetCertificateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResetCertificateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResetCertificateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResetCertificateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetCertificateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConsoleCertificate
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCertificateResponse) GetJSON200() *ConsoleCertificate {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCertificateResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCertificateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCertificateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCertificateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCertificateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SetCertificateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConsoleCertificate
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetCertificateResponse) GetJSON200() *ConsoleCertificate {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetCertificateResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetCertificateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetCertificateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetCertificateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetCertificateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RenewCertificateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConsoleCertificate
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RenewCertificateResponse) GetJSON200() *ConsoleCertificate {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RenewCertificateResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RenewCertificateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RenewCertificateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RenewCertificateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RenewCertificateResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8156,6 +8636,79 @@ func (c *ClientWithResponses) GetConsoleWithResponse(ctx context.Context, reqEdi
 	return ParseGetConsoleResponse(rsp)
 }
 
+// ResetCertificateWithResponse Show the appliance's self-signed certificate again
+//
+// The uploaded certificate and its key are forgotten.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/console/certificate (the `ResetCertificate` operationId).
+func (c *ClientWithResponses) ResetCertificateWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ResetCertificateResponse, error) {
+	rsp, err := c.ResetCertificate(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResetCertificateResponse(rsp)
+}
+
+// GetCertificateWithResponse The certificate that the console shows
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/console/certificate (the `GetCertificate` operationId).
+func (c *ClientWithResponses) GetCertificateWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetCertificateResponse, error) {
+	rsp, err := c.GetCertificate(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCertificateResponse(rsp)
+}
+
+// SetCertificateWithBodyWithResponse Show a certificate of one's own
+//
+// It is checked with its key, and shown to every connection from then on; those that there are go on. The key must be RSA with 2048 to 4096 bits, or ECDSA of P-256, P-384 or P-521, as browsers take no other.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/console/certificate (the `SetCertificate` operationId).
+func (c *ClientWithResponses) SetCertificateWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetCertificateResponse, error) {
+	rsp, err := c.SetCertificateWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetCertificateResponse(rsp)
+}
+
+// SetCertificateWithResponse Show a certificate of one's own
+//
+// It is checked with its key, and shown to every connection from then on; those that there are go on. The key must be RSA with 2048 to 4096 bits, or ECDSA of P-256, P-384 or P-521, as browsers take no other.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/console/certificate (the `SetCertificate` operationId).
+func (c *ClientWithResponses) SetCertificateWithResponse(ctx context.Context, body SetCertificateJSONRequestBody, reqEditors ...RequestEditorFn) (*SetCertificateResponse, error) {
+	rsp, err := c.SetCertificate(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetCertificateResponse(rsp)
+}
+
+// RenewCertificateWithResponse Make the self-signed certificate anew
+//
+// With another key, and the name that the appliance has now. Browsers warn again, of another fingerprint. Where an uploaded certificate is shown, that stays.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/console/certificate/renewal (the `RenewCertificate` operationId).
+func (c *ClientWithResponses) RenewCertificateWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RenewCertificateResponse, error) {
+	rsp, err := c.RenewCertificate(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenewCertificateResponse(rsp)
+}
+
 // ListCountersWithResponse What has been counted since the appliance started
 //
 // Returns a wrapper object for the known response body format(s).
@@ -9389,6 +9942,138 @@ func ParseGetConsoleResponse(rsp *http.Response) (*GetConsoleResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Console
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseResetCertificateResponse parses an HTTP response from a ResetCertificateWithResponse call
+func ParseResetCertificateResponse(rsp *http.Response) (*ResetCertificateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResetCertificateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConsoleCertificate
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetCertificateResponse parses an HTTP response from a GetCertificateWithResponse call
+func ParseGetCertificateResponse(rsp *http.Response) (*GetCertificateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCertificateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConsoleCertificate
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSetCertificateResponse parses an HTTP response from a SetCertificateWithResponse call
+func ParseSetCertificateResponse(rsp *http.Response) (*SetCertificateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetCertificateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConsoleCertificate
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRenewCertificateResponse parses an HTTP response from a RenewCertificateWithResponse call
+func ParseRenewCertificateResponse(rsp *http.Response) (*RenewCertificateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RenewCertificateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConsoleCertificate
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

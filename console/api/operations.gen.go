@@ -15,6 +15,10 @@ func Operations() []Operation {
 		{ID: "listBlocks", Method: "GET", Path: "/api/v1/blocks", Role: "viewer"},
 		{ID: "startCapture", Method: "POST", Path: "/api/v1/capture", Role: "administrator", Audit: true},
 		{ID: "getConsole", Method: "GET", Path: "/api/v1/console", Role: "administrator"},
+		{ID: "resetCertificate", Method: "DELETE", Path: "/api/v1/console/certificate", Role: "administrator", Reauth: true, Audit: true},
+		{ID: "getCertificate", Method: "GET", Path: "/api/v1/console/certificate", Role: "administrator"},
+		{ID: "setCertificate", Method: "PUT", Path: "/api/v1/console/certificate", Role: "administrator", Reauth: true, Audit: true},
+		{ID: "renewCertificate", Method: "POST", Path: "/api/v1/console/certificate/renewal", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "listCounters", Method: "GET", Path: "/api/v1/counters", Role: "viewer"},
 		{ID: "queryDNS", Method: "POST", Path: "/api/v1/dns/query", Role: "viewer", Audit: true},
 		{ID: "getDoctor", Method: "GET", Path: "/api/v1/doctor", Role: "viewer"},
@@ -127,6 +131,42 @@ func (g *guarded) StartCapture(ctx context.Context, req StartCaptureRequestObjec
 func (g *guarded) GetConsole(ctx context.Context, req GetConsoleRequestObject) (res GetConsoleResponseObject, err error) {
 	err = g.guard(ctx, g.ops["getConsole"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.GetConsole(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ResetCertificate does resetCertificate, if the guard lets it.
+func (g *guarded) ResetCertificate(ctx context.Context, req ResetCertificateRequestObject) (res ResetCertificateResponseObject, err error) {
+	err = g.guard(ctx, g.ops["resetCertificate"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ResetCertificate(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// GetCertificate does getCertificate, if the guard lets it.
+func (g *guarded) GetCertificate(ctx context.Context, req GetCertificateRequestObject) (res GetCertificateResponseObject, err error) {
+	err = g.guard(ctx, g.ops["getCertificate"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.GetCertificate(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// SetCertificate does setCertificate, if the guard lets it.
+func (g *guarded) SetCertificate(ctx context.Context, req SetCertificateRequestObject) (res SetCertificateResponseObject, err error) {
+	err = g.guard(ctx, g.ops["setCertificate"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.SetCertificate(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// RenewCertificate does renewCertificate, if the guard lets it.
+func (g *guarded) RenewCertificate(ctx context.Context, req RenewCertificateRequestObject) (res RenewCertificateResponseObject, err error) {
+	err = g.guard(ctx, g.ops["renewCertificate"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.RenewCertificate(ctx, req)
 		return err
 	})
 	return res, err

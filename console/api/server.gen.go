@@ -32,6 +32,18 @@ type ServerInterface interface {
 	// GetConsole Where the console is, and how to know it
 	// (GET /api/v1/console)
 	GetConsole(ctx echo.Context) error
+	// ResetCertificate Show the appliance's self-signed certificate again
+	// (DELETE /api/v1/console/certificate)
+	ResetCertificate(ctx echo.Context) error
+	// GetCertificate The certificate that the console shows
+	// (GET /api/v1/console/certificate)
+	GetCertificate(ctx echo.Context) error
+	// SetCertificate Show a certificate of one's own
+	// (PUT /api/v1/console/certificate)
+	SetCertificate(ctx echo.Context) error
+	// RenewCertificate Make the self-signed certificate anew
+	// (POST /api/v1/console/certificate/renewal)
+	RenewCertificate(ctx echo.Context) error
 	// ListCounters What has been counted since the appliance started
 	// (GET /api/v1/counters)
 	ListCounters(ctx echo.Context) error
@@ -259,6 +271,42 @@ func (w *ServerInterfaceWrapper) GetConsole(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetConsole(ctx)
+	return err
+}
+
+// ResetCertificate converts echo context to params.
+func (w *ServerInterfaceWrapper) ResetCertificate(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResetCertificate(ctx)
+	return err
+}
+
+// GetCertificate converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCertificate(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCertificate(ctx)
+	return err
+}
+
+// SetCertificate converts echo context to params.
+func (w *ServerInterfaceWrapper) SetCertificate(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetCertificate(ctx)
+	return err
+}
+
+// RenewCertificate converts echo context to params.
+func (w *ServerInterfaceWrapper) RenewCertificate(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenewCertificate(ctx)
 	return err
 }
 
@@ -1181,6 +1229,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/api/v1/logout", wrapper.LogOut, options.OperationMiddlewares["logOut"]...)
 	router.GET(options.BaseURL+"/api/v1/session", wrapper.GetSession, options.OperationMiddlewares["getSession"]...)
 	router.GET(options.BaseURL+"/api/v1/console", wrapper.GetConsole, options.OperationMiddlewares["getConsole"]...)
+	router.DELETE(options.BaseURL+"/api/v1/console/certificate", wrapper.ResetCertificate, options.OperationMiddlewares["resetCertificate"]...)
+	router.GET(options.BaseURL+"/api/v1/console/certificate", wrapper.GetCertificate, options.OperationMiddlewares["getCertificate"]...)
+	router.PUT(options.BaseURL+"/api/v1/console/certificate", wrapper.SetCertificate, options.OperationMiddlewares["setCertificate"]...)
+	router.POST(options.BaseURL+"/api/v1/console/certificate/renewal", wrapper.RenewCertificate, options.OperationMiddlewares["renewCertificate"]...)
 	router.POST(options.BaseURL+"/api/v1/session/reauthenticate", wrapper.Reauthenticate, options.OperationMiddlewares["reauthenticate"]...)
 	router.PUT(options.BaseURL+"/api/v1/session/password", wrapper.ChangePassword, options.OperationMiddlewares["changePassword"]...)
 	router.DELETE(options.BaseURL+"/api/v1/session/totp", wrapper.RemoveTOTP, options.OperationMiddlewares["removeTOTP"]...)
@@ -1392,6 +1444,159 @@ type GetConsoledefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetConsoledefaultApplicationProblemPlusJSONResponse) VisitGetConsoleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetCertificateRequestObject struct {
+}
+
+type ResetCertificateResponseObject interface {
+	VisitResetCertificateResponse(w http.ResponseWriter) error
+}
+
+type ResetCertificate200JSONResponse ConsoleCertificate
+
+func (response ResetCertificate200JSONResponse) VisitResetCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetCertificatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ResetCertificatedefaultApplicationProblemPlusJSONResponse) VisitResetCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCertificateRequestObject struct {
+}
+
+type GetCertificateResponseObject interface {
+	VisitGetCertificateResponse(w http.ResponseWriter) error
+}
+
+type GetCertificate200JSONResponse ConsoleCertificate
+
+func (response GetCertificate200JSONResponse) VisitGetCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCertificatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetCertificatedefaultApplicationProblemPlusJSONResponse) VisitGetCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetCertificateRequestObject struct {
+	Body *SetCertificateJSONRequestBody
+}
+
+type SetCertificateResponseObject interface {
+	VisitSetCertificateResponse(w http.ResponseWriter) error
+}
+
+type SetCertificate200JSONResponse ConsoleCertificate
+
+func (response SetCertificate200JSONResponse) VisitSetCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetCertificatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SetCertificatedefaultApplicationProblemPlusJSONResponse) VisitSetCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewCertificateRequestObject struct {
+}
+
+type RenewCertificateResponseObject interface {
+	VisitRenewCertificateResponse(w http.ResponseWriter) error
+}
+
+type RenewCertificate200JSONResponse ConsoleCertificate
+
+func (response RenewCertificate200JSONResponse) VisitRenewCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewCertificatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RenewCertificatedefaultApplicationProblemPlusJSONResponse) VisitRenewCertificateResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3583,6 +3788,18 @@ type StrictServerInterface interface {
 	// GetConsole Where the console is, and how to know it
 	// (GET /api/v1/console)
 	GetConsole(ctx context.Context, request GetConsoleRequestObject) (GetConsoleResponseObject, error)
+	// ResetCertificate Show the appliance's self-signed certificate again
+	// (DELETE /api/v1/console/certificate)
+	ResetCertificate(ctx context.Context, request ResetCertificateRequestObject) (ResetCertificateResponseObject, error)
+	// GetCertificate The certificate that the console shows
+	// (GET /api/v1/console/certificate)
+	GetCertificate(ctx context.Context, request GetCertificateRequestObject) (GetCertificateResponseObject, error)
+	// SetCertificate Show a certificate of one's own
+	// (PUT /api/v1/console/certificate)
+	SetCertificate(ctx context.Context, request SetCertificateRequestObject) (SetCertificateResponseObject, error)
+	// RenewCertificate Make the self-signed certificate anew
+	// (POST /api/v1/console/certificate/renewal)
+	RenewCertificate(ctx context.Context, request RenewCertificateRequestObject) (RenewCertificateResponseObject, error)
 	// ListCounters What has been counted since the appliance started
 	// (GET /api/v1/counters)
 	ListCounters(ctx context.Context, request ListCountersRequestObject) (ListCountersResponseObject, error)
@@ -3893,6 +4110,121 @@ func (sh *strictHandler) GetConsole(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetConsoleResponseObject); ok {
 		return validResponse.VisitGetConsoleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResetCertificate operation middleware
+func (sh *strictHandler) ResetCertificate(ctx echo.Context) error {
+	var request ResetCertificateRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetCertificate(ctx.Request().Context(), request.(ResetCertificateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetCertificate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResetCertificateResponseObject); ok {
+		return validResponse.VisitResetCertificateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCertificate operation middleware
+func (sh *strictHandler) GetCertificate(ctx echo.Context) error {
+	var request GetCertificateRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCertificate(ctx.Request().Context(), request.(GetCertificateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCertificate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCertificateResponseObject); ok {
+		return validResponse.VisitGetCertificateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetCertificate operation middleware
+func (sh *strictHandler) SetCertificate(ctx echo.Context) error {
+	var request SetCertificateRequestObject
+
+	var body SetCertificateJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetCertificate(ctx.Request().Context(), request.(SetCertificateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetCertificate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetCertificateResponseObject); ok {
+		return validResponse.VisitSetCertificateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenewCertificate operation middleware
+func (sh *strictHandler) RenewCertificate(ctx echo.Context) error {
+	var request RenewCertificateRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenewCertificate(ctx.Request().Context(), request.(RenewCertificateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenewCertificate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenewCertificateResponseObject); ok {
+		return validResponse.VisitRenewCertificateResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

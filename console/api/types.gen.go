@@ -817,6 +817,15 @@ type CaptureRequest struct {
 // CaptureWhere segment: frames between this appliance and its LAN or host. tunnel: IP packets to and from members. both: either, as two interfaces of the file.
 type CaptureWhere string
 
+// CertificateUpload defines model for CertificateUpload.
+type CertificateUpload struct {
+	// Certificate In PEM, with those that lead to an issuer that browsers know.
+	Certificate string `json:"certificate"`
+
+	// Key Its private key in PEM, not encrypted. Empty where certificate has it, too.
+	Key string `json:"key,omitempty,omitzero"`
+}
+
 // CheckState defines model for CheckState.
 type CheckState string
 
@@ -836,6 +845,33 @@ type Console struct {
 
 	// Urls Where a browser finds the console.
 	Urls []string `json:"urls"`
+}
+
+// ConsoleCertificate defines model for ConsoleCertificate.
+type ConsoleCertificate struct {
+	Begins time.Time `json:"begins"`
+
+	// Chain How many certificates are sent with it, itself among them.
+	Chain int       `json:"chain"`
+	Ends  time.Time `json:"ends"`
+
+	// Fingerprint Its SHA-256, as browsers show it.
+	Fingerprint string `json:"fingerprint"`
+
+	// Issuer Who has signed it.
+	Issuer string `json:"issuer"`
+
+	// Key The kind of its key, as ECDSA P-256.
+	Key string `json:"key"`
+
+	// Names The names and addresses that it is good for.
+	Names []string `json:"names"`
+
+	// Own Whether it was uploaded; else the appliance has made it.
+	Own bool `json:"own"`
+
+	// Subject Whose it is.
+	Subject string `json:"subject"`
 }
 
 // Counter defines model for Counter.
@@ -2209,6 +2245,9 @@ type ImportReservationsParams struct {
 
 // StartCaptureJSONRequestBody defines body for StartCapture for application/json ContentType.
 type StartCaptureJSONRequestBody = CaptureRequest
+
+// SetCertificateJSONRequestBody defines body for SetCertificate for application/json ContentType.
+type SetCertificateJSONRequestBody = CertificateUpload
 
 // QueryDNSJSONRequestBody defines body for QueryDNS for application/json ContentType.
 type QueryDNSJSONRequestBody = DNSQuery

@@ -16,6 +16,7 @@ import (
 type people struct {
 	careful, trusted bool // whether dangerous acts need a password, and one was given
 	totp             bool
+	ownCertificate   bool
 	users            []api.User
 	tokens           []api.Token
 	created          []api.UserCreate
@@ -52,8 +53,16 @@ func (f *fake) Reauthenticate(_ context.Context, r api.ReauthenticateRequestObje
 	return api.Reauthenticate200JSONResponse{}, nil
 }
 
+// shown is when the password was given.
+func (f *fake) shown() time.Time {
+	if f.careful && !f.trusted {
+		return start()
+	}
+	return time.Now()
+}
+
 func (f *fake) GetSession(context.Context, api.GetSessionRequestObject) (api.GetSessionResponseObject, error) {
-	return api.GetSession200JSONResponse{Name: "admin", Role: api.RoleAdministrator, How: api.CredentialSession, Began: start(), Totp: f.totp}, f.err
+	return api.GetSession200JSONResponse{Name: "admin", Role: api.RoleAdministrator, How: api.CredentialSession, Began: start(), Totp: f.totp, Reauthenticated: f.shown()}, f.err
 }
 
 func (f *fake) GetConsole(context.Context, api.GetConsoleRequestObject) (api.GetConsoleResponseObject, error) {
@@ -129,6 +138,9 @@ func (f *fake) CreateToken(_ context.Context, r api.CreateTokenRequestObject) (a
 }
 
 func (f *fake) RevokeToken(_ context.Context, r api.RevokeTokenRequestObject) (api.RevokeTokenResponseObject, error) {
+	if err := f.dangerous(); err != nil {
+		return nil, err
+	}
 	f.tokens = slices.DeleteFunc(f.tokens, func(t api.Token) bool { return t.ID == r.Token })
 	return api.RevokeToken204Response{}, f.err
 }

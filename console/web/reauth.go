@@ -1,9 +1,11 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -86,16 +88,62 @@ func (p *Pages) askAgain(c echo.Context, wrong error) error {
 		}
 	}
 	if wrong != nil {
-		page.Flaws, _ = p.flawsOf(wrong)
-		for api, ours := range map[string]string{"password": againPassword, "code": againCode} {
-			if said := page.Flaws.Fields[api]; said != "" {
-				page.Flaws.Fields[ours] = said
-				delete(page.Flaws.Fields, api)
-			}
-		}
+		page.Flaws = p.againFlaws(wrong)
 	}
 	return p.show(c, http.StatusUnprocessableEntity, "again", page)
 }
+
+// againFlaws says what is wrong with the password or code that a form has along.
+func (p *Pages) againFlaws(err error) flaws {
+	f, _ := p.flawsOf(err)
+	for api, ours := range map[string]string{"password": againPassword, "code": againCode} {
+		if said := f.Fields[api]; said != "" {
+			f.Fields[ours] = said
+			delete(f.Fields, api)
+		}
+	}
+	return f
+}
+
+// againFields are those by which a form that has a file along asks for the password itself, as the
+// file couldn't be kept while somebody else asks.
+type againFields struct {
+	Wanted bool // it was given too long ago
+	Code   bool // the person has an authenticator
+	Flaws  flaws
+}
+
+// reauthLasts is how long a password counts; a form that is filled in takes a moment of it.
+const reauthLasts = 9 * time.Minute
+
+// againFields returns what a form must ask for besides its own.
+func (p *Pages) againFields(c echo.Context) (againFields, error) {
+	s, err := p.session(c)
+	return againFields{Wanted: s.How == api.CredentialSession && p.now().Sub(s.Reauthenticated) > reauthLasts, Code: s.Totp}, err
+}
+
+// certainly does what a form with a file along asks for, with the password that it carries. again is what
+// is to be asked for, or said of it, where the error comes from there.
+func (p *Pages) certainly(c echo.Context, act func() error) (again againFields, err error) {
+	wrong := p.reauthenticate(c)
+	if wrong == nil {
+		err = act()
+	}
+	if wrong == nil && !p.wantsPassword(err) {
+		return againFields{}, err
+	}
+	if again, err = p.againFields(c); err != nil {
+		return again, err
+	}
+	again.Wanted = true
+	if wrong != nil {
+		again.Flaws = p.againFlaws(wrong)
+	}
+	return again, errAgainWanted
+}
+
+// errAgainWanted has a form be shown again, with fields for the password.
+var errAgainWanted = errors.New("the password is wanted once more")
 
 func (p *Pages) session(c echo.Context) (api.Session, error) {
 	s, err := ask[api.GetSessionRequestObject, api.GetSessionResponseObject, api.GetSession200JSONResponse](

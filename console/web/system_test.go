@@ -26,6 +26,9 @@ func TestDangerousActsAskForThePasswordAndAreDoneWithIt(t *testing.T) {
 		"/system/backup":            nil,
 		"/system/totp":              nil,
 		"/system/totp/remove":       nil,
+		"/system/tokens/t1":         nil,
+		"/system/certificate/reset": nil,
+		"/system/certificate/renew": nil,
 	} {
 		f := newFake(2, 0)
 		f.careful = true
@@ -171,5 +174,28 @@ func TestAViewerOfTheSystemSeesWhatIsHis(t *testing.T) {
 	}
 	if !strings.Contains(body, "/system/password") || !strings.Contains(body, "/system/tokens") {
 		t.Error("a viewer has a password and tokens, too")
+	}
+}
+
+func TestACertificateIsUploadedOrPastedAndItsKeyIsNeverInAPage(t *testing.T) {
+	f := newFake(0, 0)
+	f.careful = true
+	server := serve(f, asAdmin)
+	if a := get(t, server, "/system/certificate"); !strings.Contains(a.body, `name="reauthPassword"`) || !strings.Contains(a.body, "AB:AB") {
+		t.Fatalf("the form doesn't ask for the password that will be wanted: %d %s", a.Code, a.body)
+	}
+	a := postFiles(t, server, "/system/certificate", map[string]string{"certificateFile": "the certificate", "keyFile": "the key"}, againPassword, "wrong")
+	if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="wrong-reauthPassword"`) || !strings.Contains(a.body, ">the certificate</textarea>") || strings.Contains(a.body, ">the key<") || f.ownCertificate {
+		t.Errorf("a wrong password: %d %s", a.Code, a.body)
+	}
+	a = postFiles(t, server, "/system/certificate", map[string]string{"certificateFile": "the certificate", "keyFile": "another key"}, againPassword, "correct horse")
+	if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="wrong-key"`) || strings.Contains(a.body, "another key") {
+		t.Errorf("a wrong key: %d %s", a.Code, a.body)
+	}
+	if a := post(t, server, "/system/certificate", "certificate", "the certificate", "key", "the key"); a.Code != http.StatusSeeOther || !f.ownCertificate {
+		t.Errorf("pasted, after the password: %d %s", a.Code, a.body)
+	}
+	if a := get(t, server, "/system/certificate?done=set"); !strings.Contains(a.body, "Example CA") || !strings.Contains(a.body, "Use the self-signed one again") {
+		t.Errorf("%d %s", a.Code, a.body)
 	}
 }

@@ -116,8 +116,17 @@ func (p *Pages) Register(e *echo.Echo) {
 	e.POST("/diagnostics/dns", p.queryDNS, p.headers)
 	e.POST("/diagnostics/capture", p.capture, p.headers)
 	e.GET("/diagnostics/support", p.supportBundle, p.headers)
+	p.registerSystem(e)
+}
+
+// registerSystem adds the routes of the page of the system, and those below it.
+func (p *Pages) registerSystem(e *echo.Echo) {
 	e.GET("/system", p.system, p.headers)
 	e.GET("/system/audit", p.audit, p.headers)
+	e.GET("/system/certificate", p.certificate, p.headers)
+	e.POST("/system/certificate", p.setCertificate, p.headers)
+	e.POST("/system/certificate/reset", p.dangerous(p.resetCertificate), p.headers)
+	e.POST("/system/certificate/renew", p.dangerous(p.renewCertificate), p.headers)
 	e.POST("/system/backup", p.dangerous(p.backup), p.headers)
 	e.POST("/system/password", p.changePassword, p.headers)
 	e.POST("/system/totp", p.dangerous(p.enrollTOTP), p.headers)

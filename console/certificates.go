@@ -1,0 +1,173 @@
+package console
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"landbridge/internal/store"
+)
+
+// certificateRecord is a certificate of the door with its key.
+type certificateRecord struct {
+	DER   []byte   `cbor:"1,keyasint,omitempty"` // X.509; of states that were written before there was Chain
+	Key   []byte   `cbor:"2,keyasint"`           // PKCS #8
+	Chain [][]byte `cbor:"3,keyasint,omitempty"` // X.509; the first is the certificate
+}
+
+// The keys of the certificates in the state.
+const (
+	selfSignedKey = "certificate"
+	uploadedKey   = "uploaded certificate"
+)
+
+func certificateBucket() store.Bucket[certificateRecord] {
+	return store.NewBucket[certificateRecord]("console")
+}
+
+// Certificates is what the HTTPS door shows of itself: a certificate that was uploaded, else one
+// that the appliance has made. It is kept in the state, and changed while the door is open. It is
+// safe for concurrent use.
+type Certificates struct {
+	db      *store.DB
+	name    func() string
+	now     func() time.Time
+	changed func()
+
+	changing sync.Mutex // one change at a time
+	current  atomic.Pointer[shownCertificate]
+}
+
+// shownCertificate is a certificate in use. It isn't changed.
+type shownCertificate struct {
+	tls.Certificate
+	own bool // uploaded
+}
+
+// OpenCertificates returns the certificates of a state, and makes the appliance's own the first
+// time, for what name returns. changed, if it isn't nil, is called after each change.
+func OpenCertificates(db *store.DB, name func() string, changed func()) (*Certificates, error) {
+	c := &Certificates{db: db, name: name, now: time.Now, changed: changed}
+	made, err := newCertificate(name())
+	if err != nil {
+		return nil, fmt.Errorf("make the console's certificate: %w", err)
+	}
+	err = c.change(func(tx *store.Tx) error {
+		_, ok, err := certificateBucket().Get(tx, []byte(selfSignedKey))
+		if err != nil || ok {
+			return err
+		}
+		return certificateBucket().Put(tx, []byte(selfSignedKey), made)
+	})
+	return c, err
+}
+
+// change changes the certificates in the state, and takes into use what is to be shown now.
+func (c *Certificates) change(do func(*store.Tx) error) error {
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	var shown *shownCertificate
+	err := c.db.Update(func(tx *store.Tx) error {
+		if err := do(tx); err != nil {
+			return err
+		}
+		record, own, err := certificateBucket().Get(tx, []byte(uploadedKey))
+		if err == nil && !own {
+			record, _, err = certificateBucket().Get(tx, []byte(selfSignedKey))
+		}
+		if err != nil {
+			return err
+		}
+		shown, err = record.load(own)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("keep the console's certificate: %w", err)
+	}
+	c.current.Store(shown)
+	if c.changed != nil {
+		c.changed()
+	}
+	return nil
+}
+
+// load reads a kept certificate.
+func (r certificateRecord) load(own bool) (*shownCertificate, error) {
+	chain := r.Chain
+	if len(chain) == 0 {
+		chain = [][]byte{r.DER}
+	}
+	key, err := x509.ParsePKCS8PrivateKey(r.Key)
+	if err != nil {
+		return nil, fmt.Errorf("read the key of the console's certificate: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		return nil, fmt.Errorf("read the console's certificate: %w", err)
+	}
+	return &shownCertificate{tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, own}, nil
+}
+
+// upload checks a certificate with its key, both in PEM, and has the door show it.
+func (c *Certificates) upload(certificate, key string) error {
+	record, err := readPair([]byte(certificate), []byte(key), c.now())
+	if err != nil {
+		return err
+	}
+	return c.change(func(tx *store.Tx) error { return certificateBucket().Put(tx, []byte(uploadedKey), record) })
+}
+
+// errNotUploaded refuses to go back to where the door is.
+var errNotUploaded = errors.New("no certificate was uploaded: the appliance's own is shown already")
+
+// reset has the door show the appliance's own certificate again.
+func (c *Certificates) reset() error {
+	if !c.current.Load().own {
+		return Conflict(errNotUploaded)
+	}
+	return c.change(func(tx *store.Tx) error { return certificateBucket().Delete(tx, []byte(uploadedKey)) })
+}
+
+// renew makes the appliance's own certificate anew.
+func (c *Certificates) renew() error {
+	made, err := newCertificate(c.name())
+	if err != nil {
+		return fmt.Errorf("make the console's certificate: %w", err)
+	}
+	return c.change(func(tx *store.Tx) error { return certificateBucket().Put(tx, []byte(selfSignedKey), made) })
+}
+
+// config returns how the door speaks TLS. Sessions aren't resumed: who connects is shown the
+// certificate of now, and comes rarely enough.
+func (c *Certificates) config() *tls.Config {
+	return &tls.Config{
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &c.current.Load().Certificate, nil },
+		MinVersion:     tls.VersionTLS12, SessionTicketsDisabled: true,
+	}
+}
+
+// Before its end an uploaded certificate is spoken of for so long, or a third of its life where
+// that is shorter.
+const endsSoon = 30 * 24 * time.Hour
+
+// Trouble says what is wrong with the certificate that is shown: that it has ended or will soon, or
+// nothing. over says that it has ended.
+func (c *Certificates) Trouble() (text string, over bool) {
+	shown := c.current.Load()
+	if !shown.own {
+		return "", false
+	}
+	const remedy = "upload a new one (System, or landbridge console certificate set), or go back to the appliance's own"
+	from, to := shown.Leaf.NotBefore, shown.Leaf.NotAfter
+	switch left := to.Sub(c.now()); {
+	case left <= 0:
+		return fmt.Sprintf("The console's certificate has ended on %s, and browsers warn of it: %s.", to.UTC().Format(time.DateOnly), remedy), true
+	case left < min(endsSoon, to.Sub(from)/3):
+		return fmt.Sprintf("The console's certificate ends on %s, and browsers will warn of it then: %s.", to.UTC().Format(time.DateOnly), remedy), false
+	}
+	return "", false
+}

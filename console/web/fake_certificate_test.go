@@ -1,0 +1,79 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"landbridge/console/api"
+)
+
+// postFiles sends a form with files.
+func postFiles(t *testing.T, server http.Handler, path string, files map[string]string, fields ...string) answer {
+	t.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	for i := 0; i < len(fields); i += 2 {
+		if err := form.WriteField(fields[i], fields[i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range files {
+		w, err := form.CreateFormFile(name, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := form.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return do(t, server, httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, &body), echo.HeaderContentType, form.FormDataContentType())
+}
+
+func (f *fake) certificate() api.ConsoleCertificate {
+	c := api.ConsoleCertificate{
+		Own: f.ownCertificate, Subject: "lisbon", Issuer: "lisbon", Names: []string{"lisbon", "lisbon.local", "localhost"}, Key: "ECDSA P-256",
+		Fingerprint: strings.TrimSuffix(strings.Repeat("AB:", 32), ":"), Begins: start(), Ends: start().AddDate(20, 0, 0), Chain: 1,
+	}
+	if c.Own {
+		c.Issuer, c.Chain = "Example CA", 2
+	}
+	return c
+}
+
+func (f *fake) GetCertificate(context.Context, api.GetCertificateRequestObject) (api.GetCertificateResponseObject, error) {
+	return api.GetCertificate200JSONResponse(f.certificate()), f.err
+}
+
+func (f *fake) SetCertificate(_ context.Context, r api.SetCertificateRequestObject) (api.SetCertificateResponseObject, error) {
+	if err := f.dangerous(); err != nil {
+		return nil, err
+	}
+	if r.Body.Key != "the key" {
+		return nil, &fieldError{"key", "is not the key of this certificate"}
+	}
+	f.ownCertificate = true
+	return api.SetCertificate200JSONResponse(f.certificate()), nil
+}
+
+func (f *fake) ResetCertificate(context.Context, api.ResetCertificateRequestObject) (api.ResetCertificateResponseObject, error) {
+	if err := f.dangerous(); err != nil {
+		return nil, err
+	}
+	f.ownCertificate = false
+	return api.ResetCertificate200JSONResponse(f.certificate()), nil
+}
+
+func (f *fake) RenewCertificate(context.Context, api.RenewCertificateRequestObject) (api.RenewCertificateResponseObject, error) {
+	return api.RenewCertificate200JSONResponse(f.certificate()), f.dangerous()
+}

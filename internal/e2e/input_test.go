@@ -174,7 +174,7 @@ func TestBadInvitationsAreRefused(t *testing.T) {
 	other.must("join", used.Token)
 
 	m := newMachine(t, wan.Host("m"))
-	m.refuses(failed, []string{"used by another node", "ask the group's authority"}, "join", used.Token)
+	m.refuses(failed, []string{"used by as many nodes as it admits", "ask the group's authority"}, "join", used.Token)
 	m.refuses(failed, []string{"torn", "copy it again"}, "join", good[:len(good)-7])
 	m.refuses(failed, []string{"torn", "copy it again"}, "join", good[:40]+flip(good[40])+good[41:])
 	m.refuses(usage, []string{"in 2 pieces", "one argument", "join -"}, "join", good[:40], good[40:])

@@ -1,8 +1,6 @@
 package group
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -12,84 +10,13 @@ import (
 	"landbridge/internal/store"
 )
 
-const (
-	// maxInvitations bounds the invitations that an authority remembers.
-	maxInvitations = 1024
-	// rememberInvitation is how long after its end an invitation is remembered.
-	rememberInvitation = 30 * 24 * time.Hour
-)
-
-// hashSecret is what the authority keeps of a secret; its first bytes are the key.
-func hashSecret(s Secret) []byte {
-	sum := sha256.Sum256(append([]byte("landbridge secret 1\x00"), s[:]...))
-	return sum[:]
-}
-
-func invitationKey(hash []byte) []byte { return hash[:8] }
-
-// Invite makes an invitation that admits one node within ttl, and returns its token.
-// addrs are multiaddrs with /p2p/ID, at most MaxInvitationAddrs, of this node first;
-// without any, the newcomer must find a member on its own LAN. The token is stored
-// nowhere.
-func (a *Authority) Invite(ttl time.Duration, addrs []string, now time.Time) (string, error) {
-	if ttl < MinInvitationLife || ttl > MaxInvitationLife {
-		return "", fmt.Errorf("invitation: a life of %v; must be %v to %v", ttl, MinInvitationLife, MaxInvitationLife)
-	}
-	inv := Invitation{Group: a.id, Addrs: addrs, Expires: now.Add(ttl).Truncate(time.Second)}
-	if _, err := rand.Read(inv.Secret[:]); err != nil {
-		return "", err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var token string
-	err := a.db.Update(func(tx *store.Tx) error {
-		d, err := a.load(tx)
-		if err != nil {
-			return err
-		}
-		inv.Authority = d.Authority
-		if token, err = inv.Token(); err != nil {
-			return err
-		}
-		if err := forgetInvitations(tx, a.id, now); err != nil {
-			return err
-		}
-		hash := hashSecret(inv.Secret)
-		return invitations(a.id).Put(tx, invitationKey(hash), invitationRecord{Hash: hash, Expires: inv.Expires})
-	})
-	if err != nil {
-		return "", fmt.Errorf("invite to group %s: %w", a.id.Short(), err)
-	}
-	return token, nil
-}
-
-// forgetInvitations makes room: those long over go, and where that isn't enough, all
-// that are over.
-func forgetInvitations(tx *store.Tx, group ID, now time.Time) error {
-	bucket := invitations(group)
-	for _, keep := range []time.Duration{rememberInvitation, 0} {
-		var failed error
-		left := 0
-		for key, record := range bucket.Scan(tx, nil, &failed) {
-			if now.Sub(record.Expires) <= keep {
-				left++
-			} else if err := bucket.Delete(tx, key); err != nil {
-				return err
-			}
-		}
-		if failed != nil || left < maxInvitations {
-			return failed
-		}
-	}
-	return fmt.Errorf("%d invitations are open: wait until one expires", maxInvitations)
-}
-
 // Admit makes from, whose key the overlay has proved, a member by an invitation's
 // secret, and returns its certificate with the descriptor that has it. In one
-// transaction the invitation becomes used and the descriptor's next version is
-// stored. The same node may ask again with the same invitation (its reply was lost)
-// and gets the same answer. Else it fails with ErrOtherGroup, ErrUnknownInvitation,
-// ErrExpired, ErrUsed, ErrRemoved or ErrFull, and nothing has changed.
+// transaction the use is counted and the descriptor's next version is stored, so that
+// whatever happens no invitation admits one node too many. The same node may ask again
+// with the same invitation (its reply was lost) and gets the same answer. Else it fails
+// with ErrOtherGroup, ErrUnknownInvitation, ErrRevoked, ErrExpired, ErrUsed, ErrRemoved or
+// ErrFull, and nothing has changed.
 func (a *Authority) Admit(from MemberID, req JoinRequest, now time.Time) (JoinReply, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -131,9 +58,11 @@ func (a *Authority) judge(tx *store.Tx, from MemberID, req JoinRequest, now time
 	}
 	standing := d.Check(from)
 	switch {
-	case record.UsedBy == from:
-		return record, standing // ErrRemoved: one invitation, one admission
-	case !record.UsedBy.IsZero():
+	case record.usedBy(from):
+		return record, standing // ErrRemoved: one invitation, one admission of a node
+	case !record.Revoked.IsZero():
+		return record, ErrRevoked
+	case len(record.uses()) >= record.limit():
 		return record, ErrUsed
 	case now.After(record.Expires):
 		return record, ErrExpired
@@ -149,8 +78,8 @@ func (a *Authority) admit(tx *store.Tx, from MemberID, req JoinRequest, now time
 	if err != nil {
 		return JoinReply{}, nil, err
 	}
-	if record.UsedBy.IsZero() {
-		record.UsedBy, record.UsedAt = from, now
+	if !record.usedBy(from) {
+		record.Uses = append(record.Uses, Use{By: from, At: now})
 		if err := invitations(a.id).Put(tx, invitationKey(record.Hash), record); err != nil {
 			return JoinReply{}, nil, err
 		}

@@ -12,7 +12,8 @@
 //   - Descriptor is the CA's word about the group: Params and roster, at a version.
 //     SignedDescriptor is how it travels; ParseDescriptor verifies it.
 //   - Authority is the creator at work: Invite, Admit, Renew, Remove.
-//   - Invitation is what a newcomer is given: a token of one line.
+//   - Invitation is what a newcomer is given: a token of one line. Issued is what the
+//     authority remembers of it: its limit, who used it, its end.
 //   - Membership is a node's standing: its certificate, the newest descriptor it
 //     knows, the certificates others have shown, signatures.
 //
@@ -21,8 +22,8 @@
 //	authority                                    newcomer
 //	Invite ──── token, by any safe way ────────▶ ParseInvitation, Check
 //	         ◀── overlay stream, both keys proved ── NewJoinRequest.Marshal
-//	Serve: secret right? unused? in time?
-//	  one transaction: invitation used,
+//	Serve: secret right? uses left? in time?
+//	  one transaction: use counted,
 //	  roster one version on, signed
 //	  ──── certificate, descriptor ────────────▶ ParseJoinReply, SaveJoin
 //	Subscribe ──▶ DHT, gossip ─────────────────▶ all: Membership.Update
@@ -91,5 +92,5 @@
 //	reply    {0: refusal (0 or absent: yes), 1: signed descriptor, 2: certificate (DER)}
 //
 // Refusals: 1 used, 2 expired, 3 unknown invitation, 4 other group, 5 removed, 6 not a
-// member, 7 group full, 8 not the authority.
+// member, 7 group full, 8 not the authority, 9 revoked.
 package group

@@ -68,7 +68,13 @@ func newLab(t testing.TB) *lab {
 
 func (l *lab) invite() Invitation {
 	l.t.Helper()
-	token, err := l.authority.Invite(time.Hour, nil, l.now)
+	inv, _ := l.issue(Terms{Life: time.Hour})
+	return inv
+}
+
+func (l *lab) issue(t Terms) (Invitation, Issued) {
+	l.t.Helper()
+	token, made, err := l.authority.Issue(t, l.now)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -76,7 +82,7 @@ func (l *lab) invite() Invitation {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	return inv
+	return inv, made
 }
 
 // ask sends a request through its encoded form, and reads the reply.

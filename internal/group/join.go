@@ -105,7 +105,7 @@ func (r JoinReply) Marshal() ([]byte, error) {
 func refusals() []error {
 	return []error{
 		nil, ErrUsed, ErrExpired, ErrUnknownInvitation, ErrOtherGroup, ErrRemoved,
-		ErrNotMember, ErrFull, ErrNotAuthority,
+		ErrNotMember, ErrFull, ErrNotAuthority, ErrRevoked,
 	}
 }
 
@@ -123,7 +123,7 @@ func MarshalRefusal(err error) (b []byte, ok bool) {
 
 // ParseJoinReply reads the authority's answer. A refusal comes back as the error that
 // it was: ErrUsed, ErrExpired, ErrUnknownInvitation, ErrOtherGroup, ErrRemoved,
-// ErrNotMember, ErrFull, ErrNotAuthority. What a yes is worth, SaveJoin and
+// ErrNotMember, ErrFull, ErrNotAuthority, ErrRevoked. What a yes is worth, SaveJoin and
 // Membership.Renewed check.
 func ParseJoinReply(b []byte) (JoinReply, error) {
 	var w wireReply

@@ -2,6 +2,7 @@ package group
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"landbridge/internal/store"
@@ -25,8 +26,33 @@ type authorityRecord struct {
 type invitationRecord struct {
 	Hash    []byte    `cbor:"1,keyasint"` // SHA-256 of the secret
 	Expires time.Time `cbor:"2,keyasint"`
-	UsedBy  MemberID  `cbor:"3,keyasint"` // zero: nobody yet
+	UsedBy  MemberID  `cbor:"3,keyasint"` // of a version that knew one use alone; zero: none of those
 	UsedAt  time.Time `cbor:"4,keyasint"`
+	Uses    []Use     `cbor:"5,keyasint,omitempty"`
+	Limit   int       `cbor:"6,keyasint,omitempty"` // 0 is 1
+	Made    time.Time `cbor:"7,keyasint,omitzero"`
+	Note    string    `cbor:"8,keyasint,omitempty"`
+	Revoked time.Time `cbor:"9,keyasint,omitzero"`
+}
+
+func (r invitationRecord) limit() int { return max(1, r.Limit) }
+
+// uses are the nodes that the invitation has admitted, in order.
+func (r invitationRecord) uses() []Use {
+	if r.UsedBy.IsZero() {
+		return r.Uses
+	}
+	return append([]Use{{By: r.UsedBy, At: r.UsedAt}}, r.Uses...)
+}
+
+func (r invitationRecord) usedBy(m MemberID) bool {
+	return slices.ContainsFunc(r.uses(), func(u Use) bool { return u.By == m })
+}
+
+func (r invitationRecord) issued() Issued {
+	i := Issued{Made: r.Made, Expires: r.Expires, Limit: r.limit(), Uses: r.uses(), Note: r.Note, Revoked: r.Revoked}
+	copy(i.ID[:], r.Hash)
+	return i
 }
 
 func memberships() store.Bucket[membershipRecord] {

@@ -8,12 +8,9 @@ import (
 
 	"landbridge/console"
 	"landbridge/console/api"
-	"landbridge/internal/config"
 	"landbridge/internal/group"
 	"landbridge/internal/store"
 )
-
-const defaultInvitationTTL = 24 * time.Hour
 
 // groupParams reads a request to create a group.
 func groupParams(req api.GroupCreate) (group.Params, error) {
@@ -109,31 +106,6 @@ func authorityOf(db *store.DB, id group.ID) (*group.Authority, error) {
 	return a, err
 }
 
-// invite makes an invitation with the addresses given by the request, or else by the
-// caller.
-func invite(a *group.Authority, m *group.Membership, req api.InvitationCreate, known []string) (api.Invitation, error) {
-	if a == nil {
-		return api.Invitation{}, console.Conflict(group.ErrNotAuthority)
-	}
-	addrs, err := invitationAddrs(m.Self(), req.Addresses, known)
-	if err != nil {
-		return api.Invitation{}, err
-	}
-	ttl := time.Duration(req.TTLSeconds) * time.Second
-	if ttl == 0 {
-		ttl = defaultInvitationTTL
-	}
-	now := time.Now()
-	token, err := a.Invite(ttl, addrs, now)
-	if err != nil {
-		return api.Invitation{}, console.Invalid(err)
-	}
-	return api.Invitation{
-		Token: token, Group: m.Group().String(), GroupName: m.Descriptor().Name,
-		Expires: now.Add(ttl).UTC().Truncate(time.Second), Addresses: addrs,
-	}, nil
-}
-
 // remove ends the membership of whom ref names.
 func remove(a *group.Authority, m *group.Membership, ref string) (api.Removal, error) {
 	if a == nil {
@@ -162,25 +134,6 @@ func remove(a *group.Authority, m *group.Membership, ref string) (api.Removal, e
 	return api.Removal{
 		Group: g.ID, GroupName: g.Name, MemberID: member.MemberID, Name: member.Name, DescriptorVersion: d.Version,
 	}, nil
-}
-
-// invitationAddrs returns what a newcomer is told to dial: what the person named, or
-// what the appliance knows of itself.
-func invitationAddrs(self group.MemberID, named, known []string) ([]string, error) {
-	addrs := known
-	if len(named) > 0 {
-		addrs = nil
-	}
-	for _, name := range named {
-		multi, err := config.Multiaddrs(name)
-		if err != nil {
-			return nil, console.Invalid(err, api.FieldError{Field: "addresses", Detail: err.Error()})
-		}
-		for _, m := range multi {
-			addrs = append(addrs, m+"/p2p/"+self.String())
-		}
-	}
-	return addrs[:min(len(addrs), group.MaxInvitationAddrs)], nil
 }
 
 // describeJoined tells of a group that was joined by that name, and whether the name was

@@ -11,7 +11,6 @@ import (
 
 	"landbridge/console"
 	"landbridge/console/api"
-	"landbridge/iface"
 	"landbridge/internal/config"
 	"landbridge/internal/group"
 	"landbridge/internal/loop"
@@ -50,29 +49,12 @@ func (n *node) CreateGroup(_ context.Context, req api.GroupCreate) (api.Group, e
 	return describeGroup(m, true), nil
 }
 
-// Invite makes an invitation with the addresses at which this appliance is reached.
-func (n *node) Invite(_ context.Context, name string, req api.InvitationCreate) (api.Invitation, error) {
-	m, err := n.state.findGroup(name)
-	if err != nil {
-		return api.Invitation{}, err
-	}
-	nw, ok := n.network(m.Group())
-	if !ok {
-		return api.Invitation{}, console.Unavailable(fmt.Errorf("the group %s isn't running here: see the appliance's log", m.Descriptor().Name))
-	}
-	return invite(nw.authority, nw.membership, req, n.overlay.Addrs())
-}
-
 // Remove ends a membership. The network's subscription takes the new descriptor to
 // this appliance's own Membership before Remove returns, and then to the others.
 func (n *node) Remove(_ context.Context, name, member string) (api.Removal, error) {
-	m, err := n.state.findGroup(name)
+	nw, err := n.find(name)
 	if err != nil {
 		return api.Removal{}, err
-	}
-	nw, ok := n.network(m.Group())
-	if !ok {
-		return api.Removal{}, console.Unavailable(fmt.Errorf("the group %s isn't running here: see the appliance's log", m.Descriptor().Name))
 	}
 	return remove(nw.authority, nw.membership, member)
 }
@@ -243,7 +225,7 @@ func (s *state) admitted(inv group.Invitation, reply group.JoinReply) (*group.Me
 func refusesNewcomer(err error) bool {
 	for _, refusal := range []error{
 		group.ErrUsed, group.ErrExpired, group.ErrUnknownInvitation, group.ErrOtherGroup,
-		group.ErrRemoved, group.ErrFull, group.ErrNotAuthority,
+		group.ErrRemoved, group.ErrFull, group.ErrNotAuthority, group.ErrRevoked,
 	} {
 		if errors.Is(err, refusal) {
 			return true
@@ -332,49 +314,13 @@ func (o *Offline) CreateGroup(_ context.Context, req api.GroupCreate) (api.Group
 	return describeGroup(m, true), nil
 }
 
-// Invite makes an invitation with the addresses of this host's interfaces, as nobody
-// has told yet how the appliance is seen from outside.
-func (o *Offline) Invite(_ context.Context, name string, req api.InvitationCreate) (api.Invitation, error) {
-	m, err := o.state.findGroup(name)
-	if err != nil {
-		return api.Invitation{}, err
-	}
-	a, err := authorityOf(o.state.db, m.Group())
-	if err != nil {
-		return api.Invitation{}, err
-	}
-	known, err := o.addresses(m)
-	if err != nil {
-		return api.Invitation{}, err
-	}
-	return invite(a, m, req, known)
-}
-
 // Remove ends a membership; the others hear of it in the next run.
 func (o *Offline) Remove(_ context.Context, name, member string) (api.Removal, error) {
-	m, err := o.state.findGroup(name)
-	if err != nil {
-		return api.Removal{}, err
-	}
-	a, err := authorityOf(o.state.db, m.Group())
+	a, m, err := o.find(name)
 	if err != nil {
 		return api.Removal{}, err
 	}
 	return remove(a, m, member)
-}
-
-// addresses returns where the daemon will listen: what is announced, then each
-// interface.
-func (o *Offline) addresses(m *group.Membership) ([]string, error) {
-	places := append([]string(nil), o.cfg.Announce...)
-	addrs, err := iface.LocalAddrs(m.Descriptor().Prefix)
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range addrs {
-		places = append(places, netip.AddrPortFrom(a, o.cfg.Listen.Port()).String())
-	}
-	return invitationAddrs(m.Self(), places, nil)
 }
 
 // Join makes this node a member, for the next run to take the group up.

@@ -61,14 +61,13 @@ type Modes interface {
 // Memberships is the part of an Appliance that also works on its state directory alone,
 // while no daemon runs.
 type Memberships interface {
+	Invitations
 	Groups(ctx context.Context) ([]api.Group, error)
 	// CreateGroup makes a group with this node as its first member. Fields that are
 	// zero in the request get their defaults; what is wrong comes back by Invalid.
 	CreateGroup(ctx context.Context, req api.GroupCreate) (api.Group, error)
-	// Invite returns a one-use token. group is a group ID or an unambiguous name.
-	Invite(ctx context.Context, group string, req api.InvitationCreate) (api.Invitation, error)
 	// Remove ends a membership, which only the appliance with the CA key can. group is as
-	// for Invite, member a member ID or a name.
+	// for Invitations, member a member ID or a name.
 	Remove(ctx context.Context, group, member string) (api.Removal, error)
 	// Join asks the group's authority for membership; it may take until ctx is done. For
 	// a good member of the invitation's group it does nothing, and says that it is one already.
@@ -76,6 +75,14 @@ type Memberships interface {
 	// Leave ends the group here and forgets it. Where that destroys the CA key it is a
 	// Conflict, unless destroyCA is set. It may take some seconds.
 	Leave(ctx context.Context, group string, destroyCA bool) (api.Departure, error)
+}
+
+// Invitations are made, listed and revoked on the appliance with the CA key. group is a
+// group ID or an unambiguous name.
+type Invitations interface {
+	Invite(ctx context.Context, group string, req api.InvitationCreate) (api.Invitation, error)
+	Invitations(ctx context.Context, group string) ([]api.IssuedInvitation, error)
+	RevokeInvitation(ctx context.Context, group, id string) (api.IssuedInvitation, error)
 }
 
 // Error is an error with its meaning for who asked. Make one with Invalid, NotFound,

@@ -42,6 +42,8 @@ type fake struct {
 
 	created   []api.GroupCreate
 	invited   []api.InvitationCreate
+	issued    []api.IssuedInvitation
+	revoked   []string
 	joined    []api.JoinRequest
 	removed   []string
 	left      []string
@@ -95,6 +97,17 @@ func (f *fake) Invite(_ context.Context, group string, req api.InvitationCreate)
 	defer f.mu.Unlock()
 	f.invited = append(f.invited, req)
 	return api.Invitation{Token: "lb1", Group: group}, f.answer()
+}
+
+func (f *fake) Invitations(context.Context, string) ([]api.IssuedInvitation, error) {
+	return slices.Clone(f.issued), f.answer()
+}
+
+func (f *fake) RevokeInvitation(_ context.Context, group, id string) (api.IssuedInvitation, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.revoked = append(f.revoked, group+"/"+id)
+	return api.IssuedInvitation{ID: id, State: api.InvitationStateRevoked}, f.answer()
 }
 
 func (f *fake) Remove(_ context.Context, group, member string) (api.Removal, error) {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"unicode"
+	"unicode/utf8"
 
 	"landbridge/console/access"
 	"landbridge/console/api"
@@ -176,28 +178,6 @@ func (h *handlers) CreateGroup(ctx context.Context, req api.CreateGroupRequestOb
 	return api.CreateGroup201JSONResponse(g), nil
 }
 
-// CreateInvitation makes a token.
-func (h *handlers) CreateInvitation(ctx context.Context, req api.CreateInvitationRequestObject) (api.CreateInvitationResponseObject, error) {
-	var c checker
-	c.length("group", req.Group, 1, 128)
-	c.optionalBetween("ttlSeconds", req.Body.TTLSeconds, 1, maxSeconds)
-	if len(req.Body.Addresses) > 8 {
-		c.add("addresses", "want at most 8")
-	}
-	for i, a := range req.Body.Addresses {
-		c.length(fmt.Sprintf("addresses[%d]", i), a, 1, 256)
-	}
-	if err := c.err(); err != nil {
-		return nil, err
-	}
-	inv, err := h.appliance.Invite(ctx, req.Group, *req.Body)
-	if err != nil {
-		return nil, err
-	}
-	inv.Addresses = orEmpty(inv.Addresses)
-	return api.CreateInvitation201JSONResponse(inv), nil
-}
-
 // RemoveMember ends a membership.
 func (h *handlers) RemoveMember(ctx context.Context, req api.RemoveMemberRequestObject) (api.RemoveMemberResponseObject, error) {
 	var c checker
@@ -272,6 +252,14 @@ func (c *checker) length(field, v string, least, most int) {
 		c.add(field, "must be given")
 	case len(v) > most:
 		c.add(field, "want at most %d characters", most)
+	}
+}
+
+// line wants what a person wrote to be one line that can be read.
+func (c *checker) line(field, v string, most int) {
+	c.length(field, v, 0, most)
+	if !utf8.ValidString(v) || strings.ContainsFunc(v, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		c.add(field, "want one line of letters, digits, signs and spaces")
 	}
 }
 

@@ -101,6 +101,13 @@ func TestOrdersReachTheAppliance(t *testing.T) {
 	if err != nil || i.JSON201 == nil || i.JSON201.Group != "office" {
 		t.Fatalf("invite: %v, %s", err, i.Body)
 	}
+	f.issued = []api.IssuedInvitation{{ID: "old", Made: time.Unix(1, 0)}, {ID: "new", Made: time.Unix(2, 0)}}
+	if l, err := client.ListInvitationsWithResponse(t.Context(), "office"); err != nil || l.JSON200 == nil || len(l.JSON200.Items) != 2 || l.JSON200.Items[0].ID != "new" {
+		t.Errorf("invitations: %v, %s", err, l.Body)
+	}
+	if g, err := client.RevokeInvitationWithResponse(t.Context(), "office", "new"); err != nil || g.JSON200 == nil || !slices.Equal(f.revoked, []string{"office/new"}) {
+		t.Errorf("revoke: %v, %s", err, g.Body)
+	}
 	join := api.JoinRequest{Token: "lb1abc"}
 	j, err := client.JoinGroupWithResponse(t.Context(), join)
 	if err != nil || j.JSON201 == nil {

@@ -29,6 +29,8 @@ type memberships interface {
 	Groups(ctx context.Context) ([]api.Group, error)
 	CreateGroup(ctx context.Context, req api.GroupCreate) (api.Group, error)
 	Invite(ctx context.Context, group string, req api.InvitationCreate) (api.Invitation, error)
+	Invitations(ctx context.Context, group string) ([]api.IssuedInvitation, error)
+	RevokeInvitation(ctx context.Context, group, id string) (api.IssuedInvitation, error)
 	Remove(ctx context.Context, group, member string) (api.Removal, error)
 	Join(ctx context.Context, req api.JoinRequest) (g api.Group, already bool, err error)
 	Leave(ctx context.Context, group string, destroyCA bool) (api.Departure, error)
@@ -128,6 +130,25 @@ func (r remote) Invite(ctx context.Context, group string, req api.InvitationCrea
 	return answer(res.JSON201, res.ApplicationProblemJSONDefault, res.HTTPResponse)
 }
 
+// Invitations lists the daemon's invitations.
+func (r remote) Invitations(ctx context.Context, group string) ([]api.IssuedInvitation, error) {
+	res, err := r.client.ListInvitationsWithResponse(ctx, group)
+	if err != nil {
+		return nil, transportError(err)
+	}
+	list, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+	return list.Items, err
+}
+
+// RevokeInvitation has the daemon end an invitation.
+func (r remote) RevokeInvitation(ctx context.Context, group, id string) (api.IssuedInvitation, error) {
+	res, err := r.client.RevokeInvitationWithResponse(ctx, group, id)
+	if err != nil {
+		return api.IssuedInvitation{}, transportError(err)
+	}
+	return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+}
+
 // Remove has the daemon remove a member.
 func (r remote) Remove(ctx context.Context, group, member string) (api.Removal, error) {
 	res, err := r.client.RemoveMemberWithResponse(ctx, group, member)
@@ -178,7 +199,7 @@ func inFlags(p *api.Problem) error {
 	}
 	flags := map[string]string{
 		"name": "--name", "prefix": "--prefix", "zone": "--zone", "leaseSeconds": "--lease-time", "holdSeconds": "--hold-time",
-		"mtu": "--mtu", "memberName": "this appliance's name", "ttlSeconds": "--ttl", "addresses": "--address", "token": "the invitation", "lanPort": "--lan-port", "timeoutSeconds": "--timeout",
+		"mtu": "--mtu", "memberName": "this appliance's name", "ttlSeconds": "--expires", "uses": "--uses", "note": "--note", "addresses": "--address", "token": "the invitation", "lanPort": "--lan-port", "timeoutSeconds": "--timeout",
 	}
 	said := make([]string, len(p.Errors))
 	for i, e := range p.Errors {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,7 +30,7 @@ func (p *program) groupCommand() *cobra.Command {
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.groupCreateCommand(), p.groupInviteCommand(), p.groupShowCommand(), p.groupRemoveCommand(), p.groupLeaveCommand())
+	cmd.AddCommand(p.groupCreateCommand(), p.groupInviteCommand(), p.groupInvitationsCommand(), p.groupShowCommand(), p.groupRemoveCommand(), p.groupLeaveCommand())
 	return cmd
 }
 
@@ -74,7 +73,7 @@ DHCP and DNS, at each site.`,
 					return err
 				}
 				p.remark("\nGroup %s is created; its CA key is in %s and nowhere else.", g.Name, p.state)
-				p.nextSteps(running, "Invite the other sites, one at a time: landbridge group invite --address HOST:PORT")
+				p.nextSteps(running, "Invite the other sites: landbridge group invite --address HOST:PORT")
 				return nil
 			})
 		},
@@ -115,80 +114,6 @@ func (p *program) nextSteps(running bool, then string) {
 	if then != "" {
 		p.remark("%s", then)
 	}
-}
-
-func (p *program) groupInviteCommand() *cobra.Command {
-	var req api.InvitationCreate
-	ttl := 24 * time.Hour
-	cmd := &cobra.Command{
-		Use:               "invite [GROUP]",
-		Short:             "Make an invitation for one more appliance",
-		Args:              oneArgument,
-		ValidArgsFunction: p.completeGroups,
-		Long: `Make an invitation: a token that admits one appliance, once, until it expires. It
-carries the group's ID, addresses at which this appliance is found, and a secret:
-give it to nobody else.
-
---address names where the newcomer reaches this appliance, where it can't tell by
-itself: the router's public address or name, and the port that it forwards here
-(4860 where none is given).
-
-The token alone goes to standard output. Run this on the appliance that created
-the group.`,
-		Example: `  sudo landbridge group invite --address site-a.example.com:4860
-  sudo landbridge group invite office --ttl 1h --address 203.0.113.5:4860 --address [2001:db8::5]:4860
-  sudo landbridge group invite | ssh root@site-b landbridge join -`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var err error
-			if req.TTLSeconds, err = seconds("ttl", ttl, group.MinInvitationLife, group.MaxInvitationLife); err != nil {
-				return err
-			}
-			return p.withMemberships(cmd.Context(), askTimeout, func(ctx context.Context, m memberships, _ bool) error {
-				inv, err := p.invite(ctx, m, strings.Join(args, ""), req)
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(inv)
-				}
-				if _, err := fmt.Fprintln(p.out, inv.Token); err != nil {
-					return err
-				}
-				p.invited(inv)
-				return nil
-			})
-		},
-	}
-	f := cmd.Flags()
-	f.SortFlags = false
-	f.Var((*durationFlag)(&ttl), "ttl", "for how long the invitation is good: "+span(group.MinInvitationLife, group.MaxInvitationLife))
-	f.StringArrayVar(&req.Addresses, "address", nil, "`HOST[:PORT]` at which the newcomer reaches this appliance; may be given more than once")
-	return cmd
-}
-
-// invited says beside a token what it is for.
-func (p *program) invited(inv api.Invitation) {
-	p.remark("\nThis invites one appliance to group %s until %s. There, run:\n  sudo landbridge join %s…",
-		inv.GroupName, inv.Expires.Local().Format("2006-01-02 15:04 MST"), inv.Token[:min(12, len(inv.Token))])
-	places := places(inv.Addresses)
-	if len(places) == 0 {
-		p.remark("It names no place where this appliance is found, so only a newcomer on the same LAN finds it: give --address HOST:PORT for others.")
-		return
-	}
-	p.remark("It finds this appliance at:\n  %s", strings.Join(places, "\n  "))
-}
-
-// invite makes an invitation to the group that ref names.
-func (p *program) invite(ctx context.Context, m memberships, ref string, req api.InvitationCreate) (api.Invitation, error) {
-	groups, err := m.Groups(ctx)
-	if err != nil {
-		return api.Invitation{}, err
-	}
-	g, err := api.FindGroup(groups, ref)
-	if err != nil {
-		return api.Invitation{}, err
-	}
-	return m.Invite(ctx, g.ID, req)
 }
 
 func (p *program) groupShowCommand() *cobra.Command {

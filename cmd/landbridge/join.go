@@ -24,7 +24,8 @@ func (p *program) joinCommand() *cobra.Command {
 		ValidArgsFunction: noFiles,
 		Args:              oneToken,
 		Long: `Join a group by an invitation. The appliance that made it is asked for a certificate,
-so it must be running and reachable now; the token can be used once.
+so it must be running and reachable now. A token admits one appliance, unless it was made
+for more.
 
 With - the token is read from standard input, which keeps it out of the shell's
 history and the list of processes.

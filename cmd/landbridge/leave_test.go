@@ -158,7 +158,7 @@ func TestAJoinSaysAsWhomAndWhetherItWasNeeded(t *testing.T) {
 func TestFieldsOfTheAPIAreNamedAsFlags(t *testing.T) {
 	field := func(name, detail string) api.FieldError { return api.FieldError{Field: name, Detail: detail} }
 	for want, p := range map[string]api.Problem{
-		"--ttl: want 1 to 2; --address: must be given": {Detail: "ttlSeconds: want 1 to 2; addresses[0]: must be given",
+		"--expires: want 1 to 2; --address: must be given": {Detail: "ttlSeconds: want 1 to 2; addresses[0]: must be given",
 			Errors: []api.FieldError{field("ttlSeconds", "want 1 to 2"), field("addresses[0]", "must be given")}},
 		"prefix 8.8.0.0/16: these are public addresses": {Detail: "prefix 8.8.0.0/16: these are public addresses",
 			Errors: []api.FieldError{field("prefix", "prefix 8.8.0.0/16: these are public addresses")}},

@@ -82,6 +82,8 @@ type fakeState struct {
 	err     error
 	created api.GroupCreate
 	invited api.InvitationCreate
+	issued  []api.IssuedInvitation
+	revoked string
 	joined  api.JoinRequest
 	removed string
 	left    string
@@ -99,6 +101,13 @@ func (f *fakeState) CreateGroup(_ context.Context, req api.GroupCreate) (api.Gro
 func (f *fakeState) Invite(_ context.Context, _ string, req api.InvitationCreate) (api.Invitation, error) {
 	f.invited = req
 	return api.Invitation{Token: "lb1token", GroupName: "office", Expires: time.Now().Add(time.Hour), Addresses: []string{"/ip4/203.0.113.5/tcp/1"}}, f.err
+}
+func (f *fakeState) Invitations(context.Context, string) ([]api.IssuedInvitation, error) {
+	return f.issued, f.err
+}
+func (f *fakeState) RevokeInvitation(_ context.Context, group, id string) (api.IssuedInvitation, error) {
+	f.revoked = group + "/" + id
+	return api.IssuedInvitation{ID: id, Uses: 3, Users: []api.InvitationUse{{MemberID: "x"}}}, f.err
 }
 func (f *fakeState) Join(_ context.Context, req api.JoinRequest) (api.Group, bool, error) {
 	f.joined = req
@@ -140,8 +149,8 @@ func TestGroupCommandsWorkOnTheStateWithoutADaemon(t *testing.T) {
 	if r.code != 0 || f.created != want || !strings.Contains(r.out, "10.9.0.0/16") || !strings.Contains(r.err, "landbridge run") {
 		t.Errorf("create: %+v asked %+v", r, f.created)
 	}
-	r = command(t, f.engine(), "", state, "group", "invite", "--ttl", "90m", "--address", "a.example:1", "--address", "[2001:db8::1]:2")
-	wantInvite := api.InvitationCreate{TTLSeconds: 5400, Addresses: []string{"a.example:1", "[2001:db8::1]:2"}}
+	r = command(t, f.engine(), "", state, "group", "invite", "--expires", "90m", "--address", "a.example:1", "--address", "[2001:db8::1]:2")
+	wantInvite := api.InvitationCreate{TTLSeconds: 5400, Uses: 1, Addresses: []string{"a.example:1", "[2001:db8::1]:2"}}
 	if r.code != 0 || r.out != "lb1token\n" || !reflect.DeepEqual(f.invited, wantInvite) {
 		t.Errorf("invite: %+v asked %+v", r, f.invited)
 	}
@@ -234,21 +243,23 @@ func TestBadCommandLinesGetOneSentenceAndChangeNothing(t *testing.T) {
 	}{
 		{"bogus", 2, `unknown command "bogus"`},
 		{"stauts", 2, "status"},
-		{"group bogus", 2, `landbridge group has no command "bogus": its commands are create, invite, leave, remove, show`},
+		{"group bogus", 2, `landbridge group has no command "bogus": its commands are create, invitations, invite, leave, remove, show`},
 		{"group lst", 2, "did you mean show?"},
 		{"group creat", 2, "did you mean create?"},
 		{"run --lan-prot eth1", 2, "unknown flag: --lan-prot: did you mean --lan-port?"},
 		{"leases --limit x", 2, "--limit x: want a whole number\n"},
 		{"status --json=x", 2, "--json x: want true or false\n"},
 		{"group create --mtu 70", 2, "--mtu 70: want 576 to 9000"},
-		{"group invite --ttl 0s", 2, "--ttl 0s: want 1s to 365d in whole seconds"},
-		{"group invite --ttl 400d", 2, "--ttl 400d: want 1s to 365d"},
+		{"group invite --uses 0", 2, "--uses 0: want 1 to 1000"},
+		{"group invitations revoke", 2, "want the ID of one INVITATION"},
+		{"group invite --expires 0s", 2, "--expires 0s: want 1s to 365d in whole seconds"},
+		{"group invite --expires 400d", 2, "--expires 400d: want 1s to 365d"},
 		{"join lb1abc def", 2, "the invitation is in 2 pieces, and must be one argument"},
 		{"join LB1abc def gh", 2, "the invitation is in 3 pieces"},
 		{"join two tokens", 2, "want one TOKEN"},
 		{"group leave a b", 2, `"b" is another`},
 		{"group leave --state /nonexistent/landbridge", 1, "there is no state in /nonexistent/landbridge"},
-		{"group invite --ttl 1.5s", 2, "--ttl 1.5s: want 1s to 365d"},
+		{"group invite --expires 1.5s", 2, "--expires 1.5s: want 1s to 365d"},
 		{"completion powershell", 2, `no command "powershell"`},
 		{"status now", 2, `landbridge status takes no arguments, and "now" is one`},
 		{"leases a b", 2, `"b" is another`},
@@ -259,7 +270,7 @@ func TestBadCommandLinesGetOneSentenceAndChangeNothing(t *testing.T) {
 		{"group create --hold-time 1.5d", 2, "want a number of days"},
 		{"group remove", 2, "want one MEMBER"},
 		{"group remove a b c", 2, `"c" is another`},
-		{"group invite --ttl soon", 2, "want a duration"},
+		{"group invite --expires soon", 2, "want a duration"},
 		{"run --bogus", 2, "unknown flag: --bogus"},
 		{"run --mode router", 2, "--mode: router mode needs lan-port"},
 		{"run --mode x --listen y --log-level z", 2, "3 errors"},

@@ -26,7 +26,9 @@ func Operations() []Operation {
 		{ID: "listGroups", Method: "GET", Path: "/api/v1/groups", Role: "viewer"},
 		{ID: "createGroup", Method: "POST", Path: "/api/v1/groups", Role: "administrator", Audit: true},
 		{ID: "leaveGroup", Method: "DELETE", Path: "/api/v1/groups/:group", Role: "administrator", Reauth: true, Audit: true},
+		{ID: "listInvitations", Method: "GET", Path: "/api/v1/groups/:group/invitations", Role: "operator"},
 		{ID: "createInvitation", Method: "POST", Path: "/api/v1/groups/:group/invitations", Role: "administrator", Audit: true},
+		{ID: "revokeInvitation", Method: "DELETE", Path: "/api/v1/groups/:group/invitations/:invitation", Role: "operator", Audit: true},
 		{ID: "removeMember", Method: "DELETE", Path: "/api/v1/groups/:group/members/:member", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "listHosts", Method: "GET", Path: "/api/v1/hosts", Role: "viewer"},
 		{ID: "forgetHost", Method: "DELETE", Path: "/api/v1/hosts/:mac", Role: "operator", Audit: true},
@@ -235,10 +237,28 @@ func (g *guarded) LeaveGroup(ctx context.Context, req LeaveGroupRequestObject) (
 	return res, err
 }
 
+// ListInvitations does listInvitations, if the guard lets it.
+func (g *guarded) ListInvitations(ctx context.Context, req ListInvitationsRequestObject) (res ListInvitationsResponseObject, err error) {
+	err = g.guard(ctx, g.ops["listInvitations"], fmt.Sprint(req.Group), func(ctx context.Context) (err error) {
+		res, err = g.next.ListInvitations(ctx, req)
+		return err
+	})
+	return res, err
+}
+
 // CreateInvitation does createInvitation, if the guard lets it.
 func (g *guarded) CreateInvitation(ctx context.Context, req CreateInvitationRequestObject) (res CreateInvitationResponseObject, err error) {
 	err = g.guard(ctx, g.ops["createInvitation"], fmt.Sprint(req.Group), func(ctx context.Context) (err error) {
 		res, err = g.next.CreateInvitation(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// RevokeInvitation does revokeInvitation, if the guard lets it.
+func (g *guarded) RevokeInvitation(ctx context.Context, req RevokeInvitationRequestObject) (res RevokeInvitationResponseObject, err error) {
+	err = g.guard(ctx, g.ops["revokeInvitation"], fmt.Sprint(req.Group, "/", req.Invitation), func(ctx context.Context) (err error) {
+		res, err = g.next.RevokeInvitation(ctx, req)
 		return err
 	})
 	return res, err

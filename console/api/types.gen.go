@@ -227,6 +227,30 @@ func (e HealthLevel) Valid() bool {
 	}
 }
 
+// Defines values for InvitationState.
+const (
+	InvitationStateExpired InvitationState = "expired"
+	InvitationStateOpen    InvitationState = "open"
+	InvitationStateRevoked InvitationState = "revoked"
+	InvitationStateUsed    InvitationState = "used"
+)
+
+// Valid indicates whether the value is a known member of the InvitationState enum.
+func (e InvitationState) Valid() bool {
+	switch e {
+	case InvitationStateExpired:
+		return true
+	case InvitationStateOpen:
+		return true
+	case InvitationStateRevoked:
+		return true
+	case InvitationStateUsed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LeaseChange.
 const (
 	LeaseChangeChanged    LeaseChange = "changed"
@@ -1181,8 +1205,15 @@ type Invitation struct {
 	Group     string `json:"group"`
 	GroupName string `json:"groupName"`
 
+	// ID What names the invitation in the list; it is no secret.
+	ID   string `json:"id"`
+	Note string `json:"note,omitempty,omitzero"`
+
 	// Token What the newcomer gives to `landbridge join`.
 	Token string `json:"token"`
+
+	// Uses How many appliances it admits.
+	Uses int `json:"uses"`
 }
 
 // InvitationCreate defines model for InvitationCreate.
@@ -1191,8 +1222,56 @@ type InvitationCreate struct {
 	// addresses that the appliance knows of itself.
 	Addresses []string `json:"addresses,omitempty,omitzero"`
 
+	// Note What the list of invitations says beside it, in one line.
+	Note string `json:"note,omitempty,omitzero"`
+
 	// TTLSeconds For how long the token is good; 24 hours where none is given.
 	TTLSeconds int64 `json:"ttlSeconds,omitempty,omitzero"`
+
+	// Uses How many appliances the token admits; one where none is given.
+	Uses int `json:"uses,omitempty,omitzero"`
+}
+
+// InvitationState open: it admits appliances. used: it has admitted as many as it can. expired, revoked: it has ended before.
+type InvitationState string
+
+// InvitationUse defines model for InvitationUse.
+type InvitationUse struct {
+	At time.Time `json:"at"`
+
+	// Member Whether it is a member now.
+	Member   bool   `json:"member"`
+	MemberID string `json:"memberId"`
+
+	// Name The member's name in the group, or the last that it had.
+	Name string `json:"name,omitempty,omitzero"`
+}
+
+// IssuedInvitation An invitation as the appliance that made it remembers it; the token is kept nowhere.
+type IssuedInvitation struct {
+	Expires time.Time `json:"expires"`
+
+	// ID 16 hexadecimal digits; it is no secret.
+	ID string `json:"id"`
+
+	// Made Absent for one that an older version made.
+	Made    time.Time `json:"made,omitempty,omitzero"`
+	Note    string    `json:"note,omitempty,omitzero"`
+	Revoked time.Time `json:"revoked,omitempty,omitzero"`
+
+	// State open: it admits appliances. used: it has admitted as many as it can. expired, revoked: it has ended before.
+	State InvitationState `json:"state"`
+
+	// Users Whom it has admitted, the first first.
+	Users []InvitationUse `json:"users"`
+
+	// Uses How many appliances it admits in all.
+	Uses int `json:"uses"`
+}
+
+// IssuedInvitationList defines model for IssuedInvitationList.
+type IssuedInvitationList struct {
+	Items []IssuedInvitation `json:"items"`
 }
 
 // JoinRequest defines model for JoinRequest.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,8 @@ type fake struct {
 
 	switched []api.ModeRequest
 	invited  []api.InvitationCreate
+	issued   []api.IssuedInvitation
+	revoked  []string
 	removed  []string
 
 	ordered []string // with leases
@@ -112,10 +115,20 @@ func (f *fake) RegisterHost(_ context.Context, r api.RegisterHostRequestObject) 
 	return api.RegisterHost200JSONResponse{MAC: r.MAC}, f.err
 }
 
+func (f *fake) ListInvitations(context.Context, api.ListInvitationsRequestObject) (api.ListInvitationsResponseObject, error) {
+	return api.ListInvitations200JSONResponse{Items: slices.Clone(f.issued)}, f.err
+}
+
+func (f *fake) RevokeInvitation(_ context.Context, r api.RevokeInvitationRequestObject) (api.RevokeInvitationResponseObject, error) {
+	f.revoked = append(f.revoked, r.Invitation)
+	return api.RevokeInvitation200JSONResponse{ID: r.Invitation}, f.refuse
+}
+
 func (f *fake) CreateInvitation(_ context.Context, r api.CreateInvitationRequestObject) (api.CreateInvitationResponseObject, error) {
 	f.invited = append(f.invited, *r.Body)
 	return api.CreateInvitation201JSONResponse{
-		Token: "lb1" + strings.Repeat("k7fm2", 70), Group: office, GroupName: "office", Addresses: []string{"203.0.113.7:4860"},
+		Token: "lb1" + strings.Repeat("k7fm2", 70), ID: "5b1f0c9a3e7d2846", Group: office, GroupName: "office", Addresses: []string{"203.0.113.7:4860"},
+		Uses: max(1, r.Body.Uses), Note: r.Body.Note,
 		Expires: time.Now().Add(time.Duration(r.Body.TTLSeconds) * time.Second),
 	}, f.err
 }
@@ -164,6 +177,7 @@ func newFake(members, leases int) *fake {
 	}
 	f.people = somePeople()
 	f.peers = somePeers(members)
+	f.issued = someInvitations()
 	f.hosts = []api.RegisteredHost{{MAC: "52:54:00:aa:bb:01", Configured: true}, {MAC: "52:54:00:aa:bb:02", Since: start()}}
 	f.mode = api.ModeStatus{Now: api.ModeSetup{Mode: api.ModeRouter, LanPort: "enp3s0"}, Ports: []api.LANPort{
 		{Name: "enp2s0", MAC: "52:54:00:00:00:02", Up: true, Modes: []api.Mode{api.ModeHybrid}, Why: "it has addresses and a default route: taking it would cut this host off"},

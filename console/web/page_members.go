@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -22,13 +21,15 @@ type membersPage struct {
 	Invite  inviteForm
 	Token   *invited
 	Removed string // who was removed just now
+	Revoked bool   // an invitation, just now
 }
 
 // groupMembers is a group with those of its members that match.
 type groupMembers struct {
 	api.Group
-	Rows   []memberRow
-	Hidden int
+	Rows        []memberRow
+	Hidden      int
+	Invitations []api.IssuedInvitation // that are open, or were used
 }
 
 // memberRow is a member and the way to it.
@@ -42,28 +43,13 @@ func (g groupMembers) Gone(m api.GroupMember) string {
 	return "/members/remove?" + url.Values{"group": {g.ID}, "member": {m.MemberID}}.Encode()
 }
 
-// inviteForm is the form for an invitation, as it was filled in.
-type inviteForm struct {
-	Groups    []api.Group // in which this appliance can invite
-	Group     string
-	Hours     string
-	Addresses string
-	Flaws     flaws
-}
-
-// invited is an invitation to show, once.
-type invited struct {
-	api.Invitation
-	Code code
-}
-
 // listMembers shows the members of all groups.
 func (p *Pages) listMembers(c echo.Context) error {
 	page, err := p.membersPage(c)
 	if err != nil {
 		return p.fail(c, err)
 	}
-	page.Removed = c.QueryParam("removed")
+	page.Removed, page.Revoked = c.QueryParam("removed"), c.QueryParam("done") == "revoked"
 	return p.show(c, http.StatusOK, "members", page)
 }
 
@@ -78,7 +64,7 @@ func (p *Pages) membersPage(c echo.Context) (membersPage, error) {
 		return page, err
 	}
 	links := linksOf(peers, p.meter.observe(p.now(), peers))
-	page.Invite.Hours = "24"
+	page.Invite.Hours, page.Invite.Uses = "24", "1"
 	for _, k := range kinds() {
 		if slices.ContainsFunc(links, func(l link) bool { return l.Kind == k }) {
 			page.Kinds = append(page.Kinds, k)
@@ -88,7 +74,13 @@ func (p *Pages) membersPage(c echo.Context) (membersPage, error) {
 		if g.Authority {
 			page.Invite.Groups = append(page.Invite.Groups, g)
 		}
-		page.Groups = append(page.Groups, page.match(g, links))
+		view := page.match(g, links)
+		if g.Authority && p.who(c).Can("operator") {
+			if view.Invitations, err = p.invitations(c, g.ID); err != nil {
+				return page, err
+			}
+		}
+		page.Groups = append(page.Groups, view)
 	}
 	return page, nil
 }
@@ -120,33 +112,6 @@ func (m membersPage) match(g api.Group, links []link) groupMembers {
 		return cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
 	})
 	return view
-}
-
-// invite makes an invitation and shows it, this once.
-func (p *Pages) invite(c echo.Context) error {
-	page, err := p.membersPage(c)
-	if err != nil {
-		return p.fail(c, err)
-	}
-	form := &page.Invite
-	form.Group, form.Hours, form.Addresses = c.FormValue("group"), c.FormValue("hours"), c.FormValue("addresses")
-	hours, err := strconv.ParseInt(form.Hours, 10, 64)
-	if err != nil || hours < 1 || hours > 8760 {
-		form.Flaws = flaws{Fields: map[string]string{"ttlSeconds": "want a whole number of hours from 1 to 8760"}}
-		return p.show(c, http.StatusUnprocessableEntity, "members", page)
-	}
-	inv, err := ask[api.CreateInvitationRequestObject, api.CreateInvitationResponseObject, api.CreateInvitation201JSONResponse](
-		c, p.api.CreateInvitation, api.CreateInvitationRequestObject{
-			Group: form.Group,
-			Body:  &api.InvitationCreate{TTLSeconds: hours * 3600, Addresses: strings.Fields(strings.ReplaceAll(form.Addresses, ",", " "))},
-		})
-	if err != nil {
-		var status int
-		form.Flaws, status = p.flawsOf(err)
-		return p.show(c, status, "members", page)
-	}
-	page.Token = &invited{Invitation: api.Invitation(inv), Code: qrCode(inv.Token)}
-	return p.show(c, http.StatusOK, "members", page)
 }
 
 // removalPage asks whether a member is really to be removed.

@@ -141,17 +141,6 @@ func TestLeasesAreSearchedAndPagedByTheAPI(t *testing.T) {
 	}
 }
 
-func TestAnInvitationIsShownOnceWithItsCode(t *testing.T) {
-	f := newFake(2, 0)
-	a := post(t, serve(f), "/members/invite", "group", office, "hours", "168", "addresses", "vpn.example.net:4860, 198.51.100.9:4860")
-	if a.Code != http.StatusOK || !strings.Contains(a.body, "landbridge join lb1") || !strings.Contains(a.body, `class="qr"`) {
-		t.Errorf("%d %s", a.Code, a.body)
-	}
-	if got := fmt.Sprint(f.invited); got != "[{[vpn.example.net:4860 198.51.100.9:4860] 604800}]" {
-		t.Errorf("asked for %s", got)
-	}
-}
-
 func TestWhatIsWrongWithAFormIsSaidBesideTheField(t *testing.T) {
 	f := newFake(2, 0)
 	server := serve(f, func(o *Options) {

@@ -102,6 +102,7 @@ func (p *Pages) Register(e *echo.Echo) {
 	e.GET("/api", p.document, p.headers)
 	e.GET("/members", p.listMembers, p.headers)
 	e.POST("/members/invite", p.invite, p.headers)
+	e.POST("/members/invitations/revoke", p.revokeInvitation, p.headers)
 	e.GET("/members/remove", p.askRemoval, p.headers)
 	e.POST("/members/remove", p.dangerous(p.remove), p.headers)
 	e.GET("/network", p.network, p.headers)

@@ -87,8 +87,8 @@ func TestWrongFlagsAndFilesAreRefused(t *testing.T) {
 	m.refuses(failed, []string{"prefix", "10.9.0.0/16"}, "group", "create", "--prefix", "10.9.0.0/33")
 	m.refuses(failed, []string{"prefix", "10.9.0.0/16"}, "group", "create", "--prefix", "10.9.0.1/16")
 	m.refuses(failed, []string{"8.8.0.0/16", "public addresses", "10.0.0.0/8", "--allow-public-prefix"}, "group", "create", "--prefix", "8.8.0.0/16")
-	m.refuses(usage, []string{"--ttl", "90s"}, "group", "invite", "--ttl", "soon")
-	m.refuses(usage, []string{"--ttl 0s", "1s to 365d"}, "group", "invite", "--ttl", "0s")
+	m.refuses(usage, []string{"--expires", "90s"}, "group", "invite", "--expires", "soon")
+	m.refuses(usage, []string{"--expires 0s", "1s to 365d"}, "group", "invite", "--expires", "0s")
 	m.refuses(failed, []string{"no appliance is running", "landbridge run"}, "status")
 	m.refuses(usage, []string{"/run/nothing.yaml"}, "run", "--config", "/run/nothing.yaml")
 

@@ -1,0 +1,192 @@
+package image
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// Options says what an image is built of.
+type Options struct {
+	Landbridge string    // the program that the appliance runs, a file
+	Init       string    // its PID 1, a file
+	Version    string    // of both, for what a person reads
+	Time       time.Time // of the commit: what every time stamp says
+	Cache      string    // directory of packages, which is kept
+	Out        string    // directory of what is made
+	Progress   io.Writer // a line for each step
+}
+
+// Names of what Build makes in the directory Out.
+const (
+	DiskName = "landbridge.raw"
+	SBOMName = "landbridge.spdx.json"
+)
+
+// Build makes the disk and the list of what is in it. The same options make the same bytes.
+func Build(ctx context.Context, o Options) (err error) {
+	for _, d := range []*string{&o.Cache, &o.Out, &o.Landbridge, &o.Init} {
+		if *d, err = filepath.Abs(*d); err != nil { // the tools work in directories of their own
+			return err
+		}
+	}
+	for _, d := range []string{o.Cache, o.Out} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+	}
+	dir, err := os.MkdirTemp(o.Out, "build")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	root := filepath.Join(dir, "packages")
+	for _, p := range packages() {
+		o.step("%s %s", p.Name, p.Version)
+		deb, err := p.fetch(ctx, o.Cache)
+		if err != nil {
+			return fmt.Errorf("package %s: %w", p.Name, err)
+		}
+		if err := run(ctx, dir, nil, "dpkg-deb", "-x", deb, root); err != nil {
+			return err
+		}
+	}
+	o.step("state")
+	state, err := stateFileSystem(ctx, dir, o.Time)
+	if err != nil {
+		return err
+	}
+	o.step("initramfs")
+	initrd, err := o.initramfs(ctx, root, state)
+	if err != nil {
+		return err
+	}
+	kernel, err := os.ReadFile(filepath.Join(root, "boot", "vmlinuz-"+kernelRelease))
+	if err != nil {
+		return err
+	}
+	o.step("disk")
+	if err := o.disk(ctx, root, dir, kernel, initrd, state); err != nil {
+		return err
+	}
+	return o.writeSBOM(filepath.Join(o.Out, SBOMName))
+}
+
+func (o Options) step(format string, args ...any) {
+	if o.Progress != nil {
+		fmt.Fprintf(o.Progress, "  "+format+"\n", args...)
+	}
+}
+
+// initramfs makes what the kernel starts: PID 1, the appliance, and the modules.
+func (o Options) initramfs(ctx context.Context, root, state string) ([]byte, error) {
+	t := tree{}
+	t.dir("dev", "proc", "sys", "run", "tmp", "etc", "var", "boot", "state")
+	for name, file := range map[string]string{
+		"init": o.Init, "bin/landbridge": o.Landbridge, "bin/e2fsck": filepath.Join(root, "sbin/e2fsck.static"),
+	} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		t.add(name, 0o755, data)
+	}
+	empty, err := packed(state)
+	if err != nil {
+		return nil, err
+	}
+	t.add("lib/state.img.gz", 0o644, empty)
+	t.add("sbin/modprobe", os.ModeSymlink|0o777, []byte("/init"))
+	t.add("etc/landbridge-release", 0o644, []byte(o.Version+"\n"))
+	m, err := readModules(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, group := range wanted() {
+		names = append(names, group...)
+	}
+	files, err := m.closure(names)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		data, err := unpacked(ctx, filepath.Join(m.dir, f))
+		if err != nil {
+			return nil, err
+		}
+		t.add("lib/modules/"+moduleName(f)+".ko", 0o644, data)
+	}
+	dep, alias, err := m.tables(files)
+	if err != nil {
+		return nil, err
+	}
+	t.add("lib/modules/modules.dep", 0o644, dep)
+	t.add("lib/modules/modules.alias", 0o644, alias)
+	archive, err := t.archive(o.Time)
+	if err != nil {
+		return nil, err
+	}
+	return filter(ctx, bytes.NewReader(archive), "zstd", "-q", "-19", "-T1", "-c")
+}
+
+// unpacked returns a module as the kernel takes it; Debian's are packed by xz.
+func unpacked(ctx context.Context, file string) ([]byte, error) {
+	if filepath.Ext(file) != ".xz" {
+		return os.ReadFile(file)
+	}
+	return filter(ctx, nil, "xz", "-dc", file)
+}
+
+// filter returns what a program makes of its input.
+func filter(ctx context.Context, in io.Reader, program string, args ...string) ([]byte, error) {
+	var out, said bytes.Buffer
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, &out, &said
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("%s: %w: %.500s", program, err, &said)
+	}
+	return out.Bytes(), nil
+}
+
+// packed returns a file as gzip has it, for PID 1 to unpack.
+func packed(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	if _, err := io.Copy(z, f); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// disk makes the disk from kernel and initramfs.
+func (o Options) disk(ctx context.Context, root, dir string, kernel, initrd []byte, state string) error {
+	squash, err := slot(ctx, dir, kernel, initrd, o.Time)
+	if err != nil {
+		return err
+	}
+	bios, uefi, err := grub(ctx, root, dir)
+	if err != nil {
+		return err
+	}
+	system, err := esp(ctx, dir, uefi, o.Time)
+	if err != nil {
+		return err
+	}
+	parts := map[int]string{espStart: system, slotAStart: squash, stateStart: state}
+	return assemble(ctx, root, dir, filepath.Join(o.Out, DiskName), parts, bios)
+}

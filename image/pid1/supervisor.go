@@ -1,0 +1,65 @@
+package pid1
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os/exec"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Pauses before the program is started again: doubled with each start that didn't last.
+const (
+	firstPause  = 200 * time.Millisecond
+	longestWait = 30 * time.Second
+	lasted      = time.Minute
+	stopPatient = 10 * time.Second
+)
+
+// Supervisor runs a program, again and again.
+type Supervisor struct {
+	program string
+	args    []string
+	out     io.Writer
+	log     *slog.Logger
+	pid     atomic.Int64 // 0: not running
+}
+
+// Run runs the program until ctx is done, then ends it: SIGTERM, and SIGKILL ten seconds later.
+func (s *Supervisor) Run(ctx context.Context) {
+	pause := firstPause
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := s.once(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > lasted {
+			pause = firstPause
+		}
+		s.log.Error("the program ended and is started again", "program", s.program, "err", err, "in", pause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, longestWait)
+	}
+}
+
+func (s *Supervisor) once(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, s.program, s.args...)
+	cmd.Env = []string{"PATH=/bin:/sbin", "HOME=/state"}
+	cmd.Stdout, cmd.Stderr = s.out, s.out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = stopPatient
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.pid.Store(int64(cmd.Process.Pid))
+	defer s.pid.Store(0)
+	return cmd.Wait()
+}

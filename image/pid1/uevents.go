@@ -1,0 +1,42 @@
+package pid1
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// hotplug loads modules for hardware that appears later, until ctx is done.
+func hotplug(ctx context.Context, m *Modules, log *slog.Logger) error {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_KOBJECT_UEVENT)
+	if err != nil {
+		return fmt.Errorf("listen for new hardware: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = unix.Shutdown(fd, unix.SHUT_RD) })
+	defer func() {
+		stop()
+		_ = unix.Close(fd)
+	}()
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1}); err != nil {
+		return fmt.Errorf("listen for new hardware: %w", err)
+	}
+	buf := make([]byte, 16<<10)
+	for ctx.Err() == nil {
+		n, _, err := unix.Recvfrom(fd, buf, 0)
+		if err != nil || n == 0 {
+			continue // ENOBUFS: some were lost, and the next ones count
+		}
+		for field := range bytes.SplitSeq(buf[:n], []byte{0}) {
+			if name, ok := strings.CutPrefix(string(field), "MODALIAS="); ok {
+				if err := m.Load(name); err != nil {
+					log.Warn("no driver for new hardware", "device", name, "err", err)
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -22,6 +22,12 @@ BROWSER  := chromium=chromium nodejs=node npm=npm
 # What the benchmark uses besides, and where it keeps what it builds.
 RIVALS   := iperf3=iperf3 ethtool=ethtool openvpn=openvpn tinc=tincd n2n=edge
 PEERS    := .cache/bench
+# What the image is built with, and what it boots in.
+IMAGING  := kmod=depmod mtools=mcopy dosfstools=mkfs.vfat squashfs-tools=mksquashfs fdisk=sfdisk e2fsprogs=mkfs.ext4 \
+            grub-common=grub-mkimage zstd=zstd xz-utils=xz qemu-utils=qemu-img
+BOOTING  := qemu-system-x86=qemu-system-x86_64 qemu-utils=qemu-img
+IMAGE    := out/image
+COMMITTED = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 export GOFLAGS ?= -mod=readonly
 
@@ -57,6 +63,29 @@ test-takeover: deps ## one of a LAN's two routers dies, loses its LAN, loses its
 test-vlan: go-version ## a group for each VLAN of a trunk, in a guest (QEMU, by emulation) whose kernel has VLANs: two minutes
 	@./scripts/deps $(PACKAGES) qemu-system-x86=qemu-system-x86_64 cpio=cpio kmod=depmod
 	./scripts/test-vlan .cache/guest
+
+.PHONY: image
+image: image-tools ## the bootable appliance: raw, qcow2 and OVA, with SBOM and licences, into out/image (half a minute)
+	bin/mkimage -program $(BIN)/landbridge-image -version '$(VERSION)' -time $(COMMITTED) -out $(IMAGE)
+	@ls -l $(IMAGE)
+
+.PHONY: image-check
+image-check: image ## the image built once more, which must be the same, byte by byte
+	umask 077; TMPDIR=/var/tmp $(BIN)/mkimage -program $(BIN)/landbridge-image -version '$(VERSION)' -time $(COMMITTED) -out $(IMAGE)-again
+	@(cd $(IMAGE) && sha256sum landbridge.* LICENCES.txt) | tee /dev/stderr | (cd $(IMAGE)-again && sha256sum --quiet -c)
+	@rm -rf $(IMAGE)-again; echo 'Two builds are the same.'
+
+.PHONY: image-tools
+image-tools: go-version
+	@./scripts/deps $(IMAGING)
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 $(GO) build -trimpath -tags image -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/landbridge-image ./cmd/landbridge
+	$(GO) build -trimpath -o $(BIN)/mkimage ./cmd/mkimage
+
+.PHONY: boot
+boot: ## boot the image of make image in QEMU: screen here, console at https://127.0.0.1:8443/ (UEFI=1, KEEP=1, USER_DATA=FILE)
+	@./scripts/deps $(BOOTING)
+	./scripts/boot $(IMAGE)/landbridge.raw
 
 .PHONY: lint
 lint: go-version ## gofmt, vet and golangci-lint

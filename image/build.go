@@ -14,24 +14,26 @@ import (
 
 // Options says what an image is built of.
 type Options struct {
-	Landbridge string    // the program that the appliance runs, a file
-	Init       string    // its PID 1, a file
-	Version    string    // of both, for what a person reads
-	Time       time.Time // of the commit: what every time stamp says
-	Cache      string    // directory of packages, which is kept
-	Out        string    // directory of what is made
-	Progress   io.Writer // a line for each step
+	Program  string    // Landbridge built for the image (with the tag image), a file
+	Version  string    // its version, for what a person reads
+	Time     time.Time // of the commit: what every time stamp says
+	Cache    string    // directory of packages, which is kept
+	Out      string    // directory of what is made
+	Progress io.Writer // a line for each step
 }
 
 // Names of what Build makes in the directory Out.
 const (
-	DiskName = "landbridge.raw"
-	SBOMName = "landbridge.spdx.json"
+	DiskName     = "landbridge.raw"       // as dd writes it to a disk
+	QCOW2Name    = "landbridge.qcow2"     // for QEMU, Proxmox, OpenStack; compressed
+	OVAName      = "landbridge.ova"       // for VMware: a description, and the disk as VMDK
+	SBOMName     = "landbridge.spdx.json" // what is in it
+	LicencesName = "LICENCES.txt"         // under which licences, and where its sources are
 )
 
-// Build makes the disk and the list of what is in it. The same options make the same bytes.
+// Build makes all of these. The same options make the same bytes.
 func Build(ctx context.Context, o Options) (err error) {
-	for _, d := range []*string{&o.Cache, &o.Out, &o.Landbridge, &o.Init} {
+	for _, d := range []*string{&o.Cache, &o.Out, &o.Program} {
 		if *d, err = filepath.Abs(*d); err != nil { // the tools work in directories of their own
 			return err
 		}
@@ -57,12 +59,12 @@ func Build(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	o.step("state")
+	o.step("empty state partition")
 	state, err := stateFileSystem(ctx, dir, o.Time)
 	if err != nil {
 		return err
 	}
-	o.step("initramfs")
+	o.step("initramfs: Landbridge and kernel modules")
 	initrd, err := o.initramfs(ctx, root, state)
 	if err != nil {
 		return err
@@ -71,11 +73,15 @@ func Build(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	o.step("disk")
+	o.step("disk: boot loaders, slot A, state")
 	if err := o.disk(ctx, root, dir, kernel, initrd, state); err != nil {
 		return err
 	}
-	return o.writeSBOM(filepath.Join(o.Out, SBOMName))
+	if err := o.export(ctx, dir); err != nil {
+		return err
+	}
+	o.step("SBOM and licences")
+	return o.account(ctx, root)
 }
 
 func (o Options) step(format string, args ...any) {
@@ -88,9 +94,7 @@ func (o Options) step(format string, args ...any) {
 func (o Options) initramfs(ctx context.Context, root, state string) ([]byte, error) {
 	t := tree{}
 	t.dir("dev", "proc", "sys", "run", "tmp", "etc", "var", "boot", "state")
-	for name, file := range map[string]string{
-		"init": o.Init, "bin/landbridge": o.Landbridge, "bin/e2fsck": filepath.Join(root, "sbin/e2fsck.static"),
-	} {
+	for name, file := range map[string]string{"bin/landbridge": o.Program, "bin/e2fsck": filepath.Join(root, "sbin/e2fsck.static")} {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
@@ -102,7 +106,8 @@ func (o Options) initramfs(ctx context.Context, root, state string) ([]byte, err
 		return nil, err
 	}
 	t.add("lib/state.img.gz", 0o644, empty)
-	t.add("sbin/modprobe", os.ModeSymlink|0o777, []byte("/init"))
+	t.add("init", os.ModeSymlink|0o777, []byte("/bin/landbridge"))
+	t.add("sbin/modprobe", os.ModeSymlink|0o777, []byte("/bin/landbridge"))
 	t.add("etc/landbridge-release", 0o644, []byte(o.Version+"\n"))
 	m, err := readModules(ctx, root)
 	if err != nil {

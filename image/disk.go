@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -124,9 +125,13 @@ func slot(ctx context.Context, dir string, kernel, initrd []byte, at time.Time) 
 		return "", err
 	}
 	for name, data := range map[string][]byte{"vmlinuz": kernel, "initrd": initrd} {
-		if err := os.WriteFile(filepath.Join(files, name), data, 0o644); err != nil {
+		name = filepath.Join(files, name)
+		if err := errors.Join(os.WriteFile(name, data, 0o644), os.Chmod(name, 0o644)); err != nil { // whatever the umask
 			return "", err
 		}
+	}
+	if err := os.Chmod(files, 0o755); err != nil {
+		return "", err
 	}
 	epoch := fmt.Sprint(at.Unix())
 	err := run(ctx, dir, nil, "mksquashfs", files, img, "-quiet", "-no-progress", "-noappend", "-processors", "1", "-all-root", "-no-xattrs",

@@ -1,11 +1,11 @@
 package image
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"debug/buildinfo"
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -60,8 +60,28 @@ type spdxRelated struct {
 
 const noAssertion = "NOASSERTION"
 
-// writeSBOM lists what is in the image: Debian's packages, and the Go modules of the programs.
-func (o Options) writeSBOM(file string) error {
+// goModule is a Go module that is in the program.
+type goModule struct{ path, version string }
+
+// goModules returns the modules in the program, sorted, Go's own library among them.
+func (o Options) goModules() ([]goModule, error) {
+	info, err := buildinfo.ReadFile(o.Program)
+	if err != nil {
+		return nil, fmt.Errorf("which modules are in %s: %w", o.Program, err)
+	}
+	all := []goModule{{"stdlib", strings.TrimPrefix(info.GoVersion, "go")}}
+	for _, m := range info.Deps {
+		if m.Replace != nil {
+			m = m.Replace
+		}
+		all = append(all, goModule{m.Path, m.Version})
+	}
+	slices.SortFunc(all, func(a, b goModule) int { return cmp.Compare(a.path, b.path) })
+	return all, nil
+}
+
+// sbom lists what is in the image: Debian's packages, and the Go modules of the program.
+func (o Options) sbom(modules []goModule) ([]byte, error) {
 	all := []spdxPackage{{
 		Name: "landbridge", ID: "SPDXRef-landbridge", Version: o.Version, Declared: "Apache-2.0",
 	}}
@@ -71,25 +91,9 @@ func (o Options) writeSBOM(file string) error {
 			External: []spdxExternal{{"PACKAGE-MANAGER", "purl", "pkg:deb/debian/" + p.Name + "@" + strings.ReplaceAll(p.Version, "+", "%2B") + "?distro=bookworm"}},
 		})
 	}
-	modules := map[string]string{}
-	for _, program := range []string{o.Landbridge, o.Init} {
-		info, err := buildinfo.ReadFile(program)
-		if err != nil {
-			return fmt.Errorf("which modules are in %s: %w", program, err)
-		}
-		for _, m := range info.Deps {
-			modules[m.Path] = m.Version
-		}
-		modules["stdlib"] = strings.TrimPrefix(info.GoVersion, "go")
-	}
-	var paths []string
-	for p := range modules {
-		paths = append(paths, p)
-	}
-	slices.Sort(paths)
-	for _, p := range paths {
+	for _, m := range modules {
 		all = append(all, spdxPackage{
-			Name: p, Version: modules[p], Declared: noAssertion, External: []spdxExternal{{"PACKAGE-MANAGER", "purl", "pkg:golang/" + p + "@" + modules[p]}},
+			Name: m.path, Version: m.version, Declared: noAssertion, External: []spdxExternal{{"PACKAGE-MANAGER", "purl", "pkg:golang/" + m.path + "@" + m.version}},
 		})
 	}
 	doc := spdx{
@@ -109,7 +113,7 @@ func (o Options) writeSBOM(file string) error {
 	doc.Namespace = fmt.Sprintf("https://spdx.org/spdxdocs/landbridge-%x", sha256.Sum256([]byte(o.Version+doc.Creation.Created)))
 	text, err := json.MarshalIndent(doc, "", "  ")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return os.WriteFile(file, append(text, '\n'), 0o644)
+	return append(text, '\n'), nil
 }

@@ -18,6 +18,9 @@ func main() {
 }
 
 func start() int {
+	if exit, done := asInit(os.Args); done {
+		return exit
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once

@@ -1,4 +1,3 @@
-// Mkimage builds the bootable image of the appliance; see package image.
 package main
 
 import (
@@ -15,12 +14,11 @@ import (
 func main() {
 	o := image.Options{Progress: os.Stderr}
 	var epoch int64
-	flag.StringVar(&o.Landbridge, "landbridge", "bin/landbridge", "the program that the appliance runs")
-	flag.StringVar(&o.Init, "init", "bin/init", "its first process")
-	flag.StringVar(&o.Version, "version", "unknown", "the version of both")
+	flag.StringVar(&o.Program, "program", "bin/landbridge-image", "Landbridge, built with the tag image")
+	flag.StringVar(&o.Version, "version", "unknown", "its version")
 	flag.Int64Var(&epoch, "time", 0, "what every time stamp says, in seconds since 1970")
 	flag.StringVar(&o.Cache, "cache", ".cache/image", "where packages are kept")
-	flag.StringVar(&o.Out, "out", "bin/image", "where the image is put")
+	flag.StringVar(&o.Out, "out", "out/image", "where the image is put")
 	flag.Parse()
 	o.Time = time.Unix(epoch, 0).UTC()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

@@ -2,6 +2,7 @@ package pid1
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,19 +20,21 @@ import (
 // Program is what the appliance runs.
 const Program = "/bin/landbridge"
 
-// Main is what /init does, and returns its exit code. As /sbin/modprobe, by which name the kernel
-// calls it, it loads the modules that it is asked for. As PID 1 it doesn't return.
-func Main(args []string) int {
-	if filepath.Base(args[0]) == "modprobe" {
-		return modprobe(args[1:])
-	}
-	if os.Getpid() != 1 {
+// Main is what the image's program does by the names /init and /sbin/modprobe; done says whether
+// it was called by one of them. As PID 1 it doesn't return.
+func Main(args []string) (exit int, done bool) {
+	switch name := filepath.Base(args[0]); {
+	case name == "modprobe":
+		return modprobe(args[1:]), true
+	case name != "init":
+		return 0, false
+	case os.Getpid() != 1:
 		fmt.Fprintln(os.Stderr, "init: this is the first process of the appliance's image; on another machine run landbridge itself")
-		return 2
+		return 2, true
 	}
 	m := &machine{started: time.Now()}
 	m.run()
-	return 1
+	return 1, true
 }
 
 // modprobe loads modules for the kernel, which calls it as: modprobe -q -- NAME.
@@ -72,7 +75,7 @@ func (m *machine) run() {
 	}
 	m.cmdline = string(cmdline)
 	ctx, cancel := context.WithCancelCause(context.Background())
-	end := func(how ending) { cancel(goingDown{how}) }
+	end := func(how ending) { cancel(endingError{how}) }
 	m.signals(end)
 	m.hardware(ctx)
 	warning := openState(ctx, m.log)
@@ -88,17 +91,21 @@ func (m *machine) run() {
 	<-ctx.Done()
 	m.screen.Show("The appliance is going down.")
 	m.running.Wait()
-	how := restart
-	if g, ok := context.Cause(ctx).(goingDown); ok {
-		how = g.how
-	}
-	goDown(how)
+	goDown(howToEnd(ctx))
 }
 
-// goingDown is why everything ends.
-type goingDown struct{ how ending }
+// endingError is why everything ends.
+type endingError struct{ how ending }
 
-func (g goingDown) Error() string { return "the machine is going down" }
+func (endingError) Error() string { return "the machine is going down" }
+
+func howToEnd(ctx context.Context) ending {
+	var e endingError
+	if errors.As(context.Cause(ctx), &e) {
+		return e.how
+	}
+	return restart
+}
 
 // signals are how the kernel and other programs ask for the end: Ctrl-Alt-Del is SIGINT.
 func (m *machine) signals(end func(ending)) {

@@ -80,7 +80,7 @@ func holdLease(ctx context.Context, port, hostName string, log *slog.Logger) err
 	if err != nil {
 		return err
 	}
-	log.Info("address by DHCP", "port", port, "addr", addr, "lease", lease.ACK.IPAddressLeaseTime(time.Hour))
+	log.Info("address by DHCP", "port", port, "addr", addr, "wait", lease.ACK.IPAddressLeaseTime(time.Hour)/2)
 	defer func() { _ = netlink.AddrDel(link, addr) }()
 	for {
 		whole := lease.ACK.IPAddressLeaseTime(time.Hour)
@@ -145,24 +145,6 @@ func useResolvers(all []netip.Addr) error {
 		fmt.Fprintf(&b, "nameserver %v\n", r)
 	}
 	return os.WriteFile(resolvConf, []byte(b.String()), 0o644)
-}
-
-// useStatic gives the port an address, once.
-func useStatic(port string, prefix netip.Prefix, gateway netip.Addr, resolvers []netip.Addr) error {
-	link, err := setUp(port)
-	if err != nil {
-		return err
-	}
-	addr := &netlink.Addr{IPNet: &net.IPNet{IP: prefix.Addr().AsSlice(), Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen())}}
-	if err := netlink.AddrReplace(link, addr); err != nil {
-		return fmt.Errorf("give %s the address %v: %w", port, prefix, err)
-	}
-	if gateway.IsValid() {
-		if err := defaultRoute(link, gateway.AsSlice()); err != nil {
-			return err
-		}
-	}
-	return useResolvers(resolvers)
 }
 
 // addresses returns what the ports have, as a person would type it.

@@ -1,6 +1,7 @@
 package pid1
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"os/signal"
@@ -43,8 +44,8 @@ func zombies(proc string) []int {
 		if err != nil {
 			continue
 		}
-		_, after, ok := strings.Cut(string(text), ") ") // the name in brackets may have anything in it
-		if fields := strings.Fields(after); ok && len(fields) > 1 && fields[0] == "Z" && fields[1] == "1" {
+		after := string(text[bytes.LastIndexByte(text, ')')+1:]) // the name in brackets may have anything in it
+		if fields := strings.Fields(after); len(fields) > 1 && fields[0] == "Z" && fields[1] == "1" {
 			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f))); err == nil {
 				pids = append(pids, pid)
 			}

@@ -39,7 +39,7 @@ func (s *Supervisor) Run(ctx context.Context) {
 		if time.Since(began) > lasted {
 			pause = firstPause
 		}
-		s.log.Error("the program ended and is started again", "program", s.program, "err", err, "in", pause)
+		s.log.Error("the program ended and is started again", "err", err, "wait", pause)
 		select {
 		case <-ctx.Done():
 			return

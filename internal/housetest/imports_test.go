@@ -11,7 +11,9 @@ import (
 // import those on lower floors only; packages on one floor don't know each other.
 func floors() [][]string {
 	return [][]string{
-		{"cmd/landbridge", "cmd/demo", "bench", "bench/soak", "internal/e2e"},
+		{"cmd/landbridge", "cmd/demo", "cmd/mkimage", "bench", "bench/soak", "internal/e2e"},
+		{"image"},
+		{"image/pid1"},
 		{"bench/peers", "bench/measure", "bench/report"},
 		{"bench/crowd"},
 		{"bench/underlay", "bench/load", "bench/traffic"},

@@ -1,0 +1,306 @@
+package pid1
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// loader is Modules with a load that only notes.
+func loader(dep, alias string, fails ...string) (*Modules, *[]string) {
+	loaded := &[]string{}
+	m := newModules([]byte(dep), []byte(alias), func(name string) error {
+		*loaded = append(*loaded, name)
+		for _, f := range fails {
+			if f == name {
+				return errors.New("no such device")
+			}
+		}
+		return nil
+	})
+	return m, loaded
+}
+
+func TestAModuleIsLoadedAfterWhatItNeedsAndOnce(t *testing.T) {
+	m, loaded := loader("failover:\nnet_failover: failover\nvirtio_net: net_failover failover\n", "virtio:d00000001v* virtio_net\n")
+	for _, name := range []string{"virtio:d00000001v00001AF4\n", "virtio-net", "failover"} {
+		if err := m.Load(name); err != nil {
+			t.Error(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"failover", "net_failover", "virtio_net"}, *loaded); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestHardwareWithoutADriverIsNoError(t *testing.T) {
+	m, loaded := loader("tun:\n", "pci:v0000* tun\n")
+	if err := m.Load("usb:v1234p5678"); err != nil || len(*loaded) > 0 {
+		t.Errorf("%v, loaded %v", err, *loaded)
+	}
+}
+
+func TestModulesThatNeedEachOtherDoNotHang(t *testing.T) {
+	m, loaded := loader("a: b\nb: a\n", "")
+	if err := m.Load("a"); err != nil || len(*loaded) != 2 {
+		t.Errorf("%v, loaded %v", err, *loaded)
+	}
+}
+
+func TestAModuleThatFailsIsNamed(t *testing.T) {
+	m, _ := loader("a: b\nb:\n", "", "b")
+	if err := m.Load("a"); err == nil || !strings.Contains(err.Error(), "module b") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhatAppearsWithADriverIsLookedAtToo(t *testing.T) {
+	root := t.TempDir()
+	device := func(name, modalias string) {
+		dir := filepath.Join(root, name)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "modalias"), []byte(modalias+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	device("pci0", "pci:bus")
+	m, loaded := loader("virtio_pci:\nvirtio_blk:\n", "pci:bus virtio_pci\nvirtio:2 virtio_blk\n")
+	note := m.load
+	m.load = func(name string) error {
+		if name == "virtio_pci" {
+			device("pci0/virtio0", "virtio:2")
+		}
+		return note(name)
+	}
+	if err := m.LoadAll(root); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"virtio_pci", "virtio_blk"}, *loaded); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// sparseDisk is a disk by its sectors that aren't empty.
+type sparseDisk map[int64][sectorSize]byte
+
+func (d sparseDisk) ReadAt(p []byte, off int64) (int, error) {
+	for i := 0; i < len(p); i += sectorSize {
+		sector := d[off/sectorSize+int64(i/sectorSize)]
+		copy(p[i:], sector[:])
+	}
+	return len(p), nil
+}
+
+func (d sparseDisk) WriteAt(p []byte, off int64) (int, error) {
+	for i := 0; i < len(p); i += sectorSize {
+		d[off/sectorSize+int64(i/sectorSize)] = [sectorSize]byte(p[i:])
+	}
+	return len(p), nil
+}
+
+// imageDisk is the beginning of the image's disk, as sfdisk has made its table.
+func imageDisk(t *testing.T) sparseDisk {
+	f, err := os.Open("testdata/gpt.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := sparseDisk{}
+	_, _ = d.WriteAt(table, 0)
+	return d
+}
+
+func (d sparseDisk) sectors(from uint64, n int) []byte {
+	b := make([]byte, n*sectorSize)
+	_, _ = d.ReadAt(b, int64(from)*sectorSize)
+	return b
+}
+
+// headerAt returns a GPT header's fields, or fails where its hash is wrong.
+func headerAt(t *testing.T, d sparseDisk, sector uint64) (own, other, lastUsable, table uint64) {
+	t.Helper()
+	h := d.sectors(sector, 1)[:92]
+	sum := binary.LittleEndian.Uint32(h[16:])
+	binary.LittleEndian.PutUint32(h[16:], 0)
+	if string(h[:8]) != "EFI PART" || crc32.ChecksumIEEE(h) != sum {
+		t.Fatalf("no good header in sector %d", sector)
+	}
+	table = binary.LittleEndian.Uint64(h[72:])
+	if crc32.ChecksumIEEE(d.sectors(table, 32)) != binary.LittleEndian.Uint32(h[88:]) {
+		t.Errorf("the table of the header in sector %d has another hash", sector)
+	}
+	return binary.LittleEndian.Uint64(h[24:]), binary.LittleEndian.Uint64(h[32:]), binary.LittleEndian.Uint64(h[48:]), table
+}
+
+func TestTheStatePartitionGrowsToItsDisk(t *testing.T) {
+	const before, after = 238026752 / sectorSize, 600 << 20 / sectorSize
+	d := imageDisk(t)
+	start, length, err := growTable(d, 5, after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if start != 146<<20/sectorSize || (start+length)%2048 != 0 || start+length > after-34 || start+length < after-2048-34 {
+		t.Errorf("the partition starts at %d and has %d sectors of a disk of %d", start, length, after)
+	}
+	for _, at := range []uint64{1, after - 1} {
+		own, other, last, table := headerAt(t, d, at)
+		if own != at || other != after-at || last != after-34 || at == 1 && table != 2 || at > 1 && table != after-33 {
+			t.Errorf("the header in sector %d says: here %d, other %d, last usable %d, table %d", at, own, other, last, table)
+		}
+		if end := binary.LittleEndian.Uint64(d.sectors(table, 2)[4*128+40:]); end != start+length-1 {
+			t.Errorf("the table of the header in sector %d has the partition end at %d", at, end)
+		}
+	}
+	again := maps.Clone(d)
+	if _, length, err := growTable(d, 5, after); err != nil || length != 0 || !maps.Equal(again, d) {
+		t.Errorf("grown once more: %d, %v", length, err)
+	}
+}
+
+func TestADiskOfTheImagesSizeStaysAsItIs(t *testing.T) {
+	const sectors = 238026752 / sectorSize
+	d := imageDisk(t)
+	before := maps.Clone(d)
+	if _, length, err := growTable(d, 5, sectors); err != nil || length != 0 || !maps.Equal(before, d) {
+		t.Errorf("length %d, %v, changed: %t", length, err, !maps.Equal(before, d))
+	}
+}
+
+func TestATableThatIsNotTheImagesIsLeftAlone(t *testing.T) {
+	for name, spoilt := range map[string]int64{
+		"no GPT": sectorSize, "a table of other bytes": 2*sectorSize + 7, "a header of other size": sectorSize + 12, "too many entries": sectorSize + 81,
+	} {
+		d := imageDisk(t)
+		sector := d[spoilt/sectorSize]
+		sector[spoilt%sectorSize] ^= 0xff
+		d[spoilt/sectorSize] = sector
+		before := maps.Clone(d)
+		if _, _, err := growTable(d, 5, 1<<20); !errors.Is(err, errTable) || !maps.Equal(before, d) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, number := range []int{0, -1, 9, 129} {
+		if _, _, err := growTable(imageDisk(t), number, 1<<20); !errors.Is(err, errTable) {
+			t.Errorf("partition %d: %v", number, err)
+		}
+	}
+}
+
+func FuzzATableIsGrownOrRefused(f *testing.F) {
+	f.Add(make([]byte, 34*sectorSize), 5, uint64(1<<16))
+	f.Fuzz(func(_ *testing.T, table []byte, number int, sectors uint64) {
+		d := sparseDisk{}
+		_, _ = d.WriteAt(append(table, make([]byte, (sectorSize-len(table)%sectorSize)%sectorSize)...), 0)
+		_, _, _ = growTable(d, number, sectors)
+	})
+}
+
+func TestTheEnvironmentBlockComesBackAsItWasWritten(t *testing.T) {
+	for _, s := range []Slots{{Primary: "A"}, {Primary: "B", Trial: "A"}} {
+		block := s.block()
+		if len(block) != EnvironmentSize {
+			t.Errorf("the block has %d bytes", len(block))
+		}
+		if got, err := readSlots(block); err != nil || got != s {
+			t.Errorf("%v came back as %v, %v", s, got, err)
+		}
+	}
+}
+
+func TestBlocksThatGRUBWouldNotTakeAreRefused(t *testing.T) {
+	good := Slots{Primary: "A"}.block()
+	for name, block := range map[string][]byte{
+		"empty": nil, "short": good[:100], "another slot": bytes.Replace(good, []byte("primary=A"), []byte("primary=C"), 1),
+		"no slot": bytes.Replace(good, []byte("primary=A"), []byte("xrimary=A"), 1), "no block": bytes.Repeat([]byte("#"), EnvironmentSize),
+	} {
+		if s, err := readSlots(block); !errors.Is(err, errEnvironment) {
+			t.Errorf("%s: %v, %v", name, s, err)
+		}
+	}
+}
+
+func TestTheRunningSlotIsKeptInPlace(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "grubenv")
+	if err := os.WriteFile(file, Slots{Primary: "A"}.block(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		running, primary string
+		changed          bool
+	}{{"A", "A", false}, {"B", "B", true}, {"B", "B", false}, {"", "B", false}, {"C", "B", false}} {
+		changed, err := keep(file, step.running)
+		if err != nil || changed != step.changed {
+			t.Errorf("slot %q: changed %t, %v", step.running, changed, err)
+		}
+		block, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := readSlots(block); err != nil || s.Primary != step.primary || s.Trial != "" {
+			t.Errorf("slot %q: the block says %v, %v", step.running, s, err)
+		}
+	}
+}
+
+func TestOnlyEndedChildrenOfTheFirstProcessAreReaped(t *testing.T) {
+	proc := t.TempDir()
+	for pid, stat := range map[string]string{
+		"7": "7 (a ) Z 1 b) S 1 7", "8": "8 (gone) Z 1 8", "9": "9 (other's) Z 8 9", "10": "10 (odd)", "self": "11 (x) Z 1",
+	} {
+		if err := os.MkdirAll(filepath.Join(proc, pid), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(proc, pid, "stat"), []byte(stat), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]int{8}, zombies(proc)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestThePowerButtonIsHeardAmongOtherKeys(t *testing.T) {
+	var events bytes.Buffer
+	for _, e := range [][3]uint32{{0, 0, 0}, {1, 30, 1}, {1, 116, 0}, {2, 116, 1}, {1, 116, 1}} {
+		b := make([]byte, 24)
+		binary.NativeEndian.PutUint16(b[16:], uint16(e[0]))
+		binary.NativeEndian.PutUint16(b[18:], uint16(e[1]))
+		binary.NativeEndian.PutUint32(b[20:], e[2])
+		events.Write(b)
+	}
+	events.WriteString("cut")
+	pressed := 0
+	watchButton(&events, func() { pressed++ })
+	if pressed != 1 {
+		t.Errorf("it was pressed %d times", pressed)
+	}
+}
+
+func TestParametersOfTheKernel(t *testing.T) {
+	const line = "slotted=X slot=B console=tty0 quiet\n"
+	for name, want := range map[string]string{"slot": "B", "console": "tty0", "quiet": "", "none": ""} {
+		if got := parameter(line, name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}

@@ -84,7 +84,7 @@ func (m *machine) run() {
 	m.network(ctx)
 	buttons(ctx, func() { end(powerOff) })
 	m.running.Go(func() { watchdog(ctx, m.log) })
-	program := &Supervisor{program: Program, args: []string{"run", "--state", stateDir + "/landbridge", "--console-listen", "0.0.0.0:443"}, out: console, log: m.log}
+	program := &Supervisor{program: Program, args: programArgs(), out: console, log: m.log}
 	m.running.Go(func() { program.Run(ctx) })
 	go reap(ctx, func(pid int) bool { return int64(pid) == program.pid.Load() })
 	m.running.Go(func() { m.whenWell(ctx) })
@@ -92,6 +92,19 @@ func (m *machine) run() {
 	m.screen.Show("The appliance is going down.")
 	m.running.Wait()
 	goDown(howToEnd(ctx))
+}
+
+// programArgs has the program serve its console to private networks, as the management port is
+// the way to the Internet too, and without --console-allow nobody may come by that.
+func programArgs() []string {
+	args := []string{"run", "--state", stateDir + "/landbridge", "--console-listen", "[::]:443"}
+	for _, network := range []string{
+		"127.0.0.0/8", "::1/128", // the first process, which asks whether the console answers
+		"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10",
+	} {
+		args = append(args, "--console-allow", network)
+	}
+	return args
 }
 
 // endingError is why everything ends.

@@ -105,6 +105,12 @@ func (n names) ReverseName(ctx context.Context, addr netip.Addr) (string, error)
 	return name, translate(err, registry.ErrAbsent, dns.ErrAbsent)
 }
 
+// Alias returns what an operator has a name stand for.
+func (n names) Alias(name string) (dns.Alias, bool) {
+	a, ok := n.registry.Alias(name)
+	return dns.Alias{Target: a.Target, Addr: a.Addr}, ok
+}
+
 // refused puts the registry's refusals in dhcp's words.
 func refused(err error) error {
 	err = translate(err, registry.ErrTaken, dhcp.ErrTaken)

@@ -193,9 +193,12 @@ func hostLabel(name string) (string, error) {
 func (n *network) explain(err error) error {
 	var away *registry.ElsewhereError
 	var held *registry.HeldError
+	var alias *registry.AliasError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &alias):
+		return explainFault(alias)
 	case errors.As(err, &away):
 		name := n.memberName(away.Member)
 		if name == "" {

@@ -19,6 +19,7 @@ type Appliance interface {
 	Modes
 	Hosts
 	Leases
+	Names
 	Diagnostics
 	Named
 	Status(ctx context.Context) (api.Status, error)
@@ -108,8 +109,11 @@ func Invalid(err error, fields ...api.FieldError) error {
 // NotFound marks err as a question about something that isn't here (404).
 func NotFound(err error) error { return &Error{status: statusNotFound, err: err} }
 
-// Conflict marks err as a request that doesn't fit the present state (409).
-func Conflict(err error) error { return &Error{status: statusConflict, err: err} }
+// Conflict marks err as a request that doesn't fit the present state (409). The fields say what
+// of it, where that is known.
+func Conflict(err error, fields ...api.FieldError) error {
+	return &Error{status: statusConflict, fields: fields, err: err}
+}
 
 // Unavailable marks err as something that the network can't do now but may do later (503).
 func Unavailable(err error) error { return &Error{status: statusUnavailable, err: err} }

@@ -54,6 +54,7 @@ type fake struct {
 	already   bool // what Join says of the membership
 	events    *Events
 	answers
+	named
 }
 
 func (f *fake) answer() error {

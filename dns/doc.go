@@ -2,13 +2,15 @@
 //
 // The handler owns no socket. The router hands [Handler.Handle] what a host sent to
 // the service address, port 53, and sends the reply back. It is authoritative for
-// three things, and refuses everything else at once, so that a host's resolver asks
+// these things, and refuses everything else at once, so that a host's resolver asks
 // its next server:
 //
 //	name                              type   answer
 //	C005032155.                       A      10.5.32.155, if that is in the prefix
 //	C005032155.ZONE                   A      the same
 //	HOST.ZONE                         A      the lease of that host name
+//	ALIAS.ZONE                        CNAME  what an operator has it stand for, and on from there
+//	ALIAS.ZONE                        A AAAA … where that is an address
 //	ns.ZONE                           A      the service address
 //	ZONE                              SOA NS
 //	155.32.5.10.in-addr.arpa          PTR    HOST.ZONE, else C005032155.ZONE
@@ -35,5 +37,8 @@
 // Hosts are answered over UDP only for now: the router takes no TCP for the service
 // address, though the handler could answer it.
 //
-// Not here: forwarding, caching, aliases, TXT and SRV, IPv6 addresses, DNSSEC.
+// Aliases are followed inside the zone, at most eight in a row, and are CNAMEs in the answer; a
+// name that is both an alias and a host's is the alias.
+//
+// Not here: forwarding, caching, TXT and SRV, IPv6 addresses of hosts, DNSSEC.
 package dns

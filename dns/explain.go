@@ -78,7 +78,16 @@ func recordsOf(rrs []dns.RR) (all []Record) {
 // reasons says why a reply is what it is: what the name means here, then what came of that.
 func (h *Handler) reasons(q dns.Question, reply *dns.Msg) []string {
 	at := h.locate(strings.ToLower(q.Name))
-	why := []string{h.meaning(at)}
+	why := []string{}
+	if chain, _, end, err := h.follow(q, at); err == nil && at.place == host {
+		for _, rr := range chain {
+			why = append(why, fmt.Sprintf("%s is an alias, which an operator has set.", rr.Header().Name))
+		}
+		at = end
+	}
+	if at.place != between || len(why) == 0 {
+		why = append(why, h.meaning(at))
+	}
 	switch reply.Rcode {
 	case dns.RcodeRefused:
 		if at.place != foreign {
@@ -109,6 +118,8 @@ func (h *Handler) meaning(at location) string {
 		return fmt.Sprintf("It is this server's own name, and stands for the service address, %v.", h.service)
 	case host:
 		return fmt.Sprintf("It stands for the host that calls itself %q, by its lease.", at.label)
+	case pinned:
+		return fmt.Sprintf("It is an alias, which an operator has set, of the address %v.", at.addr)
 	case reverse:
 		return fmt.Sprintf("It asks for the name of %v: that of its lease, else its static name.", at.addr)
 	case missing:

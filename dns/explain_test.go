@@ -20,12 +20,19 @@ func (b book) LookupName(_ context.Context, name string) (netip.Addr, error) {
 
 func (b book) ReverseName(context.Context, netip.Addr) (string, error) { return "printer", b.err }
 
+func (b book) Alias(name string) (Alias, bool) {
+	a, ok := map[string]Alias{"copier": {Target: "printer"}, "gate": {Addr: netip.MustParseAddr("192.0.2.7")}}[name]
+	return a, ok
+}
+
 func TestAnAnswerComesWithItsReasons(t *testing.T) {
 	for _, c := range []struct {
 		name, kind, code, data, reason string
 		err                            error
 	}{
 		{"printer.office.internal", "", "NOERROR", "10.9.0.7", `calls itself "printer"`, nil},
+		{"copier.office.internal", "", "NOERROR", "printer.office.internal.", "copier.office.internal. is an alias, which an operator has set. It stands for the host", nil},
+		{"gate.office.internal", "", "NOERROR", "192.0.2.7", "an alias, which an operator has set, of the address 192.0.2.7", nil},
 		{"10.9.0.7", "", "NOERROR", "printer.office.internal.", "asks for the name of 10.9.0.7", nil},
 		{"C009000007.office.internal", "a", "NOERROR", "10.9.0.7", "by arithmetic", nil},
 		{"office.internal", "SOA", "NOERROR", "ns.office.internal.", "a zone of the group itself", nil},

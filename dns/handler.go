@@ -14,7 +14,7 @@ import (
 // ErrAbsent is what a Directory says when nobody has that name, or that address.
 var ErrAbsent = errors.New("dns: no such name")
 
-// Directory knows the leases' host names. It must be safe for concurrent use and
+// Directory knows the leases' host names, and aliases. It must be safe for concurrent use and
 // return when ctx ends.
 type Directory interface {
 	// LookupName returns the address of the host with this name: one label, lower
@@ -24,6 +24,9 @@ type Directory interface {
 	// ReverseName returns the name of the host at an address, one label; "" for a
 	// host without a name. ErrAbsent if there is no host.
 	ReverseName(ctx context.Context, addr netip.Addr) (string, error)
+	// Alias returns what a name stands for that an operator has given; it answers from memory,
+	// and such a name goes before a host's. ok is false for a name that is none.
+	Alias(name string) (a Alias, ok bool)
 }
 
 // Config is what a Handler needs.
@@ -173,20 +176,28 @@ func (h *Handler) answer(ctx context.Context, m *dns.Msg) {
 		return
 	}
 	m.Authoritative = true
-	records, err := h.records(ctx, q.Name, at)
+	chain, owner, at, err := h.follow(q, at)
+	var records []dns.RR
+	if err == nil {
+		records, err = h.records(ctx, owner, at)
+	}
+	m.Answer = chain
 	switch {
 	case errors.Is(err, ErrAbsent):
 		m.Rcode = dns.RcodeNameError
 	case err != nil:
-		m.Authoritative = false
+		m.Authoritative, m.Answer = false, nil
 		m.Rcode = dns.RcodeServerFailure
 		return
 	case q.Qtype == dns.TypeANY:
 		m.Answer = []dns.RR{minimal(q.Name)}
-	default:
-		m.Answer = ofType(records, q.Qtype)
+		return
+	case q.Qtype == dns.TypeCNAME && len(chain) > 0:
+		return
 	}
-	if len(m.Answer) == 0 {
+	found := ofType(records, q.Qtype)
+	m.Answer = append(m.Answer, found...)
+	if len(found) == 0 { // what is said of the last name of a chain (RFC 2308 section 2.1)
 		m.Ns = []dns.RR{h.soa(at.zone)}
 	}
 }

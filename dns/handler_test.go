@@ -55,6 +55,15 @@ func (h hosts) ReverseName(ctx context.Context, addr netip.Addr) (string, error)
 	return "", ErrAbsent
 }
 
+func (h hosts) Alias(name string) (Alias, bool) {
+	a, ok := map[string]Alias{
+		"wiki": {Target: "alpha"}, "www": {Target: "wiki"}, "gate": {Addr: netip.MustParseAddr("192.0.2.7")}, "six": {Addr: netip.MustParseAddr("fd00::7")},
+		"to-gate": {Target: "gate"}, "dead": {Target: "nobody"}, "fixed": {Target: "c009002003"}, "name-server": {Target: "ns"}, "stuck": {Target: "broken"},
+		"a": {Target: "b"}, "b": {Target: "a"}, "taken": {Target: "alpha"},
+	}[name]
+	return a, ok
+}
+
 func newTestHandler(prefix string) *Handler {
 	p := netip.MustParsePrefix(prefix)
 	return NewHandler(Config{
@@ -360,7 +369,7 @@ func BenchmarkHandle(b *testing.B) {
 // FuzzHandle holds that a reply is a sound response to the query, short enough, and
 // says nothing about names that aren't ours.
 func FuzzHandle(f *testing.F) {
-	for _, name := range []string{"C009002003.", "alpha.demo.example.", "a\\.b.demo.example.", "3.2.9.10.in-addr.arpa.", "www.example.com.", "."} {
+	for _, name := range []string{"C009002003.", "alpha.demo.example.", "www.demo.example.", "six.demo.example.", "a.demo.example.", "a\\.b.demo.example.", "3.2.9.10.in-addr.arpa.", "www.example.com.", "."} {
 		for _, edns := range []bool{false, true} {
 			m := new(dns.Msg)
 			m.SetQuestion(name, dns.TypeA)

@@ -77,6 +77,7 @@ const (
 	server               // the name server's own name
 	host                 // may be a lease's host name: ask the directory
 	reverse              // an address's name
+	pinned               // an alias of an address
 	missing              // in a zone of ours, and doesn't exist
 )
 
@@ -84,7 +85,7 @@ const (
 type location struct {
 	place place
 	zone  string     // owner of the SOA, absolute
-	addr  netip.Addr // static, reverse
+	addr  netip.Addr // static, reverse, pinned
 	label string     // host
 }
 

@@ -27,6 +27,8 @@ func (h *Handler) records(ctx context.Context, owner string, at location) ([]dns
 			return nil, err
 		}
 		return []dns.RR{address(owner, addr, ttlHost)}, nil
+	case pinned:
+		return []dns.RR{address(owner, at.addr, ttlHost)}, nil
 	case reverse:
 		rrs := []dns.RR{h.pointer(ctx, owner, at.addr)}
 		if strings.EqualFold(owner, at.zone) { // a zone to itself
@@ -73,6 +75,9 @@ func (h *Handler) pointer(ctx context.Context, owner string, addr netip.Addr) dn
 }
 
 func address(owner string, addr netip.Addr, ttl uint32) dns.RR {
+	if addr.Is6() {
+		return &dns.AAAA{Hdr: rrHeader(owner, dns.TypeAAAA, ttl), AAAA: addr.AsSlice()}
+	}
 	return &dns.A{Hdr: rrHeader(owner, dns.TypeA, ttl), A: addr.AsSlice()}
 }
 

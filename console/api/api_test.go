@@ -183,7 +183,8 @@ func TestParametersAreThoseOfTheDocument(t *testing.T) {
 	code := map[string]reflect.Type{"listLeases": reflect.TypeFor[ListLeasesParams](), "leaveGroup": reflect.TypeFor[LeaveGroupParams](),
 		"streamEvents": reflect.TypeFor[StreamEventsParams](),
 		"getPath":      reflect.TypeFor[GetPathParams](), "listLogs": reflect.TypeFor[ListLogsParams](), "listAudit": reflect.TypeFor[ListAuditParams](),
-		"listLeaseHistory": reflect.TypeFor[ListLeaseHistoryParams](), "importReservations": reflect.TypeFor[ImportReservationsParams]()}
+		"listLeaseHistory": reflect.TypeFor[ListLeaseHistoryParams](), "importReservations": reflect.TypeFor[ImportReservationsParams](),
+		"listNames": reflect.TypeFor[ListNamesParams](), "removeAlias": reflect.TypeFor[RemoveAliasParams]()}
 	got, want := make(map[string][]string), make(map[string][]string)
 	for operation, params := range code {
 		for i := range params.NumField() {

@@ -90,6 +90,33 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// RemoveAlias Remove an alias
+	//
+	// Corresponds with DELETE /api/v1/aliases/{name} (the `RemoveAlias` operationId).
+	RemoveAlias(ctx context.Context, name string, params *RemoveAliasParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetAliasWithBody Set or change an alias
+	//
+	// A name of the group's zone that stands for another name of it (CNAME), or for an address. All members of the group know it, and it outlives restarts: most of
+	// the up to five members that keep the aliases have it on disk when the answer comes. It can be set at any member, and not while most of those five are out of reach (503).
+	// A host's name is refused (409); where a host takes the alias's name later, the alias goes before it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/aliases/{name} (the `SetAlias` operationId).
+	SetAliasWithBody(ctx context.Context, name string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetAlias Set or change an alias
+	//
+	// A name of the group's zone that stands for another name of it (CNAME), or for an address. All members of the group know it, and it outlives restarts: most of
+	// the up to five members that keep the aliases have it on disk when the answer comes. It can be set at any member, and not while most of those five are out of reach (503).
+	// A host's name is refused (409); where a host takes the alias's name later, the alias goes before it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/v1/aliases/{name} (the `SetAlias` operationId).
+	SetAlias(ctx context.Context, name string, body SetAliasJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListAudit Who has done what, the latest first
 	//
 	// The last 10,000 entries. Refusals that are equal are gathered, and counted.
@@ -531,6 +558,14 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/mode/switch (the `SwitchMode` operationId).
 	SwitchMode(ctx context.Context, body SwitchModeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListNames Names of the groups' zones, by name
+	//
+	// The names of hosts, by their leases and reservations, and the aliases, a page at a time. Of hosts at other sites are listed those of whose leases this appliance
+	// knows (see `listLeases`, `site`): there may be more, which are found when they are asked for. A page that is not the last has `next`: give it as `cursor` to get the page after it.
+	//
+	// Corresponds with GET /api/v1/names (the `ListNames` operationId).
+	ListNames(ctx context.Context, params *ListNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetDocument This document
 	//
 	// Corresponds with GET /api/v1/openapi.yaml (the `GetDocument` operationId).
@@ -779,6 +814,63 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /metrics (the `GetMetrics` operationId).
 	GetMetrics(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// RemoveAlias Remove an alias
+//
+// Corresponds with DELETE /api/v1/aliases/{name} (the `RemoveAlias` operationId).
+func (c *Client) RemoveAlias(ctx context.Context, name string, params *RemoveAliasParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveAliasRequest(c.Server, name, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetAliasWithBody Set or change an alias
+//
+// A name of the group's zone that stands for another name of it (CNAME), or for an address. All members of the group know it, and it outlives restarts: most of
+// the up to five members that keep the aliases have it on disk when the answer comes. It can be set at any member, and not while most of those five are out of reach (503).
+// A host's name is refused (409); where a host takes the alias's name later, the alias goes before it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/aliases/{name} (the `SetAlias` operationId).
+func (c *Client) SetAliasWithBody(ctx context.Context, name string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetAliasRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetAlias Set or change an alias
+//
+// A name of the group's zone that stands for another name of it (CNAME), or for an address. All members of the group know it, and it outlives restarts: most of
+// the up to five members that keep the aliases have it on disk when the answer comes. It can be set at any member, and not while most of those five are out of reach (503).
+// A host's name is refused (409); where a host takes the alias's name later, the alias goes before it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/v1/aliases/{name} (the `SetAlias` operationId).
+func (c *Client) SetAlias(ctx context.Context, name string, body SetAliasJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetAliasRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // ListAudit Who has done what, the latest first
@@ -1752,6 +1844,24 @@ func (c *Client) SwitchMode(ctx context.Context, body SwitchModeJSONRequestBody,
 	return c.Client.Do(req)
 }
 
+// ListNames Names of the groups' zones, by name
+//
+// The names of hosts, by their leases and reservations, and the aliases, a page at a time. Of hosts at other sites are listed those of whose leases this appliance
+// knows (see `listLeases`, `site`): there may be more, which are found when they are asked for. A page that is not the last has `next`: give it as `cursor` to get the page after it.
+//
+// Corresponds with GET /api/v1/names (the `ListNames` operationId).
+func (c *Client) ListNames(ctx context.Context, params *ListNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListNamesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetDocument This document
 //
 // Corresponds with GET /api/v1/openapi.yaml (the `GetDocument` operationId).
@@ -2329,6 +2439,110 @@ func (c *Client) GetMetrics(ctx context.Context, reqEditors ...RequestEditorFn) 
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewRemoveAliasRequest constructs an http.Request for the RemoveAlias method
+func NewRemoveAliasRequest(server string, name string, params *RemoveAliasParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/aliases/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "group", params.Group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetAliasRequest calls the generic SetAlias builder with application/json body
+func NewSetAliasRequest(server string, name string, body SetAliasJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetAliasRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewSetAliasRequestWithBody constructs an http.Request for the SetAlias method, with any body, and a specified content type
+func NewSetAliasRequestWithBody(server string, name string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/aliases/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
 }
 
 // NewListAuditRequest constructs an http.Request for the ListAudit method
@@ -4037,6 +4251,92 @@ func NewSwitchModeRequestWithBody(server string, contentType string, body io.Rea
 	return req, nil
 }
 
+// NewListNamesRequest constructs an http.Request for the ListNames method
+func NewListNamesRequest(server string, params *ListNamesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/names")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "group", params.Group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetDocumentRequest constructs an http.Request for the GetDocument method
 func NewGetDocumentRequest(server string) (*http.Request, error) {
 	var err error
@@ -4921,6 +5221,35 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// RemoveAliasWithResponse Remove an alias
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/aliases/{name} (the `RemoveAlias` operationId).
+	RemoveAliasWithResponse(ctx context.Context, name string, params *RemoveAliasParams, reqEditors ...RequestEditorFn) (*RemoveAliasResponse, error)
+
+	// SetAliasWithBodyWithResponse Set or change an alias
+	//
+	// A name of the group's zone that stands for another name of it (CNAME), or for an address. All members of the group know it, and it outlives restarts: most of
+	// the up to five members that keep the aliases have it on disk when the answer comes. It can be set at any member, and not while most of those five are out of reach (503).
+	// A host's name is refused (409); where a host takes the alias's name later, the alias goes before it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/aliases/{name} (the `SetAlias` operationId).
+	SetAliasWithBodyWithResponse(ctx context.Context, name string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetAliasResponse, error)
+
+	// SetAliasWithResponse Set or change an alias
+	//
+	// A name of the group's zone that stands for another name of it (CNAME), or for an address. All members of the group know it, and it outlives restarts: most of
+	// the up to five members that keep the aliases have it on disk when the answer comes. It can be set at any member, and not while most of those five are out of reach (503).
+	// A host's name is refused (409); where a host takes the alias's name later, the alias goes before it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/aliases/{name} (the `SetAlias` operationId).
+	SetAliasWithResponse(ctx context.Context, name string, body SetAliasJSONRequestBody, reqEditors ...RequestEditorFn) (*SetAliasResponse, error)
+
 	// ListAuditWithResponse Who has done what, the latest first
 	//
 	// The last 10,000 entries. Refusals that are equal are gathered, and counted.
@@ -5420,6 +5749,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/mode/switch (the `SwitchMode` operationId).
 	SwitchModeWithResponse(ctx context.Context, body SwitchModeJSONRequestBody, reqEditors ...RequestEditorFn) (*SwitchModeResponse, error)
 
+	// ListNamesWithResponse Names of the groups' zones, by name
+	//
+	// The names of hosts, by their leases and reservations, and the aliases, a page at a time. Of hosts at other sites are listed those of whose leases this appliance
+	// knows (see `listLeases`, `site`): there may be more, which are found when they are asked for. A page that is not the last has `next`: give it as `cursor` to get the page after it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/names (the `ListNames` operationId).
+	ListNamesWithResponse(ctx context.Context, params *ListNamesParams, reqEditors ...RequestEditorFn) (*ListNamesResponse, error)
+
 	// GetDocumentWithResponse This document
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5698,6 +6037,102 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /metrics (the `GetMetrics` operationId).
 	GetMetricsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetMetricsResponse, error)
+}
+
+type RemoveAliasResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Alias
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RemoveAliasResponse) GetJSON200() *Alias {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RemoveAliasResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveAliasResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveAliasResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveAliasResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveAliasResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SetAliasResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Alias
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetAliasResponse) GetJSON200() *Alias {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetAliasResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetAliasResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetAliasResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetAliasResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetAliasResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 type ListAuditResponse struct {
@@ -7661,6 +8096,54 @@ func (r SwitchModeResponse) ContentType() string {
 	return ""
 }
 
+type ListNamesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *NameList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListNamesResponse) GetJSON200() *NameList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListNamesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListNamesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListNamesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListNamesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListNamesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetDocumentResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -8785,6 +9268,53 @@ func (r GetMetricsResponse) ContentType() string {
 	return ""
 }
 
+// RemoveAliasWithResponse Remove an alias
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/aliases/{name} (the `RemoveAlias` operationId).
+func (c *ClientWithResponses) RemoveAliasWithResponse(ctx context.Context, name string, params *RemoveAliasParams, reqEditors ...RequestEditorFn) (*RemoveAliasResponse, error) {
+	rsp, err := c.RemoveAlias(ctx, name, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveAliasResponse(rsp)
+}
+
+// SetAliasWithBodyWithResponse Set or change an alias
+//
+// A name of the group's zone that stands for another name of it (CNAME), or for an address. All members of the group know it, and it outlives restarts: most of
+// the up to five members that keep the aliases have it on disk when the answer comes. It can be set at any member, and not while most of those five are out of reach (503).
+// A host's name is refused (409); where a host takes the alias's name later, the alias goes before it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/aliases/{name} (the `SetAlias` operationId).
+func (c *ClientWithResponses) SetAliasWithBodyWithResponse(ctx context.Context, name string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetAliasResponse, error) {
+	rsp, err := c.SetAliasWithBody(ctx, name, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetAliasResponse(rsp)
+}
+
+// SetAliasWithResponse Set or change an alias
+//
+// A name of the group's zone that stands for another name of it (CNAME), or for an address. All members of the group know it, and it outlives restarts: most of
+// the up to five members that keep the aliases have it on disk when the answer comes. It can be set at any member, and not while most of those five are out of reach (503).
+// A host's name is refused (409); where a host takes the alias's name later, the alias goes before it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/aliases/{name} (the `SetAlias` operationId).
+func (c *ClientWithResponses) SetAliasWithResponse(ctx context.Context, name string, body SetAliasJSONRequestBody, reqEditors ...RequestEditorFn) (*SetAliasResponse, error) {
+	rsp, err := c.SetAlias(ctx, name, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetAliasResponse(rsp)
+}
+
 // ListAuditWithResponse Who has done what, the latest first
 //
 // The last 10,000 entries. Refusals that are equal are gathered, and counted.
@@ -9602,6 +10132,22 @@ func (c *ClientWithResponses) SwitchModeWithResponse(ctx context.Context, body S
 	return ParseSwitchModeResponse(rsp)
 }
 
+// ListNamesWithResponse Names of the groups' zones, by name
+//
+// The names of hosts, by their leases and reservations, and the aliases, a page at a time. Of hosts at other sites are listed those of whose leases this appliance
+// knows (see `listLeases`, `site`): there may be more, which are found when they are asked for. A page that is not the last has `next`: give it as `cursor` to get the page after it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/names (the `ListNames` operationId).
+func (c *ClientWithResponses) ListNamesWithResponse(ctx context.Context, params *ListNamesParams, reqEditors ...RequestEditorFn) (*ListNamesResponse, error) {
+	rsp, err := c.ListNames(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListNamesResponse(rsp)
+}
+
 // GetDocumentWithResponse This document
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10077,6 +10623,72 @@ func (c *ClientWithResponses) GetMetricsWithResponse(ctx context.Context, reqEdi
 		return nil, err
 	}
 	return ParseGetMetricsResponse(rsp)
+}
+
+// ParseRemoveAliasResponse parses an HTTP response from a RemoveAliasWithResponse call
+func ParseRemoveAliasResponse(rsp *http.Response) (*RemoveAliasResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveAliasResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Alias
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSetAliasResponse parses an HTTP response from a SetAliasWithResponse call
+func ParseSetAliasResponse(rsp *http.Response) (*SetAliasResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetAliasResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Alias
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
 }
 
 // ParseListAuditResponse parses an HTTP response from a ListAuditWithResponse call
@@ -11423,6 +12035,39 @@ func ParseSwitchModeResponse(rsp *http.Response) (*SwitchModeResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest ModeStatus
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListNamesResponse parses an HTTP response from a ListNamesWithResponse call
+func ParseListNamesResponse(rsp *http.Response) (*ListNamesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListNamesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest NameList
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -10,6 +10,8 @@ import (
 // Operations returns every operation of the document, by path, then method.
 func Operations() []Operation {
 	return []Operation{
+		{ID: "removeAlias", Method: "DELETE", Path: "/api/v1/aliases/:name", Role: "operator", Audit: true},
+		{ID: "setAlias", Method: "PUT", Path: "/api/v1/aliases/:name", Role: "operator", Audit: true},
 		{ID: "listAudit", Method: "GET", Path: "/api/v1/audit", Role: "administrator"},
 		{ID: "getBackup", Method: "GET", Path: "/api/v1/backup", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "listBlocks", Method: "GET", Path: "/api/v1/blocks", Role: "viewer"},
@@ -51,6 +53,7 @@ func Operations() []Operation {
 		{ID: "planMode", Method: "POST", Path: "/api/v1/mode/plan", Role: "operator", Audit: true},
 		{ID: "rollbackMode", Method: "POST", Path: "/api/v1/mode/rollback", Role: "administrator", Audit: true},
 		{ID: "switchMode", Method: "POST", Path: "/api/v1/mode/switch", Role: "administrator", Audit: true},
+		{ID: "listNames", Method: "GET", Path: "/api/v1/names", Role: "viewer"},
 		{ID: "getDocument", Method: "GET", Path: "/api/v1/openapi.yaml", Role: "viewer"},
 		{ID: "getPath", Method: "GET", Path: "/api/v1/path", Role: "viewer"},
 		{ID: "listPeers", Method: "GET", Path: "/api/v1/peers", Role: "viewer"},
@@ -91,6 +94,24 @@ type guarded struct {
 	next  StrictServerInterface
 	guard Guard
 	ops   map[string]Operation
+}
+
+// RemoveAlias does removeAlias, if the guard lets it.
+func (g *guarded) RemoveAlias(ctx context.Context, req RemoveAliasRequestObject) (res RemoveAliasResponseObject, err error) {
+	err = g.guard(ctx, g.ops["removeAlias"], fmt.Sprint(req.Name), func(ctx context.Context) (err error) {
+		res, err = g.next.RemoveAlias(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// SetAlias does setAlias, if the guard lets it.
+func (g *guarded) SetAlias(ctx context.Context, req SetAliasRequestObject) (res SetAliasResponseObject, err error) {
+	err = g.guard(ctx, g.ops["setAlias"], fmt.Sprint(req.Name), func(ctx context.Context) (err error) {
+		res, err = g.next.SetAlias(ctx, req)
+		return err
+	})
+	return res, err
 }
 
 // ListAudit does listAudit, if the guard lets it.
@@ -457,6 +478,15 @@ func (g *guarded) RollbackMode(ctx context.Context, req RollbackModeRequestObjec
 func (g *guarded) SwitchMode(ctx context.Context, req SwitchModeRequestObject) (res SwitchModeResponseObject, err error) {
 	err = g.guard(ctx, g.ops["switchMode"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.SwitchMode(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ListNames does listNames, if the guard lets it.
+func (g *guarded) ListNames(ctx context.Context, req ListNamesRequestObject) (res ListNamesResponseObject, err error) {
+	err = g.guard(ctx, g.ops["listNames"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ListNames(ctx, req)
 		return err
 	})
 	return res, err

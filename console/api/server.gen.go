@@ -17,6 +17,12 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// RemoveAlias Remove an alias
+	// (DELETE /api/v1/aliases/{name})
+	RemoveAlias(ctx echo.Context, name string, params RemoveAliasParams) error
+	// SetAlias Set or change an alias
+	// (PUT /api/v1/aliases/{name})
+	SetAlias(ctx echo.Context, name string) error
 	// ListAudit Who has done what, the latest first
 	// (GET /api/v1/audit)
 	ListAudit(ctx echo.Context, params ListAuditParams) error
@@ -140,6 +146,9 @@ type ServerInterface interface {
 	// SwitchMode Switch the mode, until it is confirmed or the time is over
 	// (POST /api/v1/mode/switch)
 	SwitchMode(ctx echo.Context) error
+	// ListNames Names of the groups' zones, by name
+	// (GET /api/v1/names)
+	ListNames(ctx echo.Context, params ListNamesParams) error
 	// GetDocument This document
 	// (GET /api/v1/openapi.yaml)
 	GetDocument(ctx echo.Context) error
@@ -217,6 +226,47 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// RemoveAlias converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveAlias(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveAliasParams
+	// ------------- Optional query parameter "group" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "group", ctx.QueryParams(), &params.Group, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveAlias(ctx, name, params)
+	return err
+}
+
+// SetAlias converts echo context to params.
+func (w *ServerInterfaceWrapper) SetAlias(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetAlias(ctx, name)
+	return err
 }
 
 // ListAudit converts echo context to params.
@@ -920,6 +970,52 @@ func (w *ServerInterfaceWrapper) SwitchMode(ctx echo.Context) error {
 	return err
 }
 
+// ListNames converts echo context to params.
+func (w *ServerInterfaceWrapper) ListNames(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListNamesParams
+	// ------------- Optional query parameter "search" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "search", ctx.QueryParams(), &params.Search, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter search: %s", err))
+	}
+
+	// ------------- Optional query parameter "group" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "group", ctx.QueryParams(), &params.Group, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListNames(ctx, params)
+	return err
+}
+
 // GetDocument converts echo context to params.
 func (w *ServerInterfaceWrapper) GetDocument(ctx echo.Context) error {
 	var err error
@@ -1266,6 +1362,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/api/v1/ping", wrapper.PingTarget, options.OperationMiddlewares["pingTarget"]...)
 	router.GET(options.BaseURL+"/api/v1/path", wrapper.GetPath, options.OperationMiddlewares["getPath"]...)
 	router.POST(options.BaseURL+"/api/v1/dns/query", wrapper.QueryDNS, options.OperationMiddlewares["queryDNS"]...)
+	router.GET(options.BaseURL+"/api/v1/names", wrapper.ListNames, options.OperationMiddlewares["listNames"]...)
+	router.DELETE(options.BaseURL+"/api/v1/aliases/:name", wrapper.RemoveAlias, options.OperationMiddlewares["removeAlias"]...)
+	router.PUT(options.BaseURL+"/api/v1/aliases/:name", wrapper.SetAlias, options.OperationMiddlewares["setAlias"]...)
 	router.GET(options.BaseURL+"/api/v1/doctor", wrapper.GetDoctor, options.OperationMiddlewares["getDoctor"]...)
 	router.POST(options.BaseURL+"/api/v1/capture", wrapper.StartCapture, options.OperationMiddlewares["startCapture"]...)
 	router.GET(options.BaseURL+"/api/v1/logs", wrapper.ListLogs, options.OperationMiddlewares["listLogs"]...)
@@ -1298,6 +1397,86 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 }
 
 type ProblemApplicationProblemPlusJSONResponse Problem
+
+type RemoveAliasRequestObject struct {
+	Name   string `json:"name"`
+	Params RemoveAliasParams
+}
+
+type RemoveAliasResponseObject interface {
+	VisitRemoveAliasResponse(w http.ResponseWriter) error
+}
+
+type RemoveAlias200JSONResponse Alias
+
+func (response RemoveAlias200JSONResponse) VisitRemoveAliasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveAliasdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RemoveAliasdefaultApplicationProblemPlusJSONResponse) VisitRemoveAliasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetAliasRequestObject struct {
+	Name string `json:"name"`
+	Body *SetAliasJSONRequestBody
+}
+
+type SetAliasResponseObject interface {
+	VisitSetAliasResponse(w http.ResponseWriter) error
+}
+
+type SetAlias200JSONResponse Alias
+
+func (response SetAlias200JSONResponse) VisitSetAliasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetAliasdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SetAliasdefaultApplicationProblemPlusJSONResponse) VisitSetAliasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ListAuditRequestObject struct {
 	Params ListAuditParams
@@ -2954,6 +3133,45 @@ func (response SwitchModedefaultApplicationProblemPlusJSONResponse) VisitSwitchM
 	return err
 }
 
+type ListNamesRequestObject struct {
+	Params ListNamesParams
+}
+
+type ListNamesResponseObject interface {
+	VisitListNamesResponse(w http.ResponseWriter) error
+}
+
+type ListNames200JSONResponse NameList
+
+func (response ListNames200JSONResponse) VisitListNamesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNamesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListNamesdefaultApplicationProblemPlusJSONResponse) VisitListNamesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetDocumentRequestObject struct {
 }
 
@@ -3900,6 +4118,12 @@ func (response GetMetricsdefaultApplicationProblemPlusJSONResponse) VisitGetMetr
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// RemoveAlias Remove an alias
+	// (DELETE /api/v1/aliases/{name})
+	RemoveAlias(ctx context.Context, request RemoveAliasRequestObject) (RemoveAliasResponseObject, error)
+	// SetAlias Set or change an alias
+	// (PUT /api/v1/aliases/{name})
+	SetAlias(ctx context.Context, request SetAliasRequestObject) (SetAliasResponseObject, error)
 	// ListAudit Who has done what, the latest first
 	// (GET /api/v1/audit)
 	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
@@ -4023,6 +4247,9 @@ type StrictServerInterface interface {
 	// SwitchMode Switch the mode, until it is confirmed or the time is over
 	// (POST /api/v1/mode/switch)
 	SwitchMode(ctx context.Context, request SwitchModeRequestObject) (SwitchModeResponseObject, error)
+	// ListNames Names of the groups' zones, by name
+	// (GET /api/v1/names)
+	ListNames(ctx context.Context, request ListNamesRequestObject) (ListNamesResponseObject, error)
 	// GetDocument This document
 	// (GET /api/v1/openapi.yaml)
 	GetDocument(ctx context.Context, request GetDocumentRequestObject) (GetDocumentResponseObject, error)
@@ -4107,6 +4334,80 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// RemoveAlias operation middleware
+func (sh *strictHandler) RemoveAlias(ctx echo.Context, name string, params RemoveAliasParams) error {
+	var request RemoveAliasRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveAlias(ctx.Request().Context(), request.(RemoveAliasRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveAlias")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveAliasResponseObject); ok {
+		return validResponse.VisitRemoveAliasResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetAlias operation middleware
+func (sh *strictHandler) SetAlias(ctx echo.Context, name string) error {
+	var request SetAliasRequestObject
+
+	request.Name = name
+
+	var body SetAliasJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetAlias(ctx.Request().Context(), request.(SetAliasRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetAlias")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetAliasResponseObject); ok {
+		return validResponse.VisitSetAliasResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListAudit operation middleware
@@ -5363,6 +5664,31 @@ func (sh *strictHandler) SwitchMode(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(SwitchModeResponseObject); ok {
 		return validResponse.VisitSwitchModeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListNames operation middleware
+func (sh *strictHandler) ListNames(ctx echo.Context, params ListNamesParams) error {
+	var request ListNamesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListNames(ctx.Request().Context(), request.(ListNamesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListNames")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListNamesResponseObject); ok {
+		return validResponse.VisitListNamesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -527,6 +527,27 @@ func (e ModeStepAction) Valid() bool {
 	}
 }
 
+// Defines values for NameKind.
+const (
+	NameKindAlias    NameKind = "alias"
+	NameKindHost     NameKind = "host"
+	NameKindReserved NameKind = "reserved"
+)
+
+// Valid indicates whether the value is a known member of the NameKind enum.
+func (e NameKind) Valid() bool {
+	switch e {
+	case NameKindAlias:
+		return true
+	case NameKindHost:
+		return true
+	case NameKindReserved:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PathHopKind.
 const (
 	PathHopKindAppliance PathHopKind = "appliance"
@@ -717,6 +738,37 @@ func (e SessionState) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// Alias defines model for Alias.
+type Alias struct {
+	// Before What it stood for until now; missing where there was no such alias.
+	Before string `json:"before,omitempty,omitzero"`
+
+	// Full The name with the zone.
+	Full string `json:"full"`
+
+	// Group The group ID.
+	Group string `json:"group"`
+
+	// Name The name without the zone.
+	Name  string    `json:"name"`
+	SetAt time.Time `json:"setAt,omitempty,omitzero"`
+
+	// SetBy Who set it.
+	SetBy string `json:"setBy,omitempty,omitzero"`
+
+	// Target What it stands for: a name without the zone, or an address.
+	Target string `json:"target"`
+}
+
+// AliasSet defines model for AliasSet.
+type AliasSet struct {
+	// Group The group's ID or name; needed where this appliance is in several.
+	Group string `json:"group,omitempty,omitzero"`
+
+	// Target What it stands for: a name of the zone, with or without the zone, or an IPv4 or IPv6 address, of the group or not.
+	Target string `json:"target"`
 }
 
 // Attachment The devices by which a group is attached; in the status, the first of its groups. Empty while it is in no group.
@@ -1596,6 +1648,54 @@ type ModeStep struct {
 // ModeStepAction defines model for ModeStepAction.
 type ModeStepAction string
 
+// Name defines model for Name.
+type Name struct {
+	// Elsewhere Another member serves the host.
+	Elsewhere bool `json:"elsewhere,omitempty,omitzero"`
+
+	// Full The name with the zone.
+	Full string `json:"full"`
+
+	// Group The group ID.
+	Group string `json:"group"`
+
+	// Hidden An alias has this host's name, so the host is found by its address only.
+	Hidden bool `json:"hidden,omitempty,omitzero"`
+
+	// Kind host: a host's own name, by its lease. reserved: the name kept for a host that has no lease now. alias: set by an operator.
+	Kind NameKind `json:"kind"`
+
+	// MemberID Of a host: the member that serves it.
+	MemberID   string `json:"memberId,omitempty,omitzero"`
+	MemberName string `json:"memberName,omitempty,omitzero"`
+
+	// Name The name without the zone.
+	Name string `json:"name"`
+
+	// SetBy Of an alias: who set it.
+	SetBy string `json:"setBy,omitempty,omitzero"`
+
+	// Since Since when; of a host, that it has its lease.
+	Since time.Time `json:"since,omitempty,omitzero"`
+
+	// Target The address that it leads to, or of an alias what it stands for: a name without the zone, or an address.
+	Target string `json:"target"`
+}
+
+// NameKind host: a host's own name, by its lease. reserved: the name kept for a host that has no lease now. alias: set by an operator.
+type NameKind string
+
+// NameList defines model for NameList.
+type NameList struct {
+	Items []Name `json:"items"`
+
+	// Next The cursor of the next page; missing on the last.
+	Next string `json:"next,omitempty,omitzero"`
+
+	// Total How many names match, on all pages.
+	Total int `json:"total"`
+}
+
 // NewToken defines model for NewToken.
 type NewToken struct {
 	// Secret What a program sends as Authorization: Bearer.
@@ -2204,6 +2304,12 @@ type UserList struct {
 	Items []User `json:"items"`
 }
 
+// RemoveAliasParams defines parameters for RemoveAlias.
+type RemoveAliasParams struct {
+	// Group The group's ID or name; needed where this appliance is in several.
+	Group string `form:"group,omitempty" json:"group,omitempty,omitzero"`
+}
+
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
 	// Limit The most entries to return.
@@ -2307,6 +2413,24 @@ type ListLogsParams struct {
 	Limit int `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
+// ListNamesParams defines parameters for ListNames.
+type ListNamesParams struct {
+	// Search Only names with this text in them, in what they stand for, in the serving member's name, or in who set them; without regard to case.
+	Search string `form:"search,omitempty" json:"search,omitempty,omitzero"`
+
+	// Group Only names of the group with this ID or name.
+	Group string `form:"group,omitempty" json:"group,omitempty,omitzero"`
+
+	// Kind Only names of this kind.
+	Kind NameKind `form:"kind,omitempty" json:"kind,omitempty,omitzero"`
+
+	// Limit The most names to return.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next` of the page before.
+	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+}
+
 // GetPathParams defines parameters for GetPath.
 type GetPathParams struct {
 	// Target An address of the group, the name of a host, or a member's name or ID.
@@ -2321,6 +2445,9 @@ type ImportReservationsParams struct {
 	// DryRun Only say what would be changed, and what is wrong.
 	DryRun bool `form:"dryRun,omitempty" json:"dryRun,omitempty,omitzero"`
 }
+
+// SetAliasJSONRequestBody defines body for SetAlias for application/json ContentType.
+type SetAliasJSONRequestBody = AliasSet
 
 // StartCaptureJSONRequestBody defines body for StartCapture for application/json ContentType.
 type StartCaptureJSONRequestBody = CaptureRequest

@@ -111,7 +111,7 @@ func (r *Registry) load() error {
 		if failed != nil {
 			return failed
 		}
-		if err := r.loadTags(tx); err != nil {
+		if err := errors.Join(r.loadTags(tx), r.loadAliases(tx)); err != nil {
 			return err
 		}
 		r.history.n.Store(int64(r.tables.history.Len(tx)))

@@ -11,9 +11,13 @@ import (
 
 // Grant is the value of a block's register: who holds the block, and the epoch
 // that fences every earlier holder. A zero Holder means free; the epoch stays.
+//
+// The group's aliases are in such a register too (aliases.go): the value is their table, the
+// epoch counts its changes, and nobody holds it.
 type Grant struct {
-	Holder group.MemberID `cbor:"1,keyasint"`
-	Epoch  uint64         `cbor:"2,keyasint"`
+	Holder  group.MemberID `cbor:"1,keyasint"`
+	Epoch   uint64         `cbor:"2,keyasint"`
+	Aliases string         `cbor:"3,keyasint,omitempty"`
 }
 
 func (g Grant) free() bool { return g.Holder.IsZero() }
@@ -45,6 +49,7 @@ const (
 	opRenew             // own at e -> same
 	opRelease           // own at e -> free at e
 	opInherit           // as opClaim, and another's at e -> {self, e+1} when its hold has lapsed
+	opAliases           // nobody's at e -> nobody's at e+1, with another table
 	opCount
 )
 
@@ -100,6 +105,8 @@ func permitted(from group.MemberID, base, value Grant, lapsed bool) error {
 	case value == base: // read, renew, confirmation
 		return nil
 	case base.Holder == from && value == Grant{Epoch: base.Epoch}: // release
+		return nil
+	case base.free() && value.free() && value.Aliases != base.Aliases && value.Epoch == base.Epoch+1: // aliases
 		return nil
 	case value.Holder != from || value.Epoch != base.Epoch+1:
 		return ErrNotHolder

@@ -19,6 +19,11 @@ var errStale = errors.New("a newer descriptor is in force")
 // Errors: nil, ErrTaken, ErrNotHolder and ErrHeld are the register's own answer;
 // ErrNoQuorum and ErrContended leave open whether the change happened.
 func (r *Registry) change(ctx context.Context, b BlockID, o op, epoch uint64) (g Grant, started Instant, err error) {
+	return r.changeBy(ctx, b, o, epoch, nil)
+}
+
+// changeBy is change with what opAliases is to do; *AliasError is its own answer.
+func (r *Registry) changeBy(ctx context.Context, b BlockID, o op, epoch uint64, edit func(Grant) (Grant, error)) (g Grant, started Instant, err error) {
 	if err := r.awaitReady(ctx); err != nil {
 		return Grant{}, Instant{}, err
 	}
@@ -37,7 +42,7 @@ func (r *Registry) change(ctx context.Context, b BlockID, o op, epoch uint64) (g
 			return Grant{}, Instant{}, terr
 		}
 		started = r.clock.Instant()
-		g, err = r.round(ctx, t, b, o, epoch, bound)
+		g, err = r.round(ctx, t, b, o, epoch, edit, bound)
 		if settled(err) || ctx.Err() != nil || r.ctx.Err() != nil {
 			return g, started, err
 		}
@@ -79,9 +84,10 @@ type ballotAudit struct {
 }
 
 // round is one ballot.
-func (r *Registry) round(ctx context.Context, t *terms, b BlockID, o op, epoch uint64, bound time.Duration) (Grant, error) {
+func (r *Registry) round(ctx context.Context, t *terms, b BlockID, o op, epoch uint64, edit func(Grant) (Grant, error), bound time.Duration) (Grant, error) {
 	asked := time.Now()
 	p := newProposal(r.id, t.current(b), o, epoch, r.counter.Add(1))
+	p.edit = edit
 	g, err := r.ballot(ctx, t, b, p, bound)
 	if r.pace.audit != nil {
 		r.pace.audit(ballotAudit{r.id, b, o, epoch, asked, time.Now(), g, err, p.uncertain()})

@@ -56,7 +56,7 @@ func sweepTime(was, is *terms, pending, now time.Duration) time.Duration {
 }
 
 // sweep transfers every block that this node keeps. Blocks that nobody ever
-// claimed too: their old keepers may be gone when somebody does.
+// claimed too: their old keepers may be gone when somebody does. And the aliases.
 func (r *Registry) sweep(t *terms) bool {
 	complete := true
 	var kept []BlockID
@@ -64,6 +64,9 @@ func (r *Registry) sweep(t *terms) bool {
 		if t.keeps(b, r.id) {
 			kept = append(kept, b)
 		}
+	}
+	if t.keeps(aliasRegister, r.id) {
+		kept = append(kept, aliasRegister)
 	}
 	for first := 0; first < len(kept) && r.ctx.Err() == nil; first += maxBlocksAsk {
 		if err := r.transfer(r.ctx, t, kept[first:min(first+maxBlocksAsk, len(kept))]); err != nil {

@@ -15,7 +15,7 @@ func sampleRequests() []request {
 	b := Ballot{Conf: 2, Counter: 9, Member: m}
 	return []request{
 		{Kind: kindPrepare, Group: labGroup(), Version: 3, Block: 12, Ballot: b},
-		{Kind: kindAccept, Group: labGroup(), Version: 3, Block: 12, Ballot: b, BaseBallot: b, Base: Grant{m, 4}, Value: Grant{m, 5}},
+		{Kind: kindAccept, Group: labGroup(), Version: 3, Block: 12, Ballot: b, BaseBallot: b, Base: Grant{Holder: m, Epoch: 4}, Value: Grant{Holder: m, Epoch: 5}},
 		{Kind: kindTransfer, Group: labGroup(), Version: 3, Blocks: []BlockID{1, 2, 3}, Descriptor: []byte("descriptor")},
 		{Kind: kindStore, Group: labGroup(), Version: 3, Record: []byte("record"), Certificate: []byte("certificate")},
 		{Kind: kindMove, Group: labGroup(), Version: 3, Block: 1, Move: &moveRequest{Kind: moveTake, Offset: 5, Name: "printer"}},
@@ -29,9 +29,9 @@ func sampleReplies() []reply {
 	m := group.MemberID{7}
 	b := Ballot{Conf: 2, Counter: 9, Member: m}
 	return []reply{
-		{Status: statusNack, Promised: b, Accepted: b, Value: Grant{m, 4}, Lapsed: true},
-		{States: []transferReply{{Conf: 2, Accepted: b, Value: Grant{m, 4}}}, Descriptor: []byte("d")},
-		{Record: []byte("record"), Addrs: [][4]byte{{10, 9, 0, 7}}, Grants: []Grant{{m, 4}}, Mark: mark{Run: 7, Opened: 8, Age: 9}, OfYou: seen{Run: 5, Age: 6}},
+		{Status: statusNack, Promised: b, Accepted: b, Value: Grant{Holder: m, Epoch: 4}, Lapsed: true},
+		{States: []transferReply{{Conf: 2, Accepted: b, Value: Grant{Holder: m, Epoch: 4}}}, Descriptor: []byte("d")},
+		{Record: []byte("record"), Addrs: [][4]byte{{10, 9, 0, 7}}, Grants: []Grant{{Holder: m, Epoch: 4}}, Mark: mark{Run: 7, Opened: 8, Age: 9}, OfYou: seen{Run: 5, Age: 6}},
 	}
 }
 

@@ -76,3 +76,6 @@ func (g geometry) reserved(b BlockID, offset int) bool {
 
 // valid reports whether the block exists.
 func (g geometry) valid(b BlockID) bool { return int64(b) < int64(g.blocks()) }
+
+// register reports whether there is such a register: a block's, or that of the aliases.
+func (g geometry) register(b BlockID) bool { return g.valid(b) || b == aliasRegister }

@@ -41,7 +41,7 @@ func Leave(tx *store.Tx, id group.ID, forever bool) (held int, err error) {
 	if forever {
 		return held, store.NewBucket[[]byte]("registry", id.String()).Clear(tx)
 	}
-	if err := errors.Join(t.leases.Clear(tx), t.tags.Clear(tx), t.history.Clear(tx)); err != nil {
+	if err := errors.Join(t.leases.Clear(tx), t.tags.Clear(tx), t.history.Clear(tx), t.aliases.Clear(tx)); err != nil {
 		return held, err
 	}
 	return held, t.holds.Clear(tx)

@@ -48,14 +48,14 @@ func TestNoBallotIsPromisedTwice(t *testing.T) {
 	if _, v := s.prepare(prepareRequest{b}); v.status != statusNack {
 		t.Error("one ballot was promised twice: a proposer without memory could give it two values")
 	}
-	s, v = s.accept(member(1), acceptRequest{ballot: b, value: Grant{member(1), 1}}, false)
+	s, v = s.accept(member(1), acceptRequest{ballot: b, value: Grant{Holder: member(1), Epoch: 1}}, false)
 	if v.status != statusOK {
 		t.Fatal("not accepted")
 	}
-	if _, v := s.accept(member(1), acceptRequest{ballot: b, value: Grant{member(1), 2}}, false); v.status == statusOK {
+	if _, v := s.accept(member(1), acceptRequest{ballot: b, value: Grant{Holder: member(1), Epoch: 2}}, false); v.status == statusOK {
 		t.Error("one ballot was accepted with two values")
 	}
-	if _, v := s.accept(member(1), acceptRequest{ballot: b, value: Grant{member(1), 1}}, false); v.status != statusOK {
+	if _, v := s.accept(member(1), acceptRequest{ballot: b, value: Grant{Holder: member(1), Epoch: 1}}, false); v.status != statusOK {
 		t.Error("a repeated message was refused")
 	}
 }
@@ -69,17 +69,21 @@ func TestAcceptorsPermitOnlyTheClosedSetOfChanges(t *testing.T) {
 		lapsed      bool
 		want        error
 	}{
-		{"read", b, Grant{a, 4}, Grant{a, 4}, false, nil},
-		{"claim of a free block", b, Grant{Epoch: 4}, Grant{b, 5}, false, nil},
-		{"claim in another's name", b, Grant{Epoch: 4}, Grant{a, 5}, false, ErrNotHolder},
-		{"claim that skips an epoch", b, Grant{Epoch: 4}, Grant{b, 6}, false, ErrNotHolder},
-		{"claim at the old epoch", b, Grant{Epoch: 4}, Grant{b, 4}, false, ErrNotHolder},
-		{"claim of one's own", a, Grant{a, 4}, Grant{a, 5}, false, nil},
-		{"release", a, Grant{a, 4}, Grant{Epoch: 4}, false, nil},
-		{"release of another's", b, Grant{a, 4}, Grant{Epoch: 4}, true, ErrNotHolder},
-		{"inheritance too early", b, Grant{a, 4}, Grant{b, 5}, false, ErrHeld},
-		{"inheritance", b, Grant{a, 4}, Grant{b, 5}, true, nil},
-		{"back to an older epoch", a, Grant{a, 4}, Grant{a, 3}, true, ErrNotHolder},
+		{"read", b, Grant{Holder: a, Epoch: 4}, Grant{Holder: a, Epoch: 4}, false, nil},
+		{"claim of a free block", b, Grant{Epoch: 4}, Grant{Holder: b, Epoch: 5}, false, nil},
+		{"claim in another's name", b, Grant{Epoch: 4}, Grant{Holder: a, Epoch: 5}, false, ErrNotHolder},
+		{"claim that skips an epoch", b, Grant{Epoch: 4}, Grant{Holder: b, Epoch: 6}, false, ErrNotHolder},
+		{"claim at the old epoch", b, Grant{Epoch: 4}, Grant{Holder: b, Epoch: 4}, false, ErrNotHolder},
+		{"claim of one's own", a, Grant{Holder: a, Epoch: 4}, Grant{Holder: a, Epoch: 5}, false, nil},
+		{"release", a, Grant{Holder: a, Epoch: 4}, Grant{Epoch: 4}, false, nil},
+		{"release of another's", b, Grant{Holder: a, Epoch: 4}, Grant{Epoch: 4}, true, ErrNotHolder},
+		{"inheritance too early", b, Grant{Holder: a, Epoch: 4}, Grant{Holder: b, Epoch: 5}, false, ErrHeld},
+		{"inheritance", b, Grant{Holder: a, Epoch: 4}, Grant{Holder: b, Epoch: 5}, true, nil},
+		{"another table of aliases", b, Grant{Epoch: 4, Aliases: "a b 1 -\n"}, Grant{Epoch: 5}, false, nil},
+		{"another table at the same epoch", b, Grant{Epoch: 4, Aliases: "a b 1 -\n"}, Grant{Epoch: 4}, true, ErrNotHolder},
+		{"a table for a block that is held", b, Grant{Holder: a, Epoch: 4}, Grant{Epoch: 5, Aliases: "a b 1 -\n"}, true, ErrNotHolder},
+		{"an epoch without a change", b, Grant{Epoch: 4}, Grant{Epoch: 5}, false, ErrNotHolder},
+		{"back to an older epoch", a, Grant{Holder: a, Epoch: 4}, Grant{Holder: a, Epoch: 3}, true, ErrNotHolder},
 	} {
 		if err := permitted(c.from, c.base, c.value, c.lapsed); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.what, err, c.want)
@@ -91,7 +95,7 @@ func TestAcceptorsPermitOnlyTheClosedSetOfChanges(t *testing.T) {
 // configuration chose, however high its counter.
 func TestWhatANewConfigurationChoosesOutranksWhatWasCarriedOver(t *testing.T) {
 	old, set := setOf(1, 1, 2, 3), setOf(5, 3, 4, 5)
-	x, y := Grant{member(1), 1}, Grant{member(4), 1}
+	x, y := Grant{Holder: member(1), Epoch: 1}, Grant{Holder: member(4), Epoch: 1}
 	high := Ballot{Conf: 1, Counter: 1000, Member: member(1)}
 	// Member 1 alone accepted x. Members 4 and 5 read members 2 and 3, member 3 read 1 and 2.
 	read := func(from map[byte]transferReply) acceptorState {
@@ -137,7 +141,7 @@ func TestWhatANewConfigurationChoosesOutranksWhatWasCarriedOver(t *testing.T) {
 // A quorum that carried over the same ballot proves nothing: it must be confirmed.
 func TestCarriedOverAgreementIsConfirmedBeforeItIsBelieved(t *testing.T) {
 	set := setOf(5, 3, 4, 5)
-	carried := verdict{accepted: Ballot{Conf: 1, Counter: 7, Member: member(1)}, value: Grant{member(1), 1}}
+	carried := verdict{accepted: Ballot{Conf: 1, Counter: 7, Member: member(1)}, value: Grant{Holder: member(1), Epoch: 1}}
 	p := newProposal(member(3), set, opRead, 0, 1)
 	p.onPromise(member(3), carried)
 	if p.onPromise(member(4), carried) != sendAll {
@@ -154,7 +158,7 @@ func TestCarriedOverAgreementIsConfirmedBeforeItIsBelieved(t *testing.T) {
 func TestATransferGoesDownUntilSomebodyWasInCharge(t *testing.T) {
 	chain := []configuration{setOf(1, 1), setOf(2, 1, 2, 3), setOf(6, 3, 4, 5), setOf(9, 5, 6, 7)}
 	m := newTransfer(chain)
-	g := Grant{member(1), 2}
+	g := Grant{Holder: member(1), Epoch: 2}
 	m.feed(member(4), transferReply{})
 	if m.feed(member(5), transferReply{}) {
 		t.Fatal("done, although nobody there was ever in charge")

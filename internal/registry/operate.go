@@ -96,6 +96,11 @@ func (r *Registry) Reserve(ctx context.Context, all []Reservation, by string, dr
 		return nil, err
 	}
 	refused = r.holdAll(ctx, all, true)
+	for i, v := range all {
+		if refused[i] == nil {
+			refused[i] = r.nameIsAlias(cleanName(v.Name))
+		}
+	}
 	if !dry && errors.Join(refused...) == nil {
 		refused = r.holdAll(ctx, all, false)
 	}
@@ -307,6 +312,9 @@ func (r *Registry) Unreserve(addr netip.Addr, by string) error {
 // Rename gives the host that has an address, or that it is reserved for, another name in DNS;
 // the empty one gives it back its own.
 func (r *Registry) Rename(addr netip.Addr, name, by string) error {
+	if err := r.nameIsAlias(cleanName(name)); err != nil {
+		return err
+	}
 	return r.remark(addr, by, Renamed, func(s *slot) (*tag, error) {
 		next, err := s.said(addr)
 		if err == nil {

@@ -14,7 +14,8 @@ type proposal struct {
 	self  group.MemberID
 	set   configuration
 	op    op
-	epoch uint64 // renew and release: the epoch believed in
+	epoch uint64                     // renew and release: the epoch believed in
+	edit  func(Grant) (Grant, error) // opAliases: the change; pure, and made anew in each ballot
 
 	ballot  Ballot
 	highest Ballot // highest ballot heard of
@@ -76,7 +77,7 @@ func (p *proposal) decide() progress {
 		}
 		first = false
 	}
-	value, err := p.op.apply(p.self, p.epoch, base.value)
+	value, err := p.apply(base.value)
 	if err == nil && p.op == opInherit && !base.value.free() && base.value.Holder != p.self && p.lapsed(base.value) < p.set.need {
 		err = ErrHeld
 	}
@@ -92,6 +93,14 @@ func (p *proposal) decide() progress {
 		return finished
 	}
 	return sendAll
+}
+
+// apply computes the change that is proposed.
+func (p *proposal) apply(v Grant) (Grant, error) {
+	if p.op == opAliases {
+		return p.edit(v)
+	}
+	return p.op.apply(p.self, p.epoch, v)
 }
 
 // lapsed counts the votes of those by whose clock the time of value's holder is over.
@@ -167,5 +176,6 @@ func (p *proposal) uncertain() bool {
 // settled reports whether err is an answer about the register, as opposed to a
 // failure to ask it.
 func settled(err error) bool {
-	return err == nil || errors.Is(err, ErrTaken) || errors.Is(err, ErrNotHolder) || errors.Is(err, ErrHeld)
+	refused := new(AliasError)
+	return err == nil || errors.As(err, &refused) || errors.Is(err, ErrTaken) || errors.Is(err, ErrNotHolder) || errors.Is(err, ErrHeld)
 }

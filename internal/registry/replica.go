@@ -88,7 +88,7 @@ func (r *Registry) register(ctx context.Context, t *terms, from group.MemberID, 
 // step runs one message through the acceptor, durably.
 func (r *Registry) step(t *terms, from group.MemberID, q request) verdict {
 	conf := t.current(q.Block)
-	if !t.valid(q.Block) || !conf.has(r.id) {
+	if !t.register(q.Block) || !conf.has(r.id) || q.Kind == kindAccept && !aliasesOnly(q.Block, q.Base, q.Value) {
 		return verdict{status: statusRefused}
 	}
 	first := len(t.chain(q.Block)) == 1

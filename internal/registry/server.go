@@ -135,6 +135,9 @@ func (r *Registry) dispatch(ctx context.Context, t *terms, from group.MemberID, 
 		return reply{Addrs: r.hints.get([32]byte(q.Key), r.clock.Mono())}
 	case kindGrants:
 		return r.grants(t, q.Blocks)
+	case kindAliases:
+		r.heardOfAliases(q.Value.Epoch)
+		return reply{}
 	}
 	return reply{Status: statusRefused}
 }
@@ -196,7 +199,7 @@ func (r *Registry) pushed(from group.MemberID, q request) reply {
 func (r *Registry) grants(t *terms, blocks []BlockID) reply {
 	gs := make([]Grant, len(blocks))
 	for i, b := range blocks {
-		if !t.valid(b) {
+		if !t.register(b) {
 			return reply{Status: statusRefused}
 		}
 		_, g, err := r.storedRecord(b)

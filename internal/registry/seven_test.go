@@ -330,8 +330,8 @@ func TestTheJudgeRejectsTwoHoldersOfOneEpoch(t *testing.T) {
 	h := newHistory()
 	a, b := group.MemberID{1}, group.MemberID{2}
 	at := func(ms int) time.Time { return h.began.Add(time.Duration(ms) * time.Millisecond) }
-	h.ballot(ballotAudit{member: a, op: opClaim, asked: at(1), ended: at(3), grant: Grant{a, 1}})
-	h.ballot(ballotAudit{member: b, op: opClaim, asked: at(2), ended: at(4), grant: Grant{b, 1}})
+	h.ballot(ballotAudit{member: a, op: opClaim, asked: at(1), ended: at(3), grant: Grant{Holder: a, Epoch: 1}})
+	h.ballot(ballotAudit{member: b, op: opClaim, asked: at(2), ended: at(4), grant: Grant{Holder: b, Epoch: 1}})
 	m := registerModel()
 	if porcupine.CheckOperations(m.ToModel(), h.ops[0]) {
 		t.Fatal("accepted")

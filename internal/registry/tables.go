@@ -19,6 +19,7 @@ type tables struct {
 	seen      store.Bucket[seen]          // of other members' memories, by member
 	tags      store.Bucket[tagRow]        // what operators have said of addresses, by address
 	history   store.Bucket[historyRow]    // by time and address
+	aliases   store.Bucket[Grant]         // the group's, as last read from a quorum
 }
 
 func newTables(id group.ID) tables {
@@ -32,6 +33,7 @@ func newTables(id group.ID) tables {
 		seen:      store.NewBucket[seen]("registry", g, "seen"),
 		tags:      store.NewBucket[tagRow]("registry", g, "tags"),
 		history:   store.NewBucket[historyRow]("registry", g, "history"),
+		aliases:   store.NewBucket[Grant]("registry", g, "aliases"),
 	}
 }
 

@@ -36,6 +36,7 @@ const (
 	kindHint                     // Hints: to the replicas of their keys
 	kindAsk                      // Key -> Addrs
 	kindGrants                   // Blocks -> Grants: what the replica knows, without a quorum
+	kindAliases                  // Value.Epoch: there is a newer table of aliases
 	kindEnd
 )
 
@@ -162,7 +163,8 @@ func (c codec) decodeRequest(raw []byte) (request, error) {
 	case q.Kind == 0 || q.Kind >= kindEnd:
 		return q, fmt.Errorf("registry request of unknown kind %d", q.Kind)
 	case len(q.Blocks) > maxBlocksAsk, len(q.Hints) > maxHints, len(q.Record) > maxRecord,
-		len(q.Descriptor) > maxDescriptor, len(q.Certificate) > maxCertificate, len(q.Others) > replicaCount:
+		len(q.Descriptor) > maxDescriptor, len(q.Certificate) > maxCertificate, len(q.Others) > replicaCount,
+		len(q.Base.Aliases) > maxAliasText, len(q.Value.Aliases) > maxAliasText:
 		return q, fmt.Errorf("registry request of kind %d is over its limits", q.Kind)
 	case q.Kind == kindAsk && len(q.Key) != 32:
 		return q, fmt.Errorf("registry request: key of %d bytes, want 32", len(q.Key))
@@ -183,7 +185,7 @@ func (c codec) decodeReply(raw []byte) (reply, error) {
 	}
 	if a.Status >= statusCount || len(a.States) > maxBlocksAsk || len(a.Grants) > maxBlocksAsk ||
 		len(a.Record) > maxRecord || len(a.Addrs) > maxCandidates || len(a.Descriptor) > maxDescriptor ||
-		len(a.Client) > maxClientID || len(a.Name) > maxName {
+		len(a.Client) > maxClientID || len(a.Name) > maxName || len(a.Value.Aliases) > maxAliasText {
 		return a, fmt.Errorf("registry reply is over its limits")
 	}
 	return a, nil

@@ -17,7 +17,7 @@
 // The way of a request: at the HTTPS door, connections of strangers to Door.Allow are closed
 // unread, and the first byte tells TLS from plain HTTP, which is sent on to HTTPS. The listener admits at most 1,088 connections, of which 64 are
 // answered at a time and the others may be event streams; net/http bounds
-// header and times; the echo middleware bounds body (64 KiB) and duration and turns
+// header and times; the echo middleware bounds body (64 KiB; files of reservations 4 MiB) and duration and turns
 // panics into problems; identify.go finds out whose the request is (socket, session,
 // token), wants a CSRF token where a session changes something, and refuses what the
 // operation's x-role doesn't allow, before anything of the request is read; the generated routes decode parameters and body (unknown fields

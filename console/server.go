@@ -143,7 +143,7 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 		defer free()
 		r = r.WithContext(ctx)
 		most := int64(maxBody)
-		if c.Path() == importPath {
+		if c.Path() == importPath || c.Path() == web.ImportPath {
 			most = maxImport
 		}
 		r.Body = http.MaxBytesReader(c.Response(), r.Body, most)

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"landbridge/console/api"
+	"landbridge/console/leasefile"
 )
 
 // leaseCommands are what is done with leases.
@@ -213,11 +212,6 @@ func historyTable(entries []api.LeaseHistoryEntry) *table {
 	return t
 }
 
-// csvColumns are those of an export; an import takes those of them that it needs, in any order.
-func csvColumns() []string {
-	return []string{"address", "mac", "clientId", "name", "note", "state", "reserved", "member", "start", "end"}
-}
-
 func (p *program) exportCommand() *cobra.Command {
 	var format string
 	var reservations bool
@@ -243,7 +237,10 @@ func (p *program) exportCommand() *cobra.Command {
 				case format == "json":
 					return p.printJSON(list)
 				}
-				return writeCSV(p.out, list.Items)
+				return leasefile.Write(p.out, leasefile.CSV, func() (page []api.Lease, err error) {
+					page, list.Items = list.Items, nil
+					return page, nil
+				})
 			})
 		},
 	}
@@ -255,55 +252,27 @@ func (p *program) exportCommand() *cobra.Command {
 func reservationsOf(leases []api.Lease) api.ReservationList {
 	list := api.ReservationList{Items: []api.Reservation{}}
 	for _, l := range leases {
-		r := api.Reservation{Address: l.Address.String(), MAC: l.MAC, Note: l.Note, Name: l.Name}
-		if l.ReservedFor == api.ReservedForClientID {
-			r.ClientID = l.ClientID
-		}
-		list.Items = append(list.Items, r)
+		list.Items = append(list.Items, leasefile.Reservation(l))
 	}
 	return list
-}
-
-func writeCSV(out io.Writer, leases []api.Lease) error {
-	w := csv.NewWriter(out)
-	_ = w.Write(csvColumns()) // Error tells
-	for _, l := range leases {
-		client := l.ClientID
-		if l.Reserved && l.ReservedFor == api.ReservedForMAC {
-			client = "" // it is for the MAC, whatever the identifier
-		}
-		_ = w.Write([]string{
-			l.Address.String(), l.MAC, client, l.Name, harmless(l.Note), string(l.State), fmt.Sprint(l.Reserved), l.MemberName,
-			l.Start.Format(time.RFC3339), l.End.Format(time.RFC3339),
-		})
-	}
-	w.Flush()
-	return w.Error()
-}
-
-// harmless keeps a spreadsheet from taking a note for a formula.
-func harmless(s string) string {
-	if s != "" && strings.ContainsRune("=+-@", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }
 
 func (p *program) importCommand() *cobra.Command {
 	var dry bool
 	cmd := &cobra.Command{
-		Use: "import FILE", Short: "Reserve the addresses of a CSV or JSON file", Args: words(1, "a file, or - for standard input"),
-		Long: `Reserve the addresses of a file: CSV with a head line (address, mac, clientId, name, note; others are
-passed over, and so are rows whose column reserved says false), or JSON as export --reservations writes it. The file is
-checked whole, then applied all or not at all.`,
+		Use: "import FILE", Short: "Reserve the addresses of a file: CSV, JSON, Kea's or dnsmasq's", Args: words(1, "a file, or - for standard input"),
+		Long: `Reserve the addresses of a file, told by what is in it: CSV with a head line (address, mac, clientId, name, note; others
+are passed over, and so are rows whose column reserved says false), JSON as export writes it, the reservations of a
+configuration of Kea, its lease file, lines dhcp-host of dnsmasq, or its lease file. The file is checked whole, then applied all
+or not at all.`,
 		Example: "  sudo landbridge leases import reservations.csv --dry-run",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			list, err := readReservations(args[0], cmd.InOrStdin())
+			file, err := readReservations(args[0], cmd.InOrStdin())
 			if err != nil {
 				return err
 			}
 			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				res, err := c.ImportReservationsWithResponse(ctx, &api.ImportReservationsParams{DryRun: dry}, list)
+				res, err := c.ImportReservationsWithResponse(ctx, &api.ImportReservationsParams{DryRun: dry}, api.ReservationList{Items: file.Reservations()})
 				if err != nil {
 					return transportError(err)
 				}
@@ -311,7 +280,7 @@ checked whole, then applied all or not at all.`,
 				if err != nil {
 					return err
 				}
-				return p.printPlan(plan, dry)
+				return p.printPlan(file, plan, dry)
 			})
 		},
 	}
@@ -320,16 +289,16 @@ checked whole, then applied all or not at all.`,
 }
 
 // printPlan says what an import does; rows that are wrong make the command fail.
-func (p *program) printPlan(plan api.ReservationPlan, dry bool) error {
+func (p *program) printPlan(file leasefile.File, plan api.ReservationPlan, dry bool) error {
 	if p.json {
 		if err := p.printJSON(plan); err != nil {
 			return err
 		}
 	} else {
-		t := &table{columns: []column{{title: "ROW", right: true, keep: true}, {title: "ADDRESS", keep: true}, {title: "ACTION", keep: true}, {title: "WHY"}}}
+		t := &table{columns: []column{{title: "LINE", right: true, keep: true}, {title: "ADDRESS", keep: true}, {title: "ACTION", keep: true}, {title: "WHY"}}}
 		for _, i := range plan.Items {
 			if i.Action != api.ReservationActionKeep {
-				t.add(fmt.Sprint(i.Row), i.Address, string(i.Action), i.Why)
+				t.add(fmt.Sprint(file.Rows[i.Row-1].Line), i.Address, string(i.Action), i.Why)
 			}
 		}
 		if err := t.write(p.out); err != nil {
@@ -348,56 +317,29 @@ func (p *program) printPlan(plan api.ReservationPlan, dry bool) error {
 }
 
 // readReservations reads a file, "-" for in.
-func readReservations(path string, in io.Reader) (list api.ReservationList, err error) {
+func readReservations(path string, in io.Reader) (leasefile.File, error) {
 	if path != "-" {
 		f, err := os.Open(filepath.Clean(path))
 		if err != nil {
-			return list, err
+			return leasefile.File{}, err
 		}
 		defer f.Close()
 		in = f
 	}
 	raw, err := io.ReadAll(io.LimitReader(in, 8<<20))
 	if err != nil {
-		return list, err
+		return leasefile.File{}, err
 	}
-	if text := strings.TrimSpace(string(raw)); strings.HasPrefix(text, "{") {
-		if err := json.Unmarshal(raw, &list); err != nil {
-			return list, fmt.Errorf("%s: %w", path, err)
-		}
-		return list, nil
-	}
-	return parseCSV(path, string(raw))
-}
-
-func parseCSV(path, text string) (list api.ReservationList, err error) {
-	lines, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "\ufeff"))).ReadAll()
+	file, err := leasefile.Read(raw)
 	if err != nil {
-		return list, fmt.Errorf("%s: %w", path, err)
+		return file, fmt.Errorf("%s: %w", path, err)
 	}
-	if len(lines) == 0 {
-		return list, fmt.Errorf("%s is empty: want a head line, as address,mac,name,note", path)
-	}
-	column := make(map[string]int)
-	for i, title := range lines[0] {
-		column[strings.ToLower(strings.TrimSpace(title))] = i + 1
-	}
-	if column["address"] == 0 {
-		return list, fmt.Errorf("%s: its head line has no column address: want one, as address,mac,name,note", path)
-	}
-	for _, line := range lines[1:] {
-		cell := func(title string) string {
-			if i := column[title]; i > 0 {
-				return strings.TrimSpace(line[i-1])
-			}
-			return ""
+	if len(file.Faults) > 0 {
+		var all []error
+		for _, f := range file.Faults {
+			all = append(all, fmt.Errorf("%s:%d: %s", path, f.Line, f.Text))
 		}
-		if cell("reserved") == "false" {
-			continue
-		}
-		list.Items = append(list.Items, api.Reservation{
-			Address: cell("address"), MAC: cell("mac"), ClientID: cell("clientid"), Name: cell("name"), Note: strings.TrimPrefix(cell("note"), "'"),
-		})
+		return file, errors.Join(all...)
 	}
-	return list, nil
+	return file, nil
 }

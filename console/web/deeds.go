@@ -139,6 +139,7 @@ func (p *Pages) obey(c echo.Context, o order) (err error) {
 type deed struct {
 	ID, Do string
 	Rows   []outcome
+	Many   int    // how many it was, where the rows aren't kept
 	Back   string // the page from which it was done
 	by     string
 	at     time.Time
@@ -155,7 +156,7 @@ func (d deed) Failed() (n int) {
 }
 
 // Did is how many were.
-func (d deed) Did() int { return len(d.Rows) - d.Failed() }
+func (d deed) Did() int { return max(d.Many, len(d.Rows)-d.Failed()) }
 
 // CanUndo reports whether any of it can be taken back.
 func (d deed) CanUndo() bool {

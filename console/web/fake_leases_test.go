@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -99,4 +100,34 @@ func (f *fake) ReleaseLease(_ context.Context, r api.ReleaseLeaseRequestObject) 
 func (f *fake) EvictLease(_ context.Context, r api.EvictLeaseRequestObject) (api.EvictLeaseResponseObject, error) {
 	l, err := f.order("evict "+r.Address, r.Address, func(l *api.Lease) { l.State = api.LeaseStateExpired })
 	return api.EvictLease200JSONResponse{Lease: l}, err
+}
+
+// ImportReservations takes what has a MAC, and keeps what is reserved already.
+func (f *fake) ImportReservations(_ context.Context, r api.ImportReservationsRequestObject) (api.ImportReservationsResponseObject, error) {
+	var plan api.ReservationPlan
+	for i, v := range r.Body.Items {
+		o := api.ReservationOutcome{Row: i + 1, Address: v.Address, Action: api.ReservationActionReserve}
+		l := f.at(v.Address)
+		switch {
+		case v.MAC == "":
+			o.Action, o.Why = api.ReservationActionRefuse, "mac: want a hardware address"
+			plan.Wrong++
+		case l != nil && l.Reserved && l.Note == v.Note:
+			o.Action = api.ReservationActionKeep
+		case l != nil && l.Reserved:
+			o.Action = api.ReservationActionChange
+		}
+		if o.Action != api.ReservationActionKeep && o.Why == "" {
+			plan.Changes++
+		}
+		plan.Items = append(plan.Items, o)
+	}
+	plan.Applied = !r.Params.DryRun && plan.Wrong == 0
+	f.ordered = append(f.ordered, fmt.Sprintf("import %d, dry %t", len(r.Body.Items), r.Params.DryRun))
+	for _, v := range r.Body.Items {
+		if l := f.at(v.Address); l != nil && plan.Applied {
+			l.Reserved, l.ReservedFor, l.Note = true, api.ReservedForMAC, v.Note
+		}
+	}
+	return api.ImportReservations200JSONResponse(plan), f.refuse
 }

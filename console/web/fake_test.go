@@ -65,20 +65,21 @@ func (f *fake) ListGroups(context.Context, api.ListGroupsRequestObject) (api.Lis
 func (f *fake) ListLeases(_ context.Context, r api.ListLeasesRequestObject) (api.ListLeasesResponseObject, error) {
 	f.asked = append(f.asked, r.Params.Search)
 	list := api.LeaseList{Items: []api.Lease{}}
-	limit := 100
+	limit, skip := 100, 0
 	if r.Params.Limit != nil {
 		limit = *r.Params.Limit
 	}
+	fmt.Sscanf(r.Params.Cursor, "more-%d", &skip)
 	for _, l := range f.leases {
 		if strings.Contains(l.Name+l.Address.String()+l.MAC, r.Params.Search) {
-			list.Total++
-			if len(list.Items) < limit {
+			if list.Total >= skip && len(list.Items) < limit {
 				list.Items = append(list.Items, l)
 			}
+			list.Total++
 		}
 	}
-	if list.Total > len(list.Items) {
-		list.Next = "more"
+	if end := skip + len(list.Items); end < list.Total {
+		list.Next = fmt.Sprintf("more-%d", end)
 	}
 	return api.ListLeases200JSONResponse(list), f.err
 }

@@ -38,6 +38,8 @@ func functions(now func() time.Time, static assets) template.FuncMap {
 		"leaseStates": leaseStates,
 		"leaseKinds":  leaseKinds,
 		"follow":      leaseQuery.With,
+		"exportAs":    leaseQuery.As,
+		"ready":       importPage.Ready,
 		"pick":        leaseQuery.Pick,
 		"order":       leaseQuery.Order,
 		"sortedBy":    leaseQuery.By,

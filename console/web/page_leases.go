@@ -25,6 +25,9 @@ func (p *Pages) registerLeases(e *echo.Echo) {
 	e.POST("/leases/bulk", p.bulk, p.headers)
 	e.GET("/leases/deeds/:id", p.showDeed, p.headers)
 	e.POST("/leases/deeds/:id/undo", p.undoDeed, p.headers)
+	e.GET(ImportPath, p.askImport, p.headers)
+	e.POST(ImportPath, p.importFile, p.headers)
+	e.GET("/leases/export", p.exportLeases, p.headers)
 	e.GET("/leases/:address", p.showLease, p.headers)
 	e.POST("/leases/:address/reserve", p.leaseAct(actReserve), p.headers)
 	e.POST("/leases/:address/unreserve", p.leaseAct(actUnreserve), p.headers)
@@ -57,6 +60,29 @@ func (q *leaseQuery) fields() map[string]*string {
 		"search": &q.Search, "group": &q.Group, "state": &q.State, "kind": &q.Kind, "site": &q.Site,
 		"sort": &q.Sort, "cursor": &q.Cursor, "block": &q.Block,
 	}
+}
+
+// queryOf reads what a page's address asks for.
+func queryOf(c echo.Context) (q leaseQuery) {
+	for name, value := range q.fields() {
+		*value = strings.TrimSpace(c.QueryParam(name))
+	}
+	return q
+}
+
+// params asks the API for it, a page of so many at a time.
+func (q leaseQuery) params(limit int) api.ListLeasesParams {
+	return api.ListLeasesParams{
+		Search: q.Search, Group: q.Group, State: api.LeaseFilter(q.State), Kind: api.LeaseKind(q.Kind),
+		Site: api.LeaseSite(q.Site), Sort: api.LeaseSort(q.Sort), Cursor: q.Cursor, Limit: &limit,
+	}
+}
+
+// As returns where the leases that match are had as a file.
+func (q leaseQuery) As(format string) string {
+	q.Cursor, q.Block = "", ""
+	to, query, _ := strings.Cut(q.path(), "?")
+	return to + "/export?" + strings.TrimSuffix("format="+format+"&"+query, "&")
 }
 
 // With returns the page's address with another cursor.
@@ -115,16 +141,9 @@ func (p *Pages) listLeases(c echo.Context) error {
 }
 
 func (p *Pages) showLeases(c echo.Context, status int, form reserveForm) error {
-	page := leasesPage{Reserve: form}
-	for name, value := range page.Query.fields() {
-		*value = strings.TrimSpace(c.QueryParam(name))
-	}
-	q, limit := page.Query, leasesOnPage
+	page := leasesPage{Reserve: form, Query: queryOf(c)}
 	var err error
-	page.List, err = p.leases(c, api.ListLeasesParams{
-		Search: q.Search, Group: q.Group, State: api.LeaseFilter(q.State), Kind: api.LeaseKind(q.Kind),
-		Site: api.LeaseSite(q.Site), Sort: api.LeaseSort(q.Sort), Cursor: q.Cursor, Limit: &limit,
-	})
+	page.List, err = p.leases(c, page.Query.params(leasesOnPage))
 	if err != nil {
 		return p.fail(c, err)
 	}

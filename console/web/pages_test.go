@@ -133,7 +133,7 @@ func TestLeasesAreSearchedAndPagedByTheAPI(t *testing.T) {
 	if body := get(t, server, "/leases?search=printer").body; strings.Contains(body, "Next page") {
 		t.Error("twelve leases need no second page")
 	}
-	if body := get(t, server, "/leases").body; !strings.Contains(body, `href="/leases?cursor=more"`) {
+	if body := get(t, server, "/leases").body; !strings.Contains(body, `href="/leases?cursor=more-50"`) {
 		t.Error("there is no way to the next page")
 	}
 	if a := get(t, server, "/leases/10.200.0.1"); a.Code != http.StatusNotFound {

@@ -25,7 +25,7 @@ func floors() [][]string {
 		{"console/web"},
 		{"internal/apifuzz"},
 		{"console/metrics"},
-		{"console/access"},
+		{"console/access", "console/leasefile"},
 		{"console/api"},
 		{"internal/registry"},
 		{"internal/tunnel"},

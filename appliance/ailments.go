@@ -6,6 +6,7 @@ import (
 
 	"landbridge/console/api"
 	"landbridge/dhcp"
+	"landbridge/internal/health"
 	"landbridge/router"
 )
 
@@ -41,30 +42,29 @@ func signOf(s router.GatewaySign) api.GatewaySign {
 	}
 }
 
-// ailments says in words what of the segment isn't as it should be.
-func (s *segment) ailments(now time.Time) (all []ailment) {
+// wrong says in words what of the segment isn't as it should be.
+func (s *segment) wrong(now time.Time) (all []health.Trouble) {
 	d := s.group.Descriptor()
 	if s.cfg.Serve == dhcp.ServeRegistered && s.roll.empty() && !s.hasNamed {
-		all = append(all, ailment{api.HealthLevelWarning, "dhcp", fmt.Sprintf(
-			"No host of this LAN (port %s) gets an address: the setting dhcp is registered, and none is. Register them (landbridge hosts add MAC, or dhcp-host in the configuration).", s.port), "nobody registered"})
+		all = append(all, health.Trouble{Component: "dhcp", Key: "nobody registered", Finding: health.Finding{
+			Text:   fmt.Sprintf("No host of this LAN (port %s) gets an address: the setting dhcp is registered, and none is.", s.port),
+			Remedy: "Register them (landbridge hosts add MAC, or dhcp-host in the configuration).",
+		}})
 	}
 	for _, o := range s.others.Servers(now) {
-		if text := s.aboutServer(o, d.Name, o.Offers.IsValid() && o.Offers.Overlaps(d.Prefix)); text != "" {
-			all = append(all, ailment{api.HealthLevelWarning, "dhcp", text, "other server " + o.Addr.String()})
+		if f := s.aboutServer(o, d.Name, o.Offers.IsValid() && o.Offers.Overlaps(d.Prefix)); f != (health.Finding{}) {
+			all = append(all, health.Trouble{Component: "dhcp", Key: "other server " + o.Addr.String(), Finding: f})
 		}
 	}
 	for _, g := range s.rivals.list(now) {
 		all = append(all, s.aboutGateway(g))
 	}
-	for _, t := range s.strangers.Troubles(now) {
-		all = append(all, ailment{api.HealthLevelWarning, t.Component, t.Text, t.Key})
-	}
-	return all
+	return append(all, s.strangers.Troubles(now)...)
 }
 
 // aboutServer says what another DHCP server does to the hosts here; nothing where it does
 // no harm.
-func (s *segment) aboutServer(o dhcp.OtherServer, group string, overlaps bool) string {
+func (s *segment) aboutServer(o dhcp.OtherServer, group string, overlaps bool) health.Finding {
 	who := fmt.Sprintf("Another DHCP server is on this LAN (port %s): %v", s.port, o.Addr)
 	if o.MAC.IsZero() {
 		who = fmt.Sprintf("A host of this LAN (port %s) names another DHCP server, %v, which itself wasn't heard", s.port, o.Addr)
@@ -76,36 +76,44 @@ func (s *segment) aboutServer(o dhcp.OtherServer, group string, overlaps bool) s
 	}
 	switch {
 	case overlaps:
-		return who + fmt.Sprintf(". These are addresses of the group %s, so two hosts can get the same one. Turn that server off, or have it offer others.", group)
+		return health.Finding{
+			Text:   who + fmt.Sprintf(". These are addresses of the group %s, so two hosts can get the same one.", group),
+			Remedy: "Turn that server off, or have it offer others.",
+		}
 	case s.cfg.Serve == dhcp.ServeOpen:
-		return who + fmt.Sprintf(". Hosts that it answers get no address of the group %s, and a new one gets it only after asking in vain for some seconds. "+
-			"If all hosts of this LAN belong to the group, turn that server off. If it is the site's own, say which hosts are the group's (dhcp: registered with a dhcp-host for each, or dhcp: vendor-class), "+
-			"or use other ports (dhcp-ports).", group)
+		return health.Finding{
+			Text: who + fmt.Sprintf(". Hosts that it answers get no address of the group %s, and a new one gets it only after asking in vain for some seconds.", group),
+			Remedy: "If all hosts of this LAN belong to the group, turn that server off. If it is the site's own, say which hosts are the group's (dhcp: registered with a dhcp-host for each, or dhcp: vendor-class), " +
+				"or use other ports (dhcp-ports).",
+		}
 	case o.Contested:
-		return who + ". It also answers hosts that this appliance serves, and they may take its address instead. Have it ignore them (dnsmasq: dhcp-host=MAC,ignore)."
+		return health.Finding{
+			Text:   who + ". It also answers hosts that this appliance serves, and they may take its address instead.",
+			Remedy: "Have it ignore them (dnsmasq: dhcp-host=MAC,ignore).",
+		}
 	}
-	return ""
+	return health.Finding{}
 }
 
 // tell brings the appliance's health from what was told of the segment to what is to be
 // told now, and notes that.
-func (s *segment) tell(told map[string]ailment, all []ailment) {
+func (s *segment) tell(told map[string]health.Trouble, all []health.Trouble) {
 	lasting := make(map[string]bool)
-	for _, a := range all {
-		lasting[a.key] = true
-		was := told[a.key]
-		if was.text != a.text {
-			told[a.key] = a
-			s.health.report(a.level, a.component, a.key, a.text, time.Now())
+	for _, t := range all {
+		lasting[t.Key] = true
+		was, known := told[t.Key]
+		if was != t {
+			told[t.Key] = t
+			s.health.Report(t, time.Now())
 		}
-		if was.text == "" { // and not again with other words, which somebody on the LAN could cause without end
-			s.log.Warn("something on the LAN isn't as it should be", "port", s.port, "why", a.text)
+		if !known { // and not again with other words, which somebody on the LAN could cause without end
+			s.log.Warn("something on the LAN isn't as it should be", "port", s.port, "why", t.String())
 		}
 	}
-	for key, a := range told {
+	for key, t := range told {
 		if !lasting[key] {
 			delete(told, key)
-			s.health.clear(a.component, key)
+			s.health.Clear(t.Component, key)
 		}
 	}
 }

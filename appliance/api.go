@@ -21,7 +21,7 @@ func (n *node) Status(context.Context) (api.Status, error) {
 		StartedAt: n.started.UTC(), UptimeSeconds: int64(time.Since(n.started) / time.Second),
 		Listen:    []string{"udp " + n.socket.LocalAddr().String(), "tcp " + n.cfg.TCPListen().String()},
 		Addresses: nonNil(n.overlay.Addrs()), Observed: nonNil(n.overlay.Observed()),
-		Groups: []api.GroupStatus{}, Memory: memory(), Health: n.health.items(),
+		Groups: []api.GroupStatus{}, Memory: memory(), Health: n.healthItems(),
 	}
 	connected := n.connected()
 	for _, nw := range n.running() {

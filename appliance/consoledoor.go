@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"landbridge/console"
-	"landbridge/console/api"
 	"landbridge/iface"
 	"landbridge/internal/config"
+	"landbridge/internal/health"
 )
 
 // serveDoor serves persons at the console's HTTPS door until ctx is done. Whatever happens
@@ -32,7 +32,10 @@ func (n *node) serveDoor(ctx context.Context, s *console.Server) {
 	})
 	if err != nil {
 		n.log.Error("the console has no HTTPS door", "err", err)
-		n.health.report(api.HealthLevelWarning, "console", "certificate", fmt.Sprintf("Persons can't reach the console: %v.", err), time.Now())
+		n.health.Report(health.Trouble{Component: "console", Key: "certificate", Finding: health.Finding{
+			Text:   fmt.Sprintf("Persons can't reach the console: %v.", err),
+			Remedy: "See that the state can be written (landbridge doctor), and restart the appliance.",
+		}}, time.Now())
 		return
 	}
 	keeper := newDoorkeeper(n.cfg.Console, nowHostNetworks)
@@ -79,36 +82,38 @@ func (n *node) tellCertificate(text string, over bool) {
 // health what a person can mend. Loopback may be missing where the host has no IPv6.
 func (n *node) doorTrouble() func(netip.AddrPort, error) {
 	var mu sync.Mutex
-	said := make(map[netip.AddrPort]string)
+	said := make(map[netip.AddrPort]health.Finding)
 	return func(addr netip.AddrPort, err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		key := "listen " + addr.String()
 		if err == nil {
 			delete(said, addr)
-			n.health.clear("console", key)
+			n.health.Clear("console", key)
 			n.log.Info("the console listens", "url", "https://"+addr.String()+"/")
 			return
 		}
-		text := explainDoor(err, addr)
-		if said[addr] != text {
-			said[addr] = text
-			n.log.Info("the console doesn't listen at an address; it is tried again", "err", text)
+		f := explainDoor(err, addr)
+		if said[addr] != f {
+			said[addr] = f
+			n.log.Info("the console doesn't listen at an address; it is tried again", "err", f.String())
 		}
 		if !addr.Addr().IsLoopback() {
-			n.health.report(api.HealthLevelWarning, "console", key, "The console is not to be had everywhere: "+text+".", time.Now())
+			n.health.Report(health.Trouble{Component: "console", Key: key, Finding: f}, time.Now())
 		}
 	}
 }
 
-func explainDoor(err error, addr netip.AddrPort) string {
+// explainDoor says why the console doesn't listen at an address, and what helps.
+func explainDoor(err error, addr netip.AddrPort) health.Finding {
+	why, remedy := fmt.Sprintf("listen on tcp %v: %v", addr, err), "Name another address with --console-listen."
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Sprintf("another program uses TCP port %d of %v: choose another with --console-listen", addr.Port(), addr.Addr())
+		why, remedy = fmt.Sprintf("another program uses TCP port %d of %v", addr.Port(), addr.Addr()), "Choose another with --console-listen."
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Sprintf("this host has no address %v now: give it one, or name another with --console-listen", addr.Addr())
+		why, remedy = fmt.Sprintf("this host has no address %v now", addr.Addr()), "Give it one, or name another with --console-listen."
 	}
-	return fmt.Sprintf("listen on tcp %v: %v", addr, err)
+	return health.Finding{Text: "The console is not to be had everywhere: " + why + ".", Remedy: remedy}
 }
 
 // hostNetwork is one address of this host with its network.

@@ -29,7 +29,7 @@
 //	capturing.go, dnsquery.go  packets as a file; our DNS, asked
 //	logs.go, bundle.go         the last lines of the log; support bundle, copy of the state
 //	leaseops.go                what operators do with leases
-//	health.go, vitals.go       troubles in words; those that a look at the group shows
+//	vitals.go                  the health of the node, and of a group as a look at it shows
 //	memory.go                  the collector
 //
 // # Lifecycle

@@ -6,6 +6,7 @@ import (
 
 	"landbridge/console"
 	"landbridge/console/api"
+	"landbridge/internal/health"
 	"landbridge/internal/registry"
 )
 
@@ -67,7 +68,7 @@ type scene struct {
 	at      time.Time
 	groups  map[string]groupScene
 	peers   map[peerKey]api.Peer
-	health  map[trouble]api.HealthItem
+	health  map[health.ID]health.Item
 	mode    api.ModeSetup
 	pending api.ModePending // zero where no switch waits
 }
@@ -110,7 +111,7 @@ func (n *node) watchEvents(ctx context.Context) (stop func()) {
 
 // scene looks.
 func (n *node) scene(ctx context.Context) scene {
-	s := scene{at: time.Now(), groups: make(map[string]groupScene), peers: make(map[peerKey]api.Peer), health: n.health.standing()}
+	s := scene{at: time.Now(), groups: make(map[string]groupScene), peers: make(map[peerKey]api.Peer), health: n.health.All()}
 	for _, nw := range n.running() {
 		d := nw.membership.Descriptor()
 		g := groupScene{version: d.Version, members: make(map[string]string)}
@@ -127,17 +128,6 @@ func (n *node) scene(ctx context.Context) scene {
 	}
 	s.mode, s.pending = describeSetup(n.setup()), describePending(n.modes.Status())
 	return s
-}
-
-// standing returns the troubles that there are.
-func (h *health) standing() map[trouble]api.HealthItem {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	all := make(map[trouble]api.HealthItem, len(h.troubles))
-	for t, item := range h.troubles {
-		all[t] = *item
-	}
-	return all
 }
 
 // since tells what has happened since the scene before.
@@ -159,13 +149,13 @@ func (s scene) since(last scene) (all []api.Event) {
 	}
 	all = append(all, s.peersSince(last)...)
 	for t, item := range s.health {
-		if was, known := last.health[t]; !known || was.Text != item.Text || was.Level != item.Level {
-			all = append(all, api.Event{Type: api.EventTypeHealthRaised, Health: item})
+		if was, known := last.health[t]; !known || was.Trouble != item.Trouble {
+			all = append(all, api.Event{Type: api.EventTypeHealthRaised, Health: healthItem(item)})
 		}
 	}
 	for t, item := range last.health {
 		if _, still := s.health[t]; !still {
-			all = append(all, api.Event{Type: api.EventTypeHealthCleared, Health: item})
+			all = append(all, api.Event{Type: api.EventTypeHealthCleared, Health: healthItem(item)})
 		}
 	}
 	if s.mode != last.mode || s.pending.To != last.pending.To || s.pending.State != last.pending.State {

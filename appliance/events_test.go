@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"landbridge/console/api"
+	"landbridge/internal/health"
 )
 
 func kinds(events []api.Event) []api.EventType {
@@ -18,12 +19,18 @@ func kinds(events []api.Event) []api.EventType {
 	return all
 }
 
+// ailing is what one trouble makes of the health.
+func ailing(key string, level health.Level, f health.Finding) map[health.ID]health.Item {
+	t := health.Trouble{Level: level, Component: "registry", Key: key, Finding: f}
+	return map[health.ID]health.Item{{Component: t.Component, Key: t.Key}: {Trouble: t}}
+}
+
 func quietScene() scene {
 	return scene{
 		at:     time.Unix(1_800_000_000, 0),
 		groups: map[string]groupScene{"g": {version: 3, members: map[string]string{"m": "site-b"}}},
 		peers:  map[peerKey]api.Peer{{"g", "m"}: {MemberID: "m", Name: "site-b", Session: api.SessionStateEstablished, Path: api.PathKindRelay, Connected: true, TxBytes: 100}},
-		health: map[trouble]api.HealthItem{{"registry", "quorum"}: {Level: api.HealthLevelWarning, Text: "too few"}},
+		health: ailing("quorum", health.Warning, health.Finding{Text: "too few"}),
 		mode:   api.ModeSetup{Mode: api.ModeInterface},
 	}
 }
@@ -58,13 +65,22 @@ func TestWhatDiffersBetweenTwoLooksIsTold(t *testing.T) {
 			delete(s.groups, "g")
 		}, []api.EventType{api.EventTypeGroupJoined, api.EventTypeGroupLeft}},
 		{"a trouble gone, another come", func(s *scene) {
-			s.health = map[trouble]api.HealthItem{{"dhcp", "other"}: {Text: "another server"}}
+			s.health = ailing("other server", health.Warning, health.Finding{Text: "another server"})
 		}, []api.EventType{api.EventTypeHealthCleared, api.EventTypeHealthRaised}},
 		{"a trouble in other words", func(s *scene) {
-			s.health = map[trouble]api.HealthItem{{"registry", "quorum"}: {Level: api.HealthLevelWarning, Text: "still too few"}}
+			s.health = ailing("quorum", health.Warning, health.Finding{Text: "still too few"})
+		}, []api.EventType{api.EventTypeHealthRaised}},
+		{"a trouble with another remedy", func(s *scene) {
+			s.health = ailing("quorum", health.Warning, health.Finding{Text: "too few", Remedy: "wait"})
+		}, []api.EventType{api.EventTypeHealthRaised}},
+		{"a trouble grown worse", func(s *scene) {
+			s.health = ailing("quorum", health.Error, health.Finding{Text: "too few"})
 		}, []api.EventType{api.EventTypeHealthRaised}},
 		{"a trouble counted once more", func(s *scene) {
-			s.health = map[trouble]api.HealthItem{{"registry", "quorum"}: {Level: api.HealthLevelWarning, Text: "too few", Count: 9}}
+			for id, item := range s.health {
+				item.Count = 9
+				s.health[id] = item
+			}
 		}, nil},
 		{"a switch of the mode that waits", func(s *scene) {
 			s.pending = api.ModePending{To: api.ModeSetup{Mode: api.ModeRouter}, State: api.ModePendingStateWaiting, SecondsLeft: 60}

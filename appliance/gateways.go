@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"landbridge/console/api"
 	"landbridge/internal/frame"
+	"landbridge/internal/health"
 	"landbridge/internal/registry"
 	"landbridge/router"
 )
@@ -180,22 +180,24 @@ func (s *segment) nobodys(prefix netip.Prefix) (addr netip.Addr) {
 }
 
 // aboutGateway says what another gateway does and what to do.
-func (s *segment) aboutGateway(g otherGateway) ailment {
+func (s *segment) aboutGateway(g otherGateway) health.Trouble {
 	d := s.group.Descriptor()
 	who := fmt.Sprintf("Another gateway is on this LAN (port %s): the station at %v ", s.port, g.mac)
-	var text string
+	var text, remedy string
 	switch g.sign {
 	case router.SignService:
-		text = fmt.Sprintf("says by ARP that it has %v, the service address of the group %s. Hosts that believe it get no names and addresses from this appliance. Give that station another address.", g.addr, d.Name)
+		text = fmt.Sprintf("says by ARP that it has %v, the service address of the group %s. Hosts that believe it get no names and addresses from this appliance.", g.addr, d.Name)
+		remedy = "Give that station another address."
 	case router.SignProxy:
-		text = fmt.Sprintf("answers ARP for addresses of the group %s that nobody has (proxy ARP), so hosts may send it what is for other sites, where it is lost. "+
-			"Turn proxy ARP off there (Linux: sysctl net.ipv4.conf.all.proxy_arp=0; Cisco: no ip proxy-arp), or have it not answer for %v.", d.Name, d.Prefix)
+		text = fmt.Sprintf("answers ARP for addresses of the group %s that nobody has (proxy ARP), so hosts may send it what is for other sites, where it is lost.", d.Name)
+		remedy = fmt.Sprintf("Turn proxy ARP off there (Linux: sysctl net.ipv4.conf.all.proxy_arp=0; Cisco: no ip proxy-arp), or have it not answer for %v.", d.Prefix)
 	default:
 		how := "advertises"
 		if g.sign == router.SignRedirect {
 			how = "redirects hosts to"
 		}
-		text = fmt.Sprintf("%s %v, an address of the group %s, as a router (ICMP), so hosts may send it what is for other sites, where it is lost. Turn that off there.", how, g.addr, d.Name)
+		text = fmt.Sprintf("%s %v, an address of the group %s, as a router (ICMP), so hosts may send it what is for other sites, where it is lost.", how, g.addr, d.Name)
+		remedy = "Turn that off there."
 	}
-	return ailment{api.HealthLevelWarning, "arp", who + text, "gateway " + g.mac.String()}
+	return health.Trouble{Component: "arp", Key: "gateway " + g.mac.String(), Finding: health.Finding{Text: who + text, Remedy: remedy}}
 }

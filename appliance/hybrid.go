@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"landbridge/arp"
-	"landbridge/console/api"
 	"landbridge/iface"
 	"landbridge/internal/beacon"
 	"landbridge/internal/group"
+	"landbridge/internal/health"
 	"landbridge/internal/registry"
 )
 
@@ -112,11 +112,14 @@ func (h *hybrid) run(ctx context.Context) {
 	log := h.network.log
 	watch, err := iface.WatchPort(h.port, log, func(s iface.PortState) { latest(h.states, s) })
 	if err != nil {
-		h.trouble(fmt.Sprintf("The LAN port %s can't be watched: %v. Hosts on its LAN are reached by the tunnel.", h.port, err))
+		h.trouble(health.Finding{
+			Text:   fmt.Sprintf("The LAN port %s can't be watched: %v. Hosts on its LAN are reached by the tunnel.", h.port, err),
+			Remedy: "Restart the appliance; if it stays so, see its log (landbridge logs).",
+		})
 		log.Error("the LAN port can't be watched", "port", h.port, "err", err)
 		return
 	}
-	defer h.network.health().clear("lan", "port")
+	defer h.network.health().Clear("lan", "port")
 	defer watch.Close()
 	if silence, err := iface.WatchSilence(log, h.unanswered); err != nil {
 		log.Warn("hosts that the LAN hides from this one aren't noticed", "port", h.port, "err", err)
@@ -171,7 +174,10 @@ func (h *hybrid) serve(ctx context.Context) {
 		}
 		retry = nil
 		if err := h.settle(ctx); err != nil {
-			h.trouble(fmt.Sprintf("Hosts on the LAN of %s are reached by the tunnel, as this host can't be present on that port: %v. It goes on trying.", h.port, err))
+			h.trouble(health.Finding{
+				Text:   fmt.Sprintf("Hosts on the LAN of %s are reached by the tunnel, as this host can't be present on that port: %v. It goes on trying.", h.port, err),
+				Remedy: "If it stays so, see that nothing else changes the addresses and routes of " + h.port + ", or name another port.",
+			})
 			h.network.log.Debug("not present on the LAN port", "port", h.port, "err", err)
 			retry = time.After(retryInterval)
 		}
@@ -190,14 +196,20 @@ func (h *hybrid) settle(ctx context.Context) error {
 	case !h.own.IsValid():
 		return nil
 	case h.state.Index == 0:
-		h.trouble(fmt.Sprintf("The LAN port %s has gone: hosts on its LAN are reached by the tunnel, as far as it goes. It is taken up again when it returns; else name another port.", h.port))
+		h.trouble(health.Finding{
+			Text:   fmt.Sprintf("The LAN port %s has gone: hosts on its LAN are reached by the tunnel, as far as it goes.", h.port),
+			Remedy: "It is taken up again when it returns; else name another port.",
+		})
 		return nil
 	}
 	if err := h.enter(); err != nil {
 		return err
 	}
 	if !h.state.Running {
-		h.trouble(fmt.Sprintf("The LAN port %s is down or has no carrier: hosts on its LAN are reached by the tunnel, as far as it goes. See that it is up (ip link set %s up) and its cable is in.", h.port, h.port))
+		h.trouble(health.Finding{
+			Text:   fmt.Sprintf("The LAN port %s is down or has no carrier: hosts on its LAN are reached by the tunnel, as far as it goes.", h.port),
+			Remedy: plugIn(h.port),
+		})
 		return nil
 	}
 	if h.link == nil {
@@ -209,7 +221,7 @@ func (h *hybrid) settle(ctx context.Context) error {
 		h.announce()
 		h.beacon.Store(link.beacon)
 	}
-	h.network.health().clear("lan", "port")
+	h.network.health().Clear("lan", "port")
 	return nil
 }
 
@@ -250,7 +262,7 @@ func (h *hybrid) unlink() {
 		return
 	}
 	h.beacon.Store(nil)
-	h.network.health().clear("lan", "loop")
+	h.network.health().Clear("lan", "loop")
 	h.review()
 	h.link.close()
 	h.former.add(h.link.counters)
@@ -265,10 +277,12 @@ func (h *hybrid) review() {
 		return
 	}
 	if b.Looped() {
-		h.network.health().report(api.HealthLevelWarning, "lan", "loop", fmt.Sprintf(
-			"The LAN of %s has a loop: frames that this host sends come back to it. See which switches or bridges there are joined twice, and part them, or turn spanning tree on.", h.port), time.Now())
+		h.network.health().Report(health.Trouble{Component: "lan", Key: "loop", Finding: health.Finding{
+			Text:   fmt.Sprintf("The LAN of %s has a loop: frames that this host sends come back to it.", h.port),
+			Remedy: "See which switches or bridges there are joined twice, and part them, or turn spanning tree on.",
+		}}, time.Now())
 	} else {
-		h.network.health().clear("lan", "loop")
+		h.network.health().Clear("lan", "loop")
 	}
 	var routers []group.MemberID
 	for _, n := range b.Neighbors() {
@@ -300,8 +314,8 @@ func (h *hybrid) tell(err error) {
 	}
 }
 
-func (h *hybrid) trouble(text string) {
-	h.network.health().report(api.HealthLevelWarning, "lan", "port", text, time.Now())
+func (h *hybrid) trouble(f health.Finding) {
+	h.network.health().Report(health.Trouble{Component: "lan", Key: "port", Finding: f}, time.Now())
 }
 
 // counters tells what was counted.

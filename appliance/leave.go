@@ -51,7 +51,7 @@ func (n *node) Leave(_ context.Context, name string, destroyCA bool) (api.Depart
 	}
 	d.InRoster = d.InRoster && !farewell(n.base, n.overlay, m)
 	n.updateMembers()
-	n.health.forget(m.Group().Short())
+	n.health.Of(m.Group().Short()).Forget()
 	n.log.Info("group left", "group", d.GroupName)
 	return d, nil
 }

@@ -11,6 +11,7 @@ import (
 	"landbridge/console/api"
 	"landbridge/internal/config"
 	"landbridge/internal/group"
+	"landbridge/internal/health"
 )
 
 // openOffline returns the state of an appliance that doesn't run.
@@ -57,7 +58,7 @@ func TestTheAuthorityIsToldOfWhoLeaves(t *testing.T) {
 	for _, m := range []*member{told, untold} {
 		m.node.base = t.Context()
 		m.node.overlay.Add(founder.node.overlay.Addrs())
-		m.health().report(api.HealthLevelError, "group", "x", "of the group", time.Now())
+		m.health().Report(health.Trouble{Level: health.Error, Component: "group", Key: "x", Finding: health.Finding{Text: "of the group", Remedy: "wait"}}, time.Now())
 	}
 	d, err := told.node.Leave(t.Context(), "lab", false)
 	if err != nil || d.InRoster || d.Authority || d.Name != "newcomer" {
@@ -74,8 +75,8 @@ func TestTheAuthorityIsToldOfWhoLeaves(t *testing.T) {
 		t.Errorf("the authority is away: %+v, %v", d, err)
 	}
 	for _, m := range []*member{told, untold} {
-		if groups, err := m.node.Groups(t.Context()); err != nil || len(groups) != 0 || len(m.node.health.items()) != 0 {
-			t.Errorf("afterwards: in %d groups, %d troubles, %v", len(groups), len(m.node.health.items()), err)
+		if groups, err := m.node.Groups(t.Context()); err != nil || len(groups) != 0 || len(m.node.health.Items()) != 0 {
+			t.Errorf("afterwards: in %d groups, %d troubles, %v", len(groups), len(m.node.health.Items()), err)
 		}
 		if _, err := m.node.Leave(t.Context(), "lab", false); err == nil || !strings.Contains(err.Error(), "in no group") {
 			t.Errorf("again: %v", err)

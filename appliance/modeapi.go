@@ -12,6 +12,7 @@ import (
 	"landbridge/console/api"
 	"landbridge/iface"
 	"landbridge/internal/group"
+	"landbridge/internal/health"
 	"landbridge/internal/modes"
 )
 
@@ -22,16 +23,12 @@ func (n *node) newModes(r modes.Record) *modes.Switcher {
 	return modes.New(n.base, r, modes.Config{
 		Appliance: attacher{n}, Turn: &n.joining, Configured: n.cfg.Configured(), Log: n.log,
 		Write: func(r modes.Record) error { return modes.Write(n.state.db, r) },
-		Report: func(t modes.Trouble) {
-			level := api.HealthLevelWarning
-			if t.Grave {
-				level = api.HealthLevelError
-			}
-			if t.Text == "" {
-				n.health.clear("mode", t.Key)
+		Report: func(t health.Trouble) {
+			if t.Finding == (health.Finding{}) {
+				n.health.Clear("mode", t.Key)
 				return
 			}
-			n.health.report(level, "mode", t.Key, t.Text, time.Now())
+			n.health.Report(t, time.Now())
 		},
 	})
 }

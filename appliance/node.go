@@ -21,6 +21,7 @@ import (
 	"landbridge/internal/config"
 	"landbridge/internal/doctor"
 	"landbridge/internal/group"
+	"landbridge/internal/health"
 	"landbridge/internal/logbook"
 	"landbridge/internal/loop"
 	"landbridge/internal/modes"
@@ -38,7 +39,7 @@ type node struct {
 	socket  *tunnel.Socket
 	overlay *overlay.Overlay
 	gate    *gate
-	health  health
+	health  health.Book
 	roll    *roll
 	events  *console.Events
 	renamed atomic.Pointer[string] // nil: it is called as cfg says

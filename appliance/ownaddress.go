@@ -7,10 +7,10 @@ import (
 	"net/netip"
 	"time"
 
-	"landbridge/console/api"
 	"landbridge/iface"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/health"
 	"landbridge/internal/registry"
 )
 
@@ -76,14 +76,16 @@ func (n *network) keepAddress(ctx context.Context, a *attachment) {
 			}
 			wait = 500 * time.Millisecond
 			n.log.Debug("no address of our own yet", "err", err)
-			n.health().report(api.HealthLevelWarning, "registry", "address",
-				fmt.Sprintf("This host has no address yet: %v. It goes on trying.", err), time.Now())
+			n.health().Report(health.Trouble{Component: "registry", Key: "address", Finding: health.Finding{
+				Text:   fmt.Sprintf("This host has no address yet: %v. It goes on trying.", err),
+				Remedy: "If it stays so, see whether the other members can be reached (landbridge peers).",
+			}}, time.Now())
 		} else {
-			n.health().clear("registry", "address")
+			n.health().Clear("registry", "address")
 		}
 		select {
 		case <-ctx.Done():
-			n.health().clear("registry", "address")
+			n.health().Clear("registry", "address")
 			return
 		case <-time.After(wait):
 		}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"landbridge/console/api"
 	"landbridge/internal/group"
+	"landbridge/internal/health"
 	"landbridge/internal/overlay"
 )
 
@@ -73,7 +73,10 @@ func (n *network) fetchDescriptor(ctx context.Context) {
 	if _, err := n.membership.Update(signed); err != nil {
 		n.log.Warn("descriptor in the DHT refused", "err", err)
 		if errors.Is(err, group.ErrForked) {
-			n.health().report(api.HealthLevelError, "group", "forked", err.Error(), time.Now())
+			n.health().Report(health.Trouble{Level: health.Error, Component: "group", Key: "forked", Finding: health.Finding{
+				Text:   fmt.Sprintf("The group's descriptor that the network has is refused: %v.", err),
+				Remedy: "Let the group's authority run and be reached, so that it fetches the newest descriptor, before anybody is admitted or removed there.",
+			}}, time.Now())
 		}
 	}
 }
@@ -82,7 +85,7 @@ func (n *network) fetchDescriptor(ctx context.Context) {
 // one's life are over.
 func (n *network) renewCertificate(ctx context.Context, now time.Time) {
 	if !n.membership.RenewalDue(now) || n.standing() != nil {
-		n.health().clear("group", "renewal")
+		n.health().Clear("group", "renewal")
 		n.renewalWarning = reminder{}
 		return
 	}
@@ -100,9 +103,10 @@ func (n *network) renewCertificate(ctx context.Context, now time.Time) {
 		if n.renewalWarning.due(kind, now) {
 			n.log.Warn("certificate not renewed; the appliance goes on trying each minute", "expires", n.membership.Expires(), "err", err)
 		}
-		n.health().report(api.HealthLevelWarning, "group", "renewal",
-			fmt.Sprintf("The certificate ends on %s and couldn't be renewed: %v. The appliance goes on trying; see that the group's authority is running and can be reached.",
-				n.membership.Expires().Format(time.RFC1123), err), now)
+		n.health().Report(health.Trouble{Component: "group", Key: "renewal", Finding: health.Finding{
+			Text:   fmt.Sprintf("The certificate ends on %s and couldn't be renewed: %v. The appliance goes on trying.", n.membership.Expires().Format(time.RFC1123), err),
+			Remedy: "See that the group's authority is running and can be reached.",
+		}}, now)
 	}
 }
 

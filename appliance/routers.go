@@ -7,9 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"landbridge/console/api"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/health"
 	"landbridge/internal/share"
 	"landbridge/internal/vouch"
 )
@@ -351,18 +351,20 @@ func (s *neighbours) watchLoop(r *rounds, now time.Time) {
 	}
 	switch {
 	case looped:
-		s.network.health().report(api.HealthLevelError, "lan", "loop", fmt.Sprintf(
-			"The LAN of port %s has a loop: frames of this appliance come back to it. It takes no broadcasts from that LAN until the loop is gone, so that hosts may find no addresses. "+
-				"Look for a cable, a bridge or an access point that joins the LAN to itself.", s.attachment.setup.LANPort), now)
+		s.network.health().Report(health.Trouble{Level: health.Error, Component: "lan", Key: "loop", Finding: health.Finding{
+			Text: fmt.Sprintf("The LAN of port %s has a loop: frames of this appliance come back to it. It takes no broadcasts from that LAN until the loop is gone, so that hosts may find no addresses.",
+				s.attachment.setup.LANPort),
+			Remedy: "Look for a cable, a bridge or an access point that joins the LAN to itself.",
+		}}, now)
 	case !r.looped.IsZero() && now.Sub(r.looped) >= loopQuiet:
 		r.looped = time.Time{}
-		s.network.health().clear("lan", "loop")
+		s.network.health().Clear("lan", "loop")
 	}
 }
 
 // rest gives back what was taken over.
 func (s *neighbours) rest(r *rounds) {
-	s.network.health().clear("lan", "loop")
+	s.network.health().Clear("lan", "loop")
 	s.takeMACs(r, nil, time.Now())
 	s.network.standins.serve(nil)
 }

@@ -13,6 +13,7 @@ import (
 	"landbridge/internal/config"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/health"
 	"landbridge/internal/registry"
 	"landbridge/internal/strangers"
 )
@@ -26,7 +27,7 @@ type segment struct {
 	cfg    config.DHCP
 	roll   *roll
 	send   func([]byte) error
-	health troubles
+	health health.Part
 	log    *slog.Logger
 
 	named     func(frame.MAC) bool // the configuration gives the host to this group
@@ -117,7 +118,7 @@ func (s *segment) run(ctx context.Context) {
 	defer next.Stop()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	troubles := make(map[string]ailment)
+	troubles := make(map[string]health.Trouble)
 	defer s.tell(troubles, nil)
 	for {
 		select {
@@ -140,7 +141,7 @@ func (s *segment) run(ctx context.Context) {
 		case <-tick.C:
 			s.siblings.refresh(time.Now())
 		}
-		s.tell(troubles, s.ailments(time.Now()))
+		s.tell(troubles, s.wrong(time.Now()))
 	}
 }
 

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"landbridge/console/api"
 	"landbridge/internal/group"
+	"landbridge/internal/health"
 )
 
 // standing is this node's own standing in the group, as far as it knows: nil, or
@@ -32,14 +32,15 @@ func (n *network) dismissed(from group.MemberID, signed []byte) error {
 // reportStanding says in words when this appliance has been removed from the group.
 func (n *network) reportStanding() {
 	if n.standing() == nil {
-		n.health().clear("group", "removed")
+		n.health().Clear("group", "removed")
 		return
 	}
 	d := n.membership.Descriptor()
 	n.log.Warn("this appliance was removed from the group", "version", d.Version)
-	n.health().report(api.HealthLevelError, "group", "removed", fmt.Sprintf(
-		"This appliance was removed from the group %s: the other members have cut their sessions with it and answer it no more, so its hosts reach this LAN only and their leases end. "+
-			"To take part again, have a new invitation made where the group was created (landbridge group invite), and use it here (landbridge join).", d.Name), time.Now())
+	n.health().Report(health.Trouble{Level: health.Error, Component: "group", Key: "removed", Finding: health.Finding{
+		Text:   fmt.Sprintf("This appliance was removed from the group %s: the other members have cut their sessions with it and answer it no more, so its hosts reach this LAN only and their leases end.", d.Name),
+		Remedy: "To take part again, have a new invitation made where the group was created (landbridge group invite), and use it here (landbridge join).",
+	}}, time.Now())
 }
 
 // reminderInterval is how often a trouble that stays is told again.

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"landbridge/console/api"
 	"landbridge/internal/group"
+	"landbridge/internal/health"
 )
 
 // keep runs what the daemon runs for a member's roster, until the test ends.
@@ -34,9 +34,9 @@ func (m *member) keep(t *testing.T) {
 func (m *member) removedText(t *testing.T) string {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		for _, item := range m.node.health.items() {
-			if item.Component == "group" && item.Level == api.HealthLevelError {
-				return item.Text
+		for _, item := range m.node.health.Items() {
+			if item.Component == "group" && item.Level == health.Error {
+				return item.String()
 			}
 		}
 	}
@@ -134,9 +134,9 @@ func TestARemovedMemberStopsRenewing(t *testing.T) {
 	second.log = slog.New(slog.NewTextHandler(&lines, nil))
 	_ = founder.node.overlay.Close()
 	nearTheEnd := second.membership.Expires().Add(-time.Hour)
-	second.health().report(api.HealthLevelWarning, "group", "renewal", "couldn't be renewed", nearTheEnd)
+	second.health().Report(health.Trouble{Component: "group", Key: "renewal", Finding: health.Finding{Text: "It couldn't be renewed.", Remedy: "wait"}}, nearTheEnd)
 	second.renewCertificate(t.Context(), nearTheEnd)
-	if items := second.node.health.items(); len(items) != 0 || lines.Len() != 0 {
+	if items := second.node.health.Items(); len(items) != 0 || lines.Len() != 0 {
 		t.Errorf("it goes on about its renewal: %+v\n%s", items, lines.String())
 	}
 }
@@ -157,7 +157,7 @@ func TestAnAuthorityThatIsAwayIsWarnedOfDaily(t *testing.T) {
 	if n := strings.Count(lines.String(), "certificate not renewed"); n != 2 {
 		t.Errorf("%d lines in 25 hours, want 2", n)
 	}
-	if items := second.node.health.items(); len(items) != 1 || items[0].Count != 25*60 {
+	if items := second.node.health.Items(); len(items) != 1 || items[0].Count != 25*60 {
 		t.Errorf("health %+v", items)
 	}
 }

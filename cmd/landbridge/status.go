@@ -159,6 +159,9 @@ func health(s *sheet, items []api.HealthItem, now time.Time) {
 			seen += fmt.Sprintf(", %d times", h.Count)
 		}
 		fmt.Fprintf(&s.b, "  %-13s%s: %s (%s)\n", h.Level, clean(h.Component), clean(h.Text), seen)
+		if h.Remedy != "" {
+			fmt.Fprintf(&s.b, "  %-13s-> %s\n", "", clean(h.Remedy))
+		}
 	}
 }
 

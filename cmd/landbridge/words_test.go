@@ -132,7 +132,7 @@ func TestStatusSaysWhatIsWrongInWords(t *testing.T) {
 			ServiceAddress: netip.MustParseAddr("10.9.0.1"), DescriptorVersion: 4, Authority: true, MembersKnown: 4, MembersConnected: 3,
 			LeasesServed: 1234, BlocksHeld: 2, BlocksSpare: 1, CertificateExpires: now.Add(90 * 24 * time.Hour),
 		}},
-		Health: []api.HealthItem{{Level: api.HealthLevelWarning, Component: "tunnel", Text: "site-c is relayed: both NATs are symmetric", Since: now.Add(-3 * time.Minute), Count: 2}},
+		Health: []api.HealthItem{{Level: api.HealthLevelWarning, Component: "tunnel", Text: "site-c is relayed: both NATs are symmetric", Remedy: "Forward a port.", Since: now.Add(-3 * time.Minute), Count: 2}},
 	}
 	var b bytes.Buffer
 	if err := writeStatus(&b, st, now); err != nil {
@@ -159,6 +159,7 @@ Group          office, this appliance keeps the CA key
 
 Health         1 thing to look at
   warning      tunnel: site-c is relayed: both NATs are symmetric (for 3m, 2 times)
+               -> Forward a port.
 `
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)

@@ -1238,9 +1238,12 @@ type HealthItem struct {
 	// Count How often it was seen since.
 	Count uint64      `json:"count,omitempty,omitzero"`
 	Level HealthLevel `json:"level"`
-	Since time.Time   `json:"since"`
 
-	// Text A sentence: what is wrong, what it means, what to do.
+	// Remedy What to do.
+	Remedy string    `json:"remedy,omitempty,omitzero"`
+	Since  time.Time `json:"since"`
+
+	// Text What is wrong, and what it means.
 	Text string `json:"text"`
 }
 

@@ -28,7 +28,7 @@ func (f *fake) GetDoctor(context.Context, api.GetDoctorRequestObject) (api.GetDo
 	for _, h := range f.status.Health {
 		d.State = api.CheckStateFailed
 		d.Checks = append([]api.DoctorCheck{
-			{Name: "health", Title: h.Component, State: api.CheckStateWarning, Text: h.Text},
+			{Name: "health", Title: h.Component, State: api.CheckStateWarning, Text: h.Text, Remedy: h.Remedy},
 			{Name: "disk", Title: "Disk", State: api.CheckStateFailed, Text: "12 MB are left at /var/lib/landbridge: soon no lease can be written, and none be given.", Remedy: "Make room on it."},
 		}, d.Checks...)
 	}

@@ -173,7 +173,8 @@ func newFake(members, leases int) *fake {
 	if members > 4 {
 		f.status.Health = []api.HealthItem{{
 			Level: api.HealthLevelWarning, Component: "dhcp", Since: start(),
-			Text: "Another DHCP server (192.168.7.1) answers on the LAN: hosts may get addresses that lead nowhere; turn it off, or register the hosts that this appliance is to serve.",
+			Text:   "Another DHCP server (192.168.7.1) answers on the LAN: hosts may get addresses that lead nowhere.",
+			Remedy: "Turn it off, or register the hosts that this appliance is to serve.",
 		}}
 	}
 	f.people = somePeople()

@@ -19,7 +19,7 @@ func TestTheOverviewSaysInWordsWhoIsRelayedOrAway(t *testing.T) {
 		"2 members relayed: both ends are behind symmetric NATs",
 		"1 member away: 198.51.100.5:4860 doesn&#39;t answer",
 		"12 of 13 members of office in touch",
-		"turn it off, or register the hosts",
+		"lead nowhere. <b>What to do:</b> Turn it off, or register the hosts",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the overview doesn't say %q", want)

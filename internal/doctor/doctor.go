@@ -121,14 +121,14 @@ func (x *examination) bad(state api.CheckState, name, title, remedy, format stri
 	x.checks = append(x.checks, api.DoctorCheck{Name: name, Title: title, State: state, Remedy: remedy, Text: fmt.Sprintf(format, args...)})
 }
 
-// health takes what the appliance reports by itself: each says what to do in its own words.
+// health takes what the appliance reports by itself.
 func (x *examination) health() {
 	for _, h := range x.status.Health {
 		state := api.CheckStateWarning
 		if h.Level == api.HealthLevelError {
 			state = api.CheckStateFailed
 		}
-		x.bad(state, "health", h.Component, "", "%s", h.Text)
+		x.bad(state, "health", h.Component, h.Remedy, "%s", h.Text)
 	}
 	if len(x.status.Health) == 0 {
 		x.ok("health", "What the appliance reports", "Nothing.")

@@ -79,8 +79,10 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"state", func(x *examination) { x.State = errors.New("closed") }, "store", api.CheckStateFailed, "closed", "log"},
 		{"old kernel", func(x *examination) { x.counters = map[string]uint64{"socket lacks_udp_gro": 1} }, "offloads", api.CheckStateWarning, "UDP GRO", "kernel"},
 		{"health", func(x *examination) {
-			x.status.Health = []api.HealthItem{{Level: api.HealthLevelError, Component: "lan", Text: "The port is gone."}}
-		}, "health", api.CheckStateFailed, "The port is gone.", ""},
+			x.status.Health = []api.HealthItem{{Level: api.HealthLevelError, Component: "lan", Text: "The port is gone.", Remedy: "Put it back."}}
+		}, "health", api.CheckStateFailed, "The port is gone.", "Put it back"},
+		{"no port", func(x *examination) { x.status.Listen = nil }, "listen", api.CheckStateFailed, "listens nowhere", "restart"},
+		{"disk unknown", func(x *examination) { x.disk.err = errors.New("no such directory") }, "disk", api.CheckStateWarning, "no such directory", "directory"},
 		{"no group", func(x *examination) { x.status.Groups = nil }, "group", api.CheckStateWarning, "in no group", "landbridge join"},
 	} {
 		x := healthy()
@@ -98,8 +100,14 @@ func TestTheDoctorBoundsTheMembersThatItNames(t *testing.T) {
 	for range 300 {
 		x.peers = append(x.peers, api.Peer{Name: "x", Session: api.SessionStateNone, Path: api.PathKindNone})
 	}
-	if n := len(x.report().Checks); n > maxBadPaths+20 {
+	checks := x.report().Checks
+	if n := len(checks); n > maxBadPaths+20 {
 		t.Errorf("%d checks", n)
+	}
+	for _, c := range checks {
+		if c.State != api.CheckStateOK && c.Remedy == "" {
+			t.Errorf("nothing helps with %+v", c)
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ func (x *examination) machine() {
 	const disk, title = "disk", "Disk space"
 	switch {
 	case x.disk.err != nil:
-		x.bad(api.CheckStateWarning, disk, title, "", "The space left for the state can't be found out: %v.", x.disk.err)
+		x.bad(api.CheckStateWarning, disk, title, "See that the state directory is there and can be read by the appliance.", "The space left for the state can't be found out: %v.", x.disk.err)
 	case x.disk.readOnly:
 		x.bad(api.CheckStateFailed, disk, title, "See the kernel's log for the reason, as a failing disk; mount it writable again, and restart the appliance.", "The file system of %s is read-only: no lease can be given, as each is written before it is told.", x.disk.path)
 	case x.disk.free < diskFull:

@@ -15,7 +15,7 @@ import (
 func (x *examination) reach() {
 	st := x.status
 	if len(st.Listen) == 0 {
-		x.bad(api.CheckStateFailed, "listen", "Ports", "", "The appliance listens nowhere.")
+		x.bad(api.CheckStateFailed, "listen", "Ports", "Name a port that is free (listen in the configuration), and restart the appliance.", "The appliance listens nowhere.")
 	} else {
 		x.ok("listen", "Ports", "It listens at %s.", strings.Join(st.Listen, " and "))
 	}
@@ -57,7 +57,7 @@ func (x *examination) paths() {
 		x.bad(api.CheckStateWarning, "path", "Path to "+p.Name, adviceFor(p, x.NAT, x.Port), "%s", pathText(p))
 	}
 	if bad > maxBadPaths {
-		x.bad(api.CheckStateWarning, "path", "Paths", "", "%d more members are reached by a relay, or not at all: landbridge peers lists them.", bad-maxBadPaths)
+		x.bad(api.CheckStateWarning, "path", "Paths", "See landbridge peers, which lists them.", "%d more members are reached by a relay, or not at all.", bad-maxBadPaths)
 	}
 	if len(x.peers) > 0 && bad == 0 {
 		x.ok("path", "Paths to members", "%s: %d on a LAN with this host, %d directly, %d without a session as nothing was sent.",
@@ -171,12 +171,4 @@ func prefixSize(p netip.Prefix) int {
 		return 0
 	}
 	return max(0, 1<<(32-p.Bits())-3)
-}
-
-// plural counts things.
-func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -33,7 +33,7 @@ func floors() [][]string {
 		{"internal/beacon", "internal/share", "internal/vouch", "internal/modes", "internal/capture"},
 		{"internal/group"},
 		{"internal/store"},
-		{"internal/loop", "internal/frame", "internal/codel", "internal/aesgcm", "internal/logbook"},
+		{"internal/loop", "internal/frame", "internal/codel", "internal/aesgcm", "internal/logbook", "internal/health"},
 		{"internal/netlab"},
 		{"internal/oldkernel"},
 		{"internal/housetest"},

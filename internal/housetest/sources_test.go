@@ -2,6 +2,7 @@ package housetest
 
 import (
 	"go/ast"
+	"slices"
 	"testing"
 )
 
@@ -41,4 +42,52 @@ func TestNothingHappensAtImport(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What is found wrong is said with what to do about it, in one place: package health.
+func TestEachFindingHasItsRemedy(t *testing.T) {
+	const pkg = "internal/health"
+	found := 0
+	for _, s := range sources(t) {
+		own, _ := s.imports(t)
+		if s.test || !slices.Contains(own, pkg) {
+			continue
+		}
+		ast.Inspect(s.syntax, func(n ast.Node) bool {
+			l, ok := n.(*ast.CompositeLit)
+			if !ok || !isFinding(l.Type) || len(l.Elts) == 0 {
+				return true
+			}
+			found++
+			if !slices.ContainsFunc(l.Elts, saysRemedy) {
+				t.Errorf("%v: a finding without a Remedy: what is the operator to do?", s.files.Position(l.Pos()))
+			}
+			return true
+		})
+	}
+	if found < 20 {
+		t.Errorf("only %d findings are seen: is the test right?", found)
+	}
+}
+
+func isFinding(e ast.Expr) bool {
+	sel, ok := e.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	pkg, ok := sel.X.(*ast.Ident)
+	return ok && pkg.Name == "health" && sel.Sel.Name == "Finding"
+}
+
+func saysRemedy(e ast.Expr) bool {
+	kv, ok := e.(*ast.KeyValueExpr)
+	if !ok {
+		return false
+	}
+	key, ok := kv.Key.(*ast.Ident)
+	if !ok || key.Name != "Remedy" {
+		return false
+	}
+	lit, ok := kv.Value.(*ast.BasicLit)
+	return !ok || lit.Value != `""`
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"landbridge/internal/health"
 )
 
 // DefaultPatience is how long a switch waits for confirmation where nobody says otherwise.
@@ -28,18 +30,11 @@ type Appliance interface {
 // Config is what a Switcher needs; all of it must be there.
 type Config struct {
 	Appliance  Appliance
-	Turn       sync.Locker        // held by whoever replaces attachments, so that no group comes or goes meanwhile
-	Configured *Setup             // what the configuration says of the mode; nil: nothing
-	Write      func(Record) error // has it on disk when it returns
-	Report     func(Trouble)
+	Turn       sync.Locker          // held by whoever replaces attachments, so that no group comes or goes meanwhile
+	Configured *Setup               // what the configuration says of the mode; nil: nothing
+	Write      func(Record) error   // has it on disk when it returns
+	Report     func(health.Trouble) // where it says nothing is wrong, the trouble is over
 	Log        *slog.Logger
-}
-
-// Trouble is what an operator should know of a switch. Where Text is empty, it is over.
-type Trouble struct {
-	Key   string // the same as long as it is the same trouble
-	Text  string
-	Grave bool // no host is attached
 }
 
 // Phase is how far a switch that is pending has come.
@@ -214,8 +209,10 @@ func (s *Switcher) await(patience time.Duration) {
 		defer s.work.Done()
 		s.expire(patience)
 	})
-	s.Report(Trouble{Key: "pending", Text: fmt.Sprintf(
-		"The switch to %v waits for confirmation until %s: landbridge mode confirm keeps it, otherwise the appliance goes back.", s.record.Pending.To, s.deadline.Format(time.TimeOnly))})
+	s.report(health.Warning, "pending", health.Finding{
+		Text:   fmt.Sprintf("The switch to %v waits for confirmation until %s; otherwise the appliance goes back.", s.record.Pending.To, s.deadline.Format(time.TimeOnly)),
+		Remedy: "landbridge mode confirm keeps it, landbridge mode rollback goes back at once.",
+	})
 }
 
 // expire goes back, unless somebody was faster.
@@ -236,7 +233,12 @@ func (s *Switcher) settle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopTimer()
-	s.Report(Trouble{Key: "pending"})
+	s.report(health.Warning, "pending", health.Finding{})
+}
+
+// report tells what an operator should know of a switch: nothing where that is over.
+func (s *Switcher) report(level health.Level, key string, f health.Finding) {
+	s.Report(health.Trouble{Level: level, Component: "mode", Key: key, Finding: f})
 }
 
 // Commit keeps the mode that was switched to.
@@ -271,10 +273,13 @@ func (s *Switcher) Back(why string) error {
 func (s *Switcher) tryBack(to Setup, why string) error {
 	if err := s.Appliance.Reattach(to); err != nil {
 		s.Log.Error("can't go back to the former mode yet", "mode", to.String(), "err", err)
-		s.Report(Trouble{Key: "return", Text: fmt.Sprintf("No host is attached: going back to %v fails: %v. It is tried again every second.", to, err), Grave: true})
+		s.report(health.Error, "return", health.Finding{
+			Text:   fmt.Sprintf("No host is attached: going back to %v fails: %v. It is tried again every second.", to, err),
+			Remedy: "Mend what it says; if nothing helps, restart the appliance.",
+		})
 		return err
 	}
-	s.Report(Trouble{Key: "return"})
+	s.report(health.Error, "return", health.Finding{})
 	s.mu.Lock()
 	next := s.record.undo(why, time.Now())
 	s.mu.Unlock()

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"landbridge/internal/health"
 )
 
 // applianceFake is attached as it was told last.
@@ -18,7 +20,7 @@ type applianceFake struct {
 	unfit    map[Setup]int // so many attempts to attach it so fail
 	verified error
 	written  []Record
-	troubles map[string]Trouble
+	troubles map[string]health.Trouble
 }
 
 func (f *applianceFake) Now() Setup {
@@ -42,7 +44,7 @@ func (f *applianceFake) Reattach(to Setup) error {
 	return nil
 }
 
-func (f *applianceFake) report(t Trouble) {
+func (f *applianceFake) report(t health.Trouble) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.troubles[t.Key] = t; t.Text == "" {
@@ -50,7 +52,7 @@ func (f *applianceFake) report(t Trouble) {
 	}
 }
 
-func (f *applianceFake) told(key string) Trouble {
+func (f *applianceFake) told(key string) health.Trouble {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.troubles[key]
@@ -66,7 +68,7 @@ func (f *applianceFake) onDisk() Record {
 // switching has body switch an appliance that is in interface mode.
 func switching(t *testing.T, f *applianceFake, body func(s *Switcher)) {
 	synctest.Test(t, func(t *testing.T) {
-		f.now, f.troubles = asInterface, make(map[string]Trouble)
+		f.now, f.troubles = asInterface, make(map[string]health.Trouble)
 		s := New(t.Context(), Record{}, Config{
 			Appliance: f, Turn: new(sync.Mutex), Report: f.report, Log: slog.New(slog.DiscardHandler),
 			Write: func(r Record) error {
@@ -158,7 +160,7 @@ func TestTheFormerModeIsTriedUntilItCanBeHadAgain(t *testing.T) {
 		if err := run(s, false); err == nil || !strings.Contains(err.Error(), "it is tried until it can") {
 			t.Errorf("said %v", err)
 		}
-		if got := s.Status(); got.Phase != Returning || !f.told("return").Grave || s.Waiting() == nil {
+		if got := s.Status(); got.Phase != Returning || f.told("return").Level != health.Error || s.Waiting() == nil {
 			t.Errorf("meanwhile: %+v, told %+v", got, f.told("return"))
 		}
 		time.Sleep(3 * returnRetry)

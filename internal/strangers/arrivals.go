@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"landbridge/internal/frame"
+	"landbridge/internal/health"
 	"landbridge/internal/registry"
 )
 
@@ -111,12 +112,14 @@ func (a *arrivals) conflict(addr netip.Addr, mac frame.MAC, err error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.conflicts.note(addr, fmt.Sprintf("The host %v on this LAN uses the address %v, but %s (%v). That host keeps it, and this one gets nothing from other sites. "+
-		"If this one is a copy of the other, or was given the address by hand, give it another one.", mac, addr, why, err), time.Now())
+	a.conflicts.note(addr, health.Finding{
+		Text:   fmt.Sprintf("The host %v on this LAN uses the address %v, but %s (%v). That host keeps it, and this one gets nothing from other sites.", mac, addr, why, err),
+		Remedy: "If this one is a copy of the other, or was given the address by hand, give it another one.",
+	}, time.Now())
 }
 
 // troubles says which conflicts last.
-func (a *arrivals) troubles(now time.Time) []Trouble {
+func (a *arrivals) troubles(now time.Time) []health.Trouble {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.conflicts.troubles(now)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"landbridge/internal/frame"
+	"landbridge/internal/health"
 )
 
 const (
@@ -32,8 +33,8 @@ func staticLimits() limits {
 // finding is what came of looking into a static.
 type finding struct {
 	kind    findingKind
-	again   time.Duration // foundKept: until it is to be asked again
-	trouble string        // foundTrouble: in words
+	again   time.Duration  // foundKept: until it is to be asked again
+	trouble health.Finding // foundTrouble
 }
 
 type findingKind uint8
@@ -59,15 +60,15 @@ type census struct {
 // tenure is what one static has.
 type tenure struct {
 	kept    bool
-	since   time.Time // kept
-	trouble string    // as it was found last
-	told    bool      // it was found twice
+	since   time.Time      // kept
+	trouble health.Finding // as it was found last
+	told    bool           // it was found twice
 }
 
 func newCensus() *census {
 	c := &census{
 		limiter: newLimiter(staticLimits(), func(r *conduct[tenure], _ time.Time) bool {
-			return !r.more.kept && r.more.trouble == ""
+			return !r.more.kept && r.more.trouble == (health.Finding{})
 		}),
 		stations: make(map[frame.MAC]int), crowds: make(map[frame.MAC]time.Time), most: maxKept,
 	}
@@ -112,7 +113,7 @@ func (c *census) keeps(s sighting, now time.Time) {
 // due returns a static that is to be looked into though it wasn't seen; then ends must follow.
 func (c *census) due(now time.Time) (sighting, bool) {
 	for s, r := range c.sightings {
-		if (r.more.kept || r.more.trouble != "") && c.again(r, now) {
+		if (r.more.kept || r.more.trouble != (health.Finding{})) && c.again(r, now) {
 			return s, true
 		}
 	}
@@ -170,7 +171,7 @@ func (c *census) settle(r *conduct[tenure], f finding, now time.Time) {
 		r.next = now.Add(f.again) // its lease ends by itself
 	case foundTrouble:
 		r.wait, r.next = 0, now.Add(troubledAgain)
-		r.more = tenure{trouble: f.trouble, told: r.more.told || r.more.trouble != ""}
+		r.more = tenure{trouble: f.trouble, told: r.more.told || r.more.trouble != (health.Finding{})}
 	default:
 		r.more = tenure{}
 		c.vain(r, now)
@@ -179,8 +180,8 @@ func (c *census) settle(r *conduct[tenure], f finding, now time.Time) {
 
 // troubles returns what is to be told: of hosts that can't have their address, and of
 // stations that have too many; and whether some had to do without of late as too many have a lease.
-func (c *census) troubles(now time.Time) (hosts map[sighting]string, crowds []frame.MAC, full bool) {
-	hosts = make(map[sighting]string)
+func (c *census) troubles(now time.Time) (hosts map[sighting]health.Finding, crowds []frame.MAC, full bool) {
+	hosts = make(map[sighting]health.Finding)
 	for s, r := range c.sightings {
 		if r.more.told {
 			hosts[s] = r.more.trouble

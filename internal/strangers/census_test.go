@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"landbridge/internal/frame"
+	"landbridge/internal/health"
 )
 
 func staticOf(i int) sighting {
@@ -55,7 +56,7 @@ func TestATroubleIsToldWhenItIsFoundTwiceAndUntilItEnds(t *testing.T) {
 	c, now, s := newCensus(), time.Now(), staticOf(1)
 	c.sees(s, now)
 	for i, want := range []int{0, 1, 1} {
-		c.ends(s, finding{kind: foundTrouble, trouble: "leased"}, now)
+		c.ends(s, finding{kind: foundTrouble, trouble: health.Finding{Text: "leased"}}, now)
 		if hosts, _, _ := c.troubles(now); len(hosts) != want {
 			t.Errorf("found %d times: %v are told", i+1, hosts)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"landbridge/internal/frame"
+	"landbridge/internal/health"
 	"landbridge/internal/registry"
 )
 
@@ -130,7 +131,10 @@ func (s *statics) look(ctx context.Context, x sighting) finding {
 	for _, other := range macs {
 		if other != x.mac && !s.lan.Ours(other) {
 			s.refused.Add(1)
-			return finding{kind: foundTrouble, trouble: fmt.Sprintf("Two hosts of this LAN use the address %v: %v and %v. Give one of them another.", x.addr, minMAC(x.mac, other), maxMAC(x.mac, other))}
+			return finding{kind: foundTrouble, trouble: health.Finding{
+				Text:   fmt.Sprintf("Two hosts of this LAN use the address %v: %v and %v.", x.addr, minMAC(x.mac, other), maxMAC(x.mac, other)),
+				Remedy: "Give one of them another.",
+			}}
 		}
 	}
 	if !mine && (s.lan.Ours(x.mac) || s.lan.Proxies(ctx, x.mac)) {
@@ -163,14 +167,17 @@ func (s *statics) adopt(ctx context.Context, x sighting, renewal bool) finding {
 		return finding{} // it has asked meanwhile, or has moved here
 	}
 	s.refused.Add(1)
-	var text string
-	switch {
-	case errors.Is(err, registry.ErrTaken), errors.Is(err, registry.ErrNotOurs):
-		text = fmt.Sprintf("The host %v on this LAN uses the address %v, which is %s: it gets nothing from other sites. Have it ask by DHCP, or give it an address that is free.", x.mac, x.addr, s.owner(x.addr))
-	default:
-		text = fmt.Sprintf("The host %v on this LAN uses the address %v, which can't be leased to it now, so other sites don't reach it: %v. It goes on trying.", x.mac, x.addr, err)
+	trouble := health.Finding{
+		Text:   fmt.Sprintf("The host %v on this LAN uses the address %v, which can't be leased to it now, so other sites don't reach it: %v. It goes on trying.", x.mac, x.addr, err),
+		Remedy: "If it stays so, see whether the other members can be reached (landbridge peers).",
 	}
-	return finding{kind: foundTrouble, trouble: text}
+	if errors.Is(err, registry.ErrTaken) || errors.Is(err, registry.ErrNotOurs) {
+		trouble = health.Finding{
+			Text:   fmt.Sprintf("The host %v on this LAN uses the address %v, which is %s: it gets nothing from other sites.", x.mac, x.addr, s.owner(x.addr)),
+			Remedy: "Have it ask by DHCP, or give it an address that is free.",
+		}
+	}
+	return finding{kind: foundTrouble, trouble: trouble}
 }
 
 // owner says who has an address that a host can't be given.
@@ -201,16 +208,17 @@ func maxMAC(a, b frame.MAC) frame.MAC {
 }
 
 // troubles says which hosts can't have their addresses.
-func (s *statics) troubles(now time.Time) []Trouble {
+func (s *statics) troubles(now time.Time) []health.Trouble {
 	s.mu.Lock()
 	hosts, crowds, full := s.census.troubles(now)
 	most := s.census.most
 	s.mu.Unlock()
 	all := wordTroubles(hosts, crowds)
 	if full {
-		all = append(all, Trouble{"arp", "statics full", fmt.Sprintf(
-			"More hosts on this LAN use addresses of the group that nobody gave them than can have them leased, which is %d now, half of what is free: those that came last get no lease, and other sites don't reach them. "+
-				"If they are real, have them ask by DHCP; else find the station that makes them up.", most)})
+		all = append(all, health.Trouble{Component: "arp", Key: "statics full", Finding: health.Finding{
+			Text:   fmt.Sprintf("More hosts on this LAN use addresses of the group that nobody gave them than can have them leased, which is %d now, half of what is free: those that came last get no lease, and other sites don't reach them.", most),
+			Remedy: "If they are real, have them ask by DHCP; else find the station that makes them up.",
+		}})
 	}
 	return all
 }

@@ -137,7 +137,7 @@ func TestWhatBecomesOfAHostThatWasSeenWithAnAddress(t *testing.T) {
 				Lease: func() time.Duration { return time.Hour },
 			})
 			f := s.look(t.Context(), sighting{staticAddr, staticMAC})
-			if f.kind != c.kind || f.again != c.again || !strings.Contains(f.trouble, c.trouble) || (f.trouble == "") != (c.trouble == "") {
+			if f.kind != c.kind || f.again != c.again || !strings.Contains(f.trouble.Text, c.trouble) || (f.trouble.Text == "") != (c.trouble == "") || (f.trouble.Remedy == "") != (c.trouble == "") {
 				t.Errorf("found %+v", f)
 			}
 			if asked != c.asked || c.registry.released != c.released || (settled == 1) != (c.kind == foundKept) {

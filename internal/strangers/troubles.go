@@ -8,17 +8,11 @@ import (
 	"time"
 
 	"landbridge/internal/frame"
+	"landbridge/internal/health"
 )
 
-// Trouble is what an operator should know of strangers.
-type Trouble struct {
-	Component string // of the appliance's health
-	Key       string // the same as long as it is the same trouble
-	Text      string
-}
-
 // Troubles says in words which strangers can't have the addresses that they use.
-func (s *Strangers) Troubles(now time.Time) []Trouble {
+func (s *Strangers) Troubles(now time.Time) []health.Trouble {
 	return append(s.arrivals.troubles(now), s.statics.troubles(now)...)
 }
 
@@ -35,11 +29,11 @@ type conflicts map[netip.Addr]*clash
 
 type clash struct {
 	first, last time.Time
-	text        string // empty: not to be told yet
+	told        health.Finding // zero: not to be told yet
 }
 
 // note takes up that a conflict was found (again).
-func (c conflicts) note(addr netip.Addr, text string, now time.Time) {
+func (c conflicts) note(addr netip.Addr, f health.Finding, now time.Time) {
 	known := c[addr]
 	if known == nil {
 		if len(c) < maxConflicts {
@@ -49,16 +43,16 @@ func (c conflicts) note(addr netip.Addr, text string, now time.Time) {
 	}
 	known.last = now
 	if now.Sub(known.first) >= conflictTold {
-		known.text = text
+		known.told = f
 	}
 }
 
 // troubles returns those that are to be told, and forgets those that have ended.
-func (c conflicts) troubles(now time.Time) (all []Trouble) {
+func (c conflicts) troubles(now time.Time) (all []health.Trouble) {
 	maps.DeleteFunc(c, func(_ netip.Addr, known *clash) bool { return now.Sub(known.last) >= conflictMemory })
 	for addr, known := range c {
-		if known.text != "" {
-			all = append(all, Trouble{"lan", "conflict " + addr.String(), known.text})
+		if known.told != (health.Finding{}) {
+			all = append(all, health.Trouble{Component: "lan", Key: "conflict " + addr.String(), Finding: known.told})
 		}
 	}
 	return all
@@ -68,29 +62,33 @@ func (c conflicts) troubles(now time.Time) (all []Trouble) {
 const maxToldStatics = 8
 
 // wordTroubles says which hosts can't have their addresses, and which stations have too many.
-func wordTroubles(hosts map[sighting]string, crowds []frame.MAC) (all []Trouble) {
-	byText := make(map[string]bool) // two hosts with one address are one trouble
+func wordTroubles(hosts map[sighting]health.Finding, crowds []frame.MAC) (all []health.Trouble) {
+	told := make(map[health.Finding]bool) // two hosts with one address are one trouble
 	for _, x := range slices.SortedFunc(maps.Keys(hosts), func(a, b sighting) int { return a.addr.Compare(b.addr) }) {
-		text := hosts[x]
-		if byText[text] {
+		f := hosts[x]
+		if told[f] {
 			continue
 		}
-		byText[text] = true
-		if len(byText) <= maxToldStatics {
-			all = append(all, Trouble{"arp", "static " + x.addr.String() + " " + x.mac.String(), text})
+		told[f] = true
+		if len(told) <= maxToldStatics {
+			all = append(all, health.Trouble{Component: "arp", Key: "static " + x.addr.String() + " " + x.mac.String(), Finding: f})
 		}
 	}
-	if more := len(byText) - maxToldStatics; more > 0 {
+	if more := len(told) - maxToldStatics; more > 0 {
 		hosts := "hosts"
 		if more == 1 {
 			hosts = "host"
 		}
-		all = append(all, Trouble{"arp", "statics", fmt.Sprintf(
-			"%d %s more on this LAN use addresses of the group that they can't have. Give them others, or have them ask by DHCP.", more, hosts)})
+		all = append(all, health.Trouble{Component: "arp", Key: "statics", Finding: health.Finding{
+			Text:   fmt.Sprintf("%d %s more on this LAN use addresses of the group that they can't have.", more, hosts),
+			Remedy: "Give them others, or have them ask by DHCP.",
+		}})
 	}
 	for _, mac := range crowds {
-		all = append(all, Trouble{"arp", "crowd " + mac.String(), fmt.Sprintf(
-			"The station %v on this LAN uses more than %d addresses of the group that nobody gave it: the others get no lease, and other sites don't reach them. If they are hosts behind it, have them ask by DHCP.", mac, maxPerStation)})
+		all = append(all, health.Trouble{Component: "arp", Key: "crowd " + mac.String(), Finding: health.Finding{
+			Text:   fmt.Sprintf("The station %v on this LAN uses more than %d addresses of the group that nobody gave it: the others get no lease, and other sites don't reach them.", mac, maxPerStation),
+			Remedy: "If they are hosts behind it, have them ask by DHCP.",
+		}})
 	}
 	return all
 }

@@ -66,16 +66,13 @@ func (n *node) watchCertificate(ctx context.Context, c *console.Certificates, ch
 }
 
 // tellCertificate has health say what is wrong with the console's certificate.
-func (n *node) tellCertificate(text string, over bool) {
-	level := api.HealthLevelWarning
-	if over {
-		level = api.HealthLevelError
-	}
-	if text == "" {
-		n.health.clear("console", "certificate ends")
+func (n *node) tellCertificate(level health.Level, f health.Finding) {
+	const component, key = "console", "certificate ends"
+	if f == (health.Finding{}) {
+		n.health.Clear(component, key)
 		return
 	}
-	n.health.report(level, "console", "certificate ends", text, time.Now())
+	n.health.Report(health.Trouble{Level: level, Component: component, Key: key, Finding: f}, time.Now())
 }
 
 // doorTrouble returns what tells of addresses of the door: in the log what changes, and by

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"landbridge/console/api"
+	"landbridge/internal/health"
 	"landbridge/internal/store"
 )
 
@@ -233,8 +234,8 @@ func TestTheCertificateIsKeptAndItsEndIsToldInTime(t *testing.T) {
 	if again := open("site-b"); again.describe().Fingerprint != first.describe().Fingerprint {
 		t.Error("another start makes another certificate")
 	}
-	if text, _ := first.Trouble(); text != "" {
-		t.Errorf("the appliance's own: %s", text)
+	if _, f := first.Trouble(); f != (health.Finding{}) {
+		t.Errorf("the appliance's own: %s", f)
 	}
 	key := newKey(t)
 	if err := first.upload(inPEM(issuer{t: t}.sign(key, nil)), keyPEM(t, key)); err != nil {
@@ -246,8 +247,8 @@ func TestTheCertificateIsKeptAndItsEndIsToldInTime(t *testing.T) {
 	}
 	for days, want := range map[int]string{0: "", 59: "", 61: " ends on", 91: "has ended"} {
 		kept.now = func() time.Time { return time.Now().Add(time.Duration(days) * 24 * time.Hour) }
-		if text, over := kept.Trouble(); (want == "") != (text == "") || !strings.Contains(text, want) || over != (days > 90) {
-			t.Errorf("after %d days of 90: %q", days, text)
+		if level, f := kept.Trouble(); (want == "") != (f == (health.Finding{})) || !strings.Contains(f.Text, want) || (f.Remedy == "") != (want == "") || (level == health.Error) != (days > 90) {
+			t.Errorf("after %d days of 90: %q", days, f)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"landbridge/internal/health"
 	"landbridge/internal/store"
 )
 
@@ -154,20 +155,20 @@ func (c *Certificates) config() *tls.Config {
 // that is shorter.
 const endsSoon = 30 * 24 * time.Hour
 
-// Trouble says what is wrong with the certificate that is shown: that it has ended or will soon, or
-// nothing. over says that it has ended.
-func (c *Certificates) Trouble() (text string, over bool) {
+// Trouble says what is wrong with the certificate that is shown: that it has ended, which is an
+// error, or will soon; or nothing.
+func (c *Certificates) Trouble() (level health.Level, f health.Finding) {
 	shown := c.current.Load()
 	if !shown.own {
-		return "", false
+		return level, f
 	}
-	const remedy = "upload a new one (System, or landbridge console certificate set), or go back to the appliance's own"
+	const remedy = "Upload a new one (System, or landbridge console certificate set), or go back to the appliance's own."
 	from, to := shown.Leaf.NotBefore, shown.Leaf.NotAfter
 	switch left := to.Sub(c.now()); {
 	case left <= 0:
-		return fmt.Sprintf("The console's certificate has ended on %s, and browsers warn of it: %s.", to.UTC().Format(time.DateOnly), remedy), true
+		return health.Error, health.Finding{Text: fmt.Sprintf("The console's certificate has ended on %s, and browsers warn of it.", to.UTC().Format(time.DateOnly)), Remedy: remedy}
 	case left < min(endsSoon, to.Sub(from)/3):
-		return fmt.Sprintf("The console's certificate ends on %s, and browsers will warn of it then: %s.", to.UTC().Format(time.DateOnly), remedy), false
+		return health.Warning, health.Finding{Text: fmt.Sprintf("The console's certificate ends on %s, and browsers will warn of it then.", to.UTC().Format(time.DateOnly)), Remedy: remedy}
 	}
-	return "", false
+	return level, f
 }

@@ -58,7 +58,7 @@ func readCSV(text string) (File, error) {
 		}
 		line, _ := r.FieldPos(0)
 		if len(record) != len(head) {
-			f.fault(line, fmt.Sprintf("it has %d columns where the head line has %d", len(record), len(head)))
+			f.fault(line, fmt.Sprintf("it has %d of %d columns: the head line says which", len(record), len(head)))
 			continue
 		}
 		f.takeRow(line, column, keas, record)

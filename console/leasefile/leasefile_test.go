@@ -107,7 +107,7 @@ dhcp-host=judge
 
 func TestEveryLineThatCantBeReadIsTold(t *testing.T) {
 	for text, want := range map[string]string{
-		"address,mac\n10.9.0.7\n10.9.0.8,02:00:00:00:00:08\n10.9.0.9,a\"b\n10.9.0.1,x,y\n":                          "2: it has 1 columns, 4: it can't be read, 5: it has 3 columns",
+		"address,mac\n10.9.0.7\n10.9.0.8,02:00:00:00:00:08\n10.9.0.9,a\"b\n10.9.0.1,x,y\n":                          "2: it has 1 of 2 columns, 4: it can't be read, 5: it has 3 of 2 columns",
 		"dhcp-host=11:22:33:44:55:66,12:34:56:78:90:12,10.9.0.60\ndhcp-host=11:22:33:*:*:*,10.9.0.61\n":             "1: 10.9.0.60 is for several, 2: 10.9.0.61 is for every",
 		"{\"items\": [\n{\"address\": 7},\n{\"address\": \"10.9.0.7\"}, {\"mac\": []}]}":                            "2: address is a number, 3: mac is a array",
 		"{\"Dhcp4\": {\"reservations\": [\n\n{\"flex-id\": \"'x'\", \"ip-address\": \"10.9.0.7\"}]}}":               "3: 10.9.0.7 is reserved by neither",

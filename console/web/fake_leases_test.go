@@ -1,10 +1,13 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -50,11 +53,20 @@ func (f *fake) order(text, address string, change func(*api.Lease)) (api.Lease, 
 	return *l, nil
 }
 
-func (f *fake) ListLeaseHistory(context.Context, api.ListLeaseHistoryRequestObject) (api.ListLeaseHistoryResponseObject, error) {
-	return api.ListLeaseHistory200JSONResponse{Items: []api.LeaseHistoryEntry{
-		{At: time.Now().Add(-time.Hour), What: "changed", Name: "printer-1", MAC: "52:54:00:00:00:00", By: "olga", Why: "named printer-1"},
-		{At: start(), What: "granted", Name: "printer", MAC: "52:54:00:00:00:00"},
-	}}, nil
+func (f *fake) ListLeaseHistory(_ context.Context, r api.ListLeaseHistoryRequestObject) (api.ListLeaseHistoryResponseObject, error) {
+	f.past = append(f.past, r.Params)
+	list := api.LeaseHistory{Items: []api.LeaseHistoryEntry{}, Next: "more"}
+	if strings.HasPrefix(r.Params.Address, "10.9.4.") || r.Params.Address == "" {
+		addr := netip.MustParseAddr(cmp.Or(r.Params.Address, "10.9.4.2"))
+		list.Items = []api.LeaseHistoryEntry{
+			{At: time.Now().Add(-time.Hour), What: "changed", Address: addr, MemberName: "lisbon", Name: "printer-1", MAC: "52:54:00:00:00:00", By: "olga", Why: "named printer-1"},
+			{At: start(), What: "granted", Address: addr, MemberName: "lisbon", Name: "printer", MAC: "52:54:00:00:00:00"},
+		}
+	}
+	if r.Params.Since != "" && f.refuse != nil {
+		return nil, f.refuse
+	}
+	return api.ListLeaseHistory200JSONResponse(list), nil
 }
 
 func (f *fake) ReserveLease(_ context.Context, r api.ReserveLeaseRequestObject) (api.ReserveLeaseResponseObject, error) {

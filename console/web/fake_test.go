@@ -39,8 +39,9 @@ type fake struct {
 	revoked  []string
 	removed  []string
 
-	ordered []string // with leases
-	refuse  error    // of those orders
+	ordered []string                     // with leases
+	past    []api.ListLeaseHistoryParams // asked for
+	refuse  error                        // of those orders
 	found
 	broken error // of a file, before it begins
 	people

@@ -39,6 +39,8 @@ func functions(now func() time.Time, static assets) template.FuncMap {
 		"leaseKinds":  leaseKinds,
 		"follow":      leaseQuery.With,
 		"exportAs":    leaseQuery.As,
+		"older":       historyQuery.With,
+		"filtered":    historyQuery.Filtered,
 		"ready":       importPage.Ready,
 		"pick":        leaseQuery.Pick,
 		"order":       leaseQuery.Order,

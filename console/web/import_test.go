@@ -68,7 +68,7 @@ func TestWhatIsWrongWithAFileIsToldByItsLinesAndNothingIsApplied(t *testing.T) {
 	text := "address,mac\n10.9.4.0,52:54:00:00:00:00\n10.9.4.1,\n10.9.4.2\n"
 	for _, sure := range []string{"", "yes"} {
 		a := upload(t, server, "/leases/import", "office.csv", text, "sure", sure)
-		for _, want := range []string{"2 lines are wrong, so nothing is changed", `class="num">3</th>`, "want a hardware address", `class="num">4</th>`, "it has 1 columns"} {
+		for _, want := range []string{"2 lines are wrong, so nothing is changed", `class="num">3</th>`, "want a hardware address", `class="num">4</th>`, "it has 1 of 2 columns"} {
 			if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, want) {
 				t.Errorf("%d, without %q: %s", a.Code, want, a.body)
 			}

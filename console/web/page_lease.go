@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,6 +22,7 @@ type leasePage struct {
 	Name    string // as they were typed
 	Note    string
 	Flaws   flaws
+	Gone    bool  // nobody has the address, and nothing is known but its past
 	Deed    *deed // what was done just now
 }
 
@@ -42,19 +44,23 @@ func (p *Pages) showLease(c echo.Context) error {
 
 func (p *Pages) leasePage(c echo.Context) (page leasePage, err error) {
 	lease, err := p.lease(c, c.Param("address"))
-	if err != nil {
+	gone := err != nil && p.problem(err).Status == http.StatusNotFound
+	if err != nil && !gone {
 		return page, err
 	}
-	page.Lease, page.Name, page.Note = lease, lease.Name, lease.Note
 	limit := historyOnPage
-	history, err := ask[api.ListLeaseHistoryRequestObject, api.ListLeaseHistoryResponseObject, api.ListLeaseHistory200JSONResponse](
-		c, p.api.ListLeaseHistory, api.ListLeaseHistoryRequestObject{
-			Params: api.ListLeaseHistoryParams{Address: lease.Address.String(), Limit: &limit},
-		})
-	if err != nil {
-		return page, err
+	history, other := p.history(c, api.ListLeaseHistoryParams{Address: c.Param("address"), Limit: &limit})
+	if other != nil {
+		return page, cmp.Or(err, other)
 	}
-	page.History = history.Items
+	if page.History = history.Items; gone {
+		if len(page.History) == 0 {
+			return page, err
+		}
+		last := page.History[0] // of it there is its past only
+		lease = api.Lease{Address: last.Address, Group: last.Group, Elsewhere: true}
+	}
+	page.Lease, page.Name, page.Note, page.Gone = lease, lease.Name, lease.Note, gone
 	s, err := p.status(c)
 	for _, g := range s.Groups {
 		if g.ID == lease.Group {

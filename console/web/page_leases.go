@@ -27,6 +27,7 @@ func (p *Pages) registerLeases(e *echo.Echo) {
 	e.POST("/leases/deeds/:id/undo", p.undoDeed, p.headers)
 	e.GET(ImportPath, p.askImport, p.headers)
 	e.POST(ImportPath, p.importFile, p.headers)
+	e.GET("/leases/history", p.showHistory, p.headers)
 	e.GET("/leases/export", p.exportLeases, p.headers)
 	e.GET("/leases/:address", p.showLease, p.headers)
 	e.POST("/leases/:address/reserve", p.leaseAct(actReserve), p.headers)

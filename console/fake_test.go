@@ -38,6 +38,7 @@ type fake struct {
 	made     iter.Seq[LeaseRow] // of leases, where they are many
 	blocks   []api.Block
 	counters []api.Counter
+	segments []api.Segment
 	groups   []api.Group
 
 	created   []api.GroupCreate
@@ -78,6 +79,9 @@ func (f *fake) Leases(context.Context, bool) (iter.Seq[LeaseRow], error) {
 }
 func (f *fake) Blocks(context.Context) ([]api.Block, error) {
 	return slices.Clone(f.blocks), f.answer()
+}
+func (f *fake) Segments(context.Context) ([]api.Segment, error) {
+	return slices.Clone(f.segments), f.answer()
 }
 func (f *fake) Counters(context.Context) ([]api.Counter, error) {
 	return slices.Clone(f.counters), f.answer()

@@ -142,6 +142,18 @@ func (h *handlers) ListBlocks(ctx context.Context, _ api.ListBlocksRequestObject
 	return api.ListBlocks200JSONResponse{Items: orEmpty(items)}, nil
 }
 
+// ListSegments lists the groups' segments by port and name.
+func (h *handlers) ListSegments(ctx context.Context, _ api.ListSegmentsRequestObject) (api.ListSegmentsResponseObject, error) {
+	items, err := h.appliance.Segments(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(items, func(a, b api.Segment) int {
+		return cmp.Or(strings.Compare(a.Attachment.LanPort, b.Attachment.LanPort), strings.Compare(a.GroupName, b.GroupName), strings.Compare(a.Group, b.Group))
+	})
+	return api.ListSegments200JSONResponse{Items: orEmpty(items)}, nil
+}
+
 // ListGroups lists the groups by name.
 func (h *handlers) ListGroups(ctx context.Context, _ api.ListGroupsRequestObject) (api.ListGroupsResponseObject, error) {
 	items, err := h.appliance.Groups(ctx)

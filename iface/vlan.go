@@ -33,6 +33,28 @@ func splitVLAN(name string) (parent string, id uint16, ok bool) {
 	return name[:i], uint16(n), true
 }
 
+// VLANOf returns the port that carries a device which is a VLAN, and the VLAN's number; none for other devices, and
+// for one that isn't there.
+func VLANOf(device string) (trunk string, id int, err error) {
+	missing := netlink.LinkNotFoundError{}
+	link, err := netlink.LinkByName(device)
+	vlan, ok := link.(*netlink.Vlan)
+	if err != nil && !errors.As(err, &missing) {
+		return "", 0, fmt.Errorf("%s: %w", device, err)
+	}
+	if err != nil || !ok {
+		return "", 0, nil
+	}
+	parent, err := netlink.LinkByIndex(vlan.ParentIndex)
+	if errors.As(err, &missing) {
+		return "", vlan.VlanId, nil // in another namespace
+	}
+	if err != nil {
+		return "", 0, fmt.Errorf("the port that carries %s: %w", device, err)
+	}
+	return parent.Attrs().Name, vlan.VlanId, nil
+}
+
 // checkVLAN says whether a VLAN that isn't there can be made. It changes nothing.
 func checkVLAN(h *netlink.Handle, name, parentName string, id uint16) error {
 	parent, err := h.LinkByName(parentName)

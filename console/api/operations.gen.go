@@ -59,6 +59,7 @@ func Operations() []Operation {
 		{ID: "listPeers", Method: "GET", Path: "/api/v1/peers", Role: "viewer"},
 		{ID: "pingTarget", Method: "POST", Path: "/api/v1/ping", Role: "operator", Audit: true},
 		{ID: "importReservations", Method: "POST", Path: "/api/v1/reservations/import", Role: "operator", Audit: true},
+		{ID: "listSegments", Method: "GET", Path: "/api/v1/segments", Role: "viewer"},
 		{ID: "getSession", Method: "GET", Path: "/api/v1/session", Role: "viewer"},
 		{ID: "changePassword", Method: "PUT", Path: "/api/v1/session/password", Role: "viewer", Audit: true},
 		{ID: "reauthenticate", Method: "POST", Path: "/api/v1/session/reauthenticate", Role: "viewer", Audit: true},
@@ -532,6 +533,15 @@ func (g *guarded) PingTarget(ctx context.Context, req PingTargetRequestObject) (
 func (g *guarded) ImportReservations(ctx context.Context, req ImportReservationsRequestObject) (res ImportReservationsResponseObject, err error) {
 	err = g.guard(ctx, g.ops["importReservations"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.ImportReservations(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ListSegments does listSegments, if the guard lets it.
+func (g *guarded) ListSegments(ctx context.Context, req ListSegmentsRequestObject) (res ListSegmentsResponseObject, err error) {
+	err = g.guard(ctx, g.ops["listSegments"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ListSegments(ctx, req)
 		return err
 	})
 	return res, err

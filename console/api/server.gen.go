@@ -164,6 +164,9 @@ type ServerInterface interface {
 	// ImportReservations Reserve many addresses at once
 	// (POST /api/v1/reservations/import)
 	ImportReservations(ctx echo.Context, params ImportReservationsParams) error
+	// ListSegments The segments that the groups have here, and who else is on them
+	// (GET /api/v1/segments)
+	ListSegments(ctx echo.Context) error
 	// GetSession Who is asking
 	// (GET /api/v1/session)
 	GetSession(ctx echo.Context) error
@@ -1086,6 +1089,15 @@ func (w *ServerInterfaceWrapper) ImportReservations(ctx echo.Context) error {
 	return err
 }
 
+// ListSegments converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSegments(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSegments(ctx)
+	return err
+}
+
 // GetSession converts echo context to params.
 func (w *ServerInterfaceWrapper) GetSession(ctx echo.Context) error {
 	var err error
@@ -1328,6 +1340,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/status", wrapper.GetStatus, options.OperationMiddlewares["getStatus"]...)
 	router.GET(options.BaseURL+"/api/v1/events", wrapper.StreamEvents, options.OperationMiddlewares["streamEvents"]...)
 	router.GET(options.BaseURL+"/api/v1/counters", wrapper.ListCounters, options.OperationMiddlewares["listCounters"]...)
+	router.GET(options.BaseURL+"/api/v1/segments", wrapper.ListSegments, options.OperationMiddlewares["listSegments"]...)
 	router.GET(options.BaseURL+"/api/v1/openapi.yaml", wrapper.GetDocument, options.OperationMiddlewares["getDocument"]...)
 	router.GET(options.BaseURL+"/api/v1/peers", wrapper.ListPeers, options.OperationMiddlewares["listPeers"]...)
 	router.GET(options.BaseURL+"/api/v1/leases", wrapper.ListLeases, options.OperationMiddlewares["listLeases"]...)
@@ -3372,6 +3385,44 @@ func (response ImportReservationsdefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type ListSegmentsRequestObject struct {
+}
+
+type ListSegmentsResponseObject interface {
+	VisitListSegmentsResponse(w http.ResponseWriter) error
+}
+
+type ListSegments200JSONResponse SegmentList
+
+func (response ListSegments200JSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSegmentsdefaultApplicationProblemPlusJSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetSessionRequestObject struct {
 }
 
@@ -4265,6 +4316,9 @@ type StrictServerInterface interface {
 	// ImportReservations Reserve many addresses at once
 	// (POST /api/v1/reservations/import)
 	ImportReservations(ctx context.Context, request ImportReservationsRequestObject) (ImportReservationsResponseObject, error)
+	// ListSegments The segments that the groups have here, and who else is on them
+	// (GET /api/v1/segments)
+	ListSegments(ctx context.Context, request ListSegmentsRequestObject) (ListSegmentsResponseObject, error)
 	// GetSession Who is asking
 	// (GET /api/v1/session)
 	GetSession(ctx context.Context, request GetSessionRequestObject) (GetSessionResponseObject, error)
@@ -5854,6 +5908,29 @@ func (sh *strictHandler) ImportReservations(ctx echo.Context, params ImportReser
 		return err
 	} else if validResponse, ok := response.(ImportReservationsResponseObject); ok {
 		return validResponse.VisitImportReservationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSegments operation middleware
+func (sh *strictHandler) ListSegments(ctx echo.Context) error {
+	var request ListSegmentsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSegments(ctx.Request().Context(), request.(ListSegmentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSegments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSegmentsResponseObject); ok {
+		return validResponse.VisitListSegmentsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -548,6 +548,36 @@ func (e NameKind) Valid() bool {
 	}
 }
 
+// Defines values for NeighbourState.
+const (
+	NeighbourStateHost    NeighbourState = "host"
+	NeighbourStateLanDown NeighbourState = "lanDown"
+	NeighbourStateReady   NeighbourState = "ready"
+	NeighbourStateServing NeighbourState = "serving"
+	NeighbourStateSilent  NeighbourState = "silent"
+	NeighbourStateWanDown NeighbourState = "wanDown"
+)
+
+// Valid indicates whether the value is a known member of the NeighbourState enum.
+func (e NeighbourState) Valid() bool {
+	switch e {
+	case NeighbourStateHost:
+		return true
+	case NeighbourStateLanDown:
+		return true
+	case NeighbourStateReady:
+		return true
+	case NeighbourStateServing:
+		return true
+	case NeighbourStateSilent:
+		return true
+	case NeighbourStateWanDown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PathHopKind.
 const (
 	PathHopKindAppliance PathHopKind = "appliance"
@@ -1699,6 +1729,37 @@ type NameList struct {
 	Total int `json:"total"`
 }
 
+// Neighbour defines model for Neighbour.
+type Neighbour struct {
+	// MAC With which it speaks on the segment.
+	MAC      string `json:"mac,omitempty,omitzero"`
+	MemberID string `json:"memberId"`
+	Name     string `json:"name"`
+
+	// Percent Of a router: how much of the remote addresses and of the DHCP clients of the LAN are its own, about.
+	Percent int `json:"percent,omitempty,omitzero"`
+
+	// Router Whether it serves hosts of the segment.
+	Router bool `json:"router"`
+
+	// Self Whether it is this appliance.
+	Self bool `json:"self"`
+
+	// Since Since when it is proven to be here without a gap.
+	Since time.Time `json:"since,omitempty,omitzero"`
+
+	// StandIn Of a router that takes no part: the name of the one that does its work.
+	StandIn string `json:"standIn,omitempty,omitzero"`
+
+	// State serving: a router that takes part in the work. ready: a router that is well and doesn't take part yet. lanDown: a router whose
+	// port on the segment doesn't work. wanDown: a router that doesn't reach members elsewhere. silent: a router that isn't heard. host: it serves itself alone.
+	State NeighbourState `json:"state,omitempty,omitzero"`
+}
+
+// NeighbourState serving: a router that takes part in the work. ready: a router that is well and doesn't take part yet. lanDown: a router whose
+// port on the segment doesn't work. wanDown: a router that doesn't reach members elsewhere. silent: a router that isn't heard. host: it serves itself alone.
+type NeighbourState string
+
 // NewToken defines model for NewToken.
 type NewToken struct {
 	// Secret What a program sends as Authorization: Bearer.
@@ -2089,6 +2150,42 @@ type ReservedFor string
 // Role What a user may do: a viewer sees everything, an operator works with hosts and leases, an administrator
 // decides on groups, the mode and users.
 type Role string
+
+// Segment What a group is attached to. Several groups may be on one LAN port; each of its hosts is of one of them.
+type Segment struct {
+	// Assigned The hardware addresses of the hosts that the configuration gives this group.
+	Assigned []string `json:"assigned,omitempty,omitzero"`
+
+	// Attachment The devices by which a group is attached; in the status, the first of its groups. Empty while it is in no group.
+	Attachment Attachment `json:"attachment"`
+
+	// Group The group ID.
+	Group     string `json:"group"`
+	GroupName string `json:"groupName"`
+
+	// Hosts Leases that are served here.
+	Hosts int `json:"hosts"`
+
+	// Neighbours The members that are proven to be on this segment, by name, and those for which this appliance stands in. In
+	// router mode this appliance is one of them.
+	Neighbours []Neighbour  `json:"neighbours"`
+	Prefix     netip.Prefix `json:"prefix"`
+
+	// Remainder Whether the hosts of the port that the configuration gives to no group are this group's (router mode).
+	Remainder      bool       `json:"remainder"`
+	ServiceAddress netip.Addr `json:"serviceAddress"`
+
+	// Trunk Where the LAN port is a VLAN: the port that carries it.
+	Trunk string `json:"trunk,omitempty,omitzero"`
+
+	// Vlan Where the LAN port is a VLAN: its number.
+	Vlan int `json:"vlan,omitempty,omitzero"`
+}
+
+// SegmentList defines model for SegmentList.
+type SegmentList struct {
+	Items []Segment `json:"items"`
+}
 
 // Session defines model for Session.
 type Session struct {

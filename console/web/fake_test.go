@@ -45,6 +45,7 @@ type fake struct {
 	found
 	broken error // of a file, before it begins
 	people
+	attached
 }
 
 func (f *fake) GetStatus(context.Context, api.GetStatusRequestObject) (api.GetStatusResponseObject, error) {
@@ -198,6 +199,9 @@ func newFake(members, leases int) *fake {
 		f.groups[0].Members = append(f.groups[0].Members, api.GroupMember{MemberID: p.MemberID, Name: p.Name})
 	}
 	f.leases = someLeases(leases)
+	if members > 0 {
+		f.segments = someSegments()
+	}
 	for i := 0; i*64 < leases+64; i++ {
 		b := api.Block{
 			Group: office, Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 9, byte(4 + i/4), byte(i % 4 * 64)}), 26),

@@ -16,15 +16,16 @@ import (
 
 // networkPage is what the page of the network shows.
 type networkPage struct {
-	Mode   api.ModeStatus
-	Status api.Status
-	Hosts  []api.RegisteredHost
-	Form   modeForm
-	Plan   *api.ModePlan
-	MAC    string // as it was typed
-	Host   flaws  // of registering a host
-	Done   string // what was done just now
-	At     string // the path of the page that shows it: /network, or /start
+	Mode     api.ModeStatus
+	Status   api.Status
+	Segments []api.Segment
+	Hosts    []api.RegisteredHost
+	Form     modeForm
+	Plan     *api.ModePlan
+	MAC      string // as it was typed
+	Host     flaws  // of registering a host
+	Done     string // what was done just now
+	At       string // the path of the page that shows it: /network, or /start
 }
 
 // modeForm is the form for a switch, as it was filled in.
@@ -89,6 +90,12 @@ func (p *Pages) networkPage(c echo.Context) (page networkPage, err error) {
 	if page.Status, err = p.status(c); err != nil {
 		return page, err
 	}
+	segments, err := ask[api.ListSegmentsRequestObject, api.ListSegmentsResponseObject, api.ListSegments200JSONResponse](
+		c, p.api.ListSegments, api.ListSegmentsRequestObject{})
+	if err != nil {
+		return page, err
+	}
+	page.Segments = segments.Items
 	page.At = "/network"
 	if strings.HasPrefix(c.Request().URL.Path, "/start") {
 		page.At = "/start"

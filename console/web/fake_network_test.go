@@ -1,0 +1,38 @@
+package web
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"landbridge/console/api"
+)
+
+// attached is what a fake says of segments.
+type attached struct{ segments []api.Segment }
+
+func (f *fake) ListSegments(context.Context, api.ListSegmentsRequestObject) (api.ListSegmentsResponseObject, error) {
+	return api.ListSegments200JSONResponse{Items: f.segments}, nil
+}
+
+// someSegments are two groups on one trunk, one of which two routers serve.
+func someSegments() []api.Segment {
+	office, lab := api.Attachment{Tap: "lb0", Bridge: "lbbr0", LanPort: "enp3s0", GatewayMAC: "02:5e:10:00:00:01", MTU: 1376}, api.Attachment{Tap: "lb1", Bridge: "lbbr1", LanPort: "enp3s0.10", GatewayMAC: "02:5e:10:00:00:02", MTU: 1376}
+	office.OtherDhcpServers = []api.OtherDhcpServer{{Address: netip.MustParseAddr("192.168.1.1"), MAC: "52:54:00:99:00:01", Since: start(), LastSeen: time.Now()}}
+	return []api.Segment{
+		{
+			Group: "aa01", GroupName: "office", Prefix: netip.MustParsePrefix("10.9.0.0/16"), ServiceAddress: netip.MustParseAddr("10.9.0.1"), Attachment: office, Hosts: 42, Remainder: true,
+			Neighbours: []api.Neighbour{
+				{MemberID: "12D3KooWself", Name: "lisbon", Self: true, Router: true, MAC: "02:5e:10:00:00:01", State: api.NeighbourStateServing, Percent: 50},
+				{MemberID: "12D3KooW2", Name: "lisbon-2", Router: true, MAC: "02:5e:10:00:00:07", State: api.NeighbourStateServing, Percent: 50, Since: start()},
+				{MemberID: "12D3KooW3", Name: "lisbon-3", Router: true, MAC: "02:5e:10:00:00:08", State: api.NeighbourStateWanDown, StandIn: "lisbon", Since: start()},
+				{MemberID: "12D3KooW4", Name: "nas", MAC: "52:54:00:00:00:10", State: api.NeighbourStateHost, Since: start()},
+			},
+		},
+		{
+			Group: "aa02", GroupName: "lab", Prefix: netip.MustParsePrefix("10.30.0.0/16"), ServiceAddress: netip.MustParseAddr("10.30.0.1"), Attachment: lab,
+			Vlan: 10, Trunk: "enp3s0", Hosts: 1, Assigned: []string{"52:54:00:12:34:56", "52:54:00:12:34:57"},
+			Neighbours: []api.Neighbour{{MemberID: "12D3KooWself", Name: "lisbon", Self: true, Router: true, MAC: "02:5e:10:00:00:02", State: api.NeighbourStateServing, Percent: 100}},
+		},
+	}
+}

@@ -22,6 +22,7 @@ type Appliance interface {
 	Names
 	Diagnostics
 	Named
+	Maintenance
 	Status(ctx context.Context) (api.Status, error)
 	Peers(ctx context.Context) ([]api.Peer, error)
 	Blocks(ctx context.Context) ([]api.Block, error)
@@ -39,6 +40,12 @@ type Named interface {
 	// CheckName says in words what is wrong with a new name.
 	CheckName(name string) error
 	Rename(ctx context.Context, name string) error
+}
+
+// Maintenance is what is done with an Appliance as a program.
+type Maintenance interface {
+	// Restart has it end and start anew, and returns before that begins.
+	Restart(ctx context.Context) error
 }
 
 // Hosts is the hosts that DHCP serves whatever the policy says.

@@ -52,6 +52,7 @@ type fake struct {
 	hosts     []api.RegisteredHost
 	switched  []api.ModeRequest
 	nameFixed bool
+	restarts  int
 	already   bool // what Join says of the membership
 	events    *Events
 	answers
@@ -289,4 +290,9 @@ func (f *fake) History(_ context.Context, q HistoryQuery) (api.LeaseHistory, err
 func (f *fake) ImportReservations(_ context.Context, all []api.Reservation, dry bool, by string) (api.ReservationPlan, error) {
 	_, err := f.done("import", netip.Addr{}, fmt.Sprint(len(all), dry), by)
 	return api.ReservationPlan{Applied: !dry}, err
+}
+
+func (f *fake) Restart(context.Context) error {
+	f.restarts++
+	return f.answer()
 }

@@ -172,7 +172,7 @@ func TestDangerousOperationsWantThePasswordAgain(t *testing.T) {
 	harmless := map[string]string{
 		"createGroup": "undone by leaving", "createInvitation": "ends, is used once, and a member is removed", "joinGroup": "undone by leaving",
 		"planMode": "changes nothing", "switchMode": "undone by itself", "confirmMode": "has begun with a switch", "rollbackMode": "goes back",
-		"startCapture": "reads, for a minute", "setUp": "takes the setup code", "logIn": "takes the password", "logOut": "ends",
+		"renameAppliance": "renamed back", "startCapture": "reads, for a minute", "setUp": "takes the setup code", "logIn": "takes the password", "logOut": "ends",
 		"reauthenticate": "takes the password", "changePassword": "takes the password",
 	}
 	for _, op := range api.Operations() {

@@ -19,7 +19,13 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+	// exitRestart is that of an appliance that was asked to start anew and couldn't by itself: a
+	// supervisor that restarts what has failed, as systemd does, starts it (EX_TEMPFAIL of sysexits.h).
+	exitRestart = 75
 )
+
+// errRestart is returned by an engine's run where the appliance is to start anew.
+var errRestart = errors.New("the appliance is to start anew")
 
 // streams are the program's input and outputs.
 type streams struct {
@@ -56,8 +62,11 @@ func execute(ctx context.Context, args []string, s streams, e engine) int {
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	called, err := root.ExecuteContextC(ctx)
-	if err == nil {
+	switch {
+	case err == nil:
 		return exitOK
+	case errors.Is(err, errRestart):
+		return exitRestart
 	}
 	fmt.Fprintf(s.err, "landbridge: %s\n", indentRest(err.Error()))
 	var usage usageError
@@ -131,7 +140,7 @@ hence the sudo in all examples.`,
 	)
 	root.AddCommand(
 		p.groupCommand(), p.joinCommand(),
-		p.runCommand(), p.modeCommand(), p.recoverCommand(),
+		p.runCommand(), p.restartCommand(), p.applianceNameCommand(), p.modeCommand(), p.recoverCommand(),
 		p.statusCommand(), p.peersCommand(), p.leasesCommand(), p.namesCommand(), p.hostsCommand(), p.blocksCommand(), p.countersCommand(), p.consoleCommand(),
 		p.pingCommand(), p.pathCommand(), p.queryCommand(), p.doctorCommand(), p.captureCommand(), p.logsCommand(), p.supportCommand(), p.backupCommand(),
 		p.versionCommand(),

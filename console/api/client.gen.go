@@ -558,6 +558,24 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/mode/switch (the `SwitchMode` operationId).
 	SwitchMode(ctx context.Context, body SwitchModeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RenameApplianceWithBody Call the appliance otherwise
+	//
+	// Groups keep the name under which the appliance has joined them.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/name (the `RenameAppliance` operationId).
+	RenameApplianceWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenameAppliance Call the appliance otherwise
+	//
+	// Groups keep the name under which the appliance has joined them.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/v1/name (the `RenameAppliance` operationId).
+	RenameAppliance(ctx context.Context, body RenameApplianceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListNames Names of the groups' zones, by name
 	//
 	// The names of hosts, by their leases and reservations, and the aliases, a page at a time. Of hosts at other sites are listed those of whose leases this appliance
@@ -622,6 +640,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/reservations/import (the `ImportReservations` operationId).
 	ImportReservations(ctx context.Context, params *ImportReservationsParams, body ImportReservationsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Restart Start the appliance anew
+	//
+	// It ends as when it is stopped, and starts again at once, with the program that is installed by then. Packets to and from other sites wait or are lost for a second as a rule; hosts keep their addresses, and users their sessions.
+	//
+	// Corresponds with POST /api/v1/restart (the `Restart` operationId).
+	Restart(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSegments The segments that the groups have here, and who else is on them
 	//
@@ -1849,6 +1874,44 @@ func (c *Client) SwitchMode(ctx context.Context, body SwitchModeJSONRequestBody,
 	return c.Client.Do(req)
 }
 
+// RenameApplianceWithBody Call the appliance otherwise
+//
+// Groups keep the name under which the appliance has joined them.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/name (the `RenameAppliance` operationId).
+func (c *Client) RenameApplianceWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenameApplianceRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenameAppliance Call the appliance otherwise
+//
+// Groups keep the name under which the appliance has joined them.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/v1/name (the `RenameAppliance` operationId).
+func (c *Client) RenameAppliance(ctx context.Context, body RenameApplianceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenameApplianceRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListNames Names of the groups' zones, by name
 //
 // The names of hosts, by their leases and reservations, and the aliases, a page at a time. Of hosts at other sites are listed those of whose leases this appliance
@@ -1984,6 +2047,23 @@ func (c *Client) ImportReservationsWithBody(ctx context.Context, params *ImportR
 // Corresponds with POST /api/v1/reservations/import (the `ImportReservations` operationId).
 func (c *Client) ImportReservations(ctx context.Context, params *ImportReservationsParams, body ImportReservationsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewImportReservationsRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Restart Start the appliance anew
+//
+// It ends as when it is stopped, and starts again at once, with the program that is installed by then. Packets to and from other sites wait or are lost for a second as a rule; hosts keep their addresses, and users their sessions.
+//
+// Corresponds with POST /api/v1/restart (the `Restart` operationId).
+func (c *Client) Restart(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRestartRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -4271,6 +4351,46 @@ func NewSwitchModeRequestWithBody(server string, contentType string, body io.Rea
 	return req, nil
 }
 
+// NewRenameApplianceRequest calls the generic RenameAppliance builder with application/json body
+func NewRenameApplianceRequest(server string, body RenameApplianceJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRenameApplianceRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRenameApplianceRequestWithBody constructs an http.Request for the RenameAppliance method, with any body, and a specified content type
+func NewRenameApplianceRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/name")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListNamesRequest constructs an http.Request for the ListNames method
 func NewListNamesRequest(server string, params *ListNamesParams) (*http.Request, error) {
 	var err error
@@ -4568,6 +4688,33 @@ func NewImportReservationsRequestWithBody(server string, params *ImportReservati
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRestartRequest constructs an http.Request for the Restart method
+func NewRestartRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/restart")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -5796,6 +5943,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/mode/switch (the `SwitchMode` operationId).
 	SwitchModeWithResponse(ctx context.Context, body SwitchModeJSONRequestBody, reqEditors ...RequestEditorFn) (*SwitchModeResponse, error)
 
+	// RenameApplianceWithBodyWithResponse Call the appliance otherwise
+	//
+	// Groups keep the name under which the appliance has joined them.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/name (the `RenameAppliance` operationId).
+	RenameApplianceWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RenameApplianceResponse, error)
+
+	// RenameApplianceWithResponse Call the appliance otherwise
+	//
+	// Groups keep the name under which the appliance has joined them.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/name (the `RenameAppliance` operationId).
+	RenameApplianceWithResponse(ctx context.Context, body RenameApplianceJSONRequestBody, reqEditors ...RequestEditorFn) (*RenameApplianceResponse, error)
+
 	// ListNamesWithResponse Names of the groups' zones, by name
 	//
 	// The names of hosts, by their leases and reservations, and the aliases, a page at a time. Of hosts at other sites are listed those of whose leases this appliance
@@ -5868,6 +6033,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/reservations/import (the `ImportReservations` operationId).
 	ImportReservationsWithResponse(ctx context.Context, params *ImportReservationsParams, body ImportReservationsJSONRequestBody, reqEditors ...RequestEditorFn) (*ImportReservationsResponse, error)
+
+	// RestartWithResponse Start the appliance anew
+	//
+	// It ends as when it is stopped, and starts again at once, with the program that is installed by then. Packets to and from other sites wait or are lost for a second as a rule; hosts keep their addresses, and users their sessions.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/restart (the `Restart` operationId).
+	RestartWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RestartResponse, error)
 
 	// ListSegmentsWithResponse The segments that the groups have here, and who else is on them
 	//
@@ -8150,6 +8324,54 @@ func (r SwitchModeResponse) ContentType() string {
 	return ""
 }
 
+type RenameApplianceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ApplianceName
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RenameApplianceResponse) GetJSON200() *ApplianceName {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RenameApplianceResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RenameApplianceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RenameApplianceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RenameApplianceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RenameApplianceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListNamesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -8425,6 +8647,47 @@ func (r ImportReservationsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ImportReservationsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RestartResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RestartResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RestartResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RestartResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RestartResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RestartResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10234,6 +10497,36 @@ func (c *ClientWithResponses) SwitchModeWithResponse(ctx context.Context, body S
 	return ParseSwitchModeResponse(rsp)
 }
 
+// RenameApplianceWithBodyWithResponse Call the appliance otherwise
+//
+// Groups keep the name under which the appliance has joined them.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/name (the `RenameAppliance` operationId).
+func (c *ClientWithResponses) RenameApplianceWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RenameApplianceResponse, error) {
+	rsp, err := c.RenameApplianceWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenameApplianceResponse(rsp)
+}
+
+// RenameApplianceWithResponse Call the appliance otherwise
+//
+// Groups keep the name under which the appliance has joined them.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/name (the `RenameAppliance` operationId).
+func (c *ClientWithResponses) RenameApplianceWithResponse(ctx context.Context, body RenameApplianceJSONRequestBody, reqEditors ...RequestEditorFn) (*RenameApplianceResponse, error) {
+	rsp, err := c.RenameAppliance(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenameApplianceResponse(rsp)
+}
+
 // ListNamesWithResponse Names of the groups' zones, by name
 //
 // The names of hosts, by their leases and reservations, and the aliases, a page at a time. Of hosts at other sites are listed those of whose leases this appliance
@@ -10353,6 +10646,21 @@ func (c *ClientWithResponses) ImportReservationsWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseImportReservationsResponse(rsp)
+}
+
+// RestartWithResponse Start the appliance anew
+//
+// It ends as when it is stopped, and starts again at once, with the program that is installed by then. Packets to and from other sites wait or are lost for a second as a rule; hosts keep their addresses, and users their sessions.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/restart (the `Restart` operationId).
+func (c *ClientWithResponses) RestartWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RestartResponse, error) {
+	rsp, err := c.Restart(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRestartResponse(rsp)
 }
 
 // ListSegmentsWithResponse The segments that the groups have here, and who else is on them
@@ -12167,6 +12475,39 @@ func ParseSwitchModeResponse(rsp *http.Response) (*SwitchModeResponse, error) {
 	return response, nil
 }
 
+// ParseRenameApplianceResponse parses an HTTP response from a RenameApplianceWithResponse call
+func ParseRenameApplianceResponse(rsp *http.Response) (*RenameApplianceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RenameApplianceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ApplianceName
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListNamesResponse parses an HTTP response from a ListNamesWithResponse call
 func ParseListNamesResponse(rsp *http.Response) (*ListNamesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -12345,6 +12686,35 @@ func ParseImportReservationsResponse(rsp *http.Response) (*ImportReservationsRes
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRestartResponse parses an HTTP response from a RestartWithResponse call
+func ParseRestartResponse(rsp *http.Response) (*RestartResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RestartResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem

@@ -53,12 +53,14 @@ func Operations() []Operation {
 		{ID: "planMode", Method: "POST", Path: "/api/v1/mode/plan", Role: "operator", Audit: true},
 		{ID: "rollbackMode", Method: "POST", Path: "/api/v1/mode/rollback", Role: "administrator", Audit: true},
 		{ID: "switchMode", Method: "POST", Path: "/api/v1/mode/switch", Role: "administrator", Audit: true},
+		{ID: "renameAppliance", Method: "PUT", Path: "/api/v1/name", Role: "administrator", Audit: true},
 		{ID: "listNames", Method: "GET", Path: "/api/v1/names", Role: "viewer"},
 		{ID: "getDocument", Method: "GET", Path: "/api/v1/openapi.yaml", Role: "viewer"},
 		{ID: "getPath", Method: "GET", Path: "/api/v1/path", Role: "viewer"},
 		{ID: "listPeers", Method: "GET", Path: "/api/v1/peers", Role: "viewer"},
 		{ID: "pingTarget", Method: "POST", Path: "/api/v1/ping", Role: "operator", Audit: true},
 		{ID: "importReservations", Method: "POST", Path: "/api/v1/reservations/import", Role: "operator", Audit: true},
+		{ID: "restart", Method: "POST", Path: "/api/v1/restart", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "listSegments", Method: "GET", Path: "/api/v1/segments", Role: "viewer"},
 		{ID: "getSession", Method: "GET", Path: "/api/v1/session", Role: "viewer"},
 		{ID: "changePassword", Method: "PUT", Path: "/api/v1/session/password", Role: "viewer", Audit: true},
@@ -484,6 +486,15 @@ func (g *guarded) SwitchMode(ctx context.Context, req SwitchModeRequestObject) (
 	return res, err
 }
 
+// RenameAppliance does renameAppliance, if the guard lets it.
+func (g *guarded) RenameAppliance(ctx context.Context, req RenameApplianceRequestObject) (res RenameApplianceResponseObject, err error) {
+	err = g.guard(ctx, g.ops["renameAppliance"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.RenameAppliance(ctx, req)
+		return err
+	})
+	return res, err
+}
+
 // ListNames does listNames, if the guard lets it.
 func (g *guarded) ListNames(ctx context.Context, req ListNamesRequestObject) (res ListNamesResponseObject, err error) {
 	err = g.guard(ctx, g.ops["listNames"], "", func(ctx context.Context) (err error) {
@@ -533,6 +544,15 @@ func (g *guarded) PingTarget(ctx context.Context, req PingTargetRequestObject) (
 func (g *guarded) ImportReservations(ctx context.Context, req ImportReservationsRequestObject) (res ImportReservationsResponseObject, err error) {
 	err = g.guard(ctx, g.ops["importReservations"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.ImportReservations(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// Restart does restart, if the guard lets it.
+func (g *guarded) Restart(ctx context.Context, req RestartRequestObject) (res RestartResponseObject, err error) {
+	err = g.guard(ctx, g.ops["restart"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.Restart(ctx, req)
 		return err
 	})
 	return res, err

@@ -146,6 +146,9 @@ type ServerInterface interface {
 	// SwitchMode Switch the mode, until it is confirmed or the time is over
 	// (POST /api/v1/mode/switch)
 	SwitchMode(ctx echo.Context) error
+	// RenameAppliance Call the appliance otherwise
+	// (PUT /api/v1/name)
+	RenameAppliance(ctx echo.Context) error
 	// ListNames Names of the groups' zones, by name
 	// (GET /api/v1/names)
 	ListNames(ctx echo.Context, params ListNamesParams) error
@@ -164,6 +167,9 @@ type ServerInterface interface {
 	// ImportReservations Reserve many addresses at once
 	// (POST /api/v1/reservations/import)
 	ImportReservations(ctx echo.Context, params ImportReservationsParams) error
+	// Restart Start the appliance anew
+	// (POST /api/v1/restart)
+	Restart(ctx echo.Context) error
 	// ListSegments The segments that the groups have here, and who else is on them
 	// (GET /api/v1/segments)
 	ListSegments(ctx echo.Context) error
@@ -973,6 +979,15 @@ func (w *ServerInterfaceWrapper) SwitchMode(ctx echo.Context) error {
 	return err
 }
 
+// RenameAppliance converts echo context to params.
+func (w *ServerInterfaceWrapper) RenameAppliance(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenameAppliance(ctx)
+	return err
+}
+
 // ListNames converts echo context to params.
 func (w *ServerInterfaceWrapper) ListNames(ctx echo.Context) error {
 	var err error
@@ -1086,6 +1101,15 @@ func (w *ServerInterfaceWrapper) ImportReservations(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ImportReservations(ctx, params)
+	return err
+}
+
+// Restart converts echo context to params.
+func (w *ServerInterfaceWrapper) Restart(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Restart(ctx)
 	return err
 }
 
@@ -1383,6 +1407,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/logs", wrapper.ListLogs, options.OperationMiddlewares["listLogs"]...)
 	router.GET(options.BaseURL+"/api/v1/support-bundle", wrapper.GetSupportBundle, options.OperationMiddlewares["getSupportBundle"]...)
 	router.GET(options.BaseURL+"/api/v1/backup", wrapper.GetBackup, options.OperationMiddlewares["getBackup"]...)
+	router.POST(options.BaseURL+"/api/v1/restart", wrapper.Restart, options.OperationMiddlewares["restart"]...)
+	router.PUT(options.BaseURL+"/api/v1/name", wrapper.RenameAppliance, options.OperationMiddlewares["renameAppliance"]...)
 	router.GET(options.BaseURL+"/api/v1/setup", wrapper.GetSetup, options.OperationMiddlewares["getSetup"]...)
 	router.POST(options.BaseURL+"/api/v1/setup", wrapper.SetUp, options.OperationMiddlewares["setUp"]...)
 	router.POST(options.BaseURL+"/api/v1/login", wrapper.LogIn, options.OperationMiddlewares["logIn"]...)
@@ -3146,6 +3172,45 @@ func (response SwitchModedefaultApplicationProblemPlusJSONResponse) VisitSwitchM
 	return err
 }
 
+type RenameApplianceRequestObject struct {
+	Body *RenameApplianceJSONRequestBody
+}
+
+type RenameApplianceResponseObject interface {
+	VisitRenameApplianceResponse(w http.ResponseWriter) error
+}
+
+type RenameAppliance200JSONResponse ApplianceName
+
+func (response RenameAppliance200JSONResponse) VisitRenameApplianceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameAppliancedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RenameAppliancedefaultApplicationProblemPlusJSONResponse) VisitRenameApplianceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListNamesRequestObject struct {
 	Params ListNamesParams
 }
@@ -3374,6 +3439,38 @@ type ImportReservationsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ImportReservationsdefaultApplicationProblemPlusJSONResponse) VisitImportReservationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestartRequestObject struct {
+}
+
+type RestartResponseObject interface {
+	VisitRestartResponse(w http.ResponseWriter) error
+}
+
+type Restart202Response struct {
+}
+
+func (response Restart202Response) VisitRestartResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type RestartdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RestartdefaultApplicationProblemPlusJSONResponse) VisitRestartResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4298,6 +4395,9 @@ type StrictServerInterface interface {
 	// SwitchMode Switch the mode, until it is confirmed or the time is over
 	// (POST /api/v1/mode/switch)
 	SwitchMode(ctx context.Context, request SwitchModeRequestObject) (SwitchModeResponseObject, error)
+	// RenameAppliance Call the appliance otherwise
+	// (PUT /api/v1/name)
+	RenameAppliance(ctx context.Context, request RenameApplianceRequestObject) (RenameApplianceResponseObject, error)
 	// ListNames Names of the groups' zones, by name
 	// (GET /api/v1/names)
 	ListNames(ctx context.Context, request ListNamesRequestObject) (ListNamesResponseObject, error)
@@ -4316,6 +4416,9 @@ type StrictServerInterface interface {
 	// ImportReservations Reserve many addresses at once
 	// (POST /api/v1/reservations/import)
 	ImportReservations(ctx context.Context, request ImportReservationsRequestObject) (ImportReservationsResponseObject, error)
+	// Restart Start the appliance anew
+	// (POST /api/v1/restart)
+	Restart(ctx context.Context, request RestartRequestObject) (RestartResponseObject, error)
 	// ListSegments The segments that the groups have here, and who else is on them
 	// (GET /api/v1/segments)
 	ListSegments(ctx context.Context, request ListSegmentsRequestObject) (ListSegmentsResponseObject, error)
@@ -5724,6 +5827,52 @@ func (sh *strictHandler) SwitchMode(ctx echo.Context) error {
 	return nil
 }
 
+// RenameAppliance operation middleware
+func (sh *strictHandler) RenameAppliance(ctx echo.Context) error {
+	var request RenameApplianceRequestObject
+
+	var body RenameApplianceJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenameAppliance(ctx.Request().Context(), request.(RenameApplianceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenameAppliance")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenameApplianceResponseObject); ok {
+		return validResponse.VisitRenameApplianceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListNames operation middleware
 func (sh *strictHandler) ListNames(ctx echo.Context, params ListNamesParams) error {
 	var request ListNamesRequestObject
@@ -5908,6 +6057,29 @@ func (sh *strictHandler) ImportReservations(ctx echo.Context, params ImportReser
 		return err
 	} else if validResponse, ok := response.(ImportReservationsResponseObject); ok {
 		return validResponse.VisitImportReservationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Restart operation middleware
+func (sh *strictHandler) Restart(ctx echo.Context) error {
+	var request RestartRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Restart(ctx.Request().Context(), request.(RestartRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Restart")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RestartResponseObject); ok {
+		return validResponse.VisitRestartResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

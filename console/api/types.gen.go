@@ -801,6 +801,12 @@ type AliasSet struct {
 	Target string `json:"target"`
 }
 
+// ApplianceName defines model for ApplianceName.
+type ApplianceName struct {
+	// Name Letters, digits and hyphens.
+	Name string `json:"name"`
+}
+
 // Attachment The devices by which a group is attached; in the status, the first of its groups. Empty while it is in no group.
 type Attachment struct {
 	// Address This host's own virtual address (interface and hybrid mode).
@@ -2584,6 +2590,9 @@ type PlanModeJSONRequestBody = ModeRequest
 
 // SwitchModeJSONRequestBody defines body for SwitchMode for application/json ContentType.
 type SwitchModeJSONRequestBody = ModeRequest
+
+// RenameApplianceJSONRequestBody defines body for RenameAppliance for application/json ContentType.
+type RenameApplianceJSONRequestBody = ApplianceName
 
 // PingTargetJSONRequestBody defines body for PingTarget for application/json ContentType.
 type PingTargetJSONRequestBody = PingRequest

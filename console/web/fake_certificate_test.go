@@ -77,3 +77,18 @@ func (f *fake) ResetCertificate(context.Context, api.ResetCertificateRequestObje
 func (f *fake) RenewCertificate(context.Context, api.RenewCertificateRequestObject) (api.RenewCertificateResponseObject, error) {
 	return api.RenewCertificate200JSONResponse(f.certificate()), f.dangerous()
 }
+
+func (f *fake) Restart(context.Context, api.RestartRequestObject) (api.RestartResponseObject, error) {
+	return api.Restart202Response{}, f.dangerous()
+}
+
+func (f *fake) RenameAppliance(_ context.Context, r api.RenameApplianceRequestObject) (api.RenameApplianceResponseObject, error) {
+	if strings.Contains(r.Body.Name, " ") {
+		return nil, &fieldError{"name", "want letters, digits and hyphens"}
+	}
+	return api.RenameAppliance200JSONResponse(*r.Body), f.err
+}
+
+func (f *fake) GetSetup(context.Context, api.GetSetupRequestObject) (api.GetSetupResponseObject, error) {
+	return api.GetSetup200JSONResponse{SetUp: true, Name: "lisbon"}, f.err
+}

@@ -27,6 +27,7 @@ func TestDangerousActsAskForThePasswordAndAreDoneWithIt(t *testing.T) {
 		"/system/totp":              nil,
 		"/system/totp/remove":       nil,
 		"/system/tokens/t1":         nil,
+		"/system/restart":           nil,
 		"/system/certificate/reset": nil,
 		"/system/certificate/renew": nil,
 	} {
@@ -196,6 +197,22 @@ func TestACertificateIsUploadedOrPastedAndItsKeyIsNeverInAPage(t *testing.T) {
 		t.Errorf("pasted, after the password: %d %s", a.Code, a.body)
 	}
 	if a := get(t, server, "/system/certificate?done=set"); !strings.Contains(a.body, "Example CA") || !strings.Contains(a.body, "Use the self-signed one again") {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+}
+
+func TestTheApplianceIsRenamedAndRestarted(t *testing.T) {
+	server := serve(newFake(0, 0), asAdmin)
+	if a := post(t, server, "/system/name", "name", "two words"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="wrong-name"`) || !strings.Contains(a.body, `value="two words"`) {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+	if a := post(t, server, "/system/name", "name", "porto"); a.Code != http.StatusSeeOther || !strings.Contains(a.Header().Get("Location"), "about=porto") {
+		t.Errorf("%d %v", a.Code, a.Header())
+	}
+	if a := get(t, server, "/system/restart"); !strings.Contains(a.body, `action="/system/restart"`) {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+	if a := post(t, server, "/system/restart"); a.Code != http.StatusAccepted || !strings.Contains(a.body, `data-await="/system"`) {
 		t.Errorf("%d %s", a.Code, a.body)
 	}
 }

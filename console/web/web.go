@@ -124,6 +124,10 @@ func (p *Pages) Register(e *echo.Echo) {
 func (p *Pages) registerSystem(e *echo.Echo) {
 	e.GET("/system", p.system, p.headers)
 	e.GET("/system/audit", p.audit, p.headers)
+	e.GET("/system/restart", p.askRestart, p.headers)
+	e.POST("/system/restart", p.dangerous(p.restart), p.headers)
+	e.GET("/system/name", p.askName, p.headers)
+	e.POST("/system/name", p.renameAppliance, p.headers)
 	e.GET("/system/certificate", p.certificate, p.headers)
 	e.POST("/system/certificate", p.setCertificate, p.headers)
 	e.POST("/system/certificate/reset", p.dangerous(p.resetCertificate), p.headers)

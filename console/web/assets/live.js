@@ -91,6 +91,23 @@
     }
   }, 1000);
 
+  // An appliance that starts anew: data-await is where to go once it has been away and answers again,
+  // or where it was back before anybody saw it go.
+  const awaited = document.querySelector("[data-await]");
+  if (awaited) {
+    const began = Date.now();
+    let gone = false;
+    const look = async () => {
+      try {
+        await fetch("/healthz", { cache: "no-store", headers: { "X-Background": "true" }, signal: AbortSignal.timeout(patience) });
+        if (gone || Date.now() - began > 8000) return location.assign(awaited.dataset.await);
+      } catch { gone = true; }
+      setTimeout(look, 300);
+    };
+    look();
+    return;
+  }
+
   // Events. A part of a page listens by hx-trigger="live:TOPIC".
   if (!document.querySelector("[data-live]")) return;
   // Kinds of event, by the topic that parts listen to.

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"time"
 
 	"landbridge/console/api"
 )
@@ -100,6 +101,7 @@ type Invitations interface {
 type Error struct {
 	status int              // the HTTP status that says it
 	fields []api.FieldError // which fields are wrong, where that is known
+	retry  time.Duration    // when to come again; 0 where that isn't known
 	err    error
 }
 

@@ -15,11 +15,14 @@
 //	Error       an error marked with what it means for who asked; becomes a problem
 //
 // The way of a request: at the HTTPS door, connections of strangers to Door.Allow are closed
-// unread, and the first byte tells TLS from plain HTTP, which is sent on to HTTPS. The listener admits at most 1,088 connections, of which 64 are
-// answered at a time and the others may be event streams; net/http bounds
-// header and times; the echo middleware bounds body (64 KiB; files of reservations 4 MiB) and duration and turns
-// panics into problems; identify.go finds out whose the request is (socket, session,
-// token), wants a CSRF token where a session changes something, and refuses what the
+// unread, and the first byte tells TLS from plain HTTP, which is sent on to HTTPS. There are 640
+// connections at most on which no valid credential has been shown, 512 of one address (of IPv6, one
+// /64); a newcomer is let in, and the oldest of the most crowded address goes (crowd.go). Another
+// 1,088 are users', most of them event streams. net/http bounds
+// header and times; the echo middleware turns panics into problems; identify.go finds out whose
+// the request is (socket, session, token); places.go has it wait for its turn, and bounds body (64 KiB; files of reservations 4 MiB)
+// and duration: the socket, users at the door and strangers there have places of their own,
+// and strangers few, 4 for each address, 8 KiB and 10 s; then identify.go wants a CSRF token where a session changes something, and refuses what the
 // operation's x-role doesn't allow, before anything of the request is read; the generated routes decode parameters and body (unknown fields
 // are refused); the guard of api.Guarded asks for role and re-authentication once more,
 // as pages call operations without a route, and keeps what was changed in the audit log;
@@ -43,9 +46,9 @@
 //	413  the body is larger than 64 KiB
 //	415  the body is not application/json
 //	422  a field has a value that can't be used
-//	429  too many wrong passwords, or too many logins at this moment: Retry-After says when
+//	429  too many wrong passwords, logins or requests at this moment: Retry-After says when
 //	500  a fault of the appliance
-//	503  the network can't do it now
+//	503  the network can't do it now, or too many ask: then Retry-After says when
 //
 // The socket's mode is 0600: who can open it is the appliance's user or root, and may do
 // everything. The core never waits for the console: handlers run on their own

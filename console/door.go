@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -39,6 +38,7 @@ func (s *Server) ServeHTTPS(ctx context.Context, d Door) {
 	secure, plain := newEntrance(), newEntrance()
 	s.door.Store(&d)
 	server := s.newHTTPServer(ctx, http.HandlerFunc(s.serveStranger))
+	server.ConnContext = withConn
 	server.TLSConfig = d.Certificates.config()
 	server.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxMultiplexed}
 	redirect := s.newHTTPServer(ctx, http.HandlerFunc(redirectToHTTPS))
@@ -47,7 +47,7 @@ func (s *Server) ServeHTTPS(ctx context.Context, d Door) {
 	var serving, accepting sync.WaitGroup
 	serving.Go(func() { s.tell(server.ServeTLS(secure, "", "")) })
 	serving.Go(func() { s.tell(redirect.Serve(plain)) })
-	a := acceptor{door: d, secure: secure, plain: plain, slots: make(chan struct{}, maxConnections), log: s.log}
+	a := acceptor{door: d, secure: secure, plain: plain, crowd: newCrowd()}
 	for _, addr := range d.Listen {
 		accepting.Go(func() { a.listen(ctx, addr) })
 	}
@@ -119,8 +119,7 @@ func redirectToHTTPS(w http.ResponseWriter, r *http.Request) {
 type acceptor struct {
 	door          Door
 	secure, plain *entrance
-	slots         chan struct{} // one for each connection
-	log           *slog.Logger
+	crowd         *crowd
 }
 
 // listen listens at addr until ctx is done, and returns when all that came is handed on.
@@ -154,24 +153,20 @@ func (a *acceptor) accept(ctx context.Context, l net.Listener, sorting *sync.Wai
 	defer stop()
 	defer l.Close()
 	for {
-		select {
-		case a.slots <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
 		conn, err := l.Accept()
 		if err != nil {
-			<-a.slots
 			if temporary(err) && wait(ctx, 50*time.Millisecond) {
 				continue
 			}
 			return err
 		}
-		c := &doorConn{Conn: conn, release: sync.OnceFunc(func() { <-a.slots })}
-		if !a.door.Allow(addrOf(conn.LocalAddr()), addrOf(conn.RemoteAddr())) {
-			_ = c.Close()
+		remote := addrOf(conn.RemoteAddr())
+		if !a.door.Allow(addrOf(conn.LocalAddr()), remote) {
+			_ = conn.Close()
 			continue
 		}
+		c := &doorConn{Conn: conn, crowd: a.crowd, from: access.ForStranger(remote).Source()}
+		a.crowd.enter(c)
 		sorting.Go(func() { a.sort(ctx, c) })
 	}
 }
@@ -215,9 +210,12 @@ func (a *acceptor) sort(ctx context.Context, c *doorConn) {
 // doorConn is a connection whose first byte has been looked at.
 type doorConn struct {
 	net.Conn
-	first   [1]byte
-	unread  bool // first is still to be read
-	release func()
+	first  [1]byte
+	unread bool // first is still to be read
+
+	crowd  *crowd
+	from   string // its host, as access.Identity.Source has it
+	isUser bool   // the crowd's
 }
 
 // Read reads the first byte, then the rest.
@@ -232,7 +230,7 @@ func (c *doorConn) Read(b []byte) (int, error) {
 
 // Close closes the connection and makes room for another.
 func (c *doorConn) Close() error {
-	defer c.release()
+	defer c.crowd.leave(c)
 	return c.Conn.Close()
 }
 

@@ -15,8 +15,8 @@ import (
 	"landbridge/console/web"
 )
 
-// identify finds out who a request is from, and refuses what they may not ask for before
-// anything of it is read: operations of the document by their x-role, everything else that
+// identify finds out who a request is from, waits for their turn, and refuses what they may not
+// ask for before anything of it is read: operations of the document by their x-role, everything else that
 // is served at the HTTPS door to who isn't logged in.
 func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -26,8 +26,15 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		ctx := access.NewContext(r.Context(), id)
-		c.SetRequest(r.WithContext(ctx))
+		met(r, id)
+		c.SetRequest(r.WithContext(access.NewContext(r.Context(), id)))
+		free, err := s.admit(c, id, op)
+		if err != nil {
+			return err
+		}
+		defer free()
+		r = c.Request()
+		ctx := r.Context()
 		if err := s.checkOrigin(c.Request(), id); err != nil {
 			return err
 		}

@@ -156,8 +156,8 @@ func (s *Server) writeProblem(err error, c echo.Context) {
 	if p.Status >= http.StatusInternalServerError {
 		s.log.Error("console request failed", "method", c.Request().Method, "path", p.Instance, "status", p.Status, "err", err)
 	}
-	if refused := new(access.Error); errors.As(err, &refused) && refused.Retry > 0 {
-		c.Response().Header().Set("Retry-After", strconv.Itoa(int(refused.Retry/time.Second)))
+	if wait := retryOf(err); wait > 0 {
+		c.Response().Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
 	}
 	if p.Status == http.StatusUnauthorized { // RFC 9110 section 11.6.1
 		c.Response().Header().Set("WWW-Authenticate", "Bearer")
@@ -172,4 +172,15 @@ func (s *Server) writeProblem(err error, c echo.Context) {
 	if err := c.Blob(p.Status, problemType, body); err != nil {
 		s.log.Debug("console answer not sent", "err", err)
 	}
+}
+
+// retryOf returns when one that was refused may come again; 0 where that isn't known.
+func retryOf(err error) time.Duration {
+	if marked, ok := asError(err); ok {
+		return marked.retry
+	}
+	if refused := new(access.Error); errors.As(err, &refused) {
+		return refused.Retry
+	}
+	return 0
 }

@@ -28,7 +28,7 @@ import (
 const (
 	maxBody        = 64 << 10 // bytes of a request's body
 	maxHeader      = 16 << 10 // bytes of a request's header
-	maxRequests    = 64       // being answered at a time; further ones wait
+	maxRequests    = 64       // being answered at a time, at the socket and of users at the door; further ones wait
 	maxConnections = maxRequests + maxStreams
 
 	headerTimeout  = 5 * time.Second
@@ -52,15 +52,16 @@ type Server struct {
 	pages      *echo.Echo               // everything else
 	operations map[string]api.Operation // by method and pattern, as "GET /api/v1/status"
 	origins    *http.CrossOriginProtection
-	requests   chan struct{}         // holds one for each that is being answered, streams apart
 	door       *atomic.Pointer[Door] // nil inside: there is none
+
+	inside, outside, strangers *places // of requests at the socket, of users at the door, and of strangers there
 }
 
 // New makes a server of an appliance and its users.
 func New(a Appliance, users *access.Service, log *slog.Logger) *Server {
 	s := &Server{users: users, log: log, operations: make(map[string]api.Operation),
 		origins: http.NewCrossOriginProtection(), door: new(atomic.Pointer[Door]),
-		requests: make(chan struct{}, maxRequests)}
+		inside: insidePlaces(), outside: userPlaces(), strangers: strangerPlaces()}
 	s.api, s.pages = s.newEcho(), s.newEcho()
 	for _, op := range api.Operations() {
 		s.operations[op.Method+" "+op.Path] = op
@@ -71,7 +72,7 @@ func New(a Appliance, users *access.Service, log *slog.Logger) *Server {
 	return s
 }
 
-// newEcho makes a router whose requests are bounded, somebody's, and answered in words.
+// newEcho makes a router whose requests are somebody's, bounded, and answered in words.
 func (s *Server) newEcho() *echo.Echo {
 	e := echo.New()
 	e.Logger.SetOutput(io.Discard) // slog is where this program logs
@@ -130,24 +131,11 @@ func (s *Server) newHTTPServer(ctx context.Context, h http.Handler) *http.Server
 	}
 }
 
-// guard bounds each request in size and time, and turns a panic into a problem: the
-// appliance goes on.
+// guard sets what all answers have, and turns a panic into a problem: the appliance goes on.
 func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		start := time.Now()
 		r := c.Request()
-		ctx, free, err := s.bound(c)
-		if err != nil {
-			return err
-		}
-		defer free()
-		r = r.WithContext(ctx)
-		most := int64(maxBody)
-		if c.Path() == importPath || c.Path() == web.ImportPath {
-			most = maxImport
-		}
-		r.Body = http.MaxBytesReader(c.Response(), r.Body, most)
-		c.SetRequest(r)
 		setHeaders(c.Response().Header())
 		defer func() {
 			if v := recover(); v == http.ErrAbortHandler { //nolint:errorlint // net/http compares so
@@ -160,25 +148,6 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 			s.log.Debug("console request", "method", r.Method, "path", r.URL.Path, "took", time.Since(start))
 		}()
 		return next(c)
-	}
-}
-
-// bound returns the context in which a request is answered, and when it is its turn: for a
-// minute, or as long as it likes where the document says that its answer is a stream, which is
-// no work. free must be called when it is answered.
-func (s *Server) bound(c echo.Context) (_ context.Context, free func(), err error) {
-	r := c.Request()
-	if op := s.operations[r.Method+" "+c.Path()]; op.Stream {
-		ctx, cancel := context.WithCancel(r.Context())
-		return ctx, cancel, nil
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
-	select {
-	case s.requests <- struct{}{}:
-		return ctx, func() { <-s.requests; cancel() }, nil
-	case <-ctx.Done():
-		cancel()
-		return nil, nil, ctx.Err()
 	}
 }
 

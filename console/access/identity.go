@@ -85,6 +85,10 @@ type Identity struct {
 // Known reports whether the request is somebody's.
 func (i Identity) Known() bool { return i.How != ByNothing }
 
+// Source returns what stands for the host that the request is from: its address, and of IPv6 the
+// /64. It is the same for all at the socket.
+func (i Identity) Source() string { return source(i.Remote) }
+
 // ForSocket returns the identity of who can open the Unix socket.
 func ForSocket() Identity { return Identity{Name: "root", Role: Administrator, How: BySocket} }
 

@@ -1,152 +1,40 @@
 package appliance
 
 import (
-	"fmt"
-	"maps"
-	"net/netip"
-	"slices"
-	"strings"
+	"iter"
 
 	"landbridge/console"
 	"landbridge/iface"
 	"landbridge/internal/config"
+	"landbridge/internal/division"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/modes"
 )
 
-// Where the appliance is in several groups, each has its own TAP, gateway MAC, services and
-// host table, and those whose LAN port is the same share its bridge. Which group a host is of
-// is decided by its MAC, by the configuration alone: a host is of one group at most.
-
-// territory is a group as far as the division goes.
-type territory struct {
-	id      group.ID // zero for one that is about to be created
-	name    string
-	prefix  netip.Prefix
-	members []group.MemberID
-}
-
-func territoryOf(m *group.Membership) territory {
+func territoryOf(m *group.Membership) division.Territory {
 	d := m.Descriptor()
-	return territory{id: m.Group(), name: d.Name, prefix: d.Prefix, members: d.Current()}
+	return division.Territory{ID: m.Group(), Name: d.Name, Prefix: d.Prefix, Gateways: gatewaysOf(d)}
 }
 
-// isCalled reports whether somebody means the group by ref.
-func (t territory) isCalled(ref string) bool { return ref == t.name || ref == t.id.String() }
-
-// portOf returns the LAN port of a group in router mode.
-func portOf(c config.Groups, s modes.Setup, t territory) string {
-	for _, p := range c.Ports {
-		if t.isCalled(p.Group) {
-			return p.Port
-		}
-	}
-	return s.LANPort
-}
-
-// portsOf returns the LAN ports of all groups, each once; without groups that of the setup.
-func portsOf(c config.Groups, s modes.Setup, all []territory) []string {
-	if !s.AttachesLAN() || len(all) == 0 {
-		if s.LANPort == "" {
-			return nil
-		}
-		return []string{s.LANPort}
-	}
-	ports := make(map[string]bool)
-	for _, t := range all {
-		ports[portOf(c, s, t)] = true
-	}
-	return slices.Sorted(maps.Keys(ports))
-}
-
-// division says of which group each station of the LANs is. It doesn't change.
-type division struct {
-	gateways map[frame.MAC]group.ID // of the groups' members
-	hosts    map[frame.MAC]group.ID // as configured; the zero ID is a group that this appliance isn't in
-	rest     map[string]group.ID    // by LAN port: of the hosts that the configuration doesn't name
-}
-
-// divide makes the division, nil where there is nothing to divide: one group that all hosts are of.
-// It refuses groups of which hosts couldn't tell which is theirs.
-func divide(c config.Groups, s modes.Setup, all []territory) (*division, error) {
-	if err := apart(all); err != nil {
-		return nil, err
-	}
-	if !s.AttachesLAN() || len(all) < 2 && len(c.Hosts) == 0 {
-		return nil, nil
-	}
-	d := &division{gateways: make(map[frame.MAC]group.ID), hosts: make(map[frame.MAC]group.ID), rest: make(map[string]group.ID)}
-	for _, h := range c.Hosts {
-		d.hosts[h.MAC] = group.ID{}
-	}
-	sharing := make(map[string][]territory)
-	for _, t := range all {
-		port := portOf(c, s, t)
-		sharing[port] = append(sharing[port], t)
-		for _, m := range t.members {
-			d.gateways[frame.MAC(gatewayMAC(t.id, m))] = t.id
-		}
-		for _, h := range c.Hosts {
-			if t.isCalled(h.Group) {
-				d.hosts[h.MAC] = t.id
+// gatewaysOf goes through the MACs with which the members of a group answer.
+func gatewaysOf(d *group.Descriptor) iter.Seq[frame.MAC] {
+	return func(yield func(frame.MAC) bool) {
+		for _, m := range d.Current() {
+			if !yield(frame.MAC(gatewayMAC(d.Group, m))) {
+				return
 			}
 		}
 	}
-	for port, groups := range sharing {
-		for _, t := range groups {
-			switch {
-			case c.Default != "" && t.isCalled(c.Default), len(groups) == 1 && !namesHosts(c, t):
-				d.rest[port] = t.id
-			case !namesHosts(c, t):
-				return nil, unserved(t, port, groups)
-			}
-		}
+}
+
+// divide is division.Divide for people: what can't be divided is a conflict.
+func divide(c config.Groups, s modes.Setup, all []division.Territory) (*division.Division, error) {
+	d, err := division.Divide(c, s, all)
+	if err != nil {
+		return nil, console.Conflict(err)
 	}
 	return d, nil
-}
-
-// namesHosts reports whether the configuration has hosts for a group.
-func namesHosts(c config.Groups, t territory) bool {
-	return slices.ContainsFunc(c.Hosts, func(h config.GroupHost) bool { return t.isCalled(h.Group) })
-}
-
-// apart refuses groups that hosts or people couldn't tell from each other.
-func apart(all []territory) error {
-	for i, t := range all {
-		for _, other := range all[:i] {
-			if t.prefix.Overlaps(other.prefix) {
-				return console.Conflict(fmt.Errorf("the groups %s (%v) and %s (%v) overlap, so hosts couldn't tell them apart, and this appliance can't be in both: leave one of them (landbridge group leave), or use a second appliance on another machine",
-					other.name, other.prefix, t.name, t.prefix))
-			}
-			if t.name == other.name {
-				return console.Conflict(fmt.Errorf("this appliance is in a group %s (%v) already, and in two of one name people couldn't tell them apart: leave that one first (landbridge group leave), or choose another name where the group is created",
-					t.name, other.prefix))
-			}
-		}
-	}
-	return nil
-}
-
-// unserved is why a group can't share a LAN port.
-func unserved(t territory, port string, groups []territory) error {
-	var others []string
-	for _, o := range groups {
-		if o.id != t.id || o.name != t.name {
-			others = append(others, o.name)
-		}
-	}
-	return console.Conflict(fmt.Errorf("nothing says which hosts on the LAN port %s are of the group %s, and which of %s: in the configuration of this appliance name its hosts (group-host: [\"%s=52:54:00:12:34:56\"]), "+
-		"or have it take all that aren't named (default-group: %s), or give it a port or VLAN to itself (group-port: [\"%s=%s.10\"]), and restart the appliance; nothing was done",
-		port, t.name, strings.Join(others, ", "), t.name, t.name, t.name, port))
-}
-
-// of returns the group of a host on a LAN port, the zero ID if it is of none.
-func (d *division) of(mac frame.MAC, port string) group.ID {
-	if id, named := d.hosts[mac]; named {
-		return id
-	}
-	return d.rest[port]
 }
 
 // stations is the division as an attachment's router sees it.
@@ -173,16 +61,16 @@ func (s stations) Ours(mac frame.MAC) bool {
 	if d == nil {
 		return true
 	}
-	if id, gateway := d.gateways[mac]; gateway {
+	if id, gateway := d.Gateway(mac); gateway {
 		return id == s.network.id
 	}
-	return d.of(mac, s.port) == s.network.id || mac == s.bridge || s.neighbours.speaksAs(mac)
+	return d.Of(mac, s.port) == s.network.id || mac == s.bridge || s.neighbours.speaksAs(mac)
 }
 
 // named reports whether the configuration gives a host to the group.
 func (n *network) named(mac frame.MAC) bool {
 	d := n.node.division.Load()
-	return d != nil && d.hosts[mac] == n.id
+	return d != nil && d.Names(mac, n.id)
 }
 
 // isGateway recognises the gateway MAC of a member of another group that this appliance is in.
@@ -191,12 +79,12 @@ func (n *network) isGateway(mac frame.MAC) bool {
 	if d == nil {
 		return false
 	}
-	_, is := d.gateways[mac]
+	_, is := d.Gateway(mac)
 	return is
 }
 
 // territories lists the groups at work here, but the one of this ID.
-func (n *node) territories(but group.ID) (all []territory) {
+func (n *node) territories(but group.ID) (all []division.Territory) {
 	for _, nw := range n.all() {
 		if nw.id != but {
 			all = append(all, territoryOf(nw.membership))
@@ -218,12 +106,12 @@ func (n *node) divide() {
 }
 
 // checkNewcomer says whether a group can be taken up beside those that are, changing nothing.
-func (n *node) checkNewcomer(t territory) error {
-	s, others := n.setup(), n.territories(t.id)
+func (n *node) checkNewcomer(t division.Territory) error {
+	s, others := n.setup(), n.territories(t.ID)
 	if _, err := divide(n.cfg.Groups, s, append(others, t)); err != nil {
 		return err
 	}
-	if port := portOf(n.cfg.Groups, s, t); s.Mode == modes.Router && n.bridgeOn(port) == nil {
+	if port := division.PortOf(n.cfg.Groups, s, t); s.Mode == modes.Router && n.bridgeOn(port) == nil {
 		return iface.CheckPort(port, n.state.owner())
 	}
 	return nil
@@ -242,7 +130,7 @@ func (n *node) bridgeOn(port string) *iface.Bridge {
 // placed is the setup with the group's own LAN port.
 func (n *network) placed(s modes.Setup) modes.Setup {
 	if s.AttachesLAN() {
-		s.LANPort = portOf(n.node.cfg.Groups, s, territoryOf(n.membership))
+		s.LANPort = division.PortOf(n.node.cfg.Groups, s, territoryOf(n.membership))
 	}
 	return s
 }

@@ -17,6 +17,7 @@
 //	guests.go                  hybrid hosts on a router's LAN, and their farewell
 //	modeapi.go, modeverify.go  what the API shows and takes of the mode; whether all works as it is attached
 //	segment.go, strangers.go   router mode's LAN: whom DHCP serves; hosts that weren't leased their addresses
+//	division.go                whose hosts are whose, where it is in several groups
 //	ownaddress.go              this host's own lease
 //	gate.go                    who may speak to a group's rooms: hello, certificates
 //	roster.go                  descriptor and certificate, kept up to date

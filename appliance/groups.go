@@ -8,6 +8,7 @@ import (
 
 	"landbridge/console"
 	"landbridge/console/api"
+	"landbridge/internal/division"
 	"landbridge/internal/group"
 	"landbridge/internal/store"
 )
@@ -40,7 +41,7 @@ func groupParams(req api.GroupCreate) (group.Params, error) {
 
 // createGroup stores a new group with this node as its authority and first member.
 func (s *state) createGroup(nodeName string, p group.Params) (*group.Membership, error) {
-	if err := s.mustBeApart(territory{name: p.Name, prefix: p.Prefix}); err != nil {
+	if err := s.mustBeApart(division.Territory{Name: p.Name, Prefix: p.Prefix}); err != nil {
 		return nil, err
 	}
 	_, m, err := group.CreateGroup(s.db, s.key, group.NodeName(nodeName), p, time.Now())
@@ -48,18 +49,21 @@ func (s *state) createGroup(nodeName string, p group.Params) (*group.Membership,
 }
 
 // mustBeApart refuses a group that can't be told from those that the state holds.
-func (s *state) mustBeApart(t territory) error {
+func (s *state) mustBeApart(t division.Territory) error {
 	ms, err := s.memberships()
 	if err != nil {
 		return err
 	}
-	all := []territory{}
+	all := []division.Territory{}
 	for _, m := range ms {
-		if m.Group() != t.id {
+		if m.Group() != t.ID {
 			all = append(all, territoryOf(m))
 		}
 	}
-	return apart(append(all, t))
+	if err := division.Apart(append(all, t)); err != nil {
+		return console.Conflict(err)
+	}
+	return nil
 }
 
 // memberships opens every group that the state holds.

@@ -12,6 +12,7 @@ import (
 	"landbridge/console"
 	"landbridge/console/api"
 	"landbridge/internal/config"
+	"landbridge/internal/division"
 	"landbridge/internal/group"
 	"landbridge/internal/loop"
 	"landbridge/internal/overlay"
@@ -32,7 +33,7 @@ func (n *node) CreateGroup(_ context.Context, req api.GroupCreate) (api.Group, e
 	if err != nil {
 		return api.Group{}, err
 	}
-	if err := n.checkNewcomer(territory{name: p.Name, prefix: p.Prefix}); err != nil {
+	if err := n.checkNewcomer(division.Territory{Name: p.Name, Prefix: p.Prefix}); err != nil {
 		return api.Group{}, err
 	}
 	if err := checkPrefix(p.Prefix); err != nil {
@@ -116,7 +117,7 @@ func (n *node) checkReply(inv group.Invitation, reply group.JoinReply) error {
 	if err != nil {
 		return err
 	}
-	err = n.checkNewcomer(territory{id: inv.Group, name: d.Name, prefix: d.Prefix, members: d.Current()})
+	err = n.checkNewcomer(division.Territory{ID: inv.Group, Name: d.Name, Prefix: d.Prefix, Gateways: gatewaysOf(d)})
 	if err != nil {
 		return console.Conflict(fmt.Errorf("%w; then use the same invitation again", err))
 	}
@@ -211,7 +212,7 @@ func (s *state) admitted(inv group.Invitation, reply group.JoinReply) (*group.Me
 	if err != nil {
 		return nil, err
 	}
-	err = s.mustBeApart(territory{id: inv.Group, name: d.Name, prefix: d.Prefix})
+	err = s.mustBeApart(division.Territory{ID: inv.Group, Name: d.Name, Prefix: d.Prefix})
 	if err == nil {
 		err = checkPrefix(d.Prefix)
 	}

@@ -11,6 +11,7 @@ import (
 	"landbridge/console"
 	"landbridge/console/api"
 	"landbridge/iface"
+	"landbridge/internal/division"
 	"landbridge/internal/group"
 	"landbridge/internal/health"
 	"landbridge/internal/modes"
@@ -243,8 +244,8 @@ func (n *node) survey(req api.ModeRequest) (modes.Survey, error) {
 }
 
 // checkPorts refuses LAN ports that aren't fit for a setup.
-func (n *node) checkPorts(s modes.Setup, all []territory) error {
-	for _, port := range portsOf(n.cfg.Groups, s, all) {
+func (n *node) checkPorts(s modes.Setup, all []division.Territory) error {
+	for _, port := range division.PortsOf(n.cfg.Groups, s, all) {
 		if n.bridgeOn(port) != nil {
 			if err := checkBridged(modes.Setup{Mode: s.Mode, LANPort: port}); err != nil {
 				return err
@@ -260,7 +261,7 @@ func (n *node) checkPorts(s modes.Setup, all []territory) error {
 
 func (n *network) survey() modes.Group {
 	d := n.membership.Descriptor()
-	g := modes.Group{Name: d.Name, Prefix: d.Prefix, Port: portOf(n.node.cfg.Groups, modes.Setup{}, territoryOf(n.membership))}
+	g := modes.Group{Name: d.Name, Prefix: d.Prefix, Port: division.PortOf(n.node.cfg.Groups, modes.Setup{}, territoryOf(n.membership))}
 	own, has := n.ownLease()
 	if has {
 		g.Own = own.Addr

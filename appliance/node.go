@@ -19,6 +19,7 @@ import (
 	"landbridge/console/access"
 	"landbridge/iface"
 	"landbridge/internal/config"
+	"landbridge/internal/division"
 	"landbridge/internal/doctor"
 	"landbridge/internal/group"
 	"landbridge/internal/health"
@@ -54,7 +55,7 @@ type node struct {
 	capturing sync.Mutex // one capture at a time
 
 	dividing sync.Mutex
-	division atomic.Pointer[division] // nil: all hosts are of the one group
+	division atomic.Pointer[division.Division] // nil: all hosts are of the one group
 
 	mu       sync.Mutex
 	networks map[group.ID]*network
@@ -170,7 +171,7 @@ func preflight(cfg config.Config, s modes.Setup, owner string, memberships []*gr
 	if _, err := divide(cfg.Groups, s, all); err != nil {
 		return err
 	}
-	for _, port := range portsOf(cfg.Groups, s, all) {
+	for _, port := range division.PortsOf(cfg.Groups, s, all) {
 		if err := checkLANPort(modes.Setup{Mode: s.Mode, LANPort: port}, modes.Setup{}, owner); err != nil {
 			return err
 		}
@@ -220,14 +221,14 @@ func (n *node) keptPorts(s modes.Setup) []string {
 	return keptPorts(n.cfg, s, n.territories(group.ID{}))
 }
 
-func keptPorts(cfg config.Config, s modes.Setup, all []territory) []string {
+func keptPorts(cfg config.Config, s modes.Setup, all []division.Territory) []string {
 	if !s.AttachesLAN() {
 		return nil
 	}
-	return portsOf(cfg.Groups, s, all)
+	return division.PortsOf(cfg.Groups, s, all)
 }
 
-func territories(memberships []*group.Membership) (all []territory) {
+func territories(memberships []*group.Membership) (all []division.Territory) {
 	for _, m := range memberships {
 		all = append(all, territoryOf(m))
 	}

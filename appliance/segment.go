@@ -11,6 +11,7 @@ import (
 	"landbridge/arp"
 	"landbridge/dhcp"
 	"landbridge/internal/config"
+	"landbridge/internal/division"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/health"
@@ -63,7 +64,7 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 		port: a.setup.LANPort, group: n.membership, mac: mac, cfg: n.node.cfg.DHCP, roll: n.node.roll,
 		send:     func(f []byte) error { return a.router.WriteFrame(f) },
 		registry: n.registry, prober: a.prober, siblings: siblings{neighbors: a.neighbours.beacon.Neighbors, gateway: a.neighbours.macOf},
-		health: n.health(), named: n.named, hasNamed: namesHosts(n.node.cfg.Groups, territoryOf(n.membership)), isGateway: n.isGateway, log: n.log, heard: make(chan heardReply, maxHeard), again: make(chan struct{}, 1),
+		health: n.health(), named: n.named, hasNamed: division.NamesHosts(n.node.cfg.Groups, territoryOf(n.membership)), isGateway: n.isGateway, log: n.log, heard: make(chan heardReply, maxHeard), again: make(chan struct{}, 1),
 	}
 	id := n.membership.Group()
 	s.others, s.rivals.isOurs = dhcp.NewOthers(s.isOurs), s.isOurs

@@ -18,7 +18,7 @@ func floors() [][]string {
 		{"bench/crowd"},
 		{"bench/underlay", "bench/load", "bench/traffic"},
 		{"appliance"},
-		{"router"},
+		{"router", "internal/division"},
 		{"iface", "internal/config"},
 		{"dhcp", "arp", "dns", "internal/strangers", "internal/doctor"},
 		{"console"},

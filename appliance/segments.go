@@ -10,6 +10,7 @@ import (
 	"landbridge/console/api"
 	"landbridge/iface"
 	"landbridge/internal/beacon"
+	"landbridge/internal/division"
 	"landbridge/internal/group"
 	"landbridge/internal/share"
 )
@@ -33,7 +34,7 @@ func (n *node) Segments(context.Context) ([]api.Segment, error) {
 	return all, nil
 }
 
-func (n *network) describeSegment(d *division) (api.Segment, error) {
+func (n *network) describeSegment(d *division.Division) (api.Segment, error) {
 	g := n.membership.Descriptor()
 	s := api.Segment{
 		Group: n.id.String(), GroupName: g.Name, Prefix: g.Prefix, ServiceAddress: g.ServiceAddr(),
@@ -51,11 +52,9 @@ func (n *network) describeSegment(d *division) (api.Segment, error) {
 	}
 	s.Remainder = d == nil && a.setup.AttachesLAN()
 	if d != nil {
-		s.Remainder = d.rest[a.setup.LANPort] == n.id
-		for mac, id := range d.hosts {
-			if id == n.id {
-				s.Assigned = append(s.Assigned, mac.String())
-			}
+		s.Remainder = d.Rest(a.setup.LANPort) == n.id
+		for mac := range d.Hosts(n.id) {
+			s.Assigned = append(s.Assigned, mac.String())
 		}
 		slices.Sort(s.Assigned)
 	}

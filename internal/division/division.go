@@ -138,7 +138,22 @@ func (d *Division) Of(mac frame.MAC, port string) group.ID {
 	if id, named := d.hosts[mac]; named {
 		return id
 	}
-	return d.rest[port]
+	return d.Rest(port)
+}
+
+// Rest returns the group of the hosts on a LAN port that the configuration doesn't name, the zero
+// ID where they are of none.
+func (d *Division) Rest(port string) group.ID { return d.rest[port] }
+
+// Hosts goes through the hosts that the configuration gives to a group, in any order.
+func (d *Division) Hosts(id group.ID) iter.Seq[frame.MAC] {
+	return func(yield func(frame.MAC) bool) {
+		for mac, of := range d.hosts {
+			if of == id && !yield(mac) {
+				return
+			}
+		}
+	}
 }
 
 // Gateway returns the group with whose gateway MAC a member answers.

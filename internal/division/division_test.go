@@ -63,6 +63,11 @@ func TestEachHostIsOfOneGroupAtMost(t *testing.T) {
 			}
 		}
 		byName := len(c.cfg.Hosts) == 2
+		for mac := range d.Hosts(labLand.ID) {
+			if mac != labHost || d.Of(mac, "any") != labLand.ID {
+				t.Errorf("%s: %v is said to be the lab's", name, mac)
+			}
+		}
 		if d.Names(labHost, labLand.ID) != (byName && slices.ContainsFunc(c.groups, func(g Territory) bool { return g.Name == "lab" })) || d.Names(otherHost, officeLand.ID) {
 			t.Errorf("%s: hosts are said to be named that aren't, or the other way round", name)
 		}

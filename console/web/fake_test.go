@@ -31,6 +31,7 @@ type fake struct {
 	mode   api.ModeStatus
 	hosts  []api.RegisteredHost
 	asked  []string // for leases
+	sites  []string // of those: site and member
 	err    error    // of every operation
 
 	switched []api.ModeRequest
@@ -66,6 +67,7 @@ func (f *fake) ListGroups(context.Context, api.ListGroupsRequestObject) (api.Lis
 
 func (f *fake) ListLeases(_ context.Context, r api.ListLeasesRequestObject) (api.ListLeasesResponseObject, error) {
 	f.asked = append(f.asked, r.Params.Search)
+	f.sites = append(f.sites, string(r.Params.Site)+" "+r.Params.Member)
 	list := api.LeaseList{Items: []api.Lease{}}
 	limit, skip := 100, 0
 	if r.Params.Limit != nil {

@@ -43,6 +43,7 @@ type leasesPage struct {
 	Query   leaseQuery
 	List    api.LeaseList
 	Groups  []api.GroupStatus
+	Sites   []api.Peer // the other members, whose leases can be looked at by themselves
 	Blocks  []blockView
 	More    int // blocks that are not drawn
 	Chosen  *blockView
@@ -73,10 +74,17 @@ func queryOf(c echo.Context) (q leaseQuery) {
 
 // params asks the API for it, a page of so many at a time.
 func (q leaseQuery) params(limit int) api.ListLeasesParams {
-	return api.ListLeasesParams{
+	p := api.ListLeasesParams{
 		Search: q.Search, Group: q.Group, State: api.LeaseFilter(q.State), Kind: api.LeaseKind(q.Kind),
-		Site: api.LeaseSite(q.Site), Sort: api.LeaseSort(q.Sort), Cursor: q.Cursor, Limit: &limit,
+		Sort: api.LeaseSort(q.Sort), Cursor: q.Cursor, Limit: &limit,
 	}
+	switch site := api.LeaseSite(q.Site); site {
+	case "", api.LeaseSiteHere, api.LeaseSiteElsewhere, api.LeaseSiteAll:
+		p.Site = site
+	default: // a member
+		p.Site, p.Member = api.LeaseSiteAll, q.Site
+	}
+	return p
 }
 
 // As returns where the leases that match are had as a file.
@@ -156,6 +164,9 @@ func (p *Pages) showLeases(c echo.Context, status int, form reserveForm) error {
 		return p.fail(c, err)
 	}
 	page.Groups = s.Groups
+	if page.Sites, err = p.peers(c); err != nil {
+		return p.fail(c, err)
+	}
 	page.Deed = p.deeds.find(p.who(c), p.now(), c.QueryParam("deed"))
 	if err := p.mapBlocks(c, s, &page); err != nil {
 		return p.fail(c, err)

@@ -302,3 +302,12 @@ func TestTheOrderOfLeasesTurnsRound(t *testing.T) {
 		}
 	}
 }
+
+func TestLeasesOfOneSiteAreHadByTheMemberThatServesThem(t *testing.T) {
+	f := newFake(2, 3)
+	id := f.peers[1].MemberID
+	body := get(t, serve(f), "/leases?sort=name&site="+id).body
+	if f.sites[0] != "all "+id || !strings.Contains(body, `<option value="`+id+`" selected>madrid</option>`) || !strings.Contains(body, ">Site</th>") {
+		t.Errorf("asked for %q: %s", f.sites, body)
+	}
+}

@@ -112,7 +112,7 @@
   if (!document.querySelector("[data-live]")) return;
   // Kinds of event, by the topic that parts listen to.
   const kinds = {
-    lease: ["granted", "renewed", "changed", "released", "expired", "moved", "found", "declined", "lost"],
+    lease: ["granted", "renewed", "changed", "released", "expired", "moved", "found", "declined", "lost", "reserved", "unreserved", "evicted"],
     member: ["joined", "left", "connected", "away", "path"],
     health: ["raised", "cleared"],
     mode: ["changed"],
@@ -141,8 +141,50 @@
     show("lost");
   };
   document.addEventListener("countdown", () => tell("mode"));
-  const tell = (topic) => document.body.querySelectorAll("[hx-trigger*='live:" + topic + "']")
-    .forEach((el) => el.dispatchEvent(new CustomEvent("live:" + topic)));
+  // A part is told no more often than its trigger's throttle lets it hear, and once more after
+  // that, so that the last of many changes isn't missed.
+  const told = new Map(); // by part and topic
+  const tellPart = (el, topic) => {
+    const key = el.id + " " + topic, last = told.get(key) ?? { at: -Infinity };
+    const throttle = el.getAttribute("hx-trigger").match(new RegExp("live:" + topic + " throttle:(\\d+)s"))?.[1] ?? 0;
+    const wait = last.at + throttle * 1000 + 50 - performance.now();
+    if (wait <= 0) {
+      told.set(key, { at: performance.now() });
+      el.dispatchEvent(new CustomEvent("live:" + topic));
+    } else {
+      last.again ??= setTimeout(() => {
+        told.delete(key);
+        const now = document.getElementById(el.id);
+        if (now) tellPart(now, topic);
+      }, wait);
+    }
+  };
+  const tell = (topic) => document.body.querySelectorAll("[hx-trigger*='live:" + topic + "']").forEach((el) => tellPart(el, topic));
+
+  // Rows that changed are marked for a few seconds: data-row is a row's lease, #fresh-words
+  // says what a change is called. A renewal changes nothing that people look for.
+  const marked = new Map(); // by address: the word, and until when
+  const words = (kind) => document.querySelector(`#fresh-words [data-kind="${kind}"]`)?.textContent;
+  const mark = () => {
+    for (const [address, f] of marked) {
+      const over = performance.now() >= f.until;
+      if (over) marked.delete(address);
+      const row = document.querySelector(`[data-row="${CSS.escape(address)}"]`);
+      if (!row) continue;
+      row.classList.toggle("fresh", !over);
+      const said = row.querySelector("[data-fresh]");
+      said.hidden = over;
+      said.textContent = f.word;
+    }
+  };
+  const note = (kind, data) => {
+    const word = words(kind), address = JSON.parse(data).lease?.address;
+    if (!word || !address) return;
+    marked.set(address, { word, until: performance.now() + 6000 });
+    mark();
+    setTimeout(mark, 6050);
+  };
+  document.addEventListener("htmx:afterSwap", mark);
   document.addEventListener("htmx:sendError", miss);
   document.addEventListener("htmx:timeout", miss);
   document.addEventListener("htmx:afterOnLoad", heard);

@@ -198,6 +198,7 @@
     const on = (name, topics) => source.addEventListener(name, (e) => {
       last = e.lastEventId;
       heard();
+      if (name.startsWith("lease.")) note(name.slice("lease.".length), e.data);
       topics.forEach(tell);
     });
     for (const [topic, list] of Object.entries(kinds)) {

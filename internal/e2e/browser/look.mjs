@@ -95,7 +95,7 @@ export async function visit(page, url, faults, most = 200 * 1024) {
   session.on("Network.responseReceived", (e) => { if (e.response.url.startsWith(origin)) ours.add(e.requestId); });
   session.on("Network.loadingFinished", (e) => { if (ours.has(e.requestId)) bytes += e.encodedDataLength; });
   await page.goto(url, { waitUntil: "load" }).catch((e) => {
-    if (!/ERR_NETWORK_CHANGED/.test(e.message)) throw e;
+    if (!/ERR_NETWORK_CHANGED|interrupted by another navigation to "chrome-error/.test(e.message)) throw e;
     bytes = 0;
     return page.goto(url, { waitUntil: "load" }); // the host's own cable was plugged in a moment ago
   });

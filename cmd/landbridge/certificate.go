@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -17,13 +16,6 @@ import (
 
 // maxPEM bounds a file with a certificate or a key.
 const maxPEM = 32 << 10
-
-// certificateReply is an answer to a question about the console's certificate.
-type certificateReply struct {
-	body    *api.ConsoleCertificate
-	problem *api.Problem
-	res     *http.Response
-}
 
 func (p *program) certificateCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -37,12 +29,8 @@ there are go on.`,
 		Example: `  sudo landbridge console certificate
   sudo landbridge console certificate set console.pem console.key
   sudo landbridge console certificate reset`,
-		RunE: p.withCertificate("", func(ctx context.Context, c *api.Local) (certificateReply, error) {
-			res, err := c.GetCertificateWithResponse(ctx)
-			if err != nil {
-				return certificateReply{}, transportError(err)
-			}
-			return certificateReply{res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse}, nil
+		RunE: p.withCertificate("", func(ctx context.Context, c *api.Local) (api.ConsoleCertificate, error) {
+			return said(c.GetCertificateWithResponse(ctx))
 		}),
 	}
 	cmd.AddCommand(p.certificateSetCommand(), &cobra.Command{
@@ -51,12 +39,8 @@ there are go on.`,
 		Args:              noArguments,
 		ValidArgsFunction: noFiles,
 		Long:              "Go back to the certificate that the appliance has made. Yours is forgotten, and its key.",
-		RunE: p.withCertificate("The appliance's own certificate is shown again.", func(ctx context.Context, c *api.Local) (certificateReply, error) {
-			res, err := c.ResetCertificateWithResponse(ctx)
-			if err != nil {
-				return certificateReply{}, transportError(err)
-			}
-			return certificateReply{res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse}, nil
+		RunE: p.withCertificate("The appliance's own certificate is shown again.", func(ctx context.Context, c *api.Local) (api.ConsoleCertificate, error) {
+			return said(c.ResetCertificateWithResponse(ctx))
 		}),
 	}, &cobra.Command{
 		Use:               "renew",
@@ -65,12 +49,8 @@ there are go on.`,
 		ValidArgsFunction: noFiles,
 		Long: `Make the appliance's own certificate anew, with another key and the name that the
 appliance has now. Browsers warn once more, of another fingerprint.`,
-		RunE: p.withCertificate("The appliance's own certificate is new.", func(ctx context.Context, c *api.Local) (certificateReply, error) {
-			res, err := c.RenewCertificateWithResponse(ctx)
-			if err != nil {
-				return certificateReply{}, transportError(err)
-			}
-			return certificateReply{res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse}, nil
+		RunE: p.withCertificate("The appliance's own certificate is new.", func(ctx context.Context, c *api.Local) (api.ConsoleCertificate, error) {
+			return said(c.RenewCertificateWithResponse(ctx))
 		}),
 	})
 	return cmd
@@ -78,12 +58,8 @@ appliance has now. Browsers warn once more, of another fingerprint.`,
 
 func (p *program) certificateSetCommand() *cobra.Command {
 	var req api.CertificateUpload
-	set := p.withCertificate("Browsers are shown this certificate from now on.", func(ctx context.Context, c *api.Local) (certificateReply, error) {
-		res, err := c.SetCertificateWithResponse(ctx, req)
-		if err != nil {
-			return certificateReply{}, transportError(err)
-		}
-		return certificateReply{res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse}, nil
+	set := p.withCertificate("Browsers are shown this certificate from now on.", func(ctx context.Context, c *api.Local) (api.ConsoleCertificate, error) {
+		return said(c.SetCertificateWithResponse(ctx, req))
 	})
 	return &cobra.Command{
 		Use:   "set CERTIFICATE [KEY]",
@@ -131,20 +107,9 @@ func readPEM(file string) (string, error) {
 
 // withCertificate is a command that asks the appliance for something of its certificate, says that it is
 // done, and shows the certificate.
-func (p *program) withCertificate(done string, ask func(context.Context, *api.Local) (certificateReply, error)) func(*cobra.Command, []string) error {
+func (p *program) withCertificate(done string, ask func(context.Context, *api.Local) (api.ConsoleCertificate, error)) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
-		return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-			reply, err := ask(ctx, c)
-			if err != nil {
-				return err
-			}
-			now, err := answer(reply.body, reply.problem, reply.res)
-			if err != nil {
-				return err
-			}
-			if p.json {
-				return p.printJSON(now)
-			}
+		return show(p, cmd, ask, func(now api.ConsoleCertificate) error {
 			if done != "" {
 				p.remark("%s", done)
 			}

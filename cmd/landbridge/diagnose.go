@@ -189,18 +189,9 @@ help.`,
 		Example: `  sudo landbridge path 10.9.3.7
   sudo landbridge path site-b`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				res, err := c.GetPathWithResponse(ctx, &api.GetPathParams{Target: args[0], Group: group})
-				if err != nil {
-					return transportError(err)
-				}
-				r, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(r)
-				}
+			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.PathReport, error) {
+				return said(c.GetPathWithResponse(ctx, &api.GetPathParams{Target: args[0], Group: group}))
+			}, func(r api.PathReport) error {
 				return writePath(p.out, r)
 			})
 		},
@@ -249,18 +240,9 @@ func (p *program) queryCommand() *cobra.Command {
 			if len(args) == 2 {
 				q.Type = args[1]
 			}
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				res, err := c.QueryDNSWithResponse(ctx, q)
-				if err != nil {
-					return transportError(err)
-				}
-				a, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(a)
-				}
+			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.DNSAnswer, error) {
+				return said(c.QueryDNSWithResponse(ctx, q))
+			}, func(a api.DNSAnswer) error {
 				return writeQuery(p.out, a)
 			})
 		},
@@ -299,11 +281,7 @@ would help, the worst first. The exit code is 1 where a check failed.`,
   sudo landbridge doctor --json | jq '.checks[] | select(.state != "ok")'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				res, err := c.GetDoctorWithResponse(ctx)
-				if err != nil {
-					return transportError(err)
-				}
-				r, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+				r, err := said(c.GetDoctorWithResponse(ctx))
 				if err != nil {
 					return err
 				}

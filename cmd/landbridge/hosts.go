@@ -26,36 +26,19 @@ is served.`,
   sudo landbridge hosts add 52:54:00:12:34:56
   sudo landbridge hosts remove 52:54:00:12:34:56`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				res, err := c.ListHostsWithResponse(ctx)
-				if err != nil {
-					return transportError(err)
-				}
-				list, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(list)
-				}
+			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.RegisteredHostList, error) {
+				return said(c.ListHostsWithResponse(ctx))
+			}, func(list api.RegisteredHostList) error {
 				return p.printHosts(list.Items, time.Now())
 			})
 		},
 	}
 	cmd.AddCommand(
 		p.hostCommand("add", "Have DHCP serve hosts in any case", "is registered", func(ctx context.Context, c *api.Local, mac string) (api.RegisteredHost, error) {
-			res, err := c.RegisterHostWithResponse(ctx, mac)
-			if err != nil {
-				return api.RegisteredHost{}, transportError(err)
-			}
-			return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+			return said(c.RegisterHostWithResponse(ctx, mac))
 		}),
 		p.hostCommand("remove", "End the registration of hosts", "is not registered any more", func(ctx context.Context, c *api.Local, mac string) (api.RegisteredHost, error) {
-			res, err := c.ForgetHostWithResponse(ctx, mac)
-			if err != nil {
-				return api.RegisteredHost{}, transportError(err)
-			}
-			return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+			return said(c.ForgetHostWithResponse(ctx, mac))
 		}))
 	return cmd
 }

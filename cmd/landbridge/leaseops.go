@@ -50,12 +50,8 @@ is offered this one.`,
 			if len(args) > 1 {
 				req.MAC = args[1]
 			}
-			return p.changeLease(cmd.Context(), "is reserved", func(ctx context.Context, c *api.Local) (api.Lease, error) {
-				res, err := c.ReserveLeaseWithResponse(ctx, args[0], req)
-				if err != nil {
-					return api.Lease{}, transportError(err)
-				}
-				return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+			return p.changeLease(cmd, "is reserved", func(ctx context.Context, c *api.Local) (api.Lease, error) {
+				return said(c.ReserveLeaseWithResponse(ctx, args[0], req))
 			})
 		},
 	}
@@ -69,12 +65,8 @@ func (p *program) unreserveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "unreserve ADDRESS", Short: "End a reservation", ValidArgsFunction: noFiles, Args: words(1, "an address"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.changeLease(cmd.Context(), "is not reserved any more", func(ctx context.Context, c *api.Local) (api.Lease, error) {
-				res, err := c.UnreserveLeaseWithResponse(ctx, args[0])
-				if err != nil {
-					return api.Lease{}, transportError(err)
-				}
-				return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+			return p.changeLease(cmd, "is not reserved any more", func(ctx context.Context, c *api.Local) (api.Lease, error) {
+				return said(c.UnreserveLeaseWithResponse(ctx, args[0]))
 			})
 		},
 	}
@@ -86,12 +78,8 @@ func (p *program) renameCommand() *cobra.Command {
 		Args: words(2, "an address, and a name; without one the host gets its own back"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := strings.Join(args[1:], "")
-			return p.changeLease(cmd.Context(), "has the name "+name, func(ctx context.Context, c *api.Local) (api.Lease, error) {
-				res, err := c.RenameLeaseWithResponse(ctx, args[0], api.LeaseName{Name: name})
-				if err != nil {
-					return api.Lease{}, transportError(err)
-				}
-				return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+			return p.changeLease(cmd, "has the name "+name, func(ctx context.Context, c *api.Local) (api.Lease, error) {
+				return said(c.RenameLeaseWithResponse(ctx, args[0], api.LeaseName{Name: name}))
 			})
 		},
 	}
@@ -102,28 +90,17 @@ func (p *program) noteCommand() *cobra.Command {
 		Use: "note ADDRESS [TEXT]", Short: "Note something of a host", ValidArgsFunction: noFiles,
 		Args: words(2, "an address, and a text; without one the note is taken off"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.changeLease(cmd.Context(), "is noted", func(ctx context.Context, c *api.Local) (api.Lease, error) {
-				res, err := c.NoteLeaseWithResponse(ctx, args[0], api.LeaseNote{Note: strings.Join(args[1:], "")})
-				if err != nil {
-					return api.Lease{}, transportError(err)
-				}
-				return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+			return p.changeLease(cmd, "is noted", func(ctx context.Context, c *api.Local) (api.Lease, error) {
+				return said(c.NoteLeaseWithResponse(ctx, args[0], api.LeaseNote{Note: strings.Join(args[1:], "")}))
 			})
 		},
 	}
 }
 
 // changeLease does something to a lease and says that it is done.
-func (p *program) changeLease(ctx context.Context, done string, do func(context.Context, *api.Local) (api.Lease, error)) error {
-	return p.withDaemon(ctx, func(ctx context.Context, c *api.Local) error {
-		l, err := do(ctx, c)
-		if err != nil {
-			return err
-		}
-		if p.json {
-			return p.printJSON(l)
-		}
-		_, err = fmt.Fprintf(p.out, "%s %s.\n", l.Address, strings.TrimSuffix(clean(done), " "))
+func (p *program) changeLease(cmd *cobra.Command, done string, do func(context.Context, *api.Local) (api.Lease, error)) error {
+	return show(p, cmd, do, func(l api.Lease) error {
+		_, err := fmt.Fprintf(p.out, "%s %s.\n", l.Address, strings.TrimSuffix(clean(done), " "))
 		return err
 	})
 }
@@ -133,15 +110,10 @@ func (p *program) endCommand(name, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " ADDRESS", Short: short, ValidArgsFunction: noFiles, Args: words(1, "an address"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				end, err := endLease(ctx, c, name, args[0])
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(end)
-				}
-				_, err = fmt.Fprintf(p.out, "The lease of %s is ended. %s\nIts host renews it within %s.\n", end.Lease.Address, end.Text, until(end.NoticedBy, time.Now()))
+			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.LeaseEnd, error) {
+				return endLease(ctx, c, name, args[0])
+			}, func(end api.LeaseEnd) error {
+				_, err := fmt.Fprintf(p.out, "The lease of %s is ended. %s\nIts host renews it within %s.\n", end.Lease.Address, end.Text, until(end.NoticedBy, time.Now()))
 				return err
 			})
 		},
@@ -150,17 +122,9 @@ func (p *program) endCommand(name, short string) *cobra.Command {
 
 func endLease(ctx context.Context, c *api.Local, name, addr string) (api.LeaseEnd, error) {
 	if name == "evict" {
-		res, err := c.EvictLeaseWithResponse(ctx, addr)
-		if err != nil {
-			return api.LeaseEnd{}, transportError(err)
-		}
-		return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+		return said(c.EvictLeaseWithResponse(ctx, addr))
 	}
-	res, err := c.ReleaseLeaseWithResponse(ctx, addr)
-	if err != nil {
-		return api.LeaseEnd{}, transportError(err)
-	}
-	return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+	return said(c.ReleaseLeaseWithResponse(ctx, addr))
 }
 
 func (p *program) historyCommand() *cobra.Command {
@@ -173,18 +137,9 @@ func (p *program) historyCommand() *cobra.Command {
   sudo landbridge leases history --address 10.9.0.7 --since 2026-11-01T00:00:00Z`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			params.Search = strings.Join(args, "")
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				res, err := c.ListLeaseHistoryWithResponse(ctx, &params)
-				if err != nil {
-					return transportError(err)
-				}
-				list, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(list)
-				}
+			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.LeaseHistory, error) {
+				return said(c.ListLeaseHistoryWithResponse(ctx, &params))
+			}, func(list api.LeaseHistory) error {
 				return historyTable(list.Items).write(p.out)
 			})
 		},
@@ -272,11 +227,7 @@ or not at all.`,
 				return err
 			}
 			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				res, err := c.ImportReservationsWithResponse(ctx, &api.ImportReservationsParams{DryRun: dry}, api.ReservationList{Items: file.Reservations()})
-				if err != nil {
-					return transportError(err)
-				}
-				plan, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+				plan, err := said(c.ImportReservationsWithResponse(ctx, &api.ImportReservationsParams{DryRun: dry}, api.ReservationList{Items: file.Reservations()}))
 				if err != nil {
 					return err
 				}

@@ -36,18 +36,9 @@ addresses, names and members.`,
 		Example: `  sudo landbridge peers
   sudo landbridge peers --json | jq '.items[] | select(.path == "relay")'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				res, err := c.ListPeersWithResponse(ctx)
-				if err != nil {
-					return transportError(err)
-				}
-				list, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(list)
-				}
+			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.PeerList, error) {
+				return said(c.ListPeersWithResponse(ctx))
+			}, func(list api.PeerList) error {
 				if len(list.Items) == 0 {
 					p.remark("There are no other members. Invite one with landbridge group invite.")
 					return nil
@@ -94,9 +85,6 @@ func peerTable(peers []api.Peer, now time.Time) *table {
 	return t
 }
 
-// leasesPerPage is the largest page that the API gives.
-const leasesPerPage = 1000
-
 func (p *program) leasesCommand() *cobra.Command {
 	var params api.ListLeasesParams
 	var limit int
@@ -117,14 +105,10 @@ member, in capitals or not.`,
 			if limit < 0 {
 				return usageError{fmt.Errorf("--limit %d: want 0 (no limit) or more", limit)}
 			}
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				params.Search = strings.Join(args, "")
-				list, err := leasesLike(ctx, c, params, limit)
-				if err != nil {
-					return err
-				}
-				return p.printLeases(list)
-			})
+			params.Search = strings.Join(args, "")
+			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.LeaseList, error) {
+				return leasesLike(ctx, c, params, limit)
+			}, p.printLeases)
 		},
 	}
 	f := cmd.Flags()
@@ -140,36 +124,20 @@ member, in capitals or not.`,
 	return cmd
 }
 
-// leasesLike asks for page after page until there are limit leases (0: all).
+// leasesLike asks for leases until there are limit (0: all).
 func leasesLike(ctx context.Context, c *api.Local, params api.ListLeasesParams, limit int) (api.LeaseList, error) {
 	all := api.LeaseList{Items: []api.Lease{}}
-	for {
-		page := leasesPerPage
-		if limit > 0 {
-			page = min(page, limit-len(all.Items))
-		}
-		params.Limit = &page
-		res, err := c.ListLeasesWithResponse(ctx, &params)
-		if err != nil {
-			return api.LeaseList{}, transportError(err)
-		}
-		list, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-		if err != nil {
-			return api.LeaseList{}, err
-		}
+	err := byPages(limit, func(size int) (got int, next string, err error) {
+		params.Limit = &size
+		list, err := said(c.ListLeasesWithResponse(ctx, &params))
 		all.Items = append(all.Items, list.Items...)
-		all.Total, all.Next = list.Total, list.Next
-		if list.Next == "" || len(all.Items) == limit {
-			return all, nil
-		}
-		params.Cursor = list.Next
-	}
+		all.Total, all.Next, params.Cursor = list.Total, list.Next, list.Next
+		return len(list.Items), list.Next, err
+	})
+	return all, err
 }
 
 func (p *program) printLeases(list api.LeaseList) error {
-	if p.json {
-		return p.printJSON(list)
-	}
 	if len(list.Items) == 0 {
 		p.remark("There are no such leases here.")
 		return nil
@@ -232,18 +200,9 @@ func (p *program) blocksCommand() *cobra.Command {
   fenced   another member holds it now`,
 		Example: "  sudo landbridge blocks",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				res, err := c.ListBlocksWithResponse(ctx)
-				if err != nil {
-					return transportError(err)
-				}
-				list, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(list)
-				}
+			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.BlockList, error) {
+				return said(c.ListBlocksWithResponse(ctx))
+			}, func(list api.BlockList) error {
 				if len(list.Items) == 0 {
 					p.remark("This appliance holds no blocks.")
 					return nil
@@ -277,18 +236,9 @@ func (p *program) countersCommand() *cobra.Command {
 		Example: `  sudo landbridge counters
   sudo landbridge counters --zeros`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				res, err := c.ListCountersWithResponse(ctx)
-				if err != nil {
-					return transportError(err)
-				}
-				list, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(list)
-				}
+			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.CounterList, error) {
+				return said(c.ListCountersWithResponse(ctx))
+			}, func(list api.CounterList) error {
 				t := &table{columns: []column{{title: "COMPONENT", keep: true}, {title: "COUNTER", keep: true}, {title: "VALUE", right: true, keep: true}}}
 				for _, c := range list.Items {
 					if c.Value > 0 || zeros {

@@ -39,18 +39,10 @@ func (p *program) modeCommand() *cobra.Command {
 	}
 	cmd.AddCommand(p.modePlanCommand(), p.modeSetCommand(), p.modeEndCommand("confirm", "Keep the mode that was switched to",
 		func(ctx context.Context, c *api.Local) (api.ModeStatus, error) {
-			res, err := c.ConfirmModeWithResponse(ctx)
-			if err != nil {
-				return api.ModeStatus{}, transportError(err)
-			}
-			return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+			return said(c.ConfirmModeWithResponse(ctx))
 		}), p.modeEndCommand("rollback", "Go back to the mode before the switch at once",
 		func(ctx context.Context, c *api.Local) (api.ModeStatus, error) {
-			res, err := c.RollbackModeWithResponse(ctx)
-			if err != nil {
-				return api.ModeStatus{}, transportError(err)
-			}
-			return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+			return said(c.RollbackModeWithResponse(ctx))
 		}))
 	return cmd
 }
@@ -79,11 +71,7 @@ func (p *program) showMode(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	res, err := client.GetModeWithResponse(ctx)
-	if err != nil {
-		return transportError(err)
-	}
-	s, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+	s, err := said(client.GetModeWithResponse(ctx))
 	if err != nil {
 		return err
 	}
@@ -125,16 +113,9 @@ func (p *program) modePlanCommand() *cobra.Command {
 		ValidArgsFunction: completeModes,
 		Example:           `  sudo landbridge mode plan router --lan-port eth1`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				plan, err := planMode(ctx, c, f.request(args))
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(plan)
-				}
-				return writePlan(p.out, plan)
-			})
+			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.ModePlan, error) {
+				return planMode(ctx, c, f.request(args))
+			}, func(plan api.ModePlan) error { return writePlan(p.out, plan) })
 		},
 	}
 	f.addPort(cmd)
@@ -188,11 +169,7 @@ func (p *program) setMode(ctx context.Context, c *api.Local, req api.ModeRequest
 		}
 		fmt.Fprintln(p.out)
 	}
-	res, err := c.SwitchModeWithResponse(ctx, req)
-	if err != nil {
-		return transportError(err)
-	}
-	s, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+	s, err := said(c.SwitchModeWithResponse(ctx, req))
 	if err != nil {
 		return err
 	}
@@ -210,11 +187,7 @@ func (p *program) setMode(ctx context.Context, c *api.Local, req api.ModeRequest
 }
 
 func planMode(ctx context.Context, c *api.Local, req api.ModeRequest) (api.ModePlan, error) {
-	res, err := c.PlanModeWithResponse(ctx, req)
-	if err != nil {
-		return api.ModePlan{}, transportError(err)
-	}
-	return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+	return said(c.PlanModeWithResponse(ctx, req))
 }
 
 // modeEndCommand is the command that ends a switch, either way.

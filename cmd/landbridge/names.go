@@ -34,16 +34,9 @@ appliance knows already; landbridge query NAME finds the others.`,
 				return usageError{fmt.Errorf("--limit %d: want 0 (no limit) or more", limit)}
 			}
 			params.Search = strings.Join(args, "")
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				list, err := namesLike(ctx, c, params, limit)
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(list)
-				}
-				return p.printNames(list, time.Now())
-			})
+			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.NameList, error) {
+				return namesLike(ctx, c, params, limit)
+			}, func(list api.NameList) error { return p.printNames(list, time.Now()) })
 		},
 	}
 	f := cmd.Flags()
@@ -56,30 +49,17 @@ appliance knows already; landbridge query NAME finds the others.`,
 	return cmd
 }
 
-// namesLike asks for page after page until there are limit names (0: all).
+// namesLike asks for names until there are limit (0: all).
 func namesLike(ctx context.Context, c *api.Local, params api.ListNamesParams, limit int) (api.NameList, error) {
 	all := api.NameList{Items: []api.Name{}}
-	for {
-		page := leasesPerPage
-		if limit > 0 {
-			page = min(page, limit-len(all.Items))
-		}
-		params.Limit = &page
-		res, err := c.ListNamesWithResponse(ctx, &params)
-		if err != nil {
-			return api.NameList{}, transportError(err)
-		}
-		list, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-		if err != nil {
-			return api.NameList{}, err
-		}
+	err := byPages(limit, func(size int) (got int, next string, err error) {
+		params.Limit = &size
+		list, err := said(c.ListNamesWithResponse(ctx, &params))
 		all.Items = append(all.Items, list.Items...)
-		all.Total, all.Next = list.Total, list.Next
-		if list.Next == "" || len(all.Items) == limit {
-			return all, nil
-		}
-		params.Cursor = list.Next
-	}
+		all.Total, all.Next, params.Cursor = list.Total, list.Next, list.Next
+		return len(list.Items), list.Next, err
+	})
+	return all, err
 }
 
 // printNames prints names for a person.
@@ -116,24 +96,15 @@ func (p *program) setNameCommand() *cobra.Command {
 members know it within a moment, and keep it. It can be set at any member, and needs most of
 the up to five that keep the aliases. The name of a host can't be an alias.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
+			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.Alias, error) {
 				req.Target = args[1]
-				res, err := c.SetAliasWithResponse(ctx, args[0], req)
-				if err != nil {
-					return transportError(err)
-				}
-				a, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(a)
-				}
+				return said(c.SetAliasWithResponse(ctx, args[0], req))
+			}, func(a api.Alias) error {
 				was := ""
 				if a.Before != "" && a.Before != a.Target {
 					was = ", and no longer for " + clean(a.Before)
 				}
-				_, err = fmt.Fprintf(p.out, "%s stands for %s%s.\n", clean(a.Full), clean(a.Target), was)
+				_, err := fmt.Fprintf(p.out, "%s stands for %s%s.\n", clean(a.Full), clean(a.Target), was)
 				return err
 			})
 		},
@@ -151,19 +122,10 @@ func (p *program) removeNameCommand() *cobra.Command {
 		ValidArgsFunction: noFiles,
 		Args:              exactly(1, "an alias, as wiki"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				res, err := c.RemoveAliasWithResponse(ctx, args[0], &params)
-				if err != nil {
-					return transportError(err)
-				}
-				a, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(a)
-				}
-				_, err = fmt.Fprintf(p.out, "%s stands for %s no longer.\n", clean(a.Full), clean(a.Target))
+			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.Alias, error) {
+				return said(c.RemoveAliasWithResponse(ctx, args[0], &params))
+			}, func(a api.Alias) error {
+				_, err := fmt.Fprintf(p.out, "%s stands for %s no longer.\n", clean(a.Full), clean(a.Target))
 				return err
 			})
 		},

@@ -56,11 +56,7 @@ Where it can't start itself it ends with exit code %d, so that systemd starts it
 
 // statusOf asks the daemon how it is.
 func (p *program) statusOf(ctx context.Context, c *api.Local) (api.Status, error) {
-	res, err := c.GetStatusWithResponse(ctx)
-	if err != nil {
-		return api.Status{}, transportError(err)
-	}
-	return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+	return said(c.GetStatusWithResponse(ctx))
 }
 
 // awaitRestart waits until the daemon on the state is one that started after before.
@@ -101,18 +97,9 @@ func (p *program) applianceNameCommand() *cobra.Command {
 name under which it has joined them.`,
 		Example: `  sudo landbridge set-name site-a`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				res, err := c.RenameApplianceWithResponse(ctx, api.ApplianceName{Name: args[0]})
-				if err != nil {
-					return transportError(err)
-				}
-				now, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(now)
-				}
+			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.ApplianceName, error) {
+				return said(c.RenameApplianceWithResponse(ctx, api.ApplianceName{Name: args[0]}))
+			}, func(now api.ApplianceName) error {
 				p.remark("The appliance is called %s.", now.Name)
 				return nil
 			})

@@ -25,18 +25,9 @@ see it, its groups, its memory, and what isn't as it should be.`,
 		Example: `  sudo landbridge status
   sudo landbridge status --json | jq .health`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				res, err := c.GetStatusWithResponse(ctx)
-				if err != nil {
-					return transportError(err)
-				}
-				st, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(st)
-				}
+			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.Status, error) {
+				return said(c.GetStatusWithResponse(ctx))
+			}, func(st api.Status) error {
 				return writeStatus(p.out, st, time.Now())
 			})
 		},

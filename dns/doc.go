@@ -40,5 +40,8 @@
 // Aliases are followed inside the zone, at most eight in a row, and are CNAMEs in the answer; a
 // name that is both an alias and a host's is the alias.
 //
-// Not here: forwarding, caching, TXT and SRV, IPv6 addresses of hosts, DNSSEC.
+// What isn't ours may be forwarded (package [landbridge/dns/forward]): for hosts of the group's prefix
+// alone, that ask for recursion, and neither ANY nor a whole zone.
+//
+// Not here: TXT and SRV, IPv6 addresses of hosts, DNSSEC.
 package dns

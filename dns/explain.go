@@ -55,7 +55,7 @@ func (h *Handler) Explain(ctx context.Context, name, kind string) (Explained, er
 		return Explained{}, fmt.Errorf("%w: %w", ErrQuestion, err)
 	}
 	reply := new(dns.Msg)
-	if err := reply.Unpack(h.Handle(ctx, raw, false)); err != nil {
+	if err := reply.Unpack(h.Handle(ctx, h.service, raw, false)); err != nil {
 		return Explained{}, fmt.Errorf("dns: own reply: %w", err)
 	}
 	return Explained{
@@ -78,6 +78,7 @@ func recordsOf(rrs []dns.RR) (all []Record) {
 // reasons says why a reply is what it is: what the name means here, then what came of that.
 func (h *Handler) reasons(q dns.Question, reply *dns.Msg) []string {
 	at := h.locate(strings.ToLower(q.Name))
+	at.asked = q.Name
 	why := []string{}
 	if chain, _, end, err := h.follow(q, at); err == nil && at.place == host {
 		for _, rr := range chain {
@@ -90,13 +91,19 @@ func (h *Handler) reasons(q dns.Question, reply *dns.Msg) []string {
 	}
 	switch reply.Rcode {
 	case dns.RcodeRefused:
-		if at.place != foreign {
+		if at.place == foreign && h.forwarder != nil && h.forwarder.Says(q.Name) != "" {
+			why = append(why, "That was refused here: what is forwarded isn't given away as a whole (ANY, AXFR), and a host may ask 50 times a second.")
+		} else if at.place != foreign {
 			why = append(why, "Zones aren't given away as a whole.")
 		}
 	case dns.RcodeNameError:
 		why = append(why, "There is no such name, and a resolver may remember that for as long as the SOA record says.")
 	case dns.RcodeServerFailure:
-		why = append(why, "Too few members could be asked in time: the same question later may be answered.")
+		if at.place == foreign {
+			why = append(why, "None of these servers has answered in time, or one said that it failed.")
+		} else {
+			why = append(why, "Too few members could be asked in time: the same question later may be answered.")
+		}
 	default:
 		if len(reply.Answer) == 0 {
 			why = append(why, "The name exists, and has no record of the type "+dns.TypeToString[q.Qtype]+".")
@@ -124,6 +131,11 @@ func (h *Handler) meaning(at location) string {
 		return fmt.Sprintf("It asks for the name of %v: that of its lease, else its static name.", at.addr)
 	case missing:
 		return "It is below a zone of the group, and can't be a host's name there."
+	}
+	if h.forwarder != nil {
+		if says := h.forwarder.Says(at.asked); says != "" {
+			return "The name isn't one of the group. " + says
+		}
 	}
 	zone := ""
 	if h.zone != "." {

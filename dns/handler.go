@@ -29,12 +29,26 @@ type Directory interface {
 	Alias(name string) (a Alias, ok bool)
 }
 
+// Forwarder asks others about names that aren't the group's; forward.Forwarder is one. It must be
+// safe for concurrent use and return when ctx ends.
+type Forwarder interface {
+	// Forward returns what the host at an address is to be told: code and records; nil to refuse it.
+	Forward(ctx context.Context, from netip.Addr, q dns.Question, w Wish) *dns.Msg
+	// Says tells in a sentence who is asked about a name; nothing where nobody is.
+	Says(name string) string
+}
+
+// Wish is what an asker says of DNSSEC: that it wants its records, and that nobody is to check
+// them for it (RFC 4035 section 3.2).
+type Wish struct{ DO, CD bool }
+
 // Config is what a Handler needs.
 type Config struct {
 	Zone        string       // the group's, with or without a dot at its end; empty: no zone
 	Prefix      netip.Prefix // the group's, IPv4, /8 or longer
 	ServiceAddr netip.Addr   // the address of ns.Zone
 	Directory   Directory
+	Forwarder   Forwarder // nil: nobody is asked
 	// Timeout bounds a lookup in the Directory; default 1 s.
 	Timeout time.Duration
 }
@@ -69,6 +83,7 @@ type Handler struct {
 	broadcast netip.Addr
 	service   netip.Addr
 	directory Directory
+	forwarder Forwarder
 	timeout   time.Duration
 }
 
@@ -84,15 +99,16 @@ func NewHandler(c Config) *Handler {
 		broadcast: lastAddr(c.Prefix),
 		service:   c.ServiceAddr,
 		directory: c.Directory,
+		forwarder: c.Forwarder,
 		timeout:   c.Timeout,
 	}
 }
 
-// Handle answers one message, which it doesn't keep. udp says whether it came in a
+// Handle answers one message of the host at an address, which it doesn't keep. udp says whether it came in a
 // datagram, which bounds the reply. The reply is nil where none must be sent: to what
 // is no query. It takes no longer than a lookup in the Directory, and what isn't ours
-// is refused without one.
-func (h *Handler) Handle(ctx context.Context, query []byte, udp bool) (reply []byte) {
+// is refused without one, or forwarded for a host of the group's prefix.
+func (h *Handler) Handle(ctx context.Context, from netip.Addr, query []byte, udp bool) (reply []byte) {
 	if len(query) < headerLen || query[2]&0x80 != 0 {
 		return nil // no header, or a response
 	}
@@ -121,6 +137,9 @@ func (h *Handler) Handle(ctx context.Context, query []byte, udp bool) (reply []b
 		m.Rcode = dns.RcodeBadVers
 	default:
 		h.answer(ctx, m)
+		if m.Rcode == dns.RcodeRefused && !m.Authoritative {
+			h.forward(ctx, from, m, Wish{DO: opt != nil && opt.Do(), CD: req.CheckingDisabled})
+		}
 	}
 	if opt != nil {
 		m.SetEdns0(maxUDPReply, opt.Do())
@@ -129,6 +148,23 @@ func (h *Handler) Handle(ctx context.Context, query []byte, udp bool) (reply []b
 		}
 	}
 	return pack(m, query, limit)
+}
+
+// forward has others answer m, whose name isn't ours, if it is forwarded and the asker is a host of
+// ours that wants recursion.
+func (h *Handler) forward(ctx context.Context, from netip.Addr, m *dns.Msg, w Wish) {
+	q := m.Question[0]
+	ours := h.locate(strings.ToLower(q.Name)).place != foreign
+	if h.forwarder == nil || ours || !m.RecursionDesired || !h.prefix.Contains(from) || q.Qclass != dns.ClassINET ||
+		q.Qtype == dns.TypeAXFR || q.Qtype == dns.TypeIXFR || q.Qtype == dns.TypeANY {
+		return
+	}
+	said := h.forwarder.Forward(ctx, from, q, w)
+	if said == nil {
+		return
+	}
+	m.Rcode, m.Answer, m.Ns, m.Extra = said.Rcode&0xf, said.Answer, said.Ns, said.Extra
+	m.RecursionAvailable, m.AuthenticatedData, m.Truncated, m.CheckingDisabled = true, said.AuthenticatedData && w.DO, said.Truncated, w.CD
 }
 
 // edns returns the OPT record; sound is false if there is more than one (RFC 6891

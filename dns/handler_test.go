@@ -87,7 +87,7 @@ func exchange(t testing.TB, h *Handler, req *dns.Msg) *dns.Msg {
 		t.Fatal(err)
 	}
 	reply := new(dns.Msg)
-	if err := reply.Unpack(h.Handle(t.Context(), query, true)); err != nil {
+	if err := reply.Unpack(h.Handle(t.Context(), netip.MustParseAddr("10.9.3.7"), query, true)); err != nil {
 		t.Fatal(err)
 	}
 	if reply.Id != req.Id || !reply.Response || reply.RecursionAvailable || reply.RecursionDesired != req.RecursionDesired {
@@ -286,7 +286,7 @@ func TestGoldenBytes(t *testing.T) {
 				"00 0029 04d0 00000000 0000",
 		},
 	} {
-		if got := newTestHandler("10.9.0.0/16").Handle(t.Context(), unhex(t, c.query), true); string(got) != string(unhex(t, c.want)) {
+		if got := newTestHandler("10.9.0.0/16").Handle(t.Context(), netip.MustParseAddr("10.9.3.7"), unhex(t, c.query), true); string(got) != string(unhex(t, c.want)) {
 			t.Errorf("%x, want\n%s", got, c.want)
 		}
 	}
@@ -310,7 +310,7 @@ func TestDigReadsTheAnswers(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if reply := h.Handle(context.Background(), buf[:n], true); reply != nil {
+			if reply := h.Handle(context.Background(), netip.MustParseAddr("10.9.3.7"), buf[:n], true); reply != nil {
 				_, _ = conn.WriteTo(reply, from)
 			}
 		}
@@ -360,7 +360,7 @@ func BenchmarkHandle(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				h.Handle(b.Context(), query, true)
+				h.Handle(b.Context(), netip.Addr{}, query, true)
 			}
 		})
 	}
@@ -369,7 +369,7 @@ func BenchmarkHandle(b *testing.B) {
 // FuzzHandle holds that a reply is a sound response to the query, short enough, and
 // says nothing about names that aren't ours.
 func FuzzHandle(f *testing.F) {
-	for _, name := range []string{"C009002003.", "alpha.demo.example.", "www.demo.example.", "six.demo.example.", "a.demo.example.", "a\\.b.demo.example.", "3.2.9.10.in-addr.arpa.", "www.example.com.", "."} {
+	for _, name := range []string{"C009002003.", "alpha.demo.example.", "www.demo.example.", "six.demo.example.", "a.demo.example.", "a.corp.example.", "big.corp.example.", "a\\.b.demo.example.", "3.2.9.10.in-addr.arpa.", "www.example.com.", "."} {
 		for _, edns := range []bool{false, true} {
 			m := new(dns.Msg)
 			m.SetQuestion(name, dns.TypeA)
@@ -385,15 +385,15 @@ func FuzzHandle(f *testing.F) {
 	}
 	f.Add(unhex(f, "ae6f012000010000000000010a43303039303032303033000001000100002904d000000000000c000a0008946be22e1dff50b6"), true)
 	f.Add([]byte{0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 0x0c, 0, 1, 0, 1}, true)
-	h := newTestHandler("10.9.0.0/16")
+	h, _ := forwarding()
 	h.timeout = time.Millisecond
 	f.Fuzz(func(t *testing.T, query []byte, udp bool) {
-		reply := h.Handle(t.Context(), query, udp)
+		reply := h.Handle(t.Context(), netip.MustParseAddr("10.9.3.7"), query, udp)
 		if reply == nil {
 			return
 		}
 		m := new(dns.Msg)
-		if err := m.Unpack(reply); err != nil || !m.Response || len(reply) > 1232 {
+		if err := m.Unpack(reply); err != nil || !m.Response || (udp || !m.RecursionAvailable) && len(reply) > 1232 {
 			t.Fatalf("%x -> %x: %v", query, reply, err)
 		}
 		if string(reply[:2]) != string(query[:2]) {
@@ -402,7 +402,7 @@ func FuzzHandle(f *testing.F) {
 		if m.Rcode == dns.RcodeRefused && (len(m.Answer) > 0 || len(m.Ns) > 0) {
 			t.Fatalf("%x refused with records: %x", query, reply)
 		}
-		if len(m.Answer) > 0 && !m.Authoritative {
+		if len(m.Answer) > 0 && m.Authoritative == m.RecursionAvailable {
 			t.Fatalf("%x -> %x: answer without authority", query, reply)
 		}
 	})

@@ -24,7 +24,7 @@ func TestBadMessages(t *testing.T) {
 		{"name points at itself", "1234 0100 0001 0000 0000 0000 c00c 0001 0001", "1234 8101 0000 0000 0000 0000"},
 		{"too long", "1234 0100 0001 0000 0000 0000" + question + strings.Repeat("00", maxQuery), "1234 8101 0000 0000 0000 0000"},
 	} {
-		got := newTestHandler("10.9.0.0/16").Handle(t.Context(), unhex(t, c.query), true)
+		got := newTestHandler("10.9.0.0/16").Handle(t.Context(), netip.MustParseAddr("10.9.3.7"), unhex(t, c.query), true)
 		if string(got) != string(unhex(t, c.want)) {
 			t.Errorf("%s: %x, want %s", c.name, got, c.want)
 		}
@@ -103,7 +103,7 @@ func TestNoReplyIsMuchLongerThanItsQuery(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if reply := h.Handle(t.Context(), query, true); len(reply) > len(query)+512 {
+			if reply := h.Handle(t.Context(), netip.MustParseAddr("10.9.3.7"), query, true); len(reply) > len(query)+512 {
 				t.Errorf("%s %s: %d bytes for %d", name, dns.TypeToString[qtype], len(reply), len(query))
 			} else if name == "www.example.com." && len(reply) != len(query) {
 				t.Errorf("refused %s with %d bytes for %d", name, len(reply), len(query))

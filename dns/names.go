@@ -87,6 +87,7 @@ type location struct {
 	zone  string     // owner of the SOA, absolute
 	addr  netip.Addr // static, reverse, pinned
 	label string     // host
+	asked string     // foreign: the name itself, where it is to be spoken of
 }
 
 // locate says what a name, absolute and in lower case, means. labels are its labels.

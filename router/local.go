@@ -21,8 +21,9 @@ type DHCP interface {
 
 // DNS answers DNS messages; dns.Handler is one.
 type DNS interface {
-	// Handle returns the reply, nil for none. udp says that the reply must fit a datagram.
-	Handle(ctx context.Context, query []byte, udp bool) (reply []byte)
+	// Handle returns the reply to the host at an address, nil for none. udp says that the reply
+	// must fit a datagram.
+	Handle(ctx context.Context, from netip.Addr, query []byte, udp bool) (reply []byte)
 }
 
 // answerARP shows an ARP packet to those who learn from it, and answers it if the
@@ -142,7 +143,7 @@ func (r *Router) takeDNS(ip frame.IPv4, u frame.UDP, mac frame.MAC) {
 		defer r.jobs.dns.Add(-1)
 		ctx, cancel := context.WithTimeout(ctx, dnsTimeout)
 		defer cancel()
-		if reply := r.dns.Handle(ctx, query, true); reply != nil {
+		if reply := r.dns.Handle(ctx, from.Addr(), query, true); reply != nil {
 			r.reply(mac, netip.AddrPortFrom(r.service, portDNS), from, reply)
 		}
 	})

@@ -243,7 +243,7 @@ func TestDHCPReachesTheServiceAddressByUnicast(t *testing.T) {
 
 type dnsFake struct{}
 
-func (d *dnsFake) Handle(ctx context.Context, query []byte, udp bool) []byte {
+func (d *dnsFake) Handle(ctx context.Context, _ netip.Addr, query []byte, udp bool) []byte {
 	if string(query) == "wait" {
 		<-ctx.Done()
 		return nil

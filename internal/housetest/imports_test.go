@@ -20,6 +20,7 @@ func floors() [][]string {
 		{"appliance"},
 		{"router", "internal/division"},
 		{"iface", "internal/config"},
+		{"dns/forward"},
 		{"dhcp", "arp", "dns", "internal/strangers", "internal/doctor"},
 		{"console"},
 		{"console/web"},
@@ -111,7 +112,7 @@ func TestImportsGoDownTheHouse(t *testing.T) {
 
 func TestLocalServicesKnowNothingOfTheOverlay(t *testing.T) {
 	own, foreign := graph(t, false)
-	for _, pkg := range []string{"arp", "dhcp", "dns"} {
+	for _, pkg := range []string{"arp", "dhcp", "dns", "dns/forward"} {
 		for _, p := range reach(own, pkg) {
 			if slices.Contains([]string{"internal/tunnel", "internal/overlay", "internal/registry", "internal/group"}, p) {
 				t.Errorf("%s needs %s", pkg, p)

@@ -33,21 +33,22 @@ import (
 
 // node is a running appliance: what all its groups share, and the groups.
 type node struct {
-	cfg     config.Config
-	log     *slog.Logger
-	state   *state
-	loop    *loop.Loop // serves the socket and the groups' TAPs
-	socket  *tunnel.Socket
-	overlay *overlay.Overlay
-	gate    *gate
-	health  health.Book
-	roll    *roll
-	events  *console.Events
-	renamed atomic.Pointer[string] // nil: it is called as cfg says
-	started time.Time
-	book    *logbook.Book           // the last lines of the log
-	base    context.Context         // of everything that runs in the background
-	fail    context.CancelCauseFunc // ends the run with an error
+	cfg      config.Config
+	log      *slog.Logger
+	state    *state
+	loop     *loop.Loop // serves the socket and the groups' TAPs
+	socket   *tunnel.Socket
+	overlay  *overlay.Overlay
+	gate     *gate
+	health   health.Book
+	roll     *roll
+	forwards *forwards
+	events   *console.Events
+	renamed  atomic.Pointer[string] // nil: it is called as cfg says
+	started  time.Time
+	book     *logbook.Book           // the last lines of the log
+	base     context.Context         // of everything that runs in the background
+	fail     context.CancelCauseFunc // ends the run with an error
 
 	joining sync.Mutex // one group is created, joined or left at a time, or the mode switched
 	modes   *modes.Switcher
@@ -264,6 +265,9 @@ func start(ctx context.Context, cfg config.Config, state *state, log *slog.Logge
 	}
 	n := &node{cfg: cfg, log: log, book: book, state: state, roll: roll, loop: l, socket: socket, started: time.Now(), base: ctx, events: console.NewEvents(),
 		networks: make(map[group.ID]*network)}
+	if n.forwards, err = openForwards(state.db, cfg.DNS.Forward, n.tellForwarder); err != nil {
+		return nil, errors.Join(err, socket.Close(), l.Close())
+	}
 	n.overlay, err = overlay.Open(ctx, overlay.Config{
 		Key:       state.key,
 		Socket:    socket.QUIC(),
@@ -305,6 +309,7 @@ func (n *node) stop() error {
 	for _, nw := range n.all() {
 		errs = append(errs, nw.stop())
 	}
+	n.forwards.Close()
 	return errors.Join(append(errs, n.overlay.Close(), n.socket.Close(), n.loop.Close())...)
 }
 

@@ -21,6 +21,7 @@ type Appliance interface {
 	Hosts
 	Leases
 	Names
+	Forwarders
 	Diagnostics
 	Named
 	Maintenance

@@ -23,3 +23,15 @@ func (f *fake) SetAlias(_ context.Context, name string, req api.AliasSet, by str
 func (f *fake) RemoveAlias(_ context.Context, group, name, _ string) (api.Alias, error) {
 	return api.Alias{Group: group, Name: name, Target: "web"}, f.answer()
 }
+
+func (f *fake) Forwarders(context.Context) ([]api.Forwarder, error) {
+	return []api.Forwarder{{Zone: "."}, {Zone: "lab.example"}, {Zone: "corp.example"}}, f.answer()
+}
+
+func (f *fake) SetForwarder(_ context.Context, req api.ForwarderSet, by string) (api.Forwarder, error) {
+	return api.Forwarder{Zone: req.Zone, Servers: []api.ForwarderServer{}, SetBy: by}, f.answer()
+}
+
+func (f *fake) RemoveForwarder(_ context.Context, zone string) (api.Forwarder, error) {
+	return api.Forwarder{Zone: zone, Servers: []api.ForwarderServer{}}, f.answer()
+}

@@ -89,3 +89,24 @@ func TestAnAliasThatIsRefusedNamesTheField(t *testing.T) {
 		t.Errorf("%v, %s", err, set.Body)
 	}
 }
+
+func TestForwardersAreListedByZoneAndCheckedBeforeTheyAreSet(t *testing.T) {
+	client := serve(t, &fake{})
+	list, err := client.ListForwardersWithResponse(t.Context())
+	if err != nil || list.JSON200 == nil || len(list.JSON200.Items) != 3 || list.JSON200.Items[0].Zone != "corp.example" || list.JSON200.Items[2].Zone != "." {
+		t.Errorf("%v, %s", err, list.Body)
+	}
+	for _, req := range []api.ForwarderSet{
+		{}, {Zone: "corp.example"}, {Zone: "corp.example", Servers: []string{"1", "2", "3", "4", "5"}}, {Zone: "corp.example", Servers: []string{strings.Repeat("1", 65)}},
+	} {
+		if set, err := client.SetForwarderWithResponse(t.Context(), req); err != nil || set.StatusCode() != http.StatusUnprocessableEntity {
+			t.Errorf("%+v: %v, %s", req, err, set.Body)
+		}
+	}
+	if set, err := client.SetForwarderWithResponse(t.Context(), api.ForwarderSet{Zone: ".", Servers: []string{"10.0.0.53"}}); err != nil || set.JSON200 == nil || set.JSON200.Zone != "." {
+		t.Errorf("%v, %s", err, set.Body)
+	}
+	if gone, err := client.RemoveForwarderWithResponse(t.Context(), &api.RemoveForwarderParams{Zone: "."}); err != nil || gone.JSON200 == nil {
+		t.Errorf("%v, %s", err, gone.Body)
+	}
+}

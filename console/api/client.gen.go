@@ -242,6 +242,36 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/events (the `StreamEvents` operationId).
 	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RemoveForwarder End forwarding a zone
+	//
+	// Corresponds with DELETE /api/v1/forwarders (the `RemoveForwarder` operationId).
+	RemoveForwarder(ctx context.Context, params *RemoveForwarderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListForwarders Zones of which other DNS servers are asked, by name
+	//
+	// For hosts of this appliance's segment that ask the service address. What is neither the group's nor in one of these zones is refused, so that a host asks its next server. Each appliance has its own.
+	//
+	// Corresponds with GET /api/v1/forwarders (the `ListForwarders` operationId).
+	ListForwarders(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetForwarderWithBody Have names of a zone asked of other servers
+	//
+	// From now on, and after a restart too; where the zone is forwarded already, to these servers instead. Those that the configuration names can't be changed here (409).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/forwarders (the `SetForwarder` operationId).
+	SetForwarderWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetForwarder Have names of a zone asked of other servers
+	//
+	// From now on, and after a restart too; where the zone is forwarded already, to these servers instead. Those that the configuration names can't be changed here (409).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/v1/forwarders (the `SetForwarder` operationId).
+	SetForwarder(ctx context.Context, body SetForwarderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListGroups The groups that this appliance is a member of
 	//
 	// Corresponds with GET /api/v1/groups (the `ListGroups` operationId).
@@ -1178,6 +1208,76 @@ func (c *Client) GetDoctor(ctx context.Context, reqEditors ...RequestEditorFn) (
 // Corresponds with GET /api/v1/events (the `StreamEvents` operationId).
 func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStreamEventsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveForwarder End forwarding a zone
+//
+// Corresponds with DELETE /api/v1/forwarders (the `RemoveForwarder` operationId).
+func (c *Client) RemoveForwarder(ctx context.Context, params *RemoveForwarderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveForwarderRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListForwarders Zones of which other DNS servers are asked, by name
+//
+// For hosts of this appliance's segment that ask the service address. What is neither the group's nor in one of these zones is refused, so that a host asks its next server. Each appliance has its own.
+//
+// Corresponds with GET /api/v1/forwarders (the `ListForwarders` operationId).
+func (c *Client) ListForwarders(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListForwardersRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetForwarderWithBody Have names of a zone asked of other servers
+//
+// From now on, and after a restart too; where the zone is forwarded already, to these servers instead. Those that the configuration names can't be changed here (409).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/forwarders (the `SetForwarder` operationId).
+func (c *Client) SetForwarderWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetForwarderRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetForwarder Have names of a zone asked of other servers
+//
+// From now on, and after a restart too; where the zone is forwarded already, to these servers instead. Those that the configuration names can't be changed here (409).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/v1/forwarders (the `SetForwarder` operationId).
+func (c *Client) SetForwarder(ctx context.Context, body SetForwarderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetForwarderRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3110,6 +3210,123 @@ func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Re
 		req.Header.Set("Last-Event-ID", headerParam0)
 
 	}
+
+	return req, nil
+}
+
+// NewRemoveForwarderRequest constructs an http.Request for the RemoveForwarder method
+func NewRemoveForwarderRequest(server string, params *RemoveForwarderParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/forwarders")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "zone", params.Zone, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListForwardersRequest constructs an http.Request for the ListForwarders method
+func NewListForwardersRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/forwarders")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetForwarderRequest calls the generic SetForwarder builder with application/json body
+func NewSetForwarderRequest(server string, body SetForwarderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetForwarderRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSetForwarderRequestWithBody constructs an http.Request for the SetForwarder method, with any body, and a specified content type
+func NewSetForwarderRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/forwarders")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -5589,6 +5806,40 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/events (the `StreamEvents` operationId).
 	StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error)
 
+	// RemoveForwarderWithResponse End forwarding a zone
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/forwarders (the `RemoveForwarder` operationId).
+	RemoveForwarderWithResponse(ctx context.Context, params *RemoveForwarderParams, reqEditors ...RequestEditorFn) (*RemoveForwarderResponse, error)
+
+	// ListForwardersWithResponse Zones of which other DNS servers are asked, by name
+	//
+	// For hosts of this appliance's segment that ask the service address. What is neither the group's nor in one of these zones is refused, so that a host asks its next server. Each appliance has its own.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/forwarders (the `ListForwarders` operationId).
+	ListForwardersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListForwardersResponse, error)
+
+	// SetForwarderWithBodyWithResponse Have names of a zone asked of other servers
+	//
+	// From now on, and after a restart too; where the zone is forwarded already, to these servers instead. Those that the configuration names can't be changed here (409).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/forwarders (the `SetForwarder` operationId).
+	SetForwarderWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetForwarderResponse, error)
+
+	// SetForwarderWithResponse Have names of a zone asked of other servers
+	//
+	// From now on, and after a restart too; where the zone is forwarded already, to these servers instead. Those that the configuration names can't be changed here (409).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/forwarders (the `SetForwarder` operationId).
+	SetForwarderWithResponse(ctx context.Context, body SetForwarderJSONRequestBody, reqEditors ...RequestEditorFn) (*SetForwarderResponse, error)
+
 	// ListGroupsWithResponse The groups that this appliance is a member of
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -6960,6 +7211,150 @@ func (r StreamEventsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r StreamEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RemoveForwarderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Forwarder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RemoveForwarderResponse) GetJSON200() *Forwarder {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RemoveForwarderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveForwarderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveForwarderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveForwarderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveForwarderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListForwardersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ForwarderList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListForwardersResponse) GetJSON200() *ForwarderList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListForwardersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListForwardersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListForwardersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListForwardersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListForwardersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SetForwarderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Forwarder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetForwarderResponse) GetJSON200() *Forwarder {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetForwarderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetForwarderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetForwarderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetForwarderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetForwarderResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9921,6 +10316,64 @@ func (c *ClientWithResponses) StreamEventsWithResponse(ctx context.Context, para
 	return ParseStreamEventsResponse(rsp)
 }
 
+// RemoveForwarderWithResponse End forwarding a zone
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/forwarders (the `RemoveForwarder` operationId).
+func (c *ClientWithResponses) RemoveForwarderWithResponse(ctx context.Context, params *RemoveForwarderParams, reqEditors ...RequestEditorFn) (*RemoveForwarderResponse, error) {
+	rsp, err := c.RemoveForwarder(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveForwarderResponse(rsp)
+}
+
+// ListForwardersWithResponse Zones of which other DNS servers are asked, by name
+//
+// For hosts of this appliance's segment that ask the service address. What is neither the group's nor in one of these zones is refused, so that a host asks its next server. Each appliance has its own.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/forwarders (the `ListForwarders` operationId).
+func (c *ClientWithResponses) ListForwardersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListForwardersResponse, error) {
+	rsp, err := c.ListForwarders(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListForwardersResponse(rsp)
+}
+
+// SetForwarderWithBodyWithResponse Have names of a zone asked of other servers
+//
+// From now on, and after a restart too; where the zone is forwarded already, to these servers instead. Those that the configuration names can't be changed here (409).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/forwarders (the `SetForwarder` operationId).
+func (c *ClientWithResponses) SetForwarderWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetForwarderResponse, error) {
+	rsp, err := c.SetForwarderWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetForwarderResponse(rsp)
+}
+
+// SetForwarderWithResponse Have names of a zone asked of other servers
+//
+// From now on, and after a restart too; where the zone is forwarded already, to these servers instead. Those that the configuration names can't be changed here (409).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/forwarders (the `SetForwarder` operationId).
+func (c *ClientWithResponses) SetForwarderWithResponse(ctx context.Context, body SetForwarderJSONRequestBody, reqEditors ...RequestEditorFn) (*SetForwarderResponse, error) {
+	rsp, err := c.SetForwarder(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetForwarderResponse(rsp)
+}
+
 // ListGroupsWithResponse The groups that this appliance is a member of
 //
 // Returns a wrapper object for the known response body format(s).
@@ -11510,6 +11963,105 @@ func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRemoveForwarderResponse parses an HTTP response from a RemoveForwarderWithResponse call
+func ParseRemoveForwarderResponse(rsp *http.Response) (*RemoveForwarderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveForwarderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Forwarder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListForwardersResponse parses an HTTP response from a ListForwardersWithResponse call
+func ParseListForwardersResponse(rsp *http.Response) (*ListForwardersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListForwardersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ForwarderList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSetForwarderResponse parses an HTTP response from a SetForwarderWithResponse call
+func ParseSetForwarderResponse(rsp *http.Response) (*SetForwarderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetForwarderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Forwarder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

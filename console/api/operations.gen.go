@@ -25,6 +25,9 @@ func Operations() []Operation {
 		{ID: "queryDNS", Method: "POST", Path: "/api/v1/dns/query", Role: "viewer", Audit: true},
 		{ID: "getDoctor", Method: "GET", Path: "/api/v1/doctor", Role: "viewer"},
 		{ID: "streamEvents", Method: "GET", Path: "/api/v1/events", Role: "viewer", Stream: true},
+		{ID: "removeForwarder", Method: "DELETE", Path: "/api/v1/forwarders", Role: "operator", Audit: true},
+		{ID: "listForwarders", Method: "GET", Path: "/api/v1/forwarders", Role: "viewer"},
+		{ID: "setForwarder", Method: "PUT", Path: "/api/v1/forwarders", Role: "operator", Audit: true},
 		{ID: "listGroups", Method: "GET", Path: "/api/v1/groups", Role: "viewer"},
 		{ID: "createGroup", Method: "POST", Path: "/api/v1/groups", Role: "administrator", Audit: true},
 		{ID: "leaveGroup", Method: "DELETE", Path: "/api/v1/groups/:group", Role: "administrator", Reauth: true, Audit: true},
@@ -229,6 +232,33 @@ func (g *guarded) GetDoctor(ctx context.Context, req GetDoctorRequestObject) (re
 func (g *guarded) StreamEvents(ctx context.Context, req StreamEventsRequestObject) (res StreamEventsResponseObject, err error) {
 	err = g.guard(ctx, g.ops["streamEvents"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.StreamEvents(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// RemoveForwarder does removeForwarder, if the guard lets it.
+func (g *guarded) RemoveForwarder(ctx context.Context, req RemoveForwarderRequestObject) (res RemoveForwarderResponseObject, err error) {
+	err = g.guard(ctx, g.ops["removeForwarder"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.RemoveForwarder(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ListForwarders does listForwarders, if the guard lets it.
+func (g *guarded) ListForwarders(ctx context.Context, req ListForwardersRequestObject) (res ListForwardersResponseObject, err error) {
+	err = g.guard(ctx, g.ops["listForwarders"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ListForwarders(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// SetForwarder does setForwarder, if the guard lets it.
+func (g *guarded) SetForwarder(ctx context.Context, req SetForwarderRequestObject) (res SetForwarderResponseObject, err error) {
+	err = g.guard(ctx, g.ops["setForwarder"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.SetForwarder(ctx, req)
 		return err
 	})
 	return res, err

@@ -62,6 +62,15 @@ type ServerInterface interface {
 	// StreamEvents What happens, as it happens
 	// (GET /api/v1/events)
 	StreamEvents(ctx echo.Context, params StreamEventsParams) error
+	// RemoveForwarder End forwarding a zone
+	// (DELETE /api/v1/forwarders)
+	RemoveForwarder(ctx echo.Context, params RemoveForwarderParams) error
+	// ListForwarders Zones of which other DNS servers are asked, by name
+	// (GET /api/v1/forwarders)
+	ListForwarders(ctx echo.Context) error
+	// SetForwarder Have names of a zone asked of other servers
+	// (PUT /api/v1/forwarders)
+	SetForwarder(ctx echo.Context) error
 	// ListGroups The groups that this appliance is a member of
 	// (GET /api/v1/groups)
 	ListGroups(ctx echo.Context) error
@@ -441,6 +450,42 @@ func (w *ServerInterfaceWrapper) StreamEvents(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.StreamEvents(ctx, params)
+	return err
+}
+
+// RemoveForwarder converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveForwarder(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveForwarderParams
+	// ------------- Required query parameter "zone" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "zone", ctx.QueryParams(), &params.Zone, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter zone: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveForwarder(ctx, params)
+	return err
+}
+
+// ListForwarders converts echo context to params.
+func (w *ServerInterfaceWrapper) ListForwarders(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListForwarders(ctx)
+	return err
+}
+
+// SetForwarder converts echo context to params.
+func (w *ServerInterfaceWrapper) SetForwarder(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetForwarder(ctx)
 	return err
 }
 
@@ -1402,6 +1447,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/names", wrapper.ListNames, options.OperationMiddlewares["listNames"]...)
 	router.DELETE(options.BaseURL+"/api/v1/aliases/:name", wrapper.RemoveAlias, options.OperationMiddlewares["removeAlias"]...)
 	router.PUT(options.BaseURL+"/api/v1/aliases/:name", wrapper.SetAlias, options.OperationMiddlewares["setAlias"]...)
+	router.DELETE(options.BaseURL+"/api/v1/forwarders", wrapper.RemoveForwarder, options.OperationMiddlewares["removeForwarder"]...)
+	router.GET(options.BaseURL+"/api/v1/forwarders", wrapper.ListForwarders, options.OperationMiddlewares["listForwarders"]...)
+	router.PUT(options.BaseURL+"/api/v1/forwarders", wrapper.SetForwarder, options.OperationMiddlewares["setForwarder"]...)
 	router.GET(options.BaseURL+"/api/v1/doctor", wrapper.GetDoctor, options.OperationMiddlewares["getDoctor"]...)
 	router.POST(options.BaseURL+"/api/v1/capture", wrapper.StartCapture, options.OperationMiddlewares["startCapture"]...)
 	router.GET(options.BaseURL+"/api/v1/logs", wrapper.ListLogs, options.OperationMiddlewares["listLogs"]...)
@@ -2046,6 +2094,122 @@ type StreamEventsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response StreamEventsdefaultApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveForwarderRequestObject struct {
+	Params RemoveForwarderParams
+}
+
+type RemoveForwarderResponseObject interface {
+	VisitRemoveForwarderResponse(w http.ResponseWriter) error
+}
+
+type RemoveForwarder200JSONResponse Forwarder
+
+func (response RemoveForwarder200JSONResponse) VisitRemoveForwarderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveForwarderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RemoveForwarderdefaultApplicationProblemPlusJSONResponse) VisitRemoveForwarderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListForwardersRequestObject struct {
+}
+
+type ListForwardersResponseObject interface {
+	VisitListForwardersResponse(w http.ResponseWriter) error
+}
+
+type ListForwarders200JSONResponse ForwarderList
+
+func (response ListForwarders200JSONResponse) VisitListForwardersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListForwardersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListForwardersdefaultApplicationProblemPlusJSONResponse) VisitListForwardersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetForwarderRequestObject struct {
+	Body *SetForwarderJSONRequestBody
+}
+
+type SetForwarderResponseObject interface {
+	VisitSetForwarderResponse(w http.ResponseWriter) error
+}
+
+type SetForwarder200JSONResponse Forwarder
+
+func (response SetForwarder200JSONResponse) VisitSetForwarderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetForwarderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SetForwarderdefaultApplicationProblemPlusJSONResponse) VisitSetForwarderResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4311,6 +4475,15 @@ type StrictServerInterface interface {
 	// StreamEvents What happens, as it happens
 	// (GET /api/v1/events)
 	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
+	// RemoveForwarder End forwarding a zone
+	// (DELETE /api/v1/forwarders)
+	RemoveForwarder(ctx context.Context, request RemoveForwarderRequestObject) (RemoveForwarderResponseObject, error)
+	// ListForwarders Zones of which other DNS servers are asked, by name
+	// (GET /api/v1/forwarders)
+	ListForwarders(ctx context.Context, request ListForwardersRequestObject) (ListForwardersResponseObject, error)
+	// SetForwarder Have names of a zone asked of other servers
+	// (PUT /api/v1/forwarders)
+	SetForwarder(ctx context.Context, request SetForwarderRequestObject) (SetForwarderResponseObject, error)
 	// ListGroups The groups that this appliance is a member of
 	// (GET /api/v1/groups)
 	ListGroups(ctx context.Context, request ListGroupsRequestObject) (ListGroupsResponseObject, error)
@@ -4933,6 +5106,100 @@ func (sh *strictHandler) StreamEvents(ctx echo.Context, params StreamEventsParam
 		return err
 	} else if validResponse, ok := response.(StreamEventsResponseObject); ok {
 		return validResponse.VisitStreamEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveForwarder operation middleware
+func (sh *strictHandler) RemoveForwarder(ctx echo.Context, params RemoveForwarderParams) error {
+	var request RemoveForwarderRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveForwarder(ctx.Request().Context(), request.(RemoveForwarderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveForwarder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveForwarderResponseObject); ok {
+		return validResponse.VisitRemoveForwarderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListForwarders operation middleware
+func (sh *strictHandler) ListForwarders(ctx echo.Context) error {
+	var request ListForwardersRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListForwarders(ctx.Request().Context(), request.(ListForwardersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListForwarders")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListForwardersResponseObject); ok {
+		return validResponse.VisitListForwardersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetForwarder operation middleware
+func (sh *strictHandler) SetForwarder(ctx echo.Context) error {
+	var request SetForwarderRequestObject
+
+	var body SetForwarderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetForwarder(ctx.Request().Context(), request.(SetForwarderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetForwarder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetForwarderResponseObject); ok {
+		return validResponse.VisitSetForwarderResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

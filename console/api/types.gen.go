@@ -185,6 +185,27 @@ func (e EventType) Valid() bool {
 	}
 }
 
+// Defines values for ForwarderState.
+const (
+	ForwarderStateAnswers ForwarderState = "answers"
+	ForwarderStateFailing ForwarderState = "failing"
+	ForwarderStateUnasked ForwarderState = "unasked"
+)
+
+// Valid indicates whether the value is a known member of the ForwarderState enum.
+func (e ForwarderState) Valid() bool {
+	switch e {
+	case ForwarderStateAnswers:
+		return true
+	case ForwarderStateFailing:
+		return true
+	case ForwarderStateUnasked:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GatewaySign.
 const (
 	GatewaySignProxyArp            GatewaySign = "proxy-arp"
@@ -1152,6 +1173,62 @@ type FieldError struct {
 	// Field The field of the body, or the parameter.
 	Field string `json:"field"`
 }
+
+// Forwarder defines model for Forwarder.
+type Forwarder struct {
+	// Asked Questions asked of its servers; what was answered from memory isn't counted.
+	Asked int64 `json:"asked"`
+
+	// Configured The configuration names it (dns-forward).
+	Configured bool `json:"configured"`
+
+	// Failed Of those, that no server answered.
+	Failed int64 `json:"failed"`
+
+	// Failing None of its servers answers.
+	Failing bool `json:"failing"`
+
+	// Servers In the order in which they are asked; those that fail come last.
+	Servers []ForwarderServer `json:"servers"`
+	SetAt   time.Time         `json:"setAt,omitempty,omitzero"`
+	SetBy   string            `json:"setBy,omitempty,omitzero"`
+
+	// Zone The zone, without the dot at its end; . for everything that is no other's.
+	Zone string `json:"zone"`
+}
+
+// ForwarderList defines model for ForwarderList.
+type ForwarderList struct {
+	Items []Forwarder `json:"items"`
+}
+
+// ForwarderServer defines model for ForwarderServer.
+type ForwarderServer struct {
+	// Address The server, with the port where it isn't 53.
+	Address    string    `json:"address"`
+	LastAnswer time.Time `json:"lastAnswer,omitempty,omitzero"`
+
+	// Since Since when it is failing.
+	Since time.Time `json:"since,omitempty,omitzero"`
+
+	// State unasked: no host has asked anything of it since it was named. answers: it has answered last. failing: it has failed to answer at least twice in a row.
+	State ForwarderState `json:"state"`
+
+	// Why Why it last didn't answer, where it hasn't since.
+	Why string `json:"why,omitempty,omitzero"`
+}
+
+// ForwarderSet defines model for ForwarderSet.
+type ForwarderSet struct {
+	// Servers Addresses, each with a port where it isn't 53, as 10.0.0.53 or 10.0.0.53:5353.
+	Servers []string `json:"servers"`
+
+	// Zone As corp.example; . for everything that isn't the group's nor in another zone.
+	Zone string `json:"zone"`
+}
+
+// ForwarderState unasked: no host has asked anything of it since it was named. answers: it has answered last. failing: it has failed to answer at least twice in a row.
+type ForwarderState string
 
 // GatewaySign How a gateway was noticed: it says by ARP that it has the service address; it answers ARP for addresses that
 // nobody has; it advertises itself, or redirects hosts, by ICMP.
@@ -2437,6 +2514,12 @@ type StreamEventsParams struct {
 	LastEventID string `json:"Last-Event-ID,omitempty,omitzero"`
 }
 
+// RemoveForwarderParams defines parameters for RemoveForwarder.
+type RemoveForwarderParams struct {
+	// Zone The zone; `.` for everything else.
+	Zone string `form:"zone" json:"zone"`
+}
+
 // LeaveGroupParams defines parameters for LeaveGroup.
 type LeaveGroupParams struct {
 	// DestroyCA Leave also where that destroys the group's CA key.
@@ -2563,6 +2646,9 @@ type SetCertificateJSONRequestBody = CertificateUpload
 
 // QueryDNSJSONRequestBody defines body for QueryDNS for application/json ContentType.
 type QueryDNSJSONRequestBody = DNSQuery
+
+// SetForwarderJSONRequestBody defines body for SetForwarder for application/json ContentType.
+type SetForwarderJSONRequestBody = ForwarderSet
 
 // CreateGroupJSONRequestBody defines body for CreateGroup for application/json ContentType.
 type CreateGroupJSONRequestBody = GroupCreate

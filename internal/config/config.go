@@ -41,6 +41,8 @@ type Config struct {
 	LANPort string
 	// DHCP says which hosts of the LAN get addresses (router mode).
 	DHCP DHCP
+	// DNS says which other DNS servers are asked for hosts.
+	DNS DNS
 	// Groups says which hosts of the LAN are of which group (router mode).
 	Groups Groups
 	// Console says where persons find the console, and which.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"landbridge/dhcp"
+	"landbridge/dns/forward"
 	"landbridge/internal/frame"
 	"landbridge/internal/modes"
 )
@@ -80,6 +81,7 @@ dhcp-host: ["52:54:00:00:00:01", "52-54-00-00-00-02", "52:54:00:00:00:01"]
 dhcp-vendor-class: [PXEClient, udhcp]
 dhcp-ports: 1067/1068
 dhcp-mtu: group
+dns-forward: [corp.example=10.0.0.53, ".=2001:db8::53,192.0.2.53:5353"]
 listen: ":4900"
 tcp: 192.0.2.7:443
 announce:
@@ -105,6 +107,10 @@ console-allow: [192.168.1.0/24, "fd00::1"]
 			Serve: dhcp.ServeVendorClass, VendorClasses: []string{"PXEClient", "udhcp"}, Ports: dhcp.Ports{Server: 1067, Client: 1068}, MTU: MTUOfGroup,
 			Hosts: []frame.MAC{{0x52, 0x54, 0, 0, 0, 1}, {0x52, 0x54, 0, 0, 0, 2}},
 		},
+		DNS: DNS{Forward: []forward.Zone{
+			{Name: "corp.example.", Servers: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.53:53")}},
+			{Name: ".", Servers: []netip.AddrPort{netip.MustParseAddrPort("[2001:db8::53]:53"), netip.MustParseAddrPort("192.0.2.53:5353")}},
+		}},
 		Listen:   netip.MustParseAddrPort("[::]:4900"),
 		TCP:      netip.MustParseAddrPort("192.0.2.7:443"),
 		Announce: []string{"203.0.113.5:4860", "/dns/a.example.com/udp/4860/quic-v1"},
@@ -205,6 +211,8 @@ func TestOneFaultIsNamedWithItsLine(t *testing.T) {
 		"an MTU of nobody":      {content: "dhcp-mtu: jumbo", want: `1 dhcp-mtu: "jumbo" is not one of lan and group`},
 		"DHCP at DNS":           {content: "dhcp-ports: 53/1068", want: "1 dhcp-ports: port 53 is the DNS server's"},
 		"large DHCP port":       {content: "dhcp-ports: 67/65536", want: `1 dhcp-ports: "67/65536" is not two UDP ports`},
+		"no server":             {content: "dns-forward: [corp.example]", want: `1 dns-forward: "corp.example" is no zone with its servers`},
+		"a zone twice":          {content: "dns-forward: [corp=10.0.0.1, Corp.=10.0.0.2]", want: "1 dns-forward: corp is there twice"},
 		"no group's host":       {content: "group-host: [\"52:54:00:12:34:56\"]", want: `1 group-host: "52:54:00:12:34:56" doesn't say which group: want GROUP=MAC`},
 		"a group's no host":     {content: "group-host: [\"lab=eth1\"]", want: `1 group-host: "eth1" is not a hardware address`},
 		"a host of two groups":  {content: "group-host: [\"a=52:54:00:12:34:56\", \"b=52:54:00:12:34:56\"]", want: "1 group-host: 52:54:00:12:34:56 is of a and of b: a host is of one group"},

@@ -42,7 +42,7 @@ const (
 
 // Settings returns every setting, in the order in which a person would decide them.
 func Settings() []Setting {
-	return slices.Concat(attachmentSettings(), dhcpSettings(), groupSettings(), consoleSettings(), reachSettings())
+	return slices.Concat(attachmentSettings(), dhcpSettings(), dnsSettings(), groupSettings(), consoleSettings(), reachSettings())
 }
 
 // attachmentSettings say what the appliance is and how it is attached.

@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
 	"landbridge/internal/netlab"
@@ -72,4 +75,98 @@ func TestAnAliasSetAtOneSiteIsAnsweredAtAnother(t *testing.T) {
 	if r := a.cli(nil, "names", "remove", "docs"); r.code != 1 || !strings.Contains(r.stderr, `"docs" isn't an alias`) {
 		t.Errorf("removed twice: exit %d, %s", r.code, r.stderr)
 	}
+}
+
+// corp runs dnsmasq on a public host, as a company's own DNS server for corp.example.
+func corp(t *testing.T, h *netlab.Host) (stop func()) {
+	t.Helper()
+	cmd := h.Command(context.WithoutCancel(t.Context()), "dnsmasq",
+		"--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces", "--interface=eth0", "--local=/corp.example/", "--auth-ttl=60",
+		"--host-record=intra.corp.example,192.0.2.80,2001:db8::80", "--cname=portal.corp.example,intra.corp.example", "--local-ttl=60",
+		"--txt-record=big.corp.example"+strings.Repeat(","+strings.Repeat("x", 250), 10))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "dnsmasq listens", func() (bool, error) {
+		out, err := h.Run(t.Context(), "sh", "-c", "cat /proc/net/udp")
+		return strings.Contains(out, ":0035 "), err
+	})
+	return func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+}
+
+// Names of a zone that a company's own server has are answered to hosts of a site that know of the
+// service address alone; what happens to that server is told, and what isn't forwarded is refused.
+func TestAForwardedZoneIsAnsweredByItsOwnServer(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	server := s.wan.Host("ns")
+	addr, err := server.Addr("eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := corp(t, server)
+	a := s.site("a")
+	user := newClient(t, a.wire, "user").lease(netlab.Dhclient)
+	user.answered("intra.corp.example", "status: REFUSED")
+
+	a.must("forward", "set", "Corp.Example.", addr.Addr().String())
+	user.answered("portal.corp.example", "status: NOERROR", "ra;", "portal.corp.example. 60 IN CNAME intra.corp.example. intra.corp.example. 60 IN A 192.0.2.80")
+	user.answered("intra.corp.example AAAA", "status: NOERROR", "AAAA 2001:db8::80")
+	user.answered("nobody.corp.example", "status: NXDOMAIN")
+	user.answered("+ignore big.corp.example TXT", "status: NOERROR", "tc rd ra") // fetched by TCP, too long for a datagram
+	user.answered("www.example.com", "status: REFUSED")
+	if out := user.sh("getent ahostsv4 portal.corp.example"); !strings.Contains(out, "192.0.2.80") {
+		t.Errorf("getent says %q", out)
+	}
+	// From an address that isn't the group's, nobody is served.
+	user.sh("ip addr add 192.168.77.7/24 dev eth0")
+	if out := user.sh("dig -b 192.168.77.7 @" + service + " +tries=1 +time=2 intra.corp.example || true"); strings.Contains(out, "192.0.2.80") {
+		t.Errorf("a stranger is told\n%s", out)
+	}
+	if out := a.must("query", "portal.corp.example"); !strings.Contains(out, "forwarded to "+addr.Addr().String()) {
+		t.Errorf("the query is explained as\n%s", out)
+	}
+
+	stop()
+	user.answered("other.corp.example", "status: SERVFAIL")
+	user.answered("portal.corp.example", "status: NOERROR", "192.0.2.80") // remembered
+	said := "No server to which names of corp.example are forwarded answers"
+	waitFor(t, "the server's silence is told", func() (bool, error) {
+		user.dig("other.corp.example")
+		out := a.must("status")
+		return strings.Contains(strings.Join(strings.Fields(out), " "), said), errors.New(out)
+	})
+	if out := a.must("forward"); !strings.Contains(out, "failing") {
+		t.Errorf("the zone is\n%s", out)
+	}
+	corp(t, server)
+	waitFor(t, "its return is noticed", func() (bool, error) {
+		user.dig("other.corp.example")
+		out := a.must("status")
+		return !strings.Contains(strings.Join(strings.Fields(out), " "), said), errors.New(out)
+	})
+
+	// It outlives a kill.
+	a.end(syscall.SIGKILL)
+	a.start()
+	user.answered("intra.corp.example", "status: NOERROR", "192.0.2.80")
+	for _, c := range []struct {
+		args []string
+		say  string
+	}{
+		{[]string{"set", zone, addr.Addr().String()}, "answered here"},
+		{[]string{"set", "x.example", service}, "this resolver itself"},
+		{[]string{"set", "x.example", "10.77.200.9"}, "in router mode"},
+		{[]string{"set", "x.example", "ns.example"}, "no server's address"},
+		{[]string{"remove", "x.example"}, "isn't forwarded"},
+	} {
+		if r := a.cli(nil, append([]string{"forward"}, c.args...)...); r.code != 1 || !strings.Contains(r.stderr, c.say) {
+			t.Errorf("%v: exit %d, %s; want %q", c.args, r.code, r.stderr, c.say)
+		}
+	}
+	a.must("forward", "remove", "corp.example")
+	user.answered("intra.corp.example", "status: REFUSED")
 }

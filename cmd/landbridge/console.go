@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"landbridge/console/access"
 	"landbridge/console/api"
 )
 
@@ -43,7 +45,7 @@ is an administrator, the setup code that the first visitor is asked for.`,
 			})
 		},
 	}
-	cmd.AddCommand(p.resetPasswordCommand(), p.certificateCommand())
+	cmd.AddCommand(p.resetPasswordCommand(), p.hashPasswordCommand(), p.certificateCommand())
 	return cmd
 }
 
@@ -81,14 +83,9 @@ The user's sessions end.`,
 		Example: `  sudo landbridge console reset-password alice
   sudo landbridge console reset-password alice --no-totp < password.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			fmt.Fprint(p.err, "New password: ")
-			line, err := bufio.NewReader(io.LimitReader(p.in, 1024)).ReadString('\n')
-			if err != nil && !errors.Is(err, io.EOF) {
-				return fmt.Errorf("read the password: %w", err)
-			}
-			password := strings.TrimRight(line, "\r\n")
-			if password == "" {
-				return errors.New("no password was given; nothing is changed")
+			password, err := p.newPassword()
+			if err != nil {
+				return err
 			}
 			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
 				res, err := c.ChangeUserWithResponse(ctx, args[0], api.UserChange{Password: password, RemoveTotp: noTOTP})
@@ -109,4 +106,51 @@ The user's sessions end.`,
 	}
 	cmd.Flags().BoolVar(&noTOTP, "no-totp", false, "have logging in ask for no authenticator's code any more, too")
 	return cmd
+}
+
+// newPassword reads a password, a line of the standard input.
+func (p *program) newPassword() (string, error) {
+	fmt.Fprint(p.err, "New password: ")
+	line, err := bufio.NewReader(io.LimitReader(p.in, 1024)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	password := strings.TrimRight(line, "\r\n")
+	if password == "" {
+		return "", errors.New("no password was given; nothing is changed")
+	}
+	return password, nil
+}
+
+func (p *program) hashPasswordCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "hash-password NAME",
+		Short:             "Hash a password for the image's user-data",
+		ValidArgsFunction: noFiles,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError{errors.New("want the name of the administrator whose password it will be")}
+			}
+			return access.CheckName(args[0])
+		},
+		Long: `Hash a password, read as a line of the standard input, for an appliance that is to be
+set up by user-data (docs/image.md). Nothing is kept.`,
+		Example: `  landbridge console hash-password alice`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			password, err := p.newPassword()
+			if err != nil {
+				return err
+			}
+			text, err := access.HashText(args[0], password, rand.Reader)
+			if err != nil {
+				return err
+			}
+			if p.json {
+				return p.printJSON(map[string]string{"administrator": args[0], "passwordHash": text})
+			}
+			p.remark("")
+			_, err = fmt.Fprintf(p.out, "administrator: %s\npassword-hash: %q\n", args[0], text)
+			return err
+		},
+	}
 }

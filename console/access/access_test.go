@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -438,5 +439,53 @@ func TestOnePasswordIsHashedAtATimeAndFewWait(t *testing.T) {
 	close(release)
 	if err := <-results; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAnAdministratorIsSetUpByAHashAtTheSocketAlone(t *testing.T) {
+	r := newRig(t)
+	text, err := HashText("alice", goodPassword, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckHash(text); err != nil {
+		t.Error(err)
+	}
+	code, _ := r.SetupCode()
+	if _, err := r.SetUp(from("192.0.2.1"), code, "alice", text+"x"); err != nil {
+		t.Fatal(err) // to others it is a password as any
+	}
+	r = newRig(t)
+	atSocket := NewContext(context.Background(), ForSocket())
+	if _, err := r.SetUp(atSocket, "", "alice", text+"!"); !IsKind(err, Invalid) {
+		t.Errorf("%v, want the hash refused", err)
+	}
+	if _, err := r.SetUp(atSocket, "", "alice", text); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.login(goodPassword, ""); err != nil {
+		t.Errorf("the password of the hash: %v", err)
+	}
+	if _, err := r.login(text, ""); err == nil {
+		t.Error("the hash serves as a password")
+	}
+}
+
+func TestHashesThatAreNoneOrCostTooMuchAreRefused(t *testing.T) {
+	good, err := HashText("alice", goodPassword, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{
+		"", "password", "$2b$10$abcdefghijklmnopqrstuu", good + "=", good[:len(good)-30], strings.Replace(good, "v=19", "v=16", 1),
+		strings.Replace(good, "m=19456", "m=4194304", 1), strings.Replace(good, "m=19456", "m=8", 1), strings.Replace(good, "t=2", "t=100", 1),
+		strings.Replace(good, "p=1", "p=4", 1), strings.Replace(good, "p=1", "p=256", 1), strings.Replace(good, "t=2", "t=02", 1), good + "$x",
+	} {
+		if err := CheckHash(bad); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+	if _, err := HashText("alice", "short", rand.Reader); !IsKind(err, Invalid) {
+		t.Errorf("a short password: %v", err)
 	}
 }

@@ -82,7 +82,8 @@ func (s *Service) IsSetUp() (bool, error) {
 const setupLock = "/setup"
 
 // SetUp makes the first administrator of who knows the setup code, and begins their
-// session. The request's identity is in ctx; who asks at the socket needs no code.
+// session. The request's identity is in ctx; who asks at the socket needs no code, and may give
+// the password's hash (HashText) in its place.
 func (s *Service) SetUp(ctx context.Context, code, name, password string) (Session, error) {
 	id := FromContext(ctx)
 	session, err := s.setUp(ctx, id, code, name, password)
@@ -96,10 +97,7 @@ func (s *Service) setUp(ctx context.Context, id Identity, code, name, password s
 	if err := s.checkSetupCode(id, code); err != nil {
 		return Session{}, err
 	}
-	if err := invalid(append(checkName("name", name), checkPassword("password", password, name)...)...); err != nil {
-		return Session{}, err
-	}
-	hash, err := s.hash(ctx, password)
+	hash, err := s.firstHash(ctx, id, name, password)
 	if err != nil {
 		return Session{}, err
 	}

@@ -2323,7 +2323,7 @@ type SetupRequest struct {
 	// Name The administrator's name: letters, digits, dot, hyphen and underscore, beginning with a letter or digit.
 	Name string `json:"name"`
 
-	// Password At least 10 characters.
+	// Password At least 10 characters; or, by the socket, its hash as landbridge console hash-password prints it.
 	Password string `json:"password"`
 }
 

@@ -5,19 +5,21 @@
 // management network, time, a supervisor, the power button, and the decision whether a new slot
 // is kept. It is not for anything about groups or hosts: that is the program's.
 //
-//	Main        what /init does; as /sbin/modprobe it loads a module for the kernel
+//	Main        what the program does as /init; as /sbin/modprobe it loads a module for the kernel
 //	Modules     loads kernel modules by what hardware says of itself (modalias)
-//	Disk        the partitions, by their labels: state, system, slots
-//	Slots       GRUB's environment block: which slot is primary, which is tried
-//	Config      what the appliance was given for its first start
+//	openState   the state partition: checked, mounted, grown; made anew where nothing helps
+//	seed        what the appliance was given for its first start, and where it is kept
 //	Network     the management port: DHCP (RFC 2131) or static
 //	Supervisor  runs the program, again and again
-//	Screen      what a person sees on the screen and the serial line
+//	first       what is done once: administrator, group
+//	Screen      what people see on the screen and the serial line
+//	rescue      the menu there
+//	Slots       GRUB's environment block: which slot is primary, which is tried
 //
 // # The way of a start
 //
 //	kernel -> mounts -> modules -> state (checked, mounted, grown) -> configuration -> network
-//	       -> the program, supervised -> well for a while: this slot is the primary
+//	       -> the program, supervised, and the rescue console -> well for a while: this slot is the primary
 //
 // Nothing here gives up: what fails is shown on the screen and in the log, and the rest goes on.
 // A PID 1 that returns is a kernel panic, which restarts the machine with its primary slot.

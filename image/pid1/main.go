@@ -13,8 +13,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"landbridge/image/userdata"
 )
 
 // Program is what the appliance runs.
@@ -32,7 +33,7 @@ func Main(args []string) (exit int, done bool) {
 		fmt.Fprintln(os.Stderr, "init: this is the first process of the appliance's image; on another machine run landbridge itself")
 		return 2, true
 	}
-	m := &machine{started: time.Now()}
+	m := &machine{started: time.Now(), kept: newRing(256 << 10)}
 	m.run()
 	return 1, true
 }
@@ -54,57 +55,129 @@ func modprobe(args []string) int {
 // machine is the appliance from its start to its end.
 type machine struct {
 	started time.Time
+	kept    *Ring // what this process and the program have logged
 	log     *slog.Logger
 	screen  *Screen
 	modules *Modules
 	cmdline string
+	version string
+	told    userdata.Data
+	network *Network
+	end     func(ending)
 	running sync.WaitGroup
+
+	mu     sync.Mutex
+	forget bool // the state, at the end
 }
 
 func (m *machine) run() {
 	mounted := mountKernel()
-	console := openConsole()
-	m.screen = NewScreen(console)
-	m.log = slog.New(slog.NewTextHandler(kernelLog(console), nil))
+	terminals := openTerminals()
+	m.screen = NewScreen(writers(terminals)...)
+	m.log = slog.New(slog.NewTextHandler(kernelLog(m.kept), nil))
 	if mounted != nil {
 		m.log.Error("file systems of the kernel", "err", mounted)
 	}
-	cmdline, err := os.ReadFile("/proc/cmdline")
-	if err != nil {
-		m.log.Error("the kernel's command line", "err", err)
-	}
-	m.cmdline = string(cmdline)
+	m.cmdline, m.version = contents("/proc/cmdline"), contents("/etc/landbridge-release")
 	ctx, cancel := context.WithCancelCause(context.Background())
-	end := func(how ending) { cancel(endingError{how}) }
-	m.signals(end)
+	m.end = func(how ending) { cancel(endingError{how}) }
+	m.signals()
+	m.screen.Warn("clock", mendClock())
 	m.hardware(ctx)
-	warning := openState(ctx, m.log)
-	m.screen.Warn(warning)
+	m.screen.Warn("state", openState(ctx, m.log))
 	m.system(ctx)
-	m.network(ctx)
-	buttons(ctx, func() { end(powerOff) })
-	m.running.Go(func() { watchdog(ctx, m.log) })
-	program := &Supervisor{program: Program, args: programArgs(), out: console, log: m.log}
-	m.running.Go(func() { program.Run(ctx) })
-	go reap(ctx, func(pid int) bool { return int64(pid) == program.pid.Load() })
-	m.running.Go(func() { m.whenWell(ctx) })
+	var wrong []string
+	m.told, wrong = configured(stateDir, func() seed { return findSeed(m.log) })
+	m.screen.Warn("user-data", wrong...)
+	m.work(ctx)
+	for _, t := range terminals {
+		go m.rescue(t).serve(ctx) // it may wait for a line for ever, and ends with the kernel
+	}
 	<-ctx.Done()
 	m.screen.Show("The appliance is going down.")
-	m.running.Wait()
+	m.settle()
+	if m.forgetting() {
+		forgetState(m.log)
+	}
 	goDown(howToEnd(ctx))
 }
 
-// programArgs has the program serve its console to private networks, as the management port is
-// the way to the Internet too, and without --console-allow nobody may come by that.
-func programArgs() []string {
+// work starts what goes on until ctx is done.
+func (m *machine) work(ctx context.Context) {
+	name := m.told.Name
+	if name == "" {
+		name = "landbridge"
+	}
+	if err := unix.Sethostname([]byte(name)); err != nil {
+		m.log.Warn("the host's name isn't set", "err", err)
+	}
+	m.network = newNetwork(management(ctx, stateDir, m.told.Management, m.log), name, m.log)
+	m.running.Go(func() { m.network.Run(ctx) })
+	servers := func() []string { return append(append([]string(nil), m.told.NTP...), m.network.TimeServers()...) }
+	m.running.Go(func() { keepTime(ctx, servers, m.log) })
+	buttons(ctx, func() { m.end(powerOff) })
+	m.running.Go(func() { watchdog(ctx, m.log) })
+	program := &Supervisor{program: Program, args: programArgs(m.told), out: m.kept, log: m.log}
+	m.running.Go(func() { program.Run(ctx) })
+	go reap(ctx, func(pid int) bool { return int64(pid) == program.pid.Load() })
+	m.running.Go(func() { m.watch(ctx) })
+	m.running.Go(func() { m.first(ctx) })
+}
+
+// programArgs has the program do as it was told, and serve its console to private networks where
+// that says nothing: the management port is the way to the Internet too, by which nobody may come
+// without --console-allow.
+func programArgs(d userdata.Data) []string {
 	args := []string{"run", "--state", stateDir + "/landbridge", "--console-listen", "[::]:443"}
-	for _, network := range []string{
-		"127.0.0.0/8", "::1/128", // the first process, which asks whether the console answers
-		"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10",
-	} {
-		args = append(args, "--console-allow", network)
+	// This process, which asks whether the console answers, comes from there.
+	args = append(args, "--console-allow=127.0.0.0/8", "--console-allow=::1/128")
+	if len(d.Settings["console-allow"]) == 0 {
+		for _, network := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"} {
+			args = append(args, "--console-allow="+network)
+		}
+	}
+	for _, key := range sortedKeys(d.Settings) {
+		for _, v := range d.Settings[key] {
+			args = append(args, "--"+key+"="+v)
+		}
 	}
 	return args
+}
+
+// first does what is done once, and notes that it is.
+func (m *machine) first(ctx context.Context) {
+	done := filepath.Join(stateDir, keptApplied)
+	if _, err := os.Stat(done); err == nil {
+		return
+	}
+	f := first{told: m.told, program: newLocal(stateDir), say: func(text string) { m.screen.Warn("first start", text) }, pause: pause}
+	if !f.do(ctx) {
+		return
+	}
+	if err := writeSafely(done, []byte(m.version)); err != nil {
+		m.log.Warn("what is done isn't noted", "err", err)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// settle waits until all that goes on has ended, and not for ever.
+func (m *machine) settle() {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		m.running.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(2 * stopPatient):
+		m.log.Error("not everything ended in time")
+	}
 }
 
 // endingError is why everything ends.
@@ -121,16 +194,16 @@ func howToEnd(ctx context.Context) ending {
 }
 
 // signals are how the kernel and other programs ask for the end: Ctrl-Alt-Del is SIGINT.
-func (m *machine) signals(end func(ending)) {
+func (m *machine) signals() {
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_OFF)
 	asked := make(chan os.Signal, 4)
 	signal.Notify(asked, unix.SIGINT, unix.SIGTERM, unix.SIGUSR1)
 	go func() {
 		for s := range asked {
 			if s == unix.SIGUSR1 {
-				end(powerOff)
+				m.end(powerOff)
 			}
-			end(restart)
+			m.end(restart)
 		}
 	}()
 }
@@ -145,7 +218,7 @@ func (m *machine) hardware(ctx context.Context) {
 	if err := m.modules.LoadAll("/sys/devices"); err != nil {
 		m.log.Warn("some drivers weren't loaded", "err", err)
 	}
-	for _, name := range []string{"evdev", "button"} {
+	for _, name := range []string{"evdev", "button", "tun"} {
 		if err := m.modules.Load(name); err != nil {
 			m.log.Warn("not loaded", "err", err)
 		}
@@ -173,47 +246,6 @@ func (m *machine) system(ctx context.Context) {
 	}
 }
 
-// network sets the management port up: the first one, by DHCP.
-func (m *machine) network(ctx context.Context) {
-	if lo, err := netlink.LinkByName("lo"); err == nil {
-		_ = netlink.LinkSetUp(lo)
-	}
-	all, err := ports()
-	if err != nil || len(all) == 0 {
-		m.screen.Warn("This machine has no network port that the appliance knows.")
-		m.log.Error("no network port", "err", err)
-		return
-	}
-	name := func() string { return "landbridge" }
-	m.running.Go(func() { useDHCP(ctx, all[0], name, m.log) })
-}
-
-// whenWell waits until the console has answered for a while, and keeps the running slot.
-func (m *machine) whenWell(ctx context.Context) {
-	const enough = 5 // answers, a second apart
-	for answers := 0; answers < enough; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(time.Second):
-		}
-		if consoleAnswers(ctx) {
-			answers++
-			m.screen.Ready(addresses(), time.Since(m.started))
-		} else {
-			answers = 0
-		}
-	}
-	slot := parameter(m.cmdline, "slot")
-	changed, err := keep(systemDir+"/grub/grubenv", slot)
-	switch {
-	case err != nil:
-		m.log.Error("the running slot wasn't kept", "slot", slot, "err", err)
-	case changed:
-		m.log.Info("the running slot is the primary now", "slot", slot)
-	}
-}
-
 // parameter returns a parameter of the kernel's command line.
 func parameter(cmdline, name string) string {
 	for word := range strings.FieldsSeq(cmdline) {
@@ -224,20 +256,20 @@ func parameter(cmdline, name string) string {
 	return ""
 }
 
-// kernelLog is where PID 1 says what it does: the kernel's log, or else the console.
-func kernelLog(console io.Writer) io.Writer {
-	f, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
+// contents returns a small file as text; one that isn't there is empty.
+func contents(name string) string {
+	text, err := os.ReadFile(name)
 	if err != nil {
-		return console
+		return ""
 	}
-	return f
+	return strings.TrimSpace(string(text))
 }
 
-// openConsole returns the screen and the serial line as the kernel has them.
-func openConsole() io.Writer {
-	f, err := os.OpenFile("/dev/console", os.O_WRONLY, 0)
+// kernelLog is where this process says what it does: kept, and in the kernel's log.
+func kernelLog(kept io.Writer) io.Writer {
+	f, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
 	if err != nil {
-		return io.Discard
+		return kept
 	}
-	return f
+	return io.MultiWriter(kept, f)
 }

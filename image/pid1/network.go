@@ -2,7 +2,6 @@ package pid1
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,16 +9,138 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/insomniacslk/dhcp/dhcpv4"
-	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"landbridge/image/userdata"
 )
 
 // resolvConf names the resolvers, as every program reads them.
 const resolvConf = "/etc/resolv.conf"
+
+// Network is the management port. Its methods are safe for concurrent use.
+type Network struct {
+	log     *slog.Logger
+	name    string // the machine's
+	changes chan userdata.Management
+
+	mu      sync.Mutex
+	now     userdata.Management
+	trouble string   // for people; empty: none
+	ntp     []string // time servers by DHCP
+}
+
+func newNetwork(first userdata.Management, name string, log *slog.Logger) *Network {
+	return &Network{log: log, name: name, now: first, changes: make(chan userdata.Management, 1)}
+}
+
+// Run keeps the port as it is to be, until ctx is done.
+func (n *Network) Run(ctx context.Context) {
+	if lo, err := netlink.LinkByName("lo"); err == nil {
+		_ = netlink.LinkSetUp(lo)
+	}
+	for ctx.Err() == nil {
+		inner, stop := context.WithCancel(ctx)
+		var kept sync.WaitGroup
+		kept.Go(func() { n.keep(inner, n.Now()) })
+		select {
+		case <-ctx.Done():
+		case m := <-n.changes:
+			n.mu.Lock()
+			n.now, n.trouble, n.ntp = m, "", nil
+			n.mu.Unlock()
+		}
+		stop()
+		kept.Wait()
+	}
+}
+
+// Now returns how the port is to be.
+func (n *Network) Now() userdata.Management {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.now
+}
+
+// Change has the port be otherwise from now on.
+func (n *Network) Change(ctx context.Context, m userdata.Management) {
+	select {
+	case n.changes <- m:
+	case <-ctx.Done():
+	}
+}
+
+// Trouble returns what isn't well, for people, or nothing.
+func (n *Network) Trouble() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.trouble
+}
+
+// TimeServers returns those that DHCP has named.
+func (n *Network) TimeServers() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ntp
+}
+
+func (n *Network) say(trouble string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.trouble = trouble
+}
+
+// keep gives the port its address, as soon as there is such a port, until ctx is done.
+func (n *Network) keep(ctx context.Context, m userdata.Management) {
+	port, ok := n.await(ctx, m.Port)
+	if !ok {
+		return
+	}
+	if !m.Address.IsValid() {
+		n.useDHCP(ctx, port, m.DNS)
+		return
+	}
+	addr, err := useStatic(port, m)
+	if err != nil {
+		n.log.Error("the management port has no address", "port", port, "err", err)
+		n.say(fmt.Sprintf("The management port %s has no address: %v.", port, err))
+	}
+	<-ctx.Done()
+	if addr != nil {
+		if link, err := netlink.LinkByName(port); err == nil {
+			_ = netlink.AddrDel(link, addr)
+		}
+	}
+}
+
+// await returns the port with this name, or the first one, once it is there.
+func (n *Network) await(ctx context.Context, wanted string) (string, bool) {
+	for {
+		all, err := ports()
+		switch {
+		case err != nil:
+			n.say(fmt.Sprintf("The network ports can't be listed: %v.", err))
+		case wanted == "" && len(all) > 0, slices.Contains(all, wanted):
+			n.say("")
+			if wanted == "" {
+				wanted = all[0]
+			}
+			return wanted, true
+		case len(all) == 0:
+			n.say("This machine has no network port that the appliance has a driver for: add one (virtio, VMXNET3).")
+		default:
+			n.say(fmt.Sprintf("This machine has no network port %s; it has %s.", wanted, strings.Join(all, ", ")))
+		}
+		select {
+		case <-ctx.Done():
+			return "", false
+		case <-time.After(time.Second):
+		}
+	}
+}
 
 // ports returns the machine's network ports, in the order of their names.
 func ports() ([]string, error) {
@@ -46,93 +167,27 @@ func setUp(port string) (netlink.Link, error) {
 	return link, netlink.LinkSetUp(link)
 }
 
-// useDHCP has the port get its address by DHCP (RFC 2131) and keep it, until ctx is done.
-func useDHCP(ctx context.Context, port string, hostName func() string, log *slog.Logger) {
-	const pause = 2 * time.Second
-	for ctx.Err() == nil {
-		err := holdLease(ctx, port, hostName(), log)
-		if err != nil && ctx.Err() == nil {
-			log.Warn("no address by DHCP", "port", port, "err", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-	}
-}
-
-// holdLease gets an address and renews it at half its time, until it can't be renewed any more.
-func holdLease(ctx context.Context, port, hostName string, log *slog.Logger) error {
+// useStatic gives the port an address.
+func useStatic(port string, m userdata.Management) (*netlink.Addr, error) {
 	link, err := setUp(port)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	client, err := nclient4.New(port, nclient4.WithTimeout(2*time.Second), nclient4.WithRetry(5))
-	if err != nil {
-		return fmt.Errorf("DHCP on %s: %w", port, err)
-	}
-	defer client.Close()
-	lease, err := client.Request(ctx, dhcpv4.WithOption(dhcpv4.OptHostName(hostName)))
-	if err != nil {
-		return err
-	}
-	addr, err := apply(link, lease.ACK)
-	if err != nil {
-		return err
-	}
-	log.Info("address by DHCP", "port", port, "addr", addr, "wait", lease.ACK.IPAddressLeaseTime(time.Hour)/2)
-	defer func() { _ = netlink.AddrDel(link, addr) }()
-	for {
-		whole := lease.ACK.IPAddressLeaseTime(time.Hour)
-		end := time.Now().Add(whole)
-		wait := whole / 2 // T1
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(wait):
-			}
-			renewed, err := client.Renew(ctx, lease, dhcpv4.WithOption(dhcpv4.OptHostName(hostName)))
-			if err == nil {
-				lease = renewed
-				break
-			}
-			if wait = time.Until(end) / 2; wait < 5*time.Second {
-				return fmt.Errorf("the lease ends and isn't renewed: %w", err)
-			}
-		}
-		if _, err := apply(link, lease.ACK); err != nil {
-			return err
-		}
-	}
-}
-
-// apply gives the port what a lease says: address, default route, resolvers.
-func apply(link netlink.Link, ack *dhcpv4.DHCPv4) (*netlink.Addr, error) {
-	mask := ack.SubnetMask()
-	if ack.YourIPAddr.To4() == nil || mask == nil {
-		return nil, errors.New("the DHCP server gave no address or no mask")
-	}
-	addr := &netlink.Addr{IPNet: &net.IPNet{IP: ack.YourIPAddr.To4(), Mask: mask}}
+	a := m.Address.Addr()
+	addr := &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(m.Address.Bits(), a.BitLen())}}
 	if err := netlink.AddrReplace(link, addr); err != nil {
-		return nil, fmt.Errorf("give %s the address %v: %w", link.Attrs().Name, addr.IPNet, err)
+		return nil, fmt.Errorf("give %s the address %v: %w", port, m.Address, err)
 	}
-	if routers := ack.Router(); len(routers) > 0 {
-		if err := defaultRoute(link, routers[0]); err != nil {
+	if m.Gateway.IsValid() {
+		if err := defaultRoute(link, m.Gateway.AsSlice(), unix.RTPROT_STATIC); err != nil {
 			return addr, err
 		}
 	}
-	var resolvers []netip.Addr
-	for _, r := range ack.DNS() {
-		if a, ok := netip.AddrFromSlice(r.To4()); ok {
-			resolvers = append(resolvers, a)
-		}
-	}
-	return addr, useResolvers(resolvers)
+	return addr, useResolvers(m.DNS)
 }
 
-func defaultRoute(link netlink.Link, via net.IP) error {
-	route := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: via, Protocol: unix.RTPROT_DHCP}
+func defaultRoute(link netlink.Link, via net.IP, from netlink.RouteProtocol) error {
+	route := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: via, Protocol: from}
 	if err := netlink.RouteReplace(route); err != nil {
 		return fmt.Errorf("route by %v: %w", via, err)
 	}
@@ -147,8 +202,8 @@ func useResolvers(all []netip.Addr) error {
 	return os.WriteFile(resolvConf, []byte(b.String()), 0o644)
 }
 
-// addresses returns what the ports have, as a person would type it.
-func addresses() []string {
+// urls returns where a browser finds the console, and by which port.
+func urls() []string {
 	all, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
 		return nil
@@ -163,7 +218,11 @@ func addresses() []string {
 		if err != nil || link.Type() != "device" {
 			continue
 		}
-		texts = append(texts, fmt.Sprintf("%v on %s", ip, link.Attrs().Name))
+		host := ip.String()
+		if ip.Is6() {
+			host = "[" + host + "]"
+		}
+		texts = append(texts, fmt.Sprintf("https://%s/ (%s)", host, link.Attrs().Name))
 	}
 	slices.Sort(texts)
 	return texts

@@ -10,60 +10,156 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"landbridge/console/api"
 )
 
-// Screen is what a person sees on the screen and on the serial line: where the console is, and
-// what isn't well. Its methods are safe for concurrent use.
+// Screen is what people see on the screen and on the serial line: where the console is, and what
+// isn't well. Its methods are safe for concurrent use.
 type Screen struct {
-	out io.Writer
-
-	mu        sync.Mutex
-	warnings  []string
-	addresses []string
+	mu       sync.Mutex
+	outs     []io.Writer
+	busy     map[io.Writer]bool // somebody is in its menu
+	warnings map[string][]string
+	page     string
 }
 
-// NewScreen makes a screen that is written to out.
-func NewScreen(out io.Writer) *Screen { return &Screen{out: out} }
+// NewScreen makes a screen that is seen at these places.
+func NewScreen(outs ...io.Writer) *Screen {
+	return &Screen{outs: outs, busy: map[io.Writer]bool{}, warnings: map[string][]string{}}
+}
 
-// Show writes a line.
+// Show writes a line everywhere.
 func (s *Screen) Show(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fmt.Fprintf(s.out, "%s\n", line)
+	for _, out := range s.outs {
+		_, _ = fmt.Fprintf(out, "%s\n", line)
+	}
 }
 
-// Warn shows what isn't well, and keeps showing it. An empty warning is none.
-func (s *Screen) Warn(text string) {
-	if text == "" {
-		return
-	}
-	s.Show(text)
+// Warn says what of a matter isn't well, in place of what it said before; nothing: all is.
+func (s *Screen) Warn(matter string, lines ...string) {
+	lines = slices.DeleteFunc(lines, func(l string) bool { return l == "" })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.warnings = append(s.warnings, text)
+	if len(lines) == 0 {
+		delete(s.warnings, matter)
+		return
+	}
+	s.warnings[matter] = lines
 }
 
-// Ready shows where the console is, whenever that has changed.
-func (s *Screen) Ready(addresses []string, after time.Duration) {
+// Warnings returns all that isn't well.
+func (s *Screen) Warnings() (all []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slices.Equal(addresses, s.addresses) {
+	var matters []string
+	for m := range s.warnings {
+		matters = append(matters, m)
+	}
+	slices.Sort(matters)
+	for _, m := range matters {
+		all = append(all, s.warnings[m]...)
+	}
+	return all
+}
+
+// Use notes whether somebody is in the menu at a place; there no page is written meanwhile.
+func (s *Screen) Use(out io.Writer, busy bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy[out] = busy
+}
+
+// Page shows a page where nobody is busy, if it is another than the one before.
+func (s *Screen) Page(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if text == s.page {
 		return
 	}
-	s.addresses = addresses
+	s.page = text
+	for _, out := range s.outs {
+		if !s.busy[out] {
+			_, _ = io.WriteString(out, text)
+		}
+	}
+}
+
+// Latest returns the page that was shown last.
+func (s *Screen) Latest() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.page
+}
+
+// view is what a page shows.
+type view struct {
+	version  string
+	urls     []string
+	answers  bool // the console
+	console  api.Console
+	status   api.Status
+	warnings []string
+	ready    time.Duration // from the start to the console's first answer; 0: not yet
+}
+
+// text draws the page.
+func (v view) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nLandbridge is ready, %.1f s after its start.\n", after.Seconds())
-	for _, a := range addresses {
-		address, port, _ := strings.Cut(a, " on ")
-		fmt.Fprintf(&b, "  Console: https://%s  (%s)\n", address, port)
+	row := func(label, value string) { fmt.Fprintf(&b, "  %-12s %s\n", label, printable(value)) }
+	fmt.Fprintf(&b, "\n--- Landbridge %s %s\n", v.version, strings.TrimSpace(printable(v.status.Name)))
+	for _, u := range v.urls {
+		row("Console", u)
 	}
-	if len(addresses) == 0 {
-		b.WriteString("  No address yet: is the management port connected to a network with DHCP?\n")
+	if len(v.urls) == 0 {
+		row("Console", "no address yet: is the management port connected to a network with DHCP?")
 	}
-	for _, w := range s.warnings {
-		fmt.Fprintf(&b, "  ! %s\n", w)
+	switch {
+	case !v.answers && v.ready == 0:
+		row("State", "starting")
+	case !v.answers:
+		row("State", "the console doesn't answer; the program is started again where it has ended (log: in the menu)")
+	default:
+		row("Certificate", v.console.Fingerprint)
+		if v.console.SetUp {
+			row("Set up", "yes: log in")
+		} else {
+			row("Setup code", v.console.SetupCode)
+		}
+		row("Mode", string(v.status.Mode))
+		for _, g := range v.status.Groups {
+			row("Group", g.Name)
+		}
+		if len(v.status.Groups) == 0 {
+			row("Group", "none yet: create or join one by the console")
+		}
+		if v.ready > 0 {
+			row("Ready", fmt.Sprintf("%.1f s after the start", v.ready.Seconds()))
+		}
+		if len(v.status.Health) == 0 && len(v.warnings) == 0 {
+			row("Health", "all is well")
+		}
 	}
-	_, _ = io.WriteString(s.out, b.String())
+	for _, h := range v.status.Health {
+		row("! "+string(h.Level), h.Text)
+	}
+	for _, w := range v.warnings {
+		row("!", w)
+	}
+	b.WriteString("Press Enter for the menu.\n")
+	return b.String()
+}
+
+// printable makes of a text one that can't move a terminal's cursor.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 // consoleAnswers says whether the program's console answers on this machine.

@@ -108,7 +108,7 @@ func Load(path string, flags map[string][]string) (Config, error) {
 		values, faults = readFile(path)
 	}
 	values = append(values, flagValues(flags)...)
-	return merge(values, faults)
+	return merge(values, faults, Settings())
 }
 
 // configValue is what a file or a flag says about one key.
@@ -121,13 +121,13 @@ type configValue struct {
 
 // merge applies values in order, the later over the earlier, and checks what they
 // make together. faults are those found before.
-func merge(values []configValue, faults []Fault) (Config, error) {
+func merge(values []configValue, faults []Fault, known table) (Config, error) {
 	cfg := Default()
 	origin := make(map[string]configValue)
 	for _, v := range values {
-		s, ok := settingOf(v.key)
+		s, ok := known.of(v.key)
 		if !ok {
-			faults = append(faults, v.fault("there is no setting %q%s", v.key, suggest(v.key)))
+			faults = append(faults, v.fault("there is no setting %q%s", v.key, known.suggest(v.key)))
 			continue
 		}
 		// What a flag overrides need not be right, only known: but a person

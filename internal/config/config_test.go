@@ -346,14 +346,14 @@ func FuzzConfigFile(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		values, faults := parseFile("f.yaml", content)
+		values, faults := parseFile("f.yaml", content, Settings())
 		lines := strings.Count(string(content), "\n") + strings.Count(string(content), "\r") + 1
 		for _, fault := range faults {
 			if fault.Line < 1 || fault.Line > lines+1 || fault.Text == "" {
 				t.Errorf("fault %+v of a file of %d lines", fault, lines)
 			}
 		}
-		cfg, err := merge(values, faults)
+		cfg, err := merge(values, faults, Settings())
 		if err != nil && err.Error() == "" {
 			t.Error("an error says nothing")
 		}

@@ -96,14 +96,14 @@ func readFile(path string) ([]configValue, []Fault) {
 	if err != nil {
 		return nil, whole("the file can't be read: %v", errors.Unwrap(err))
 	}
-	return parseFile(path, content)
+	return parseFile(path, content, Settings())
 }
 
 // parseFile returns what a configuration file says: a YAML mapping of settings to
 // scalars or lists of scalars. It takes no anchors, aliases, tags or merge keys, so that a
 // file is never larger than it looks.
-func parseFile(name string, content []byte) ([]configValue, []Fault) {
-	p := fileParser{name: name}
+func parseFile(name string, content []byte, known table) ([]configValue, []Fault) {
+	p := fileParser{name: name, known: known}
 	if len(content) > maxFile {
 		p.faultf(1, "", "the file is larger than %d KiB, which no configuration is", maxFile>>10)
 		return nil, p.faults
@@ -142,6 +142,7 @@ func tooDeep(tokens token.Tokens) int {
 // fileParser walks one file and notes what it finds.
 type fileParser struct {
 	name   string
+	known  table
 	values []configValue
 	faults []Fault
 }
@@ -195,7 +196,7 @@ func (p *fileParser) body(n ast.Node) {
 	for _, pair := range pairs {
 		key, ok := pair.Key.(*ast.StringNode)
 		if !ok {
-			p.faultf(lineOf(pair.Key), "", "%s can't be the name of a setting: the settings are %s", kindOf(pair.Key), orList(settingKeys()))
+			p.faultf(lineOf(pair.Key), "", "%s can't be the name of a setting: the settings are %s", kindOf(pair.Key), orList(p.known.keys()))
 			continue
 		}
 		line := lineOf(key)
@@ -209,9 +210,9 @@ func (p *fileParser) body(n ast.Node) {
 }
 
 func (p *fileParser) pair(key string, line int, n ast.Node) {
-	setting, known := settingOf(key)
+	setting, known := p.known.of(key)
 	if !known {
-		p.faultf(line, key, "there is no setting %q%s", key, suggest(key))
+		p.faultf(line, key, "there is no setting %q%s", key, p.known.suggest(key))
 		return
 	}
 	if at := lineOf(n); n != nil && at > 0 {

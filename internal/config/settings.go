@@ -91,14 +91,16 @@ func reachSettings() []Setting {
 	}
 }
 
-// settingOf returns the setting with this key.
-func settingOf(key string) (Setting, bool) {
-	all := Settings()
-	i := slices.IndexFunc(all, func(s Setting) bool { return s.Key == key })
+// table is the settings that a file may have.
+type table []Setting
+
+// of returns the setting with this key.
+func (t table) of(key string) (Setting, bool) {
+	i := slices.IndexFunc(t, func(s Setting) bool { return s.Key == key })
 	if i < 0 {
 		return Setting{}, false
 	}
-	return all[i], true
+	return t[i], true
 }
 
 // one makes a setter of lists from a setter of one value: the last one counts, as with flags.
@@ -212,17 +214,17 @@ func orList[T ~string](values []T) string {
 }
 
 // suggest returns `: did you mean "mode"?` where a setting is at most two edits away.
-func suggest(key string) string {
-	if near := Nearest(key, settingKeys()); near != "" {
+func (t table) suggest(key string) string {
+	if near := Nearest(key, t.keys()); near != "" {
 		return ": did you mean " + strconv.Quote(near) + "?"
 	}
-	return ": the settings are " + orList(settingKeys())
+	return ": the settings are " + orList(t.keys())
 }
 
-func settingKeys() []string {
-	var keys []string
-	for _, s := range Settings() {
-		keys = append(keys, s.Key)
+func (t table) keys() []string {
+	keys := make([]string, len(t))
+	for i, s := range t {
+		keys[i] = s.Key
 	}
 	return keys
 }

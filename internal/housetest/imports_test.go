@@ -14,6 +14,7 @@ func floors() [][]string {
 		{"cmd/landbridge", "cmd/demo", "cmd/mkimage", "bench", "bench/soak", "internal/e2e"},
 		{"image"},
 		{"image/pid1"},
+		{"image/userdata"},
 		{"bench/peers", "bench/measure", "bench/report"},
 		{"bench/crowd"},
 		{"bench/underlay", "bench/load", "bench/traffic"},

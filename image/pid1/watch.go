@@ -1,0 +1,210 @@
+package pid1
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"landbridge/image/userdata"
+)
+
+// grubenv is GRUB's environment block.
+const grubenv = systemDir + "/grub/grubenv"
+
+// How often the appliance is looked at: until it is well, and then.
+const (
+	lookOften = time.Second
+	lookThen  = 5 * time.Second
+	wellAfter = 5 // answers of the console in a row
+)
+
+// watch shows how the appliance is, and keeps the running slot once it has been well for a while.
+func (m *machine) watch(ctx context.Context) {
+	program := newLocal(stateDir)
+	v := view{version: m.version}
+	for answers, kept := 0, false; ; {
+		v.answers = consoleAnswers(ctx)
+		if v.answers {
+			if answers++; v.ready == 0 {
+				v.ready = time.Since(m.started)
+			}
+			if c, err := program.Console(ctx); err == nil {
+				v.console = c
+			}
+			if s, err := program.Status(ctx); err == nil {
+				v.status = s
+			}
+		} else {
+			answers = 0
+		}
+		m.screen.Warn("network", m.network.Trouble())
+		v.urls, v.warnings = urls(), m.screen.Warnings()
+		m.screen.Page(v.text())
+		if answers >= wellAfter && !kept {
+			m.keepSlot()
+			kept = true
+		}
+		wait := lookOften
+		if kept {
+			wait = lookThen
+		}
+		if pause(ctx, wait); ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+func (m *machine) keepSlot() {
+	slot := parameter(m.cmdline, "slot")
+	changed, err := keep(grubenv, slot)
+	switch {
+	case err != nil:
+		m.log.Error("the running slot wasn't kept", "slot", slot, "err", err)
+	case changed:
+		m.log.Info("the running slot is the primary now", "slot", slot)
+	}
+}
+
+// openTerminals returns where people may be: the screen and the first serial line.
+func openTerminals() (all []*os.File) {
+	for _, name := range []string{"/dev/tty1", "/dev/ttyS0"} {
+		// Not non-blocking: a terminal that is read is a thread that waits.
+		fd, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue
+		}
+		if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
+			_ = unix.Close(fd)
+			continue // a serial line that isn't there
+		}
+		all = append(all, os.NewFile(uintptr(fd), name))
+	}
+	return all
+}
+
+func writers(files []*os.File) (all []io.Writer) {
+	for _, f := range files {
+		all = append(all, f)
+	}
+	return all
+}
+
+// rescue serves who is at a terminal.
+func (m *machine) rescue(terminal *os.File) *rescue {
+	return &rescue{
+		lines: bufio.NewScanner(terminal), out: terminal, hands: m,
+		echo: func(on bool) { setEcho(terminal, on) }, busy: func(b bool) { m.screen.Use(terminal, b) },
+	}
+}
+
+func setEcho(terminal *os.File, on bool) {
+	t, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+	if err != nil {
+		return
+	}
+	t.Lflag &^= unix.ECHO
+	if on {
+		t.Lflag |= unix.ECHO
+	}
+	_ = unix.IoctlSetTermios(int(terminal.Fd()), unix.TCSETS, t)
+}
+
+// What a person at the screen can have done (interface hands).
+
+// Page returns how the appliance is.
+func (m *machine) Page() string { return m.screen.Latest() }
+
+// Log returns the last of the log.
+func (m *machine) Log() []byte { return m.kept.Last(40) }
+
+// Network returns how the machine is reached.
+func (m *machine) Network() userdata.Management { return m.network.Now() }
+
+// SetNetwork has the machine be reached otherwise, now and after restarts.
+func (m *machine) SetNetwork(ctx context.Context, file []byte) error {
+	d, err := userdata.Parse("settings", file)
+	if err != nil {
+		return err
+	}
+	if err := writeSafely(filepath.Join(stateDir, keptNetwork), file); err != nil {
+		return err
+	}
+	m.network.Change(ctx, d.Management)
+	return nil
+}
+
+// ResetPassword gives a user of the console another password.
+func (m *machine) ResetPassword(ctx context.Context, user, password string) error {
+	return newLocal(stateDir).ResetPassword(ctx, user, password)
+}
+
+// Restart has the machine start anew.
+func (m *machine) Restart() { m.end(restart) }
+
+// PowerOff switches the machine off.
+func (m *machine) PowerOff() { m.end(powerOff) }
+
+// FactoryReset forgets the state and restarts.
+func (m *machine) FactoryReset() {
+	m.mu.Lock()
+	m.forget = true
+	m.mu.Unlock()
+	m.end(restart)
+}
+
+func (m *machine) forgetting() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.forget
+}
+
+func forgetState(log *slog.Logger) {
+	entries, err := os.ReadDir(stateDir)
+	for _, e := range entries {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(stateDir, e.Name())))
+	}
+	if err != nil {
+		log.Error("not everything is forgotten", "err", err)
+	}
+}
+
+// Rollback has the machine start by the other slot, if there is something in it.
+func (m *machine) Rollback() error {
+	other := map[string]string{"A": "B", "B": "A"}[parameter(m.cmdline, "slot")]
+	if other == "" {
+		return errors.New("the running slot isn't known: the machine wasn't started by the image's boot loader")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	device, err := partition(ctx, "/sys", map[string]string{"A": "lb-slot-a", "B": "lb-slot-b"}[other])
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(device)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	magic := make([]byte, 4)
+	if _, err := f.ReadAt(magic, 0); err != nil || !bytes.Equal(magic, []byte("hsqs")) {
+		return fmt.Errorf("there is no other version: slot %s is empty", other)
+	}
+	if _, err := keep(grubenv, other); err != nil {
+		return err
+	}
+	m.end(restart)
+	return nil
+}
+
+func sortedKeys(m map[string][]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -153,7 +153,10 @@ func (s *Switcher) Run(to Setup, patience time.Duration, confirmed bool) error {
 		return s.failed(to, err)
 	}
 	if confirmed {
-		return s.Commit()
+		if err := s.Commit(); err != nil { // nobody waits who would go back
+			return s.failed(to, err)
+		}
+		return nil
 	}
 	s.await(patience)
 	return nil

@@ -20,6 +20,7 @@ type applianceFake struct {
 	unfit    map[Setup]int // so many attempts to attach it so fail
 	verified error
 	written  []Record
+	full     int // the disk, from so many records on; 0: never
 	troubles map[string]health.Trouble
 }
 
@@ -74,6 +75,9 @@ func switching(t *testing.T, f *applianceFake, body func(s *Switcher)) {
 			Write: func(r Record) error {
 				f.mu.Lock()
 				defer f.mu.Unlock()
+				if f.full > 0 && len(f.written) >= f.full {
+					return errors.New("no space left on device")
+				}
 				f.written = append(f.written, r)
 				return nil
 			},
@@ -132,6 +136,19 @@ func TestASwitchThatIsConfirmedStays(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestASwitchThatCannotBeKeptIsUndoneAtOnce(t *testing.T) {
+	f := &applianceFake{full: 1}
+	switching(t, f, func(s *Switcher) {
+		var refused *Error
+		if err := run(s, true); !errors.As(err, &refused) || refused.Kind != Unavailable || !strings.Contains(err.Error(), "no space left") {
+			t.Errorf("said %v", err)
+		}
+		if f.Now() != asInterface || s.Settled() != nil || s.Status().Phase != 0 {
+			t.Errorf("in %v, %+v: %v", f.Now(), s.Status(), s.Settled())
+		}
+	})
 }
 
 func TestASwitchThatDoesNotWorkIsUndoneAtOnce(t *testing.T) {

@@ -109,13 +109,16 @@ func (r *Registry) Reserve(ctx context.Context, all []Reservation, by string, dr
 	now := r.clock.Instant()
 	tags, hs := make([]*tag, len(all)), make([]Happening, len(all))
 	r.mu.Lock()
-	clients := make(map[clientHash]netip.Addr)
+	clients, addrs := make(map[clientHash]netip.Addr), make(map[netip.Addr]bool)
 	for i, v := range all {
 		tags[i] = r.tagOf(v, now)
+		if refused[i] == nil && addrs[v.Addr] {
+			refused[i] = &HeldError{Addr: v.Addr, Other: "is to be reserved twice"}
+		}
 		if refused[i] == nil {
 			refused[i] = r.mayBind(tags[i], clients, now)
 		}
-		clients[tags[i].Hash] = v.Addr
+		clients[tags[i].Hash], addrs[v.Addr] = v.Addr, true
 		hs[i] = Happening{At: now.Wall, Act: Reserved, By: by, Lease: tags[i].lease(r)}
 	}
 	r.mu.Unlock()

@@ -128,6 +128,13 @@ func TestAReservationIsRefusedWhereTheAddressIsAnothersAndSaysWhose(t *testing.T
 	if w, ok := ns[0].reg.Row(free); ok {
 		t.Errorf("the other was reserved: %+v", w)
 	}
+	twice := []Reservation{{Addr: free, MAC: [6]byte{2, 8}}, {Addr: free, MAC: [6]byte{2, 9}}}
+	if refused, err = ns[0].reg.Reserve(short(t, 5*time.Second), twice, "anna", false); err != nil || refused[0] != nil || !errors.As(refused[1], &held) {
+		t.Errorf("one address for two hosts: %v, %v", refused, err)
+	}
+	if w, ok := ns[0].reg.Row(free); ok {
+		t.Errorf("it was reserved for one of them: %+v", w)
+	}
 }
 
 func TestAHostMovesToTheAddressThatIsReservedForItWhenItRenews(t *testing.T) {

@@ -53,7 +53,7 @@ func historyPlace(key []byte) (at time.Time, addr netip.Addr, ok bool) {
 
 // chronicle counts the entries on disk.
 type chronicle struct {
-	n     atomic.Int64
+	n     atomic.Int64  // or more, never fewer
 	prune time.Duration // not again before; the keeper's
 }
 
@@ -76,15 +76,21 @@ func (r *Registry) journal(tx *store.Tx, all ...Happening) error {
 	return nil
 }
 
-// pruneHistory takes the oldest entries off where there are too many, or they are too old.
-func (r *Registry) pruneHistory(now Instant) error {
-	oldest := historyKey(now.Wall.Add(-historyLife), netip.AddrFrom4([4]byte{}))
+// pruneHistory takes the oldest entries off where there are more than most, or they are too old.
+func (r *Registry) pruneHistory(now Instant, most int64) error {
+	var oldest []byte // of those that aren't too old: all, where the clock wasn't set and says 1970
+	if from := now.Wall.Add(-historyLife); from.Unix() > 0 {
+		oldest = historyKey(from, netip.AddrFrom4([4]byte{}))
+	}
 	for more := true; more && r.ctx.Err() == nil; {
 		var gone int
 		err := r.store.Batch(func(tx *store.Tx) error {
 			gone = 0
 			var failed error
-			surplus := int(r.history.n.Load()) - maxHistory
+			if r.history.n.Load() > most { // happenings are counted that came to be in memory alone
+				r.history.n.Store(int64(r.tables.history.Len(tx)))
+			}
+			surplus := int(r.history.n.Load() - most)
 			for key := range r.tables.history.Scan(tx, nil, &failed) {
 				if gone == maxPruned || gone >= surplus && bytes.Compare(key, oldest) >= 0 {
 					break

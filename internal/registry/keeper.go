@@ -168,7 +168,7 @@ func (r *Registry) turn(k *keeper) {
 	r.renewWatches(now)
 	if now.Mono >= r.history.prune {
 		r.history.prune = now.Mono + pruneEvery
-		if err := r.pruneHistory(now); err != nil {
+		if err := r.pruneHistory(now, maxHistory); err != nil {
 			r.log.Error("old entries not taken off", "err", err)
 		}
 	}

@@ -366,12 +366,29 @@ func TestTheHistoryIsBounded(t *testing.T) {
 	for i := range 5 {
 		get(t, n.reg, client(i))
 	}
-	n.reg.history.n.Add(maxHistory - 3) // as if there were so many
-	if err := n.reg.pruneHistory(n.clock.Instant()); err != nil {
-		t.Fatal(err)
+	n.reg.history.n.Add(100) // what never came to the disk
+	for _, c := range []struct{ most, left int }{{5, 5}, {3, 3}} {
+		if err := n.reg.pruneHistory(n.clock.Instant(), int64(c.most)); err != nil {
+			t.Fatal(err)
+		}
+		if got := acts(t, n.reg, HistoryQuery{}); len(got) != c.left {
+			t.Errorf("%d entries are left of at most %d", len(got), c.most)
+		}
 	}
-	if got := acts(t, n.reg, HistoryQuery{}); len(got) != 3 {
-		t.Errorf("%d entries are left, want 3", len(got))
+}
+
+func TestTheHistoryOutlivesAClockThatIsNotSet(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "10.9.0.0/20", 6)
+	n := l.members(1)[0]
+	get(t, n.reg, client(1))
+	for _, at := range []time.Time{time.Unix(0, 0), time.Unix(0, 0).Add(historyLife - time.Hour), time.Unix(-86400, 0)} {
+		if err := n.reg.pruneHistory(Instant{Wall: at}, maxHistory); err != nil {
+			t.Fatal(err)
+		}
+		if len(acts(t, n.reg, HistoryQuery{})) == 0 {
+			t.Fatalf("by a clock of %v it is gone", at)
+		}
 	}
 }
 

@@ -153,8 +153,8 @@ func (s *Server) writeProblem(err error, c echo.Context) {
 	}
 	p := problemOf(err)
 	p.Instance = c.Request().URL.Path
-	if p.Status >= http.StatusInternalServerError {
-		s.log.Error("console request failed", "method", c.Request().Method, "path", p.Instance, "status", p.Status, "err", err)
+	if p.Status >= http.StatusInternalServerError && retryOf(err) == 0 && !errors.Is(err, context.Canceled) { // or who asked has gone
+		s.log.Error("console request failed", "method", c.Request().Method, "path", c.Path(), "status", p.Status, "err", err)
 	}
 	if wait := retryOf(err); wait > 0 {
 		c.Response().Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)))

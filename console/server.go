@@ -22,6 +22,7 @@ import (
 	"landbridge/console/api"
 	"landbridge/console/metrics"
 	"landbridge/console/web"
+	"landbridge/internal/budget"
 )
 
 // Limits of what a client may take from the appliance.
@@ -37,6 +38,12 @@ const (
 	writeTimeout   = requestTimeout + 15*time.Second
 	idleTimeout    = 2 * time.Minute
 	stopTimeout    = 2 * time.Second // for requests in flight when the appliance stops
+)
+
+// What the console logs of requests, whoever sends them: so many lines at once, and then one each time.
+const (
+	logBurst = 20
+	logEvery = 10 * time.Second
 )
 
 // eventsPath is where events are streamed.
@@ -59,6 +66,7 @@ type Server struct {
 
 // New makes a server of an appliance and its users.
 func New(a Appliance, users *access.Service, log *slog.Logger) *Server {
+	log = budget.Log(log, logEvery, logBurst)
 	s := &Server{users: users, log: log, operations: make(map[string]api.Operation),
 		origins: http.NewCrossOriginProtection(), door: new(atomic.Pointer[Door]),
 		inside: insidePlaces(), outside: userPlaces(), strangers: strangerPlaces()}

@@ -11,7 +11,14 @@ import (
 	"time"
 
 	"landbridge/console/api"
+	"landbridge/internal/budget"
 	"landbridge/internal/store"
+)
+
+// What is logged at the most, whoever asks for it: so many lines at once, and then one each time.
+const (
+	logBurst = 20
+	logEvery = 10 * time.Second
 )
 
 // Options are what a Service gets from outside. The zero value is ready.
@@ -51,6 +58,7 @@ func Open(db *store.DB, o Options) (*Service, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.log = budget.Log(s.log, logEvery, logBurst)
 	s.sessions = newSessions(db, s.random, s.log)
 	if err := errors.Join(s.openSetup(), s.sessions.restore(s.now())); err != nil {
 		return nil, fmt.Errorf("open the console's users: %w", err)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -21,8 +22,8 @@ func (p *Pages) fail(c echo.Context, err error) error {
 	if problem.Status == http.StatusUnauthorized {
 		return p.toLogin(c)
 	}
-	if problem.Status >= http.StatusInternalServerError {
-		p.log.Error("console page failed", "path", c.Request().URL.Path, "status", problem.Status, "err", err)
+	if problem.Status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) { // who asked has gone
+		p.log.Error("console page failed", "path", c.Path(), "status", problem.Status, "err", err)
 	}
 	return p.show(c, problem.Status, "trouble", trouble{problem})
 }
@@ -54,7 +55,7 @@ func (p *Pages) flawsOf(err error) (flaws, int) {
 	for _, e := range problem.Errors {
 		f.Fields[e.Field] = e.Detail
 	}
-	if problem.Status >= http.StatusInternalServerError && problem.Status != http.StatusServiceUnavailable {
+	if problem.Status >= http.StatusInternalServerError && problem.Status != http.StatusServiceUnavailable { // which a request that was given up is, too
 		p.log.Error("console page failed", "status", problem.Status, "err", err)
 	}
 	// htmx takes 422 for a page to show; other refusals are shown so, too.

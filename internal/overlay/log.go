@@ -3,11 +3,12 @@ package overlay
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	golog "github.com/ipfs/go-log/v2"
 	"github.com/libp2p/go-libp2p/gologshim"
+
+	"landbridge/internal/budget"
 )
 
 // libp2p logs through handlers of its own, global to the process, to standard error;
@@ -17,7 +18,7 @@ import (
 func routeLibraryLogs(log *slog.Logger) {
 	gologshim.SetDefaultHandler(&boundedHandler{
 		next:   log.Handler(),
-		budget: &budget{every: 10 * time.Second, burst: 20, now: time.Now},
+		budget: &budget.Budget{Every: 10 * time.Second, Burst: 20}, now: time.Now,
 	})
 	golog.SetAllLoggers(golog.LevelFatal)
 }
@@ -27,7 +28,8 @@ func routeLibraryLogs(log *slog.Logger) {
 // count goes with the next one that passes.
 type boundedHandler struct {
 	next   slog.Handler
-	budget *budget
+	budget *budget.Budget
+	now    func() time.Time
 }
 
 // Enabled implements slog.Handler.
@@ -37,7 +39,7 @@ func (h *boundedHandler) Enabled(ctx context.Context, level slog.Level) bool {
 
 // Handle implements slog.Handler.
 func (h *boundedHandler) Handle(ctx context.Context, r slog.Record) error {
-	ok, dropped := h.budget.take()
+	ok, dropped := h.budget.Take(h.now())
 	if !ok {
 		return nil
 	}
@@ -51,12 +53,12 @@ func (h *boundedHandler) Handle(ctx context.Context, r slog.Record) error {
 
 // WithAttrs implements slog.Handler.
 func (h *boundedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &boundedHandler{next: h.next.WithAttrs(attrs), budget: h.budget}
+	return &boundedHandler{next: h.next.WithAttrs(attrs), budget: h.budget, now: h.now}
 }
 
 // WithGroup implements slog.Handler.
 func (h *boundedHandler) WithGroup(name string) slog.Handler {
-	return &boundedHandler{next: h.next.WithGroup(name), budget: h.budget}
+	return &boundedHandler{next: h.next.WithGroup(name), budget: h.budget, now: h.now}
 }
 
 func lowered(level slog.Level) slog.Level {
@@ -64,38 +66,4 @@ func lowered(level slog.Level) slog.Level {
 		return slog.LevelWarn
 	}
 	return slog.LevelDebug
-}
-
-// budget is a token bucket: burst tokens, and one more each interval.
-type budget struct {
-	every time.Duration
-	burst int
-	now   func() time.Time
-
-	mu      sync.Mutex
-	spent   int // tokens that are out
-	since   time.Time
-	dropped int
-}
-
-// take returns whether there is a token, and then how many asked in vain since the
-// last one.
-func (b *budget) take() (ok bool, dropped int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := b.now()
-	if back := int(now.Sub(b.since) / b.every); b.spent > 0 && back > 0 {
-		b.spent = max(0, b.spent-back)
-		b.since = b.since.Add(time.Duration(back) * b.every)
-	}
-	if b.spent == 0 {
-		b.since = now
-	}
-	if b.spent >= b.burst {
-		b.dropped++
-		return false, 0
-	}
-	b.spent++
-	dropped, b.dropped = b.dropped, 0
-	return true, dropped
 }

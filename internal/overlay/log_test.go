@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"landbridge/internal/budget"
 )
 
 func TestLibraryLogsAreLoweredAndBounded(t *testing.T) {
@@ -14,7 +16,7 @@ func TestLibraryLogsAreLoweredAndBounded(t *testing.T) {
 	now := time.Unix(1000, 0)
 	log := slog.New(&boundedHandler{
 		next:   slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}),
-		budget: &budget{every: time.Second, burst: 3, now: func() time.Time { return now }},
+		budget: &budget.Budget{Every: time.Second, Burst: 3}, now: func() time.Time { return now },
 	}).With("logger", "swarm")
 	lines := func() []string { return strings.Split(strings.TrimSpace(out.String()), "\n") }
 

@@ -489,3 +489,43 @@ func TestHashesThatAreNoneOrCostTooMuchAreRefused(t *testing.T) {
 		t.Errorf("a short password: %v", err)
 	}
 }
+
+func TestStrangersDoNotReplaceTheAuditLog(t *testing.T) {
+	r := newRig(t)
+	r.setUp()
+	before, _, err := r.Entries(0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 500 {
+		_, _ = r.SetUp(from(fmt.Sprintf("fd00:%x::1", i)), "0000-0000", "mallory", goodPassword)
+	}
+	if after, _, _ := r.Entries(0, 100); len(after) != len(before) {
+		t.Errorf("set-ups that can't be any more made %d entries", len(after)-len(before))
+	}
+	op := api.Operation{ID: "logIn"}
+	for i := range 500 { // one host
+		r.Record(from(fmt.Sprintf("fe80::%x", i)), op, "alice", refuse(Unauthenticated, "wrong"))
+	}
+	if after, _, _ := r.Entries(0, 100); len(after) != len(before)+1 || after[0].Count != 500 {
+		t.Errorf("one host made %d entries", len(after)-len(before))
+	}
+	commits := r.db.Stats().Commits
+	for i := range 5000 { // many
+		r.Record(from(fmt.Sprintf("fd00:%x::1", i)), op, "alice", refuse(Unauthenticated, "wrong"))
+	}
+	after, _, _ := r.Entries(0, 100)
+	if n := len(after) - len(before); n != strangerBurst || r.db.Stats().Commits-commits > strangerBurst {
+		t.Errorf("many hosts made %d entries by %d commits", n, r.db.Stats().Commits-commits)
+	}
+	r.now = r.now.Add(strangerEvery)
+	r.Record(from("192.0.2.77"), op, "alice", refuse(Unauthenticated, "wrong"))
+	if after, _, _ := r.Entries(0, 1); after[0].Remote != "192.0.2.77" || !strings.Contains(after[0].Why, "4981 other refusals") {
+		t.Errorf("the next one says %+v", after[0])
+	}
+	ctx := NewContext(context.Background(), Identity{Name: "alice", How: BySession, Role: Administrator})
+	r.Record(ctx, api.Operation{ID: "change"}, "", nil)
+	if after, _, _ := r.Entries(0, 1); after[0].Operation != "change" {
+		t.Errorf("what a user did isn't there: %+v", after[0])
+	}
+}

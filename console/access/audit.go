@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"landbridge/console/api"
+	"landbridge/internal/budget"
 	"landbridge/internal/store"
 )
 
@@ -19,8 +20,12 @@ const (
 	maxEntries     = 10_000
 	maxDetail      = 300              // bytes of a text in it
 	gatherFailures = 10 * time.Minute // equal refusals within this are one entry with a count
-	writeGathered  = 5 * time.Second  // a count that grows is written no more often
+	writeGathered  = time.Minute      // a count that grows is written no more often
 	maxGathered    = 64
+
+	// Refusals of who isn't known are new entries no more often than this; further ones are counted.
+	strangerEvery = 10 * time.Second
+	strangerBurst = 20
 )
 
 // entryRecord is one entry of the audit log, under its number.
@@ -44,6 +49,8 @@ type journal struct {
 	mu       sync.Mutex
 	next     uint64 // the number of the next entry; 0: not known yet
 	gathered map[string]*gathering
+
+	strangers budget.Budget
 }
 
 // gathering is where equal refusals are counted.
@@ -64,7 +71,8 @@ func (s *Service) Record(ctx context.Context, op api.Operation, target string, r
 	if refused != nil {
 		e.Refused = printable(refused.Error())
 	}
-	if err := s.journal.write(s.db, e); err != nil {
+	like := strings.Join([]string{e.User, id.Source(), e.Operation}, "\x00")
+	if err := s.journal.write(s.db, e, like); err != nil {
 		s.log.Error("an entry of the audit log is lost", "err", err)
 	}
 }
@@ -87,19 +95,23 @@ func About(ctx context.Context, target string) {
 // recordLogin notes a try to log in as somebody. One that was turned away untried isn't
 // noted: there is no end of them.
 func (s *Service) recordLogin(ctx context.Context, name string, err error) {
-	if IsKind(err, TooMany) || errors.Is(err, context.Canceled) {
-		return
+	if !untried(err) {
+		s.Record(ctx, api.Operation{ID: "logIn"}, name, err)
 	}
-	s.Record(ctx, api.Operation{ID: "logIn"}, name, err)
 }
 
-func (j *journal) write(db *store.DB, e entryRecord) error {
+// untried reports whether who asked was turned away untried, or went away.
+func untried(err error) bool { return IsKind(err, TooMany) || errors.Is(err, context.Canceled) }
+
+// write writes an entry. Refusals that are like another are gathered: of one user or host, trying
+// one thing.
+func (j *journal) write(db *store.DB, e entryRecord, like string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err := j.open(db); err != nil {
 		return err
 	}
-	if g := j.gathered[e.likeness()]; e.Refused != "" && g != nil && e.At.Sub(g.entry.At) <= gatherFailures {
+	if g := j.gathered[like]; e.Refused != "" && g != nil && e.At.Sub(g.entry.At) <= gatherFailures {
 		g.entry.Count++
 		g.entry.Last = e.At
 		if e.At.Sub(g.written) < writeGathered {
@@ -108,18 +120,40 @@ func (j *journal) write(db *store.DB, e entryRecord) error {
 		g.written = e.At
 		return put(db, g.number, g.entry)
 	}
+	if e.Refused != "" && e.How == ByNothing {
+		ok, missed := j.strangers.Take(e.At)
+		if !ok {
+			return nil
+		}
+		if missed > 0 {
+			e.Refused += fmt.Sprintf(" (before this, %d other refusals of strangers were too many to be kept)", missed)
+		}
+	}
 	number := j.next
 	if err := put(db, number, e); err != nil {
 		return err
 	}
 	j.next++
 	if e.Refused != "" {
-		if len(j.gathered) >= maxGathered {
-			clear(j.gathered)
-		}
-		j.gathered[e.likeness()] = &gathering{number: number, entry: e, written: e.At}
+		j.makeRoom()
+		j.gathered[like] = &gathering{number: number, entry: e, written: e.At}
 	}
 	return nil
+}
+
+// makeRoom gathers no more of what was tried first. Called with mu held.
+func (j *journal) makeRoom() {
+	if len(j.gathered) < maxGathered {
+		return
+	}
+	var oldest string
+	first := j.next
+	for like, g := range j.gathered {
+		if g.number < first {
+			oldest, first = like, g.number
+		}
+	}
+	delete(j.gathered, oldest)
 }
 
 // put keeps an entry, and drops the one that is too old by now.
@@ -201,12 +235,6 @@ func (e entryRecord) describe(number uint64) api.AuditEntry {
 		a.Count = int64(e.Count) + 1
 	}
 	return a
-}
-
-// likeness is equal for refusals that are gathered: one address, or user, trying one
-// thing.
-func (e entryRecord) likeness() string {
-	return strings.Join([]string{e.User, e.Remote, e.Operation}, "\x00")
 }
 
 func entryKey(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, number) }

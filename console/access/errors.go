@@ -25,6 +25,7 @@ const (
 
 // Refusals of requests that say about themselves what can't be.
 var (
+	errSetUp   = refuse(Conflict, "this appliance has an administrator already: log in instead")
 	ErrNobody  = refuse(Unauthenticated, "log in first")
 	ErrToken   = refuse(Unauthenticated, "the API token is unknown, revoked or over: make another one in the console")
 	ErrForeign = refuse(Forbidden, "another site sent this in your browser's name: open the console itself")

@@ -49,6 +49,7 @@ type Service struct {
 func Open(db *store.DB, o Options) (*Service, error) {
 	s := &Service{db: db, now: o.Now, random: o.Random, log: o.Log,
 		hasher: newHasher(), users: newLockout(maxUserWait), sources: newLockout(maxSourceWait)}
+	s.journal.strangers = budget.Budget{Every: strangerEvery, Burst: strangerBurst}
 	if s.now == nil {
 		s.now = time.Now
 	}

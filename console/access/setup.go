@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -87,7 +88,9 @@ const setupLock = "/setup"
 func (s *Service) SetUp(ctx context.Context, code, name, password string) (Session, error) {
 	id := FromContext(ctx)
 	session, err := s.setUp(ctx, id, code, name, password)
-	s.Record(ctx, api.Operation{ID: "setUp"}, printable(name), err)
+	if !untried(err) && !errors.Is(err, errSetUp) { // there is no end of those
+		s.Record(ctx, api.Operation{ID: "setUp"}, printable(name), err)
+	}
 	return session, err
 }
 
@@ -115,7 +118,7 @@ func (s *Service) checkSetupCode(id Identity, code string) error {
 	case err != nil:
 		return err
 	case right == "":
-		return refuse(Conflict, "this appliance has an administrator already: log in instead")
+		return errSetUp
 	case id.How == BySocket:
 		return nil
 	}

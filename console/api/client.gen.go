@@ -348,6 +348,40 @@ type ClientInterface interface {
 	// Corresponds with DELETE /api/v1/groups/{group}/members/{member} (the `RemoveMember` operationId).
 	RemoveMember(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListRequests Appliances that wait to be let into a group
+	//
+	// Only on the appliance that keeps the group's CA key. They have used an invitation that demands approval, and
+	// ask again and again. At most 64 wait at one time; who has asked no more for a day is forgotten.
+	//
+	// Corresponds with GET /api/v1/groups/{group}/requests (the `ListRequests` operationId).
+	ListRequests(ctx context.Context, group string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApproveRequest Let an appliance that waits into a group
+	//
+	// Compare its fingerprint first with the one that it shows itself. It is a member at once, and gets its
+	// certificate when it asks again, within seconds.
+	//
+	// Corresponds with POST /api/v1/groups/{group}/requests/{member}/approve (the `ApproveRequest` operationId).
+	ApproveRequest(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DenyRequestWithBody Refuse an appliance that waits
+	//
+	// It is told the reason, and stays refused with that invitation.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/groups/{group}/requests/{member}/deny (the `DenyRequest` operationId).
+	DenyRequestWithBody(ctx context.Context, group string, member string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DenyRequest Refuse an appliance that waits
+	//
+	// It is told the reason, and stays refused with that invitation.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/groups/{group}/requests/{member}/deny (the `DenyRequest` operationId).
+	DenyRequest(ctx context.Context, group string, member string, body DenyRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListHosts Registered hosts, by hardware address
 	//
 	// The hosts that DHCP serves whatever the policy says (router mode): those that the configuration
@@ -370,6 +404,14 @@ type ClientInterface interface {
 	// Corresponds with PUT /api/v1/hosts/{mac} (the `RegisterHost` operationId).
 	RegisterHost(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListApplications Groups into which this appliance waits to be let
+	//
+	// By invitations that demand approval. The appliance goes on asking, also after a restart; what it was refused
+	// stays in the list until it is taken off it, or used again.
+	//
+	// Corresponds with GET /api/v1/join (the `ListApplications` operationId).
+	ListApplications(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// JoinGroupWithBody Join a group by an invitation
 	//
 	// Asks the group's authority for a certificate, which can take some seconds. Where this appliance is a
@@ -391,6 +433,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/join (the `JoinGroup` operationId).
 	JoinGroup(ctx context.Context, body JoinGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WithdrawApplication Wait no longer to be let into a group
+	//
+	// Corresponds with DELETE /api/v1/join/{group} (the `WithdrawApplication` operationId).
+	WithdrawApplication(ctx context.Context, group string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListLeaseHistory What became of the leases that this appliance served, newest first
 	//
@@ -1454,6 +1501,80 @@ func (c *Client) RemoveMember(ctx context.Context, group string, member string, 
 	return c.Client.Do(req)
 }
 
+// ListRequests Appliances that wait to be let into a group
+//
+// Only on the appliance that keeps the group's CA key. They have used an invitation that demands approval, and
+// ask again and again. At most 64 wait at one time; who has asked no more for a day is forgotten.
+//
+// Corresponds with GET /api/v1/groups/{group}/requests (the `ListRequests` operationId).
+func (c *Client) ListRequests(ctx context.Context, group string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRequestsRequest(c.Server, group)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApproveRequest Let an appliance that waits into a group
+//
+// Compare its fingerprint first with the one that it shows itself. It is a member at once, and gets its
+// certificate when it asks again, within seconds.
+//
+// Corresponds with POST /api/v1/groups/{group}/requests/{member}/approve (the `ApproveRequest` operationId).
+func (c *Client) ApproveRequest(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApproveRequestRequest(c.Server, group, member)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DenyRequestWithBody Refuse an appliance that waits
+//
+// It is told the reason, and stays refused with that invitation.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/groups/{group}/requests/{member}/deny (the `DenyRequest` operationId).
+func (c *Client) DenyRequestWithBody(ctx context.Context, group string, member string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDenyRequestRequestWithBody(c.Server, group, member, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DenyRequest Refuse an appliance that waits
+//
+// It is told the reason, and stays refused with that invitation.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/groups/{group}/requests/{member}/deny (the `DenyRequest` operationId).
+func (c *Client) DenyRequest(ctx context.Context, group string, member string, body DenyRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDenyRequestRequest(c.Server, group, member, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListHosts Registered hosts, by hardware address
 //
 // The hosts that DHCP serves whatever the policy says (router mode): those that the configuration
@@ -1506,6 +1627,24 @@ func (c *Client) RegisterHost(ctx context.Context, mac string, reqEditors ...Req
 	return c.Client.Do(req)
 }
 
+// ListApplications Groups into which this appliance waits to be let
+//
+// By invitations that demand approval. The appliance goes on asking, also after a restart; what it was refused
+// stays in the list until it is taken off it, or used again.
+//
+// Corresponds with GET /api/v1/join (the `ListApplications` operationId).
+func (c *Client) ListApplications(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListApplicationsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // JoinGroupWithBody Join a group by an invitation
 //
 // Asks the group's authority for a certificate, which can take some seconds. Where this appliance is a
@@ -1538,6 +1677,21 @@ func (c *Client) JoinGroupWithBody(ctx context.Context, contentType string, body
 // Corresponds with POST /api/v1/join (the `JoinGroup` operationId).
 func (c *Client) JoinGroup(ctx context.Context, body JoinGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewJoinGroupRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WithdrawApplication Wait no longer to be let into a group
+//
+// Corresponds with DELETE /api/v1/join/{group} (the `WithdrawApplication` operationId).
+func (c *Client) WithdrawApplication(ctx context.Context, group string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWithdrawApplicationRequest(c.Server, group)
 	if err != nil {
 		return nil, err
 	}
@@ -3618,6 +3772,135 @@ func NewRemoveMemberRequest(server string, group string, member string) (*http.R
 	return req, nil
 }
 
+// NewListRequestsRequest constructs an http.Request for the ListRequests method
+func NewListRequestsRequest(server string, group string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "group", group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/groups/%s/requests", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewApproveRequestRequest constructs an http.Request for the ApproveRequest method
+func NewApproveRequestRequest(server string, group string, member string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "group", group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "member", member, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/groups/%s/requests/%s/approve", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDenyRequestRequest calls the generic DenyRequest builder with application/json body
+func NewDenyRequestRequest(server string, group string, member string, body DenyRequestJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDenyRequestRequestWithBody(server, group, member, "application/json", bodyReader)
+}
+
+// NewDenyRequestRequestWithBody constructs an http.Request for the DenyRequest method, with any body, and a specified content type
+func NewDenyRequestRequestWithBody(server string, group string, member string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "group", group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "member", member, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/groups/%s/requests/%s/deny", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListHostsRequest constructs an http.Request for the ListHosts method
 func NewListHostsRequest(server string) (*http.Request, error) {
 	var err error
@@ -3713,6 +3996,33 @@ func NewRegisterHostRequest(server string, mac string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewListApplicationsRequest constructs an http.Request for the ListApplications method
+func NewListApplicationsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/join")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewJoinGroupRequest calls the generic JoinGroup builder with application/json body
 func NewJoinGroupRequest(server string, body JoinGroupJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3749,6 +4059,40 @@ func NewJoinGroupRequestWithBody(server string, contentType string, body io.Read
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewWithdrawApplicationRequest constructs an http.Request for the WithdrawApplication method
+func NewWithdrawApplicationRequest(server string, group string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "group", group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/join/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -5926,6 +6270,44 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /api/v1/groups/{group}/members/{member} (the `RemoveMember` operationId).
 	RemoveMemberWithResponse(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*RemoveMemberResponse, error)
 
+	// ListRequestsWithResponse Appliances that wait to be let into a group
+	//
+	// Only on the appliance that keeps the group's CA key. They have used an invitation that demands approval, and
+	// ask again and again. At most 64 wait at one time; who has asked no more for a day is forgotten.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/groups/{group}/requests (the `ListRequests` operationId).
+	ListRequestsWithResponse(ctx context.Context, group string, reqEditors ...RequestEditorFn) (*ListRequestsResponse, error)
+
+	// ApproveRequestWithResponse Let an appliance that waits into a group
+	//
+	// Compare its fingerprint first with the one that it shows itself. It is a member at once, and gets its
+	// certificate when it asks again, within seconds.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/groups/{group}/requests/{member}/approve (the `ApproveRequest` operationId).
+	ApproveRequestWithResponse(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*ApproveRequestResponse, error)
+
+	// DenyRequestWithBodyWithResponse Refuse an appliance that waits
+	//
+	// It is told the reason, and stays refused with that invitation.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/groups/{group}/requests/{member}/deny (the `DenyRequest` operationId).
+	DenyRequestWithBodyWithResponse(ctx context.Context, group string, member string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DenyRequestResponse, error)
+
+	// DenyRequestWithResponse Refuse an appliance that waits
+	//
+	// It is told the reason, and stays refused with that invitation.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/groups/{group}/requests/{member}/deny (the `DenyRequest` operationId).
+	DenyRequestWithResponse(ctx context.Context, group string, member string, body DenyRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*DenyRequestResponse, error)
+
 	// ListHostsWithResponse Registered hosts, by hardware address
 	//
 	// The hosts that DHCP serves whatever the policy says (router mode): those that the configuration
@@ -5954,6 +6336,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /api/v1/hosts/{mac} (the `RegisterHost` operationId).
 	RegisterHostWithResponse(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*RegisterHostResponse, error)
 
+	// ListApplicationsWithResponse Groups into which this appliance waits to be let
+	//
+	// By invitations that demand approval. The appliance goes on asking, also after a restart; what it was refused
+	// stays in the list until it is taken off it, or used again.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/join (the `ListApplications` operationId).
+	ListApplicationsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListApplicationsResponse, error)
+
 	// JoinGroupWithBodyWithResponse Join a group by an invitation
 	//
 	// Asks the group's authority for a certificate, which can take some seconds. Where this appliance is a
@@ -5975,6 +6367,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/join (the `JoinGroup` operationId).
 	JoinGroupWithResponse(ctx context.Context, body JoinGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*JoinGroupResponse, error)
+
+	// WithdrawApplicationWithResponse Wait no longer to be let into a group
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/join/{group} (the `WithdrawApplication` operationId).
+	WithdrawApplicationWithResponse(ctx context.Context, group string, reqEditors ...RequestEditorFn) (*WithdrawApplicationResponse, error)
 
 	// ListLeaseHistoryWithResponse What became of the leases that this appliance served, newest first
 	//
@@ -7697,6 +8096,150 @@ func (r RemoveMemberResponse) ContentType() string {
 	return ""
 }
 
+type ListRequestsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ApplicantList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRequestsResponse) GetJSON200() *ApplicantList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListRequestsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRequestsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRequestsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRequestsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRequestsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ApproveRequestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *GroupMember
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ApproveRequestResponse) GetJSON200() *GroupMember {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ApproveRequestResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ApproveRequestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ApproveRequestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ApproveRequestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ApproveRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DenyRequestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Applicant
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DenyRequestResponse) GetJSON200() *Applicant {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DenyRequestResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DenyRequestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DenyRequestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DenyRequestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DenyRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListHostsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7841,6 +8384,54 @@ func (r RegisterHostResponse) ContentType() string {
 	return ""
 }
 
+type ListApplicationsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JoinApplicationList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListApplicationsResponse) GetJSON200() *JoinApplicationList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListApplicationsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListApplicationsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListApplicationsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListApplicationsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListApplicationsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type JoinGroupResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7848,6 +8439,8 @@ type JoinGroupResponse struct {
 	JSON200 *Group
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *Group
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *JoinApplication
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
 }
@@ -7860,6 +8453,11 @@ func (r JoinGroupResponse) GetJSON200() *Group {
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
 func (r JoinGroupResponse) GetJSON201() *Group {
 	return r.JSON201
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r JoinGroupResponse) GetJSON202() *JoinApplication {
+	return r.JSON202
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -7890,6 +8488,54 @@ func (r JoinGroupResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r JoinGroupResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type WithdrawApplicationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JoinApplication
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r WithdrawApplicationResponse) GetJSON200() *JoinApplication {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r WithdrawApplicationResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r WithdrawApplicationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WithdrawApplicationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WithdrawApplicationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WithdrawApplicationResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10514,6 +11160,68 @@ func (c *ClientWithResponses) RemoveMemberWithResponse(ctx context.Context, grou
 	return ParseRemoveMemberResponse(rsp)
 }
 
+// ListRequestsWithResponse Appliances that wait to be let into a group
+//
+// Only on the appliance that keeps the group's CA key. They have used an invitation that demands approval, and
+// ask again and again. At most 64 wait at one time; who has asked no more for a day is forgotten.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/groups/{group}/requests (the `ListRequests` operationId).
+func (c *ClientWithResponses) ListRequestsWithResponse(ctx context.Context, group string, reqEditors ...RequestEditorFn) (*ListRequestsResponse, error) {
+	rsp, err := c.ListRequests(ctx, group, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRequestsResponse(rsp)
+}
+
+// ApproveRequestWithResponse Let an appliance that waits into a group
+//
+// Compare its fingerprint first with the one that it shows itself. It is a member at once, and gets its
+// certificate when it asks again, within seconds.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/groups/{group}/requests/{member}/approve (the `ApproveRequest` operationId).
+func (c *ClientWithResponses) ApproveRequestWithResponse(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*ApproveRequestResponse, error) {
+	rsp, err := c.ApproveRequest(ctx, group, member, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApproveRequestResponse(rsp)
+}
+
+// DenyRequestWithBodyWithResponse Refuse an appliance that waits
+//
+// It is told the reason, and stays refused with that invitation.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/groups/{group}/requests/{member}/deny (the `DenyRequest` operationId).
+func (c *ClientWithResponses) DenyRequestWithBodyWithResponse(ctx context.Context, group string, member string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DenyRequestResponse, error) {
+	rsp, err := c.DenyRequestWithBody(ctx, group, member, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDenyRequestResponse(rsp)
+}
+
+// DenyRequestWithResponse Refuse an appliance that waits
+//
+// It is told the reason, and stays refused with that invitation.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/groups/{group}/requests/{member}/deny (the `DenyRequest` operationId).
+func (c *ClientWithResponses) DenyRequestWithResponse(ctx context.Context, group string, member string, body DenyRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*DenyRequestResponse, error) {
+	rsp, err := c.DenyRequest(ctx, group, member, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDenyRequestResponse(rsp)
+}
+
 // ListHostsWithResponse Registered hosts, by hardware address
 //
 // The hosts that DHCP serves whatever the policy says (router mode): those that the configuration
@@ -10560,6 +11268,22 @@ func (c *ClientWithResponses) RegisterHostWithResponse(ctx context.Context, mac 
 	return ParseRegisterHostResponse(rsp)
 }
 
+// ListApplicationsWithResponse Groups into which this appliance waits to be let
+//
+// By invitations that demand approval. The appliance goes on asking, also after a restart; what it was refused
+// stays in the list until it is taken off it, or used again.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/join (the `ListApplications` operationId).
+func (c *ClientWithResponses) ListApplicationsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListApplicationsResponse, error) {
+	rsp, err := c.ListApplications(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListApplicationsResponse(rsp)
+}
+
 // JoinGroupWithBodyWithResponse Join a group by an invitation
 //
 // Asks the group's authority for a certificate, which can take some seconds. Where this appliance is a
@@ -10592,6 +11316,19 @@ func (c *ClientWithResponses) JoinGroupWithResponse(ctx context.Context, body Jo
 		return nil, err
 	}
 	return ParseJoinGroupResponse(rsp)
+}
+
+// WithdrawApplicationWithResponse Wait no longer to be let into a group
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/join/{group} (the `WithdrawApplication` operationId).
+func (c *ClientWithResponses) WithdrawApplicationWithResponse(ctx context.Context, group string, reqEditors ...RequestEditorFn) (*WithdrawApplicationResponse, error) {
+	rsp, err := c.WithdrawApplication(ctx, group, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWithdrawApplicationResponse(rsp)
 }
 
 // ListLeaseHistoryWithResponse What became of the leases that this appliance served, newest first
@@ -12305,6 +13042,105 @@ func ParseRemoveMemberResponse(rsp *http.Response) (*RemoveMemberResponse, error
 	return response, nil
 }
 
+// ParseListRequestsResponse parses an HTTP response from a ListRequestsWithResponse call
+func ParseListRequestsResponse(rsp *http.Response) (*ListRequestsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRequestsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ApplicantList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseApproveRequestResponse parses an HTTP response from a ApproveRequestWithResponse call
+func ParseApproveRequestResponse(rsp *http.Response) (*ApproveRequestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ApproveRequestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest GroupMember
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDenyRequestResponse parses an HTTP response from a DenyRequestWithResponse call
+func ParseDenyRequestResponse(rsp *http.Response) (*DenyRequestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DenyRequestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Applicant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListHostsResponse parses an HTTP response from a ListHostsWithResponse call
 func ParseListHostsResponse(rsp *http.Response) (*ListHostsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -12404,6 +13240,39 @@ func ParseRegisterHostResponse(rsp *http.Response) (*RegisterHostResponse, error
 	return response, nil
 }
 
+// ParseListApplicationsResponse parses an HTTP response from a ListApplicationsWithResponse call
+func ParseListApplicationsResponse(rsp *http.Response) (*ListApplicationsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListApplicationsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JoinApplicationList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseJoinGroupResponse parses an HTTP response from a JoinGroupWithResponse call
 func ParseJoinGroupResponse(rsp *http.Response) (*JoinGroupResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -12431,6 +13300,46 @@ func ParseJoinGroupResponse(rsp *http.Response) (*JoinGroupResponse, error) {
 			return nil, err
 		}
 		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest JoinApplication
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseWithdrawApplicationResponse parses an HTTP response from a WithdrawApplicationWithResponse call
+func ParseWithdrawApplicationResponse(rsp *http.Response) (*WithdrawApplicationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WithdrawApplicationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JoinApplication
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem

@@ -35,10 +35,15 @@ func Operations() []Operation {
 		{ID: "createInvitation", Method: "POST", Path: "/api/v1/groups/:group/invitations", Role: "administrator", Audit: true},
 		{ID: "revokeInvitation", Method: "DELETE", Path: "/api/v1/groups/:group/invitations/:invitation", Role: "operator", Audit: true},
 		{ID: "removeMember", Method: "DELETE", Path: "/api/v1/groups/:group/members/:member", Role: "administrator", Reauth: true, Audit: true},
+		{ID: "listRequests", Method: "GET", Path: "/api/v1/groups/:group/requests", Role: "operator"},
+		{ID: "approveRequest", Method: "POST", Path: "/api/v1/groups/:group/requests/:member/approve", Role: "operator", Audit: true},
+		{ID: "denyRequest", Method: "POST", Path: "/api/v1/groups/:group/requests/:member/deny", Role: "operator", Audit: true},
 		{ID: "listHosts", Method: "GET", Path: "/api/v1/hosts", Role: "viewer"},
 		{ID: "forgetHost", Method: "DELETE", Path: "/api/v1/hosts/:mac", Role: "operator", Audit: true},
 		{ID: "registerHost", Method: "PUT", Path: "/api/v1/hosts/:mac", Role: "operator", Audit: true},
+		{ID: "listApplications", Method: "GET", Path: "/api/v1/join", Role: "viewer"},
 		{ID: "joinGroup", Method: "POST", Path: "/api/v1/join", Role: "administrator", Audit: true},
+		{ID: "withdrawApplication", Method: "DELETE", Path: "/api/v1/join/:group", Role: "administrator", Audit: true},
 		{ID: "listLeaseHistory", Method: "GET", Path: "/api/v1/lease-history", Role: "viewer"},
 		{ID: "listLeases", Method: "GET", Path: "/api/v1/leases", Role: "viewer"},
 		{ID: "getLease", Method: "GET", Path: "/api/v1/leases/:address", Role: "viewer"},
@@ -327,6 +332,33 @@ func (g *guarded) RemoveMember(ctx context.Context, req RemoveMemberRequestObjec
 	return res, err
 }
 
+// ListRequests does listRequests, if the guard lets it.
+func (g *guarded) ListRequests(ctx context.Context, req ListRequestsRequestObject) (res ListRequestsResponseObject, err error) {
+	err = g.guard(ctx, g.ops["listRequests"], fmt.Sprint(req.Group), func(ctx context.Context) (err error) {
+		res, err = g.next.ListRequests(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ApproveRequest does approveRequest, if the guard lets it.
+func (g *guarded) ApproveRequest(ctx context.Context, req ApproveRequestRequestObject) (res ApproveRequestResponseObject, err error) {
+	err = g.guard(ctx, g.ops["approveRequest"], fmt.Sprint(req.Group, "/", req.Member), func(ctx context.Context) (err error) {
+		res, err = g.next.ApproveRequest(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// DenyRequest does denyRequest, if the guard lets it.
+func (g *guarded) DenyRequest(ctx context.Context, req DenyRequestRequestObject) (res DenyRequestResponseObject, err error) {
+	err = g.guard(ctx, g.ops["denyRequest"], fmt.Sprint(req.Group, "/", req.Member), func(ctx context.Context) (err error) {
+		res, err = g.next.DenyRequest(ctx, req)
+		return err
+	})
+	return res, err
+}
+
 // ListHosts does listHosts, if the guard lets it.
 func (g *guarded) ListHosts(ctx context.Context, req ListHostsRequestObject) (res ListHostsResponseObject, err error) {
 	err = g.guard(ctx, g.ops["listHosts"], "", func(ctx context.Context) (err error) {
@@ -354,10 +386,28 @@ func (g *guarded) RegisterHost(ctx context.Context, req RegisterHostRequestObjec
 	return res, err
 }
 
+// ListApplications does listApplications, if the guard lets it.
+func (g *guarded) ListApplications(ctx context.Context, req ListApplicationsRequestObject) (res ListApplicationsResponseObject, err error) {
+	err = g.guard(ctx, g.ops["listApplications"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ListApplications(ctx, req)
+		return err
+	})
+	return res, err
+}
+
 // JoinGroup does joinGroup, if the guard lets it.
 func (g *guarded) JoinGroup(ctx context.Context, req JoinGroupRequestObject) (res JoinGroupResponseObject, err error) {
 	err = g.guard(ctx, g.ops["joinGroup"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.JoinGroup(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// WithdrawApplication does withdrawApplication, if the guard lets it.
+func (g *guarded) WithdrawApplication(ctx context.Context, req WithdrawApplicationRequestObject) (res WithdrawApplicationResponseObject, err error) {
+	err = g.guard(ctx, g.ops["withdrawApplication"], fmt.Sprint(req.Group), func(ctx context.Context) (err error) {
+		res, err = g.next.WithdrawApplication(ctx, req)
 		return err
 	})
 	return res, err

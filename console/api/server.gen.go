@@ -92,6 +92,15 @@ type ServerInterface interface {
 	// RemoveMember Remove a member from a group
 	// (DELETE /api/v1/groups/{group}/members/{member})
 	RemoveMember(ctx echo.Context, group string, member string) error
+	// ListRequests Appliances that wait to be let into a group
+	// (GET /api/v1/groups/{group}/requests)
+	ListRequests(ctx echo.Context, group string) error
+	// ApproveRequest Let an appliance that waits into a group
+	// (POST /api/v1/groups/{group}/requests/{member}/approve)
+	ApproveRequest(ctx echo.Context, group string, member string) error
+	// DenyRequest Refuse an appliance that waits
+	// (POST /api/v1/groups/{group}/requests/{member}/deny)
+	DenyRequest(ctx echo.Context, group string, member string) error
 	// ListHosts Registered hosts, by hardware address
 	// (GET /api/v1/hosts)
 	ListHosts(ctx echo.Context) error
@@ -101,9 +110,15 @@ type ServerInterface interface {
 	// RegisterHost Register a host
 	// (PUT /api/v1/hosts/{mac})
 	RegisterHost(ctx echo.Context, mac string) error
+	// ListApplications Groups into which this appliance waits to be let
+	// (GET /api/v1/join)
+	ListApplications(ctx echo.Context) error
 	// JoinGroup Join a group by an invitation
 	// (POST /api/v1/join)
 	JoinGroup(ctx echo.Context) error
+	// WithdrawApplication Wait no longer to be let into a group
+	// (DELETE /api/v1/join/{group})
+	WithdrawApplication(ctx echo.Context, group string) error
 	// ListLeaseHistory What became of the leases that this appliance served, newest first
 	// (GET /api/v1/lease-history)
 	ListLeaseHistory(ctx echo.Context, params ListLeaseHistoryParams) error
@@ -612,6 +627,70 @@ func (w *ServerInterfaceWrapper) RemoveMember(ctx echo.Context) error {
 	return err
 }
 
+// ListRequests converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRequests(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "group" -------------
+	var group string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "group", ctx.Param("group"), &group, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRequests(ctx, group)
+	return err
+}
+
+// ApproveRequest converts echo context to params.
+func (w *ServerInterfaceWrapper) ApproveRequest(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "group" -------------
+	var group string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "group", ctx.Param("group"), &group, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// ------------- Path parameter "member" -------------
+	var member string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "member", ctx.Param("member"), &member, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter member: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ApproveRequest(ctx, group, member)
+	return err
+}
+
+// DenyRequest converts echo context to params.
+func (w *ServerInterfaceWrapper) DenyRequest(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "group" -------------
+	var group string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "group", ctx.Param("group"), &group, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// ------------- Path parameter "member" -------------
+	var member string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "member", ctx.Param("member"), &member, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter member: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DenyRequest(ctx, group, member)
+	return err
+}
+
 // ListHosts converts echo context to params.
 func (w *ServerInterfaceWrapper) ListHosts(ctx echo.Context) error {
 	var err error
@@ -653,12 +732,37 @@ func (w *ServerInterfaceWrapper) RegisterHost(ctx echo.Context) error {
 	return err
 }
 
+// ListApplications converts echo context to params.
+func (w *ServerInterfaceWrapper) ListApplications(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListApplications(ctx)
+	return err
+}
+
 // JoinGroup converts echo context to params.
 func (w *ServerInterfaceWrapper) JoinGroup(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.JoinGroup(ctx)
+	return err
+}
+
+// WithdrawApplication converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawApplication(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "group" -------------
+	var group string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "group", ctx.Param("group"), &group, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawApplication(ctx, group)
 	return err
 }
 
@@ -1432,8 +1536,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/groups/:group/invitations", wrapper.ListInvitations, options.OperationMiddlewares["listInvitations"]...)
 	router.POST(options.BaseURL+"/api/v1/groups/:group/invitations", wrapper.CreateInvitation, options.OperationMiddlewares["createInvitation"]...)
 	router.DELETE(options.BaseURL+"/api/v1/groups/:group/invitations/:invitation", wrapper.RevokeInvitation, options.OperationMiddlewares["revokeInvitation"]...)
+	router.GET(options.BaseURL+"/api/v1/groups/:group/requests", wrapper.ListRequests, options.OperationMiddlewares["listRequests"]...)
+	router.POST(options.BaseURL+"/api/v1/groups/:group/requests/:member/approve", wrapper.ApproveRequest, options.OperationMiddlewares["approveRequest"]...)
+	router.POST(options.BaseURL+"/api/v1/groups/:group/requests/:member/deny", wrapper.DenyRequest, options.OperationMiddlewares["denyRequest"]...)
 	router.DELETE(options.BaseURL+"/api/v1/groups/:group/members/:member", wrapper.RemoveMember, options.OperationMiddlewares["removeMember"]...)
+	router.GET(options.BaseURL+"/api/v1/join", wrapper.ListApplications, options.OperationMiddlewares["listApplications"]...)
 	router.POST(options.BaseURL+"/api/v1/join", wrapper.JoinGroup, options.OperationMiddlewares["joinGroup"]...)
+	router.DELETE(options.BaseURL+"/api/v1/join/:group", wrapper.WithdrawApplication, options.OperationMiddlewares["withdrawApplication"]...)
 	router.GET(options.BaseURL+"/api/v1/mode", wrapper.GetMode, options.OperationMiddlewares["getMode"]...)
 	router.POST(options.BaseURL+"/api/v1/mode/plan", wrapper.PlanMode, options.OperationMiddlewares["planMode"]...)
 	router.POST(options.BaseURL+"/api/v1/mode/switch", wrapper.SwitchMode, options.OperationMiddlewares["switchMode"]...)
@@ -2497,6 +2606,126 @@ func (response RemoveMemberdefaultApplicationProblemPlusJSONResponse) VisitRemov
 	return err
 }
 
+type ListRequestsRequestObject struct {
+	Group string `json:"group"`
+}
+
+type ListRequestsResponseObject interface {
+	VisitListRequestsResponse(w http.ResponseWriter) error
+}
+
+type ListRequests200JSONResponse ApplicantList
+
+func (response ListRequests200JSONResponse) VisitListRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRequestsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRequestsdefaultApplicationProblemPlusJSONResponse) VisitListRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRequestRequestObject struct {
+	Group  string `json:"group"`
+	Member string `json:"member"`
+}
+
+type ApproveRequestResponseObject interface {
+	VisitApproveRequestResponse(w http.ResponseWriter) error
+}
+
+type ApproveRequest200JSONResponse GroupMember
+
+func (response ApproveRequest200JSONResponse) VisitApproveRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRequestdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ApproveRequestdefaultApplicationProblemPlusJSONResponse) VisitApproveRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DenyRequestRequestObject struct {
+	Group  string `json:"group"`
+	Member string `json:"member"`
+	Body   *DenyRequestJSONRequestBody
+}
+
+type DenyRequestResponseObject interface {
+	VisitDenyRequestResponse(w http.ResponseWriter) error
+}
+
+type DenyRequest200JSONResponse Applicant
+
+func (response DenyRequest200JSONResponse) VisitDenyRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DenyRequestdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DenyRequestdefaultApplicationProblemPlusJSONResponse) VisitDenyRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListHostsRequestObject struct {
 }
 
@@ -2613,6 +2842,44 @@ func (response RegisterHostdefaultApplicationProblemPlusJSONResponse) VisitRegis
 	return err
 }
 
+type ListApplicationsRequestObject struct {
+}
+
+type ListApplicationsResponseObject interface {
+	VisitListApplicationsResponse(w http.ResponseWriter) error
+}
+
+type ListApplications200JSONResponse JoinApplicationList
+
+func (response ListApplications200JSONResponse) VisitListApplicationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApplicationsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListApplicationsdefaultApplicationProblemPlusJSONResponse) VisitListApplicationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type JoinGroupRequestObject struct {
 	Body *JoinGroupJSONRequestBody
 }
@@ -2649,12 +2916,65 @@ func (response JoinGroup201JSONResponse) VisitJoinGroupResponse(w http.ResponseW
 	return err
 }
 
+type JoinGroup202JSONResponse JoinApplication
+
+func (response JoinGroup202JSONResponse) VisitJoinGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type JoinGroupdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	StatusCode int
 }
 
 func (response JoinGroupdefaultApplicationProblemPlusJSONResponse) VisitJoinGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawApplicationRequestObject struct {
+	Group string `json:"group"`
+}
+
+type WithdrawApplicationResponseObject interface {
+	VisitWithdrawApplicationResponse(w http.ResponseWriter) error
+}
+
+type WithdrawApplication200JSONResponse JoinApplication
+
+func (response WithdrawApplication200JSONResponse) VisitWithdrawApplicationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawApplicationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response WithdrawApplicationdefaultApplicationProblemPlusJSONResponse) VisitWithdrawApplicationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4505,6 +4825,15 @@ type StrictServerInterface interface {
 	// RemoveMember Remove a member from a group
 	// (DELETE /api/v1/groups/{group}/members/{member})
 	RemoveMember(ctx context.Context, request RemoveMemberRequestObject) (RemoveMemberResponseObject, error)
+	// ListRequests Appliances that wait to be let into a group
+	// (GET /api/v1/groups/{group}/requests)
+	ListRequests(ctx context.Context, request ListRequestsRequestObject) (ListRequestsResponseObject, error)
+	// ApproveRequest Let an appliance that waits into a group
+	// (POST /api/v1/groups/{group}/requests/{member}/approve)
+	ApproveRequest(ctx context.Context, request ApproveRequestRequestObject) (ApproveRequestResponseObject, error)
+	// DenyRequest Refuse an appliance that waits
+	// (POST /api/v1/groups/{group}/requests/{member}/deny)
+	DenyRequest(ctx context.Context, request DenyRequestRequestObject) (DenyRequestResponseObject, error)
 	// ListHosts Registered hosts, by hardware address
 	// (GET /api/v1/hosts)
 	ListHosts(ctx context.Context, request ListHostsRequestObject) (ListHostsResponseObject, error)
@@ -4514,9 +4843,15 @@ type StrictServerInterface interface {
 	// RegisterHost Register a host
 	// (PUT /api/v1/hosts/{mac})
 	RegisterHost(ctx context.Context, request RegisterHostRequestObject) (RegisterHostResponseObject, error)
+	// ListApplications Groups into which this appliance waits to be let
+	// (GET /api/v1/join)
+	ListApplications(ctx context.Context, request ListApplicationsRequestObject) (ListApplicationsResponseObject, error)
 	// JoinGroup Join a group by an invitation
 	// (POST /api/v1/join)
 	JoinGroup(ctx context.Context, request JoinGroupRequestObject) (JoinGroupResponseObject, error)
+	// WithdrawApplication Wait no longer to be let into a group
+	// (DELETE /api/v1/join/{group})
+	WithdrawApplication(ctx context.Context, request WithdrawApplicationRequestObject) (WithdrawApplicationResponseObject, error)
 	// ListLeaseHistory What became of the leases that this appliance served, newest first
 	// (GET /api/v1/lease-history)
 	ListLeaseHistory(ctx context.Context, request ListLeaseHistoryRequestObject) (ListLeaseHistoryResponseObject, error)
@@ -5426,6 +5761,106 @@ func (sh *strictHandler) RemoveMember(ctx echo.Context, group string, member str
 	return nil
 }
 
+// ListRequests operation middleware
+func (sh *strictHandler) ListRequests(ctx echo.Context, group string) error {
+	var request ListRequestsRequestObject
+
+	request.Group = group
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRequests(ctx.Request().Context(), request.(ListRequestsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRequests")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRequestsResponseObject); ok {
+		return validResponse.VisitListRequestsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ApproveRequest operation middleware
+func (sh *strictHandler) ApproveRequest(ctx echo.Context, group string, member string) error {
+	var request ApproveRequestRequestObject
+
+	request.Group = group
+	request.Member = member
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ApproveRequest(ctx.Request().Context(), request.(ApproveRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApproveRequest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ApproveRequestResponseObject); ok {
+		return validResponse.VisitApproveRequestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DenyRequest operation middleware
+func (sh *strictHandler) DenyRequest(ctx echo.Context, group string, member string) error {
+	var request DenyRequestRequestObject
+
+	request.Group = group
+	request.Member = member
+
+	var body DenyRequestJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DenyRequest(ctx.Request().Context(), request.(DenyRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DenyRequest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DenyRequestResponseObject); ok {
+		return validResponse.VisitDenyRequestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListHosts operation middleware
 func (sh *strictHandler) ListHosts(ctx echo.Context) error {
 	var request ListHostsRequestObject
@@ -5499,6 +5934,29 @@ func (sh *strictHandler) RegisterHost(ctx echo.Context, mac string) error {
 	return nil
 }
 
+// ListApplications operation middleware
+func (sh *strictHandler) ListApplications(ctx echo.Context) error {
+	var request ListApplicationsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListApplications(ctx.Request().Context(), request.(ListApplicationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListApplications")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListApplicationsResponseObject); ok {
+		return validResponse.VisitListApplicationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // JoinGroup operation middleware
 func (sh *strictHandler) JoinGroup(ctx echo.Context) error {
 	var request JoinGroupRequestObject
@@ -5539,6 +5997,31 @@ func (sh *strictHandler) JoinGroup(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(JoinGroupResponseObject); ok {
 		return validResponse.VisitJoinGroupResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawApplication operation middleware
+func (sh *strictHandler) WithdrawApplication(ctx echo.Context, group string) error {
+	var request WithdrawApplicationRequestObject
+
+	request.Group = group
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawApplication(ctx.Request().Context(), request.(WithdrawApplicationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawApplication")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawApplicationResponseObject); ok {
+		return validResponse.VisitWithdrawApplicationResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -16,8 +16,14 @@ import (
 // whatever happens no invitation admits one node too many. The same node may ask again
 // with the same invitation (its reply was lost) and gets the same answer. Else it fails
 // with ErrOtherGroup, ErrUnknownInvitation, ErrRevoked, ErrExpired, ErrUsed, ErrRemoved or
-// ErrFull, and nothing has changed.
+// ErrFull, and nothing has changed; or with ErrAwaitingApproval, ErrDenied or ErrCrowded
+// where the invitation demands approval (request.go).
 func (a *Authority) Admit(from MemberID, req JoinRequest, now time.Time) (JoinReply, error) {
+	return a.admitFrom(from, "", req, now)
+}
+
+// admitFrom is Admit of a node that came from an address, which people are shown.
+func (a *Authority) admitFrom(from MemberID, at string, req JoinRequest, now time.Time) (JoinReply, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var reply JoinReply
@@ -26,11 +32,16 @@ func (a *Authority) Admit(from MemberID, req JoinRequest, now time.Time) (JoinRe
 		_, err := a.judge(tx, from, req, now)
 		return err
 	})
-	if err == nil {
+	switch {
+	case err == nil:
 		err = a.db.Update(func(tx *store.Tx) error {
 			reply, next, err = a.admit(tx, from, req, now)
 			return err
 		})
+	case errors.Is(err, ErrAwaitingApproval):
+		if failed := a.note(from, at, req, now); failed != nil {
+			err = failed
+		}
 	}
 	if err != nil {
 		return JoinReply{}, fmt.Errorf("admit %v: %w", from, err)
@@ -64,13 +75,23 @@ func (a *Authority) judge(tx *store.Tx, from MemberID, req JoinRequest, now time
 		return record, ErrRevoked
 	case len(record.uses()) >= record.limit():
 		return record, ErrUsed
+	}
+	asked, verdict := false, error(nil)
+	if standing != nil {
+		asked, verdict = a.approval(tx, from, record, now)
+	}
+	switch {
+	case asked:
+		return record, verdict // in time, as it was asked then
 	case now.After(record.Expires):
 		return record, ErrExpired
 	case standing != nil && len(d.Members) >= MaxMembers:
 		return record, ErrFull
-	default:
-		return record, validateLabel("name", req.Name)
 	}
+	if err := validateLabel("name", req.Name); err != nil {
+		return record, err
+	}
+	return record, verdict
 }
 
 func (a *Authority) admit(tx *store.Tx, from MemberID, req JoinRequest, now time.Time) (JoinReply, *parsed, error) {
@@ -78,24 +99,33 @@ func (a *Authority) admit(tx *store.Tx, from MemberID, req JoinRequest, now time
 	if err != nil {
 		return JoinReply{}, nil, err
 	}
-	if !record.usedBy(from) {
-		record.Uses = append(record.Uses, Use{By: from, At: now})
-		if err := invitations(a.id).Put(tx, invitationKey(record.Hash), record); err != nil {
-			return JoinReply{}, nil, err
-		}
+	next, err := a.enroll(tx, record, from, req.Name, now)
+	if err != nil {
+		return JoinReply{}, nil, err
 	}
-	var next *parsed
 	result := a.cached
-	if a.cached.descriptor.Check(from) != nil {
-		n := a.cached.descriptor.next()
-		n.Members = append(n.Members, Entry{ID: from, Name: freeName(n, req.Name), Added: n.Version})
-		if next, err = a.put(tx, n); err != nil {
-			return JoinReply{}, nil, err
-		}
+	if next != nil {
 		result = *next
 	}
 	cert, err := renew(a.key, result.descriptor, from, now)
 	return JoinReply{Descriptor: result.signed, Certificate: cert}, next, err
+}
+
+// enroll counts a use of an invitation, and puts the node into the roster's next version,
+// which it returns; nil for a member.
+func (a *Authority) enroll(tx *store.Tx, record invitationRecord, m MemberID, name string, now time.Time) (*parsed, error) {
+	if !record.usedBy(m) {
+		record.Uses = append(record.Uses, Use{By: m, At: now})
+		if err := invitations(a.id).Put(tx, invitationKey(record.Hash), record); err != nil {
+			return nil, err
+		}
+	}
+	if a.cached.descriptor.Check(m) == nil {
+		return nil, nil
+	}
+	n := a.cached.descriptor.next()
+	n.Members = append(n.Members, Entry{ID: m, Name: freeName(n, name), Added: n.Version})
+	return a.put(tx, n)
 }
 
 // freeName returns the name, or the first of name-2, name-3… that no member has.
@@ -115,8 +145,9 @@ func freeName(d *Descriptor, name string) string {
 }
 
 // Serve answers an encoded JoinRequest of any kind with an encoded JoinReply or
-// refusal. Its error is for the log: the peer sent garbage, or this node failed.
-func (a *Authority) Serve(from MemberID, request []byte, now time.Time) ([]byte, error) {
+// refusal. at is the address that it came from, which people are shown of who waits for
+// approval. Its error is for the log: the peer sent garbage, or this node failed.
+func (a *Authority) Serve(from MemberID, at string, request []byte, now time.Time) ([]byte, error) {
 	req, err := ParseJoinRequest(request)
 	if err != nil {
 		return nil, err
@@ -124,7 +155,7 @@ func (a *Authority) Serve(from MemberID, request []byte, now time.Time) ([]byte,
 	var reply JoinReply
 	switch {
 	case req.Kind == KindJoin:
-		reply, err = a.Admit(from, req, now)
+		reply, err = a.admitFrom(from, at, req, now)
 	case req.Group != a.id:
 		err = ErrOtherGroup
 	case req.Kind == KindLeave:

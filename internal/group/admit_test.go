@@ -382,7 +382,7 @@ func TestGarbageForTheAuthorityIsAnError(t *testing.T) {
 		"short secret":   []byte("\xa2\x01\x01\x03\x41\x00"),
 		"trailing bytes": append(bytes.Clone(good), 0),
 	} {
-		if reply, err := l.authority.Serve(testMember(1), b, l.now); err == nil {
+		if reply, err := l.authority.Serve(testMember(1), "", b, l.now); err == nil {
 			t.Errorf("%s: answered %x", name, reply)
 		}
 	}

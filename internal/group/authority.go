@@ -24,6 +24,7 @@ type Authority struct {
 	mu     sync.Mutex // one change of the group at a time, told in order
 	cached parsed     // what load found last, to save verifying it again
 	subs   subscribers[SignedDescriptor]
+	asks   subscribers[struct{}] // who want to hear of requests
 }
 
 // CreateGroup makes a group whose authority and first member is the node with this

@@ -28,6 +28,10 @@
 //	  ──── certificate, descriptor ────────────▶ ParseJoinReply, SaveJoin
 //	Subscribe ──▶ DHT, gossip ─────────────────▶ all: Membership.Update
 //
+// An invitation may demand approval. Serve then remembers who asked, and refuses (10) until
+// somebody has compared the node's fingerprint and says Approve, which makes it a member, or
+// Deny; the newcomer asks again and again, and is given its certificate or the reason.
+//
 // Renewal is the same with NewRenewRequest and Membership.Renewed, at two thirds of a
 // certificate's life (RenewalDue). The way out is Forget, and, so that the others hear of
 // it, NewLeaveRequest: the authority takes the node out of the roster, as Remove does.
@@ -89,8 +93,9 @@
 // CBOR maps; request at most 1 KiB, reply at most MaxReplySize.
 //
 //	request  {1: kind (1 join, 2 renew, 3 leave), 2: group, 3: secret (16 bytes, join), 4: name (join)}
-//	reply    {0: refusal (0 or absent: yes), 1: signed descriptor, 2: certificate (DER)}
+//	reply    {0: refusal (0 or absent: yes), 1: signed descriptor, 2: certificate (DER), 3: reason (of 11)}
 //
 // Refusals: 1 used, 2 expired, 3 unknown invitation, 4 other group, 5 removed, 6 not a
-// member, 7 group full, 8 not the authority, 9 revoked.
+// member, 7 group full, 8 not the authority, 9 revoked,
+// 10 waits for approval, 11 denied, 12 too many wait.
 package group

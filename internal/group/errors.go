@@ -7,12 +7,17 @@ import (
 
 // Faults of an invitation.
 var (
-	ErrNotInvitation     = errors.New(`not an invitation: one begins with "lb1"; copy the whole line that "landbridge group invite" printed`)
-	ErrNewerInvitation   = errors.New("made by a newer landbridge: update this node and use the invitation again")
-	ErrTornToken         = errors.New("the invitation is torn: part of it is missing or changed; copy it again, from the first character to the last")
-	ErrExpired           = errors.New("the invitation has expired: ask the group's authority for a new one")
-	ErrUsed              = errors.New("the invitation was used by as many nodes as it admits: ask the group's authority for a new one")
-	ErrRevoked           = errors.New("the invitation was revoked by the group's authority: ask there for a new one")
+	ErrNotInvitation   = errors.New(`not an invitation: one begins with "lb1"; copy the whole line that "landbridge group invite" printed`)
+	ErrNewerInvitation = errors.New("made by a newer landbridge: update this node and use the invitation again")
+	ErrTornToken       = errors.New("the invitation is torn: part of it is missing or changed; copy it again, from the first character to the last")
+	ErrExpired         = errors.New("the invitation has expired: ask the group's authority for a new one")
+	ErrUsed            = errors.New("the invitation was used by as many nodes as it admits: ask the group's authority for a new one")
+	ErrRevoked         = errors.New("the invitation was revoked by the group's authority: ask there for a new one")
+	// ErrAwaitingApproval is no refusal yet: ask again.
+	ErrAwaitingApproval  = errors.New("the invitation demands approval, and at the group's authority nobody has decided yet")
+	ErrDenied            = errors.New("at the group's authority it was decided not to admit this appliance")
+	ErrCrowded           = errors.New("too many appliances wait for approval at the group's authority: have some decided on there")
+	ErrNoRequest         = errors.New("it doesn't wait for approval: it was decided on, or has asked no more for a day")
 	ErrUnknownInvitation = errors.New("the group's authority doesn't know this invitation: it was withdrawn, or expired long ago; ask for a new one")
 	ErrOtherGroup        = errors.New("of another group: use the invitation at the group that made it")
 )

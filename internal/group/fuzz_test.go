@@ -119,7 +119,7 @@ func FuzzParseJoinRequest(f *testing.F) {
 	f.Add([]byte(g.Renew))
 	l := newLab(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if _, err := l.authority.Serve(testMember(1), b, l.now); err == nil && l.founder.Descriptor().Version != 1 {
+		if _, err := l.authority.Serve(testMember(1), "192.0.2.7:4860", b, l.now); err == nil && l.founder.Descriptor().Version != 1 {
 			t.Fatal("admitted without an invitation")
 		}
 		r, err := ParseJoinRequest(b)

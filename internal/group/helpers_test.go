@@ -92,7 +92,7 @@ func (l *lab) ask(node int, req JoinRequest) (JoinReply, error) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	reply, err := l.authority.Serve(testMember(node), b, l.now)
+	reply, err := l.authority.Serve(testMember(node), "192.0.2.7:4860", b, l.now)
 	if err != nil {
 		return JoinReply{}, err
 	}

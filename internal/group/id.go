@@ -120,6 +120,14 @@ func (m MemberID) Short() string {
 	return s[max(0, len(s)-8):]
 }
 
+// Fingerprint returns what two persons compare by voice or eye to know that they mean the
+// same node: 80 bits of a SHA-256 of the key, as "k3f7-m2qx-…" (RFC 4648 base32, lower case).
+func (m MemberID) Fingerprint() string {
+	sum := sha256.Sum256(append([]byte("landbridge fingerprint 1\x00"), m[:]...))
+	text := tokenEncoding().EncodeToString(sum[:10])
+	return text[:4] + "-" + text[4:8] + "-" + text[8:12] + "-" + text[12:]
+}
+
 // MarshalBinary returns the 32 bytes; CBOR keeps IDs that way.
 func (m MemberID) MarshalBinary() ([]byte, error) { return m[:], nil }
 

@@ -30,7 +30,9 @@ const (
 type Terms struct {
 	Life time.Duration // MinInvitationLife to MaxInvitationLife
 	Uses int           // how many nodes it admits, 1 to MaxInvitationUses; 0 is 1
-	Note string        // for those who look at the list: one line, at most MaxNote bytes
+	// Approval has who uses it wait until somebody says yes: see Approve.
+	Approval bool
+	Note     string // for those who look at the list: one line, at most MaxNote bytes
 	// Addrs are multiaddrs with /p2p/ID, at most MaxInvitationAddrs, of this node first;
 	// without any, the newcomer must find a member on its own LAN.
 	Addrs []string
@@ -90,6 +92,8 @@ type Issued struct {
 	Uses    []Use
 	Note    string
 	Revoked time.Time // zero unless it was revoked
+
+	Approval bool // who uses it waits for a yes
 }
 
 // Use is one admission by an invitation.
@@ -128,7 +132,7 @@ func (a *Authority) Issue(t Terms, now time.Time) (token string, made Issued, er
 	if _, err := rand.Read(inv.Secret[:]); err != nil {
 		return "", Issued{}, err
 	}
-	record := invitationRecord{Hash: hashSecret(inv.Secret), Expires: inv.Expires, Made: now, Limit: t.Uses, Note: t.Note}
+	record := invitationRecord{Hash: hashSecret(inv.Secret), Expires: inv.Expires, Made: now, Limit: t.Uses, Note: t.Note, Approval: t.Approval}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	err = a.db.Update(func(tx *store.Tx) error {
@@ -188,8 +192,8 @@ func (a *Authority) Invitations() (all []Issued, err error) {
 	return all, nil
 }
 
-// Revoke ends an invitation: it admits nobody any more. Whom it has admitted stays a
-// member. It fails with ErrUnknownInvitation; one that was revoked before stays as it is.
+// Revoke ends an invitation: it admits nobody any more, and who waits for approval by it
+// is refused. Whom it has admitted stays a member. It fails with ErrUnknownInvitation; one that was revoked before stays as it is.
 func (a *Authority) Revoke(id InvitationID, now time.Time) (gone Issued, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -205,10 +209,14 @@ func (a *Authority) Revoke(id InvitationID, now time.Time) (gone Issued, err err
 			record.Revoked = now
 		}
 		gone = record.issued()
+		if err := a.dropRequests(tx, id[:]); err != nil {
+			return err
+		}
 		return invitations(a.id).Put(tx, id[:], record)
 	})
 	if err != nil {
 		return Issued{}, fmt.Errorf("revoke invitation %v: %w", id, err)
 	}
+	a.asks.tell(struct{}{})
 	return gone, nil
 }

@@ -46,6 +46,7 @@ type wireReply struct {
 	Refusal     uint64 `cbor:"0,keyasint,omitempty"`
 	Descriptor  []byte `cbor:"1,keyasint,omitempty"`
 	Certificate []byte `cbor:"2,keyasint,omitempty"`
+	Reason      string `cbor:"3,keyasint,omitempty"` // of ErrDenied
 }
 
 // NewJoinRequest uses an invitation.
@@ -105,7 +106,7 @@ func (r JoinReply) Marshal() ([]byte, error) {
 func refusals() []error {
 	return []error{
 		nil, ErrUsed, ErrExpired, ErrUnknownInvitation, ErrOtherGroup, ErrRemoved,
-		ErrNotMember, ErrFull, ErrNotAuthority, ErrRevoked,
+		ErrNotMember, ErrFull, ErrNotAuthority, ErrRevoked, ErrAwaitingApproval, ErrDenied, ErrCrowded,
 	}
 }
 
@@ -114,7 +115,11 @@ func refusals() []error {
 func MarshalRefusal(err error) (b []byte, ok bool) {
 	for code, known := range refusals() {
 		if known != nil && errors.Is(err, known) {
-			b, err := marshal(wireReply{Refusal: uint64(code)})
+			w := wireReply{Refusal: uint64(code)}
+			if denied := new(DeniedError); errors.As(err, &denied) {
+				w.Reason = denied.Reason
+			}
+			b, err := marshal(w)
 			return b, err == nil
 		}
 	}
@@ -123,7 +128,8 @@ func MarshalRefusal(err error) (b []byte, ok bool) {
 
 // ParseJoinReply reads the authority's answer. A refusal comes back as the error that
 // it was: ErrUsed, ErrExpired, ErrUnknownInvitation, ErrOtherGroup, ErrRemoved,
-// ErrNotMember, ErrFull, ErrNotAuthority, ErrRevoked. What a yes is worth, SaveJoin and
+// ErrNotMember, ErrFull, ErrNotAuthority, ErrRevoked, ErrAwaitingApproval, ErrDenied (as a
+// DeniedError), ErrCrowded. What a yes is worth, SaveJoin and
 // Membership.Renewed check.
 func ParseJoinReply(b []byte) (JoinReply, error) {
 	var w wireReply
@@ -137,6 +143,11 @@ func ParseJoinReply(b []byte) (JoinReply, error) {
 	switch {
 	case w.Refusal == 0:
 		return JoinReply{Descriptor: w.Descriptor, Certificate: w.Certificate}, nil
+	case w.Refusal < uint64(len(known)) && known[w.Refusal] == ErrDenied:
+		if validateLine("reason", w.Reason, MaxReason) != nil {
+			w.Reason = ""
+		}
+		return JoinReply{}, &DeniedError{Reason: w.Reason}
 	case w.Refusal < uint64(len(known)):
 		return JoinReply{}, known[w.Refusal]
 	default:

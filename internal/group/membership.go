@@ -136,6 +136,9 @@ func Forget(tx *store.Tx, id ID) error {
 	if err := authorities().Delete(tx, id[:]); err != nil {
 		return err
 	}
+	if err := requests(id).Clear(tx); err != nil {
+		return err
+	}
 	return invitations(id).Clear(tx)
 }
 

@@ -33,6 +33,8 @@ type invitationRecord struct {
 	Made    time.Time `cbor:"7,keyasint,omitzero"`
 	Note    string    `cbor:"8,keyasint,omitempty"`
 	Revoked time.Time `cbor:"9,keyasint,omitzero"`
+
+	Approval bool `cbor:"10,keyasint,omitempty"` // who uses it waits for a person's yes
 }
 
 func (r invitationRecord) limit() int { return max(1, r.Limit) }
@@ -50,7 +52,7 @@ func (r invitationRecord) usedBy(m MemberID) bool {
 }
 
 func (r invitationRecord) issued() Issued {
-	i := Issued{Made: r.Made, Expires: r.Expires, Limit: r.limit(), Uses: r.uses(), Note: r.Note, Revoked: r.Revoked}
+	i := Issued{Made: r.Made, Expires: r.Expires, Limit: r.limit(), Uses: r.uses(), Note: r.Note, Revoked: r.Revoked, Approval: r.Approval}
 	copy(i.ID[:], r.Hash)
 	return i
 }

@@ -124,13 +124,13 @@ func invite(a *group.Authority, m *group.Membership, req api.InvitationCreate, k
 		return api.Invitation{}, err
 	}
 	ttl := cmp.Or(time.Duration(req.TTLSeconds)*time.Second, defaultInvitationTTL)
-	token, made, err := a.Issue(group.Terms{Life: ttl, Uses: req.Uses, Note: req.Note, Addrs: addrs}, time.Now())
+	token, made, err := a.Issue(group.Terms{Life: ttl, Uses: req.Uses, Approval: req.Approval, Note: req.Note, Addrs: addrs}, time.Now())
 	if err != nil {
 		return api.Invitation{}, console.Invalid(err)
 	}
 	return api.Invitation{
 		Token: token, ID: made.ID.String(), Group: m.Group().String(), GroupName: m.Descriptor().Name,
-		Expires: made.Expires.UTC(), Uses: made.Limit, Note: made.Note, Addresses: addrs,
+		Expires: made.Expires.UTC(), Uses: made.Limit, Note: made.Note, Approval: made.Approval, Addresses: addrs,
 	}, nil
 }
 
@@ -188,7 +188,7 @@ func revokeInvitation(a *group.Authority, m *group.Membership, ref string) (api.
 func describeInvitation(i group.Issued, d *group.Descriptor, now time.Time) api.IssuedInvitation {
 	v := api.IssuedInvitation{
 		ID: i.ID.String(), State: api.InvitationStateOpen, Made: utc(i.Made), Expires: i.Expires.UTC(), Revoked: utc(i.Revoked),
-		Uses: i.Limit, Note: i.Note, Users: []api.InvitationUse{},
+		Uses: i.Limit, Note: i.Note, Approval: i.Approval, Users: []api.InvitationUse{},
 	}
 	switch {
 	case i.Open(now):

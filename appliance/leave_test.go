@@ -93,12 +93,12 @@ func TestAGoodMemberThatJoinsAgainIsToldSoAndNothingIsAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, join := range map[string]func(context.Context, api.JoinRequest) (api.Group, bool, error){
+	for name, join := range map[string]func(context.Context, api.JoinRequest) (api.Joined, error){
 		"offline": o.Join, "the daemon": second.node.Join, "the authority": founder.node.Join,
 	} {
-		g, already, err := join(t.Context(), api.JoinRequest{Token: token})
-		if err != nil || !already || g.Name != "lab" || g.Authority != (name == "the authority") {
-			t.Errorf("%s: %+v, %v, %v", name, g, already, err)
+		j, err := join(t.Context(), api.JoinRequest{Token: token})
+		if err != nil || !j.Already || j.Group.Name != "lab" || j.Group.Authority != (name == "the authority") {
+			t.Errorf("%s: %+v, %v", name, j, err)
 		}
 	}
 	if _, err := g.authority.Remove(second.membership.Self()); err != nil {

@@ -110,6 +110,8 @@ func (n *network) start(ctx context.Context) error {
 				n.log.Error("own descriptor refused", "err", err)
 			}
 		}))
+		n.onStop(n.authority.WatchRequests(n.reportRequests))
+		n.reportRequests()
 	}
 	told := n.membership.Descriptor().Version // read before the subscription, so that no change is missed
 	n.onStop(n.membership.Subscribe(func(*group.Descriptor) {

@@ -53,6 +53,8 @@ type node struct {
 	joining sync.Mutex // one group is created, joined or left at a time, or the mode switched
 	modes   *modes.Switcher
 
+	pursuits pursuits // of groups that haven't let this appliance in yet
+
 	capturing sync.Mutex // one capture at a time
 
 	dividing sync.Mutex
@@ -125,10 +127,8 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	n.fail = fail
 	state.keep()
 	defer func() { err = errors.Join(err, n.stop()) }()
-	for _, m := range memberships {
-		if err := n.startNetwork(m); err != nil {
-			return err
-		}
+	if err := n.takeUp(memberships); err != nil {
+		return err
 	}
 	defer n.watchEvents(ctx)()
 	if len(memberships) == 0 {
@@ -139,6 +139,16 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 		err = context.Cause(ctx)
 	}
 	return err
+}
+
+// takeUp takes up what the state has: the groups, and waiting to be let into others.
+func (n *node) takeUp(memberships []*group.Membership) error {
+	for _, m := range memberships {
+		if err := n.startNetwork(m); err != nil {
+			return err
+		}
+	}
+	return n.resumeApplications()
 }
 
 // serveConsole answers programs on the socket, and persons at the door, until ctx ends.
@@ -302,6 +312,7 @@ func start(ctx context.Context, cfg config.Config, state *state, log *slog.Logge
 // stop ends the groups, then what they share.
 func (n *node) stop() error {
 	n.modes.Close()
+	n.pursuits.close()
 	n.joining.Lock() // a group that is being taken up stands, or has failed
 	defer n.joining.Unlock()
 	// Without mu: what stops asks which networks run.

@@ -50,7 +50,7 @@ func removedMember(t *testing.T) (m *member, token string, at *net.TCPAddr) {
 
 func TestARemovedMemberThatCantRejoinRunsAsBefore(t *testing.T) {
 	m, token, at := removedMember(t)
-	_, _, err := m.node.Join(t.Context(), api.JoinRequest{Token: token})
+	_, err := m.node.Join(t.Context(), api.JoinRequest{Token: token})
 	if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), at.String()+": connection refused") || strings.Contains(err.Error(), "30s") {
 		t.Errorf("%v", err)
 	}

@@ -164,7 +164,7 @@ func (nd *node) serveJoin(ctx context.Context, from group.MemberID, req []byte) 
 		b, _ := group.MarshalRefusal(group.ErrNotAuthority)
 		return append([]byte{replyOK}, b...), nil
 	}
-	b, err := n.authority.Serve(from, body, time.Now())
+	b, err := n.authority.Serve(from, cameFrom(nd.overlay.Remote(from)), body, time.Now())
 	if err != nil {
 		nd.log.Info("request to join refused", "peer", from, "err", err)
 		return refusal(errors.New("the request can't be served")), nil

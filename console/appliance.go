@@ -74,6 +74,8 @@ type Modes interface {
 // while no daemon runs.
 type Memberships interface {
 	Invitations
+	Requests
+	Joining
 	Groups(ctx context.Context) ([]api.Group, error)
 	// CreateGroup makes a group with this node as its first member. Fields that are
 	// zero in the request get their defaults; what is wrong comes back by Invalid.
@@ -81,9 +83,6 @@ type Memberships interface {
 	// Remove ends a membership, which only the appliance with the CA key can. group is as
 	// for Invitations, member a member ID or a name.
 	Remove(ctx context.Context, group, member string) (api.Removal, error)
-	// Join asks the group's authority for membership; it may take until ctx is done. For
-	// a good member of the invitation's group it does nothing, and says that it is one already.
-	Join(ctx context.Context, req api.JoinRequest) (g api.Group, already bool, err error)
 	// Leave ends the group here and forgets it. Where that destroys the CA key it is a
 	// Conflict, unless destroyCA is set. It may take some seconds.
 	Leave(ctx context.Context, group string, destroyCA bool) (api.Departure, error)
@@ -95,6 +94,26 @@ type Invitations interface {
 	Invite(ctx context.Context, group string, req api.InvitationCreate) (api.Invitation, error)
 	Invitations(ctx context.Context, group string) ([]api.IssuedInvitation, error)
 	RevokeInvitation(ctx context.Context, group, id string) (api.IssuedInvitation, error)
+}
+
+// Requests are appliances that wait to be let in, by an invitation that demands approval, on
+// the appliance with the CA key. member is a member ID, a fingerprint or a name.
+type Requests interface {
+	Requests(ctx context.Context, group string) ([]api.Applicant, error)
+	Approve(ctx context.Context, group, member string) (api.GroupMember, error)
+	Deny(ctx context.Context, group, member, reason string) (api.Applicant, error)
+}
+
+// Joining is how an Appliance comes into a group.
+type Joining interface {
+	// Join asks the group's authority for membership; it may take until ctx is done. For
+	// a good member of the invitation's group it does nothing, and says that it is one already.
+	Join(ctx context.Context, req api.JoinRequest) (api.Joined, error)
+	// Applications are the groups for which the appliance waits, and those that refused it.
+	// Where no daemon asks again and again, it asks.
+	Applications(ctx context.Context) ([]api.JoinApplication, error)
+	// WithdrawApplication ends the wait for the group with this ID.
+	WithdrawApplication(ctx context.Context, group string) (api.JoinApplication, error)
 }
 
 // Error is an error with its meaning for who asked. Make one with Invalid, NotFound,

@@ -41,10 +41,15 @@ type fake struct {
 	segments []api.Segment
 	groups   []api.Group
 
-	created   []api.GroupCreate
-	invited   []api.InvitationCreate
-	issued    []api.IssuedInvitation
-	revoked   []string
+	created []api.GroupCreate
+	invited []api.InvitationCreate
+	issued  []api.IssuedInvitation
+	revoked []string
+	waits   []api.JoinApplication
+	decided []string
+
+	applicants []api.Applicant
+
 	joined    []api.JoinRequest
 	removed   []string
 	left      []string
@@ -158,7 +163,36 @@ func (f *fake) ConfirmMode(context.Context) (api.ModeStatus, error) { return f.m
 
 func (f *fake) RollbackMode(context.Context) (api.ModeStatus, error) { return f.mode, f.answer() }
 
-func (f *fake) Join(ctx context.Context, req api.JoinRequest) (api.Group, bool, error) {
+func (f *fake) Requests(context.Context, string) ([]api.Applicant, error) {
+	return slices.Clone(f.applicants), f.answer()
+}
+
+func (f *fake) Approve(_ context.Context, group, member string) (api.GroupMember, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.decided = append(f.decided, "approve "+group+"/"+member)
+	return api.GroupMember{MemberID: member}, f.answer()
+}
+
+func (f *fake) Deny(_ context.Context, group, member, reason string) (api.Applicant, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.decided = append(f.decided, "deny "+group+"/"+member+" "+reason)
+	return api.Applicant{MemberID: member}, f.answer()
+}
+
+func (f *fake) Applications(context.Context) ([]api.JoinApplication, error) {
+	return slices.Clone(f.waits), f.answer()
+}
+
+func (f *fake) WithdrawApplication(_ context.Context, group string) (api.JoinApplication, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.decided = append(f.decided, "withdraw "+group)
+	return api.JoinApplication{Group: group}, f.answer()
+}
+
+func (f *fake) Join(ctx context.Context, req api.JoinRequest) (api.Joined, error) {
 	f.mu.Lock()
 	f.joined = append(f.joined, req)
 	f.mu.Unlock()
@@ -167,10 +201,13 @@ func (f *fake) Join(ctx context.Context, req api.JoinRequest) (api.Group, bool, 
 		select {
 		case <-f.block:
 		case <-ctx.Done():
-			return api.Group{}, false, ctx.Err()
+			return api.Joined{}, ctx.Err()
 		}
 	}
-	return api.Group{ID: "aa", Name: "office"}, f.already, f.answer()
+	if len(f.waits) > 0 {
+		return api.Joined{Waiting: &f.waits[0]}, f.answer()
+	}
+	return api.Joined{Group: api.Group{ID: "aa", Name: "office"}, Already: f.already}, f.answer()
 }
 
 // newServer returns a server of f on a new state.

@@ -205,25 +205,6 @@ func (h *handlers) RemoveMember(ctx context.Context, req api.RemoveMemberRequest
 	return api.RemoveMember200JSONResponse(r), nil
 }
 
-// JoinGroup joins a group by a token.
-func (h *handlers) JoinGroup(ctx context.Context, req api.JoinGroupRequestObject) (api.JoinGroupResponseObject, error) {
-	var c checker
-	c.length("token", req.Body.Token, 1, 8192)
-	c.length("memberName", req.Body.MemberName, 0, 63)
-	if err := c.err(); err != nil {
-		return nil, err
-	}
-	g, already, err := h.appliance.Join(ctx, *req.Body)
-	if err != nil {
-		return nil, err
-	}
-	g.Members = orEmpty(g.Members)
-	if already {
-		return api.JoinGroup200JSONResponse(g), nil
-	}
-	return api.JoinGroup201JSONResponse(g), nil
-}
-
 // LeaveGroup ends a group here.
 func (h *handlers) LeaveGroup(ctx context.Context, req api.LeaveGroupRequestObject) (api.LeaveGroupResponseObject, error) {
 	var c checker

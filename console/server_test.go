@@ -136,6 +136,35 @@ func TestOrdersReachTheAppliance(t *testing.T) {
 	}
 }
 
+func TestDecisionsOnWhoWaitsReachTheAppliance(t *testing.T) {
+	f := &fake{applicants: []api.Applicant{{MemberID: "m", Fingerprint: "k3f7-m2qx-5rta-wd4e", Name: "site-b"}}}
+	client := serve(t, f)
+	if l, err := client.ListRequestsWithResponse(t.Context(), "office"); err != nil || l.JSON200 == nil || len(l.JSON200.Items) != 1 {
+		t.Errorf("requests: %v, %s", err, l.Body)
+	}
+	if r, err := client.ApproveRequestWithResponse(t.Context(), "office", "m"); err != nil || r.JSON200 == nil {
+		t.Errorf("approve: %v, %s", err, r.Body)
+	}
+	for reason, status := range map[string]int{"not ours": 200, "two\nlines": 422, strings.Repeat("x", 201): 422} {
+		if r, err := client.DenyRequestWithResponse(t.Context(), "office", "m", api.Denial{Reason: reason}); err != nil || r.StatusCode() != status {
+			t.Errorf("deny for %q: %v, %d %s", reason, err, r.StatusCode(), r.Body)
+		}
+	}
+	f.waits = []api.JoinApplication{{Group: strings.Repeat("a", 64), State: api.JoinStateWaiting, Fingerprint: "k3f7-m2qx-5rta-wd4e"}}
+	if j, err := client.JoinGroupWithResponse(t.Context(), api.JoinRequest{Token: "lb1abc"}); err != nil || j.JSON202 == nil || j.JSON202.Fingerprint != f.waits[0].Fingerprint {
+		t.Errorf("join: %v, %d %s", err, j.StatusCode(), j.Body)
+	}
+	if l, err := client.ListApplicationsWithResponse(t.Context()); err != nil || l.JSON200 == nil || len(l.JSON200.Items) != 1 {
+		t.Errorf("applications: %v, %s", err, l.Body)
+	}
+	if w, err := client.WithdrawApplicationWithResponse(t.Context(), "aaaaaaaa"); err != nil || w.JSON200 == nil {
+		t.Errorf("withdraw: %v, %s", err, w.Body)
+	}
+	if want := []string{"approve office/m", "deny office/m not ours", "withdraw aaaaaaaa"}; !slices.Equal(f.decided, want) {
+		t.Errorf("asked %q, want %q", f.decided, want)
+	}
+}
+
 func TestErrorsOfTheApplianceBecomeProblems(t *testing.T) {
 	field := api.FieldError{Field: "prefix", Detail: "want an IPv4 prefix"}
 	tests := map[string]struct {

@@ -32,7 +32,12 @@ type memberships interface {
 	Invitations(ctx context.Context, group string) ([]api.IssuedInvitation, error)
 	RevokeInvitation(ctx context.Context, group, id string) (api.IssuedInvitation, error)
 	Remove(ctx context.Context, group, member string) (api.Removal, error)
-	Join(ctx context.Context, req api.JoinRequest) (g api.Group, already bool, err error)
+	Requests(ctx context.Context, group string) ([]api.Applicant, error)
+	Approve(ctx context.Context, group, member string) (api.GroupMember, error)
+	Deny(ctx context.Context, group, member, reason string) (api.Applicant, error)
+	Join(ctx context.Context, req api.JoinRequest) (api.Joined, error)
+	Applications(ctx context.Context) ([]api.JoinApplication, error)
+	WithdrawApplication(ctx context.Context, group string) (api.JoinApplication, error)
 	Leave(ctx context.Context, group string, destroyCA bool) (api.Departure, error)
 }
 
@@ -98,87 +103,6 @@ func (p *program) withMemberships(ctx context.Context, timeout time.Duration, f 
 }
 
 func (p *program) socket() string { return filepath.Join(p.state, api.SocketName) }
-
-// remote is the groups of a daemon.
-type remote struct{ client *api.Local }
-
-// Groups lists the daemon's groups.
-func (r remote) Groups(ctx context.Context) ([]api.Group, error) {
-	res, err := r.client.ListGroupsWithResponse(ctx)
-	if err != nil {
-		return nil, transportError(err)
-	}
-	list, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-	return list.Items, err
-}
-
-// CreateGroup has the daemon create a group.
-func (r remote) CreateGroup(ctx context.Context, req api.GroupCreate) (api.Group, error) {
-	res, err := r.client.CreateGroupWithResponse(ctx, req)
-	if err != nil {
-		return api.Group{}, transportError(err)
-	}
-	return answer(res.JSON201, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-}
-
-// Invite has the daemon make an invitation.
-func (r remote) Invite(ctx context.Context, group string, req api.InvitationCreate) (api.Invitation, error) {
-	res, err := r.client.CreateInvitationWithResponse(ctx, group, req)
-	if err != nil {
-		return api.Invitation{}, transportError(err)
-	}
-	return answer(res.JSON201, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-}
-
-// Invitations lists the daemon's invitations.
-func (r remote) Invitations(ctx context.Context, group string) ([]api.IssuedInvitation, error) {
-	res, err := r.client.ListInvitationsWithResponse(ctx, group)
-	if err != nil {
-		return nil, transportError(err)
-	}
-	list, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-	return list.Items, err
-}
-
-// RevokeInvitation has the daemon end an invitation.
-func (r remote) RevokeInvitation(ctx context.Context, group, id string) (api.IssuedInvitation, error) {
-	res, err := r.client.RevokeInvitationWithResponse(ctx, group, id)
-	if err != nil {
-		return api.IssuedInvitation{}, transportError(err)
-	}
-	return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-}
-
-// Remove has the daemon remove a member.
-func (r remote) Remove(ctx context.Context, group, member string) (api.Removal, error) {
-	res, err := r.client.RemoveMemberWithResponse(ctx, group, member)
-	if err != nil {
-		return api.Removal{}, transportError(err)
-	}
-	return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-}
-
-// Join has the daemon join a group.
-func (r remote) Join(ctx context.Context, req api.JoinRequest) (g api.Group, already bool, err error) {
-	res, err := r.client.JoinGroupWithResponse(ctx, req)
-	if err != nil {
-		return api.Group{}, false, transportError(err)
-	}
-	if res.JSON200 != nil {
-		return *res.JSON200, true, nil
-	}
-	g, err = answer(res.JSON201, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-	return g, false, err
-}
-
-// Leave has the daemon leave a group.
-func (r remote) Leave(ctx context.Context, group string, destroyCA bool) (api.Departure, error) {
-	res, err := r.client.LeaveGroupWithResponse(ctx, group, &api.LeaveGroupParams{DestroyCA: destroyCA})
-	if err != nil {
-		return api.Departure{}, transportError(err)
-	}
-	return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-}
 
 // answer returns the body of an answer, or its problem as an error.
 func answer[T any](body *T, problem *api.Problem, res *http.Response) (T, error) {

@@ -30,7 +30,8 @@ func (p *program) groupCommand() *cobra.Command {
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.groupCreateCommand(), p.groupInviteCommand(), p.groupInvitationsCommand(), p.groupShowCommand(), p.groupRemoveCommand(), p.groupLeaveCommand())
+	cmd.AddCommand(p.groupCreateCommand(), p.groupInviteCommand(), p.groupInvitationsCommand(),
+		p.groupRequestsCommand(), p.groupApproveCommand(), p.groupDenyCommand(), p.groupShowCommand(), p.groupRemoveCommand(), p.groupLeaveCommand())
 	return cmd
 }
 

@@ -35,6 +35,7 @@ the group.`,
 		Example: `  sudo landbridge group invite --address site-a.example.com:4860
   sudo landbridge group invite office --uses 5 --expires 7d --note "the branch offices"
   sudo landbridge group invite office --expires 1h --address 203.0.113.5:4860 --address [2001:db8::5]:4860
+  sudo landbridge group invite --uses 20 --expires 30d --approve
   sudo landbridge group invite | ssh root@site-b landbridge join -`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
@@ -66,6 +67,7 @@ the group.`,
 	f.Var((*durationFlag)(&life), "expires", "for how long the invitation is good: "+span(group.MinInvitationLife, group.MaxInvitationLife))
 	f.Var((*durationFlag)(&life), "ttl", "as --expires, as it was called before")
 	_ = f.MarkHidden("ttl")
+	f.BoolVar(&req.Approval, "approve", false, "who uses it waits until somebody approves: landbridge group requests")
 	f.Var(textFlag(&req.Note, "TEXT", ""), "note", "what landbridge group invitations says beside it")
 	f.StringArrayVar(&req.Addresses, "address", nil, "`HOST[:PORT]` at which the newcomer reaches this appliance; may be given more than once")
 	return cmd
@@ -94,6 +96,9 @@ func (p *program) invited(inv api.Invitation) {
 	}
 	p.remark("\nThis invites %s to group %s until %s. There, run:\n  sudo landbridge join %s…",
 		whom, inv.GroupName, inv.Expires.Local().Format("2006-01-02 15:04 MST"), inv.Token[:min(12, len(inv.Token))])
+	if inv.Approval {
+		p.remark("Who uses it waits until you approve: landbridge group requests")
+	}
 	p.remark("To end it sooner: landbridge group invitations revoke %s", inv.ID)
 	places := places(inv.Addresses)
 	if len(places) == 0 {

@@ -17,6 +17,7 @@ const maxTokenInput = 16 << 10
 
 func (p *program) joinCommand() *cobra.Command {
 	var name string
+	var noWait bool
 	cmd := &cobra.Command{
 		Use:               "join TOKEN",
 		Short:             "Join a group by an invitation",
@@ -26,6 +27,10 @@ func (p *program) joinCommand() *cobra.Command {
 		Long: `Join a group by an invitation. The appliance that made it is asked for a certificate,
 so it must be running and reachable now. A token admits one appliance, unless it was made
 for more.
+
+An invitation may demand that somebody approves of this appliance. Then the command
+shows the fingerprint to compare, and waits. Where it is interrupted, or with --no-wait,
+the appliance goes on asking as long as it runs: landbridge status says what came of it.
 
 With - the token is read from standard input, which keeps it out of the shell's
 history and the list of processes.
@@ -40,21 +45,29 @@ hosts of the LAN are of which: group-host, default-group and group-port.`,
 				return err
 			}
 			return p.withMemberships(cmd.Context(), joinTimeout, func(ctx context.Context, m memberships, running bool) error {
-				g, already, err := m.Join(ctx, api.JoinRequest{Token: token, MemberName: name})
+				j, err := m.Join(ctx, api.JoinRequest{Token: token, MemberName: name})
+				if err == nil && j.Waiting != nil {
+					if noWait {
+						return p.waits(*j.Waiting, running)
+					}
+					j.Group, err = p.waitForApproval(cmd.Context(), m, *j.Waiting, running)
+				}
 				if err != nil {
 					return err
 				}
 				if p.json {
-					return p.printJSON(g)
+					return p.printJSON(j.Group)
 				}
-				if err := writeGroup(p.out, g); err != nil {
+				if err := writeGroup(p.out, j.Group); err != nil {
 					return err
 				}
-				p.joined(g, already, running)
+				p.joined(j.Group, j.Already, running)
 				return nil
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "don't wait here for approval, where the invitation demands it")
+	cmd.AddCommand(p.joinCancelCommand())
 	cmd.Flags().Var(textFlag(&name, "NAME", ""), "name", "this appliance's name in the group (default: its own or the host's)")
 	return cmd
 }

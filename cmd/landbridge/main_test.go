@@ -84,13 +84,17 @@ type fakeState struct {
 	invited api.InvitationCreate
 	issued  []api.IssuedInvitation
 	revoked string
-	joined  api.JoinRequest
-	removed string
-	left    string
-	already bool   // what Join says of the membership
-	taken   string // what Join says of the name
-	mode    api.ModeStatus
-	closed  int
+	waits   []api.JoinApplication // as Join, and then Applications, say one after the other
+	decided string
+
+	applicants []api.Applicant
+	joined     api.JoinRequest
+	removed    string
+	left       string
+	already    bool   // what Join says of the membership
+	taken      string // what Join says of the name
+	mode       api.ModeStatus
+	closed     int
 }
 
 func (f *fakeState) Groups(context.Context) ([]api.Group, error) { return f.groups, f.err }
@@ -109,11 +113,35 @@ func (f *fakeState) RevokeInvitation(_ context.Context, group, id string) (api.I
 	f.revoked = group + "/" + id
 	return api.IssuedInvitation{ID: id, Uses: 3, Users: []api.InvitationUse{{MemberID: "x"}}}, f.err
 }
-func (f *fakeState) Join(_ context.Context, req api.JoinRequest) (api.Group, bool, error) {
+func (f *fakeState) Join(_ context.Context, req api.JoinRequest) (api.Joined, error) {
 	f.joined = req
 	g := office()
 	g.NameTaken = f.taken
-	return g, f.already, f.err
+	if len(f.waits) > 0 {
+		return api.Joined{Waiting: &f.waits[0]}, f.err
+	}
+	return api.Joined{Group: g, Already: f.already}, f.err
+}
+func (f *fakeState) Applications(context.Context) (all []api.JoinApplication, err error) {
+	if len(f.waits) > 1 { // one look, one step
+		f.waits = f.waits[1:]
+		return f.waits[:1], f.err
+	}
+	return nil, f.err
+}
+func (f *fakeState) WithdrawApplication(_ context.Context, group string) (api.JoinApplication, error) {
+	return api.JoinApplication{Group: group}, f.err
+}
+func (f *fakeState) Requests(context.Context, string) ([]api.Applicant, error) {
+	return f.applicants, f.err
+}
+func (f *fakeState) Approve(_ context.Context, group, member string) (api.GroupMember, error) {
+	f.decided = "approve " + group + "/" + member
+	return api.GroupMember{MemberID: "12D3KooWsiteb", Name: "site-b"}, f.err
+}
+func (f *fakeState) Deny(_ context.Context, group, member, reason string) (api.Applicant, error) {
+	f.decided = "deny " + group + "/" + member + ": " + reason
+	return api.Applicant{Name: "site-b", Fingerprint: member}, f.err
 }
 func (f *fakeState) Leave(_ context.Context, group string, destroyCA bool) (api.Departure, error) {
 	f.left = fmt.Sprintf("%s %t", group, destroyCA)
@@ -243,7 +271,7 @@ func TestBadCommandLinesGetOneSentenceAndChangeNothing(t *testing.T) {
 	}{
 		{"bogus", 2, `unknown command "bogus"`},
 		{"stauts", 2, "status"},
-		{"group bogus", 2, `landbridge group has no command "bogus": its commands are create, invitations, invite, leave, remove, show`},
+		{"group bogus", 2, `landbridge group has no command "bogus": its commands are approve, create, deny, invitations, invite, leave, remove, requests, show`},
 		{"group lst", 2, "did you mean show?"},
 		{"group creat", 2, "did you mean create?"},
 		{"run --lan-prot eth1", 2, "unknown flag: --lan-prot: did you mean --lan-port?"},

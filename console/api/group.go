@@ -5,6 +5,14 @@ import (
 	"strings"
 )
 
+// Joined is what came of using an invitation: this appliance is a member of Group, and was
+// Already, or Waiting says for what it waits.
+type Joined struct {
+	Group   Group
+	Already bool
+	Waiting *JoinApplication
+}
+
 // FindGroup returns the group that ref names: by its ID, by the beginning of its ID (8
 // digits or more), or by its name. An empty ref stands for the only group there is.
 func FindGroup(groups []Group, ref string) (Group, error) {

@@ -566,6 +566,57 @@ func (e ModeStepAction) Valid() bool {
 	}
 }
 
+// Defines values for NameKind.
+const (
+	NameKindAlias    NameKind = "alias"
+	NameKindHost     NameKind = "host"
+	NameKindReserved NameKind = "reserved"
+)
+
+// Valid indicates whether the value is a known member of the NameKind enum.
+func (e NameKind) Valid() bool {
+	switch e {
+	case NameKindAlias:
+		return true
+	case NameKindHost:
+		return true
+	case NameKindReserved:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NeighbourState.
+const (
+	NeighbourStateHost    NeighbourState = "host"
+	NeighbourStateLanDown NeighbourState = "lanDown"
+	NeighbourStateReady   NeighbourState = "ready"
+	NeighbourStateServing NeighbourState = "serving"
+	NeighbourStateSilent  NeighbourState = "silent"
+	NeighbourStateWanDown NeighbourState = "wanDown"
+)
+
+// Valid indicates whether the value is a known member of the NeighbourState enum.
+func (e NeighbourState) Valid() bool {
+	switch e {
+	case NeighbourStateHost:
+		return true
+	case NeighbourStateLanDown:
+		return true
+	case NeighbourStateReady:
+		return true
+	case NeighbourStateServing:
+		return true
+	case NeighbourStateSilent:
+		return true
+	case NeighbourStateWanDown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PathHopKind.
 const (
 	PathHopKindAppliance PathHopKind = "appliance"
@@ -756,6 +807,43 @@ func (e SessionState) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// Alias defines model for Alias.
+type Alias struct {
+	// Before What it stood for until now; missing where there was no such alias.
+	Before string `json:"before,omitempty,omitzero"`
+
+	// Full The name with the zone.
+	Full string `json:"full"`
+
+	// Group The group ID.
+	Group string `json:"group"`
+
+	// Name The name without the zone.
+	Name  string    `json:"name"`
+	SetAt time.Time `json:"setAt,omitempty,omitzero"`
+
+	// SetBy Who set it.
+	SetBy string `json:"setBy,omitempty,omitzero"`
+
+	// Target What it stands for: a name without the zone, or an address.
+	Target string `json:"target"`
+}
+
+// AliasSet defines model for AliasSet.
+type AliasSet struct {
+	// Group The group's ID or name; needed where this appliance is in several.
+	Group string `json:"group,omitempty,omitzero"`
+
+	// Target What it stands for: a name of the zone, with or without the zone, or an IPv4 or IPv6 address, of the group or not.
+	Target string `json:"target"`
+}
+
+// ApplianceName defines model for ApplianceName.
+type ApplianceName struct {
+	// Name Letters, digits and hyphens.
+	Name string `json:"name"`
 }
 
 // Applicant An appliance that waits to be let into a group.
@@ -1315,9 +1403,12 @@ type HealthItem struct {
 	// Count How often it was seen since.
 	Count uint64      `json:"count,omitempty,omitzero"`
 	Level HealthLevel `json:"level"`
-	Since time.Time   `json:"since"`
 
-	// Text A sentence: what is wrong, what it means, what to do.
+	// Remedy What to do.
+	Remedy string    `json:"remedy,omitempty,omitzero"`
+	Since  time.Time `json:"since"`
+
+	// Text What is wrong, and what it means.
 	Text string `json:"text"`
 }
 
@@ -1760,6 +1851,85 @@ type ModeStep struct {
 // ModeStepAction defines model for ModeStepAction.
 type ModeStepAction string
 
+// Name defines model for Name.
+type Name struct {
+	// Elsewhere Another member serves the host.
+	Elsewhere bool `json:"elsewhere,omitempty,omitzero"`
+
+	// Full The name with the zone.
+	Full string `json:"full"`
+
+	// Group The group ID.
+	Group string `json:"group"`
+
+	// Hidden An alias has this host's name, so the host is found by its address only.
+	Hidden bool `json:"hidden,omitempty,omitzero"`
+
+	// Kind host: a host's own name, by its lease. reserved: the name kept for a host that has no lease now. alias: set by an operator.
+	Kind NameKind `json:"kind"`
+
+	// MemberID Of a host: the member that serves it.
+	MemberID   string `json:"memberId,omitempty,omitzero"`
+	MemberName string `json:"memberName,omitempty,omitzero"`
+
+	// Name The name without the zone.
+	Name string `json:"name"`
+
+	// SetBy Of an alias: who set it.
+	SetBy string `json:"setBy,omitempty,omitzero"`
+
+	// Since Since when; of a host, that it has its lease.
+	Since time.Time `json:"since,omitempty,omitzero"`
+
+	// Target The address that it leads to, or of an alias what it stands for: a name without the zone, or an address.
+	Target string `json:"target"`
+}
+
+// NameKind host: a host's own name, by its lease. reserved: the name kept for a host that has no lease now. alias: set by an operator.
+type NameKind string
+
+// NameList defines model for NameList.
+type NameList struct {
+	Items []Name `json:"items"`
+
+	// Next The cursor of the next page; missing on the last.
+	Next string `json:"next,omitempty,omitzero"`
+
+	// Total How many names match, on all pages.
+	Total int `json:"total"`
+}
+
+// Neighbour defines model for Neighbour.
+type Neighbour struct {
+	// MAC With which it speaks on the segment.
+	MAC      string `json:"mac,omitempty,omitzero"`
+	MemberID string `json:"memberId"`
+	Name     string `json:"name"`
+
+	// Percent Of a router: how much of the remote addresses and of the DHCP clients of the LAN are its own, about.
+	Percent int `json:"percent,omitempty,omitzero"`
+
+	// Router Whether it serves hosts of the segment.
+	Router bool `json:"router"`
+
+	// Self Whether it is this appliance.
+	Self bool `json:"self"`
+
+	// Since Since when it is proven to be here without a gap.
+	Since time.Time `json:"since,omitempty,omitzero"`
+
+	// StandIn Of a router that takes no part: the name of the one that does its work.
+	StandIn string `json:"standIn,omitempty,omitzero"`
+
+	// State serving: a router that takes part in the work. ready: a router that is well and doesn't take part yet. lanDown: a router whose
+	// port on the segment doesn't work. wanDown: a router that doesn't reach members elsewhere. silent: a router that isn't heard. host: it serves itself alone.
+	State NeighbourState `json:"state,omitempty,omitzero"`
+}
+
+// NeighbourState serving: a router that takes part in the work. ready: a router that is well and doesn't take part yet. lanDown: a router whose
+// port on the segment doesn't work. wanDown: a router that doesn't reach members elsewhere. silent: a router that isn't heard. host: it serves itself alone.
+type NeighbourState string
+
 // NewToken defines model for NewToken.
 type NewToken struct {
 	// Secret What a program sends as Authorization: Bearer.
@@ -2151,6 +2321,42 @@ type ReservedFor string
 // decides on groups, the mode and users.
 type Role string
 
+// Segment What a group is attached to. Several groups may be on one LAN port; each of its hosts is of one of them.
+type Segment struct {
+	// Assigned The hardware addresses of the hosts that the configuration gives this group.
+	Assigned []string `json:"assigned,omitempty,omitzero"`
+
+	// Attachment The devices by which a group is attached; in the status, the first of its groups. Empty while it is in no group.
+	Attachment Attachment `json:"attachment"`
+
+	// Group The group ID.
+	Group     string `json:"group"`
+	GroupName string `json:"groupName"`
+
+	// Hosts Leases that are served here.
+	Hosts int `json:"hosts"`
+
+	// Neighbours The members that are proven to be on this segment, by name, and those for which this appliance stands in. In
+	// router mode this appliance is one of them.
+	Neighbours []Neighbour  `json:"neighbours"`
+	Prefix     netip.Prefix `json:"prefix"`
+
+	// Remainder Whether the hosts of the port that the configuration gives to no group are this group's (router mode).
+	Remainder      bool       `json:"remainder"`
+	ServiceAddress netip.Addr `json:"serviceAddress"`
+
+	// Trunk Where the LAN port is a VLAN: the port that carries it.
+	Trunk string `json:"trunk,omitempty,omitzero"`
+
+	// Vlan Where the LAN port is a VLAN: its number.
+	Vlan int `json:"vlan,omitempty,omitzero"`
+}
+
+// SegmentList defines model for SegmentList.
+type SegmentList struct {
+	Items []Segment `json:"items"`
+}
+
 // Session defines model for Session.
 type Session struct {
 	Began time.Time `json:"began,omitempty,omitzero"`
@@ -2368,6 +2574,12 @@ type UserList struct {
 	Items []User `json:"items"`
 }
 
+// RemoveAliasParams defines parameters for RemoveAlias.
+type RemoveAliasParams struct {
+	// Group The group's ID or name; needed where this appliance is in several.
+	Group string `form:"group,omitempty" json:"group,omitempty,omitzero"`
+}
+
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
 	// Limit The most entries to return.
@@ -2477,6 +2689,24 @@ type ListLogsParams struct {
 	Limit int `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
+// ListNamesParams defines parameters for ListNames.
+type ListNamesParams struct {
+	// Search Only names with this text in them, in what they stand for, in the serving member's name, or in who set them; without regard to case.
+	Search string `form:"search,omitempty" json:"search,omitempty,omitzero"`
+
+	// Group Only names of the group with this ID or name.
+	Group string `form:"group,omitempty" json:"group,omitempty,omitzero"`
+
+	// Kind Only names of this kind.
+	Kind NameKind `form:"kind,omitempty" json:"kind,omitempty,omitzero"`
+
+	// Limit The most names to return.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next` of the page before.
+	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+}
+
 // GetPathParams defines parameters for GetPath.
 type GetPathParams struct {
 	// Target An address of the group, the name of a host, or a member's name or ID.
@@ -2491,6 +2721,9 @@ type ImportReservationsParams struct {
 	// DryRun Only say what would be changed, and what is wrong.
 	DryRun bool `form:"dryRun,omitempty" json:"dryRun,omitempty,omitzero"`
 }
+
+// SetAliasJSONRequestBody defines body for SetAlias for application/json ContentType.
+type SetAliasJSONRequestBody = AliasSet
 
 // StartCaptureJSONRequestBody defines body for StartCapture for application/json ContentType.
 type StartCaptureJSONRequestBody = CaptureRequest
@@ -2533,6 +2766,9 @@ type PlanModeJSONRequestBody = ModeRequest
 
 // SwitchModeJSONRequestBody defines body for SwitchMode for application/json ContentType.
 type SwitchModeJSONRequestBody = ModeRequest
+
+// RenameApplianceJSONRequestBody defines body for RenameAppliance for application/json ContentType.
+type RenameApplianceJSONRequestBody = ApplianceName
 
 // PingTargetJSONRequestBody defines body for PingTarget for application/json ContentType.
 type PingTargetJSONRequestBody = PingRequest

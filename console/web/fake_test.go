@@ -34,11 +34,14 @@ type fake struct {
 	sites  []string // of those: site and member
 	err    error    // of every operation
 
-	switched []api.ModeRequest
-	invited  []api.InvitationCreate
-	issued   []api.IssuedInvitation
-	revoked  []string
-	removed  []string
+	switched   []api.ModeRequest
+	invited    []api.InvitationCreate
+	issued     []api.IssuedInvitation
+	revoked    []string
+	decided    []string
+	waits      []api.JoinApplication
+	applicants []api.Applicant
+	removed    []string
 
 	ordered []string                     // with leases
 	past    []api.ListLeaseHistoryParams // asked for
@@ -129,6 +132,30 @@ func (f *fake) RevokeInvitation(_ context.Context, r api.RevokeInvitationRequest
 	return api.RevokeInvitation200JSONResponse{ID: r.Invitation}, f.refuse
 }
 
+func (f *fake) ListRequests(context.Context, api.ListRequestsRequestObject) (api.ListRequestsResponseObject, error) {
+	return api.ListRequests200JSONResponse{Items: f.applicants}, f.err
+}
+
+func (f *fake) ListApplications(context.Context, api.ListApplicationsRequestObject) (api.ListApplicationsResponseObject, error) {
+	return api.ListApplications200JSONResponse{Items: f.waits}, f.err
+}
+
+func (f *fake) ApproveRequest(_ context.Context, r api.ApproveRequestRequestObject) (api.ApproveRequestResponseObject, error) {
+	f.decided = append(f.decided, "approve "+r.Member)
+	return api.ApproveRequest200JSONResponse{MemberID: r.Member, Name: "faro"}, f.refuse
+}
+
+func (f *fake) DenyRequest(_ context.Context, r api.DenyRequestRequestObject) (api.DenyRequestResponseObject, error) {
+	f.decided = append(f.decided, "deny "+r.Member+" "+r.Body.Reason)
+	return api.DenyRequest200JSONResponse{MemberID: r.Member, Name: "faro"}, f.refuse
+}
+
+func (f *fake) WithdrawApplication(_ context.Context, r api.WithdrawApplicationRequestObject) (api.WithdrawApplicationResponseObject, error) {
+	f.decided = append(f.decided, "withdraw "+r.Group)
+	f.waits = nil
+	return api.WithdrawApplication200JSONResponse{}, f.refuse
+}
+
 func (f *fake) CreateInvitation(_ context.Context, r api.CreateInvitationRequestObject) (api.CreateInvitationResponseObject, error) {
 	f.invited = append(f.invited, *r.Body)
 	return api.CreateInvitation201JSONResponse{
@@ -183,7 +210,7 @@ func newFake(members, leases int) *fake {
 	}
 	f.people = somePeople()
 	f.peers = somePeers(members)
-	f.issued = someInvitations()
+	f.issued, f.applicants = someInvitations(), someApplicants()
 	f.hosts = []api.RegisteredHost{{MAC: "52:54:00:aa:bb:01", Configured: true}, {MAC: "52:54:00:aa:bb:02", Since: start()}}
 	f.mode = api.ModeStatus{Now: api.ModeSetup{Mode: api.ModeRouter, LanPort: "enp3s0"}, Ports: []api.LANPort{
 		{Name: "enp2s0", MAC: "52:54:00:00:00:02", Up: true, Modes: []api.Mode{api.ModeHybrid}, Why: "it has addresses and a default route: taking it would cut this host off"},

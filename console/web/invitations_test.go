@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"reflect"
 	"strings"
@@ -18,6 +19,59 @@ func someInvitations() []api.IssuedInvitation {
 		{ID: "1122334455667788", State: api.InvitationStateOpen, Uses: 1, Expires: time.Now().Add(50 * time.Minute), Users: []api.InvitationUse{}},
 		{ID: "aabbccddeeff0011", State: api.InvitationStateUsed, Uses: 1, Note: "Porto", Expires: start(), Users: used[:1]},
 		{ID: "8877665544332211", State: api.InvitationStateRevoked, Uses: 3, Expires: start(), Users: []api.InvitationUse{}},
+	}
+}
+
+func someApplicants() []api.Applicant {
+	return []api.Applicant{
+		{MemberID: "12D3KooWfaro", Fingerprint: "k3f7-m2qx-5rta-wd4e", Name: "faro", Address: "198.51.100.77:4860", Since: time.Now().Add(-9 * time.Minute), Seen: time.Now(), Note: "The branch offices"},
+		{MemberID: "12D3KooWevora", Fingerprint: "aaaa-bbbb-cccc-dddd", Name: "evora", Since: time.Now().Add(-3 * time.Hour), Seen: time.Now().Add(-2 * time.Hour)},
+	}
+}
+
+func TestWhoWaitsIsDecidedOnFromThePage(t *testing.T) {
+	f := newFake(2, 0)
+	server := serve(f)
+	body := get(t, server, "/members", "HX-Request", "true", "HX-Target", "list").body
+	for _, part := range []string{"2 appliances wait", "k3f7-m2qx-5rta-wd4e", "198.51.100.77:4860", "Compare the fingerprint"} {
+		if !strings.Contains(body, part) {
+			t.Errorf("the page doesn't say %q", part)
+		}
+	}
+	a := post(t, server, "/members/requests/approve", "group", office, "member", "12D3KooWfaro")
+	if a.Code != http.StatusSeeOther || !strings.Contains(get(t, server, a.Header().Get("Location")).body, "faro is a member now") {
+		t.Errorf("approve: %d %v", a.Code, a.Header())
+	}
+	a = post(t, server, "/members/requests/deny", "group", office, "member", "12D3KooWevora", "reason", " <unknown> ")
+	if a.Code != http.StatusSeeOther || strings.Join(f.decided, ", ") != "approve 12D3KooWfaro, deny 12D3KooWevora <unknown>" {
+		t.Errorf("deny: %d, decided %q", a.Code, f.decided)
+	}
+	f.refuse = errors.New("it was decided on meanwhile")
+	if a = post(t, server, "/members/requests/approve", "group", office, "member", "12D3KooWfaro"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "decided on meanwhile") {
+		t.Errorf("too late: %d", a.Code)
+	}
+}
+
+func TestAnApplianceThatWaitsShowsItsFingerprint(t *testing.T) {
+	f := newFake(0, 0)
+	f.groups, f.status.Groups = nil, nil
+	f.waits = []api.JoinApplication{{Group: office, State: api.JoinStateWaiting, Fingerprint: "k3f7-m2qx-5rta-wd4e", Name: "faro", Since: time.Now()}}
+	server := serve(f)
+	for _, path := range []string{"/start", "/members"} {
+		if body := get(t, server, path).body; !strings.Contains(body, "Waiting for approval") || !strings.Contains(body, "k3f7-m2qx-5rta-wd4e") {
+			t.Errorf("%s doesn't say so", path)
+		}
+	}
+	f.waits[0].State, f.waits[0].Why = api.JoinStateRefused, "nobody <here> knows it"
+	if body := get(t, server, "/start").body; !strings.Contains(body, "nobody &lt;here&gt; knows it") {
+		t.Error("/start doesn't say why it was refused")
+	}
+	a := post(t, server, "/members/withdraw", "group", office, "back", "/start")
+	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != "/start" || len(f.decided) != 1 {
+		t.Errorf("%d, %v", a.Code, f.decided)
+	}
+	if body := get(t, server, "/start").body; strings.Contains(body, "Waiting for approval") {
+		t.Error("/start says so still")
 	}
 }
 

@@ -18,6 +18,7 @@ type inviteForm struct {
 	Hours     string
 	Uses      string
 	Note      string
+	Approval  bool
 	Addresses string
 	Flaws     flaws
 }
@@ -52,6 +53,7 @@ func (p *Pages) invite(c echo.Context) error {
 	}
 	form := &page.Invite
 	form.Group, form.Hours, form.Uses = c.FormValue("group"), c.FormValue("hours"), c.FormValue("uses")
+	form.Approval = c.FormValue("approval") != ""
 	form.Note, form.Addresses = c.FormValue("note"), c.FormValue("addresses")
 	req, wrong := form.request()
 	if len(wrong) > 0 {
@@ -86,7 +88,7 @@ func (f inviteForm) request() (req api.InvitationCreate, wrong map[string]string
 		}
 	}
 	return api.InvitationCreate{
-		TTLSeconds: hours * 3600, Uses: uses, Note: strings.TrimSpace(f.Note),
+		TTLSeconds: hours * 3600, Uses: uses, Approval: f.Approval, Note: strings.TrimSpace(f.Note),
 		Addresses: strings.Fields(strings.ReplaceAll(f.Addresses, ",", " ")),
 	}, wrong
 }

@@ -20,8 +20,11 @@ type membersPage struct {
 	Kinds   []kind // that there are
 	Invite  inviteForm
 	Token   *invited
-	Removed string // who was removed just now
-	Revoked bool   // an invitation, just now
+	Waits   []api.JoinApplication // of this appliance, to be let into a group
+	Flaws   flaws                 // of a decision
+	Removed string                // who was removed just now
+	Done    string                // what else was done just now
+	Whom    string                // to whom
 }
 
 // groupMembers is a group with those of its members that match.
@@ -30,6 +33,7 @@ type groupMembers struct {
 	Rows        []memberRow
 	Hidden      int
 	Invitations []api.IssuedInvitation // that are open, or were used
+	Requests    []api.Applicant        // who waits to be let in
 }
 
 // memberRow is a member and the way to it.
@@ -49,7 +53,7 @@ func (p *Pages) listMembers(c echo.Context) error {
 	if err != nil {
 		return p.fail(c, err)
 	}
-	page.Removed, page.Revoked = c.QueryParam("removed"), c.QueryParam("done") == "revoked"
+	page.Removed, page.Done, page.Whom = c.QueryParam("removed"), c.QueryParam("done"), c.QueryParam("who")
 	return p.show(c, http.StatusOK, "members", page)
 }
 
@@ -61,6 +65,9 @@ func (p *Pages) membersPage(c echo.Context) (membersPage, error) {
 	}
 	peers, err := p.peers(c)
 	if err != nil {
+		return page, err
+	}
+	if page.Waits, err = p.applications(c); err != nil {
 		return page, err
 	}
 	links := linksOf(peers, p.meter.observe(p.now(), peers))
@@ -77,6 +84,9 @@ func (p *Pages) membersPage(c echo.Context) (membersPage, error) {
 		view := page.match(g, links)
 		if g.Authority && p.who(c).Can("operator") {
 			if view.Invitations, err = p.invitations(c, g.ID); err != nil {
+				return page, err
+			}
+			if view.Requests, err = p.requests(c, g.ID); err != nil {
 				return page, err
 			}
 		}

@@ -26,6 +26,7 @@ type startPage struct {
 	Group        groupForm
 	Leases       []api.Lease // the latest first
 	Total        int
+	Waits        []api.JoinApplication // to be let into a group
 	Create, Join flaws
 }
 
@@ -56,6 +57,9 @@ func (p *Pages) start(c echo.Context) error {
 	}
 	page := startPage{networkPage: n, Step: c.QueryParam("step"), Group: groupForm{Prefix: "10.9.0.0/16"}}
 	page.Done = c.QueryParam("done")
+	if page.Waits, err = p.applications(c); err != nil {
+		return p.fail(c, err)
+	}
 	switch {
 	case len(page.Status.Groups) == 0:
 		page.Step = stepGroup
@@ -106,9 +110,13 @@ func (p *Pages) createGroup(c echo.Context) error {
 // joinGroup joins by an invitation and goes on to how hosts are attached.
 func (p *Pages) joinGroup(c echo.Context) error {
 	form := groupForm{Prefix: "10.9.0.0/16", Token: c.FormValue("token")}
-	if _, err := p.api.JoinGroup(c.Request().Context(), api.JoinGroupRequestObject{Body: &api.JoinRequest{Token: form.Token}}); err != nil {
+	joined, err := p.api.JoinGroup(c.Request().Context(), api.JoinGroupRequestObject{Body: &api.JoinRequest{Token: form.Token}})
+	if err != nil {
 		said, status := p.flawsOf(err)
 		return p.showGroup(c, status, startPage{Group: form, Join: said})
+	}
+	if _, waits := joined.(api.JoinGroup202JSONResponse); waits {
+		return c.Redirect(http.StatusSeeOther, "/start")
 	}
 	return c.Redirect(http.StatusSeeOther, "/start?done=group")
 }
@@ -117,6 +125,9 @@ func (p *Pages) joinGroup(c echo.Context) error {
 func (p *Pages) showGroup(c echo.Context, status int, page startPage) error {
 	n, err := p.networkPage(c)
 	if err != nil {
+		return p.fail(c, err)
+	}
+	if page.Waits, err = p.applications(c); err != nil {
 		return p.fail(c, err)
 	}
 	page.networkPage, page.Step = n, stepGroup

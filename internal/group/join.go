@@ -143,7 +143,7 @@ func ParseJoinReply(b []byte) (JoinReply, error) {
 	switch {
 	case w.Refusal == 0:
 		return JoinReply{Descriptor: w.Descriptor, Certificate: w.Certificate}, nil
-	case w.Refusal < uint64(len(known)) && known[w.Refusal] == ErrDenied:
+	case w.Refusal < uint64(len(known)) && errors.Is(known[w.Refusal], ErrDenied):
 		if validateLine("reason", w.Reason, MaxReason) != nil {
 			w.Reason = ""
 		}

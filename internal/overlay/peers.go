@@ -62,6 +62,15 @@ func (o *Overlay) Peers() []PeerInfo {
 	return infos
 }
 
+// Remote returns the multiaddress that a member's connection comes from, without its ID; ""
+// where it isn't connected.
+func (o *Overlay) Remote(m group.MemberID) string {
+	if c := o.bestConn(m.Peer()); c != nil {
+		return c.RemoteMultiaddr().String()
+	}
+	return ""
+}
+
 // Link is how a connected peer is connected.
 type Link struct {
 	Direct bool           // not only through a relay

@@ -13,8 +13,7 @@
 //	recover.go                 what a killed run left, put right by hand
 //	lanport.go                 router mode's LAN port: what is wrong with it, and its return
 //	neighbours.go, routers.go  the other members on a router's LAN; what it does as routers come and go
-//	standin.go, wanwatch.go    who may send, and who serves, for whom; whether members elsewhere are reached
-//	guests.go                  hybrid hosts on a router's LAN, and their farewell
+//	standin.go                 who may send, and who serves, for whom
 //	modeapi.go, modeverify.go  what the API shows and takes of the mode; whether all works as it is attached
 //	segment.go, strangers.go   router mode's LAN: whom DHCP serves; hosts that weren't leased their addresses
 //	division.go                whose hosts are whose, where it is in several groups

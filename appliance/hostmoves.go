@@ -19,11 +19,11 @@ func (n *network) present(ctx context.Context, addr netip.Addr) (bool, error) {
 	if a == nil || !a.setup.AttachesLAN() {
 		return false, errNoLAN
 	}
-	if !a.neighbours.carrier.settled(time.Now()) {
+	if !a.neighbours.carrier.Settled(time.Now()) {
 		return false, errNotSettled
 	}
 	there, err := a.prober.Present(ctx, addr)
-	if err == nil && !there && !a.neighbours.carrier.settled(time.Now()) {
+	if err == nil && !there && !a.neighbours.carrier.Settled(time.Now()) {
 		return false, errNotSettled
 	}
 	return there, err

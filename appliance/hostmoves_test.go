@@ -12,6 +12,7 @@ import (
 	"landbridge/iface"
 	"landbridge/internal/frame"
 	"landbridge/internal/modes"
+	"landbridge/internal/neighbourhood"
 )
 
 // lanOf returns a network with an attachment whose hosts never answer ARP.
@@ -36,18 +37,18 @@ func TestSilenceOnALANPortThatHasNotSettledSaysNothing(t *testing.T) {
 				t.Errorf("%s: there %t, %v; want %v", when, there, err, want)
 			}
 		}
-		running := func(r bool) { a.neighbours.carrier.is(r, time.Now()) }
+		running := func(r bool) { a.neighbours.carrier.Is(r, time.Now()) }
 		expect("before the port was seen", errNotSettled)
 		running(true)
 		expect("just after it came up", errNotSettled)
-		time.Sleep(carrierSettles)
+		time.Sleep(neighbourhood.Settles)
 		running(true) // an address of the port has changed
 		expect("after a while", nil)
 		running(false)
 		expect("while it is down", errNotSettled)
 		running(true)
 		expect("just after it came back", errNotSettled)
-		time.Sleep(carrierSettles)
+		time.Sleep(neighbourhood.Settles)
 		expect("a while after it came back", nil)
 		time.AfterFunc(time.Millisecond, func() { running(false) })
 		expect("when it goes down meanwhile", errNotSettled)
@@ -58,7 +59,7 @@ func TestTheLANPortsCarrierIsTakenUp(t *testing.T) {
 	s := &neighbours{}
 	s.lanWell.Store(true) // as it was: nobody else has to hear of it
 	s.portChanged(iface.PortState{Running: true})
-	if !s.carrier.settled(time.Now().Add(carrierSettles)) || s.carrier.settled(time.Now()) {
+	if !s.carrier.Settled(time.Now().Add(neighbourhood.Settles)) || s.carrier.Settled(time.Now()) {
 		t.Error("a port that runs isn't settled after a while, or at once")
 	}
 }

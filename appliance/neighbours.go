@@ -12,6 +12,7 @@ import (
 	"landbridge/internal/beacon"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/neighbourhood"
 	"landbridge/internal/share"
 	"landbridge/router"
 )
@@ -24,7 +25,7 @@ type neighbours struct {
 	self       group.MemberID
 	service    netip.Addr
 	beacon     *beacon.Beacon
-	guests     *guests
+	guests     *neighbourhood.Guests
 	clients    share.Clients
 
 	circle   atomic.Pointer[share.Circle]
@@ -32,7 +33,7 @@ type neighbours struct {
 	others   atomic.Pointer[map[group.MemberID]struct{}] // routers that are heard; nil: none
 	lanWell  atomic.Bool
 	machine  atomic.Pointer[frame.MAC] // with which this host itself speaks on the segment; nil until known
-	carrier  carrier
+	carrier  neighbourhood.Carrier
 	wanWell  atomic.Bool
 	uplink   atomic.Bool // this host has a device to the WAN that works
 	sharing  atomic.Bool
@@ -43,7 +44,7 @@ type neighbours struct {
 func (n *network) newNeighbours(a *attachment, mac frame.MAC) (s *neighbours, err error) {
 	s = &neighbours{
 		network: n, attachment: a, self: n.membership.Self(), service: n.membership.Descriptor().ServiceAddr(),
-		guests: newGuests(a.prober, n.registry.Lookup), wake: make(chan struct{}, 1),
+		guests: neighbourhood.NewGuests(a.prober, n.registry.Lookup), wake: make(chan struct{}, 1),
 	}
 	s.wanWell.Store(true)
 	s.circle.Store(share.NewCircle(s.self))
@@ -83,7 +84,7 @@ func (s *neighbours) portChanged(p iface.PortState) {
 	if mac, ok := frame.MACFrom(p.MAC); ok {
 		s.machine.Store(&mac)
 	}
-	s.carrier.is(p.Running, time.Now())
+	s.carrier.Is(p.Running, time.Now())
 	if s.lanWell.Swap(p.Running) == p.Running {
 		return
 	}

@@ -10,16 +10,12 @@ import (
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/health"
+	"landbridge/internal/neighbourhood"
 	"landbridge/internal/share"
 	"landbridge/internal/vouch"
 )
 
 const (
-	// aliveTimeout bounds the question to a router that has fallen silent on the LAN whether it
-	// is well: the LAN may be what has failed.
-	aliveTimeout = 150 * time.Millisecond
-	// aliveAgain is how soon it is asked again, having said yes.
-	aliveAgain = time.Second
 	// vouchAgain is how soon a router is named again to itself that didn't take it.
 	vouchAgain = 2 * time.Second
 	// relearnInterval is how often the LAN's switches are shown where a taken MAC is; they forget after some minutes.
@@ -30,12 +26,12 @@ const (
 
 // rounds is run's own: what it has done about the other routers.
 type rounds struct {
-	wan     wanWatch
+	wan     *neighbourhood.WANWatch
 	alone   bool // no other router was there last time
 	claims  map[group.MemberID]*claim
 	named   map[group.MemberID]time.Time // when a router is to be named again
 	taken   []group.MemberID
-	doubts  doubts
+	doubts  neighbourhood.Doubts
 	relearn time.Time
 	hushed  bool
 	looped  time.Time // when a loop was seen last
@@ -57,12 +53,12 @@ type alive struct {
 
 // run decides what this router does on its segment and for others, until ctx ends.
 func (s *neighbours) run(ctx context.Context) {
-	r := &rounds{alone: true, claims: make(map[group.MemberID]*claim), named: make(map[group.MemberID]time.Time), doubts: newDoubts(s.self)}
-	r.wan = wanWatch{network: s.network, near: s.has, begun: time.Now()}
+	r := &rounds{alone: true, claims: make(map[group.MemberID]*claim), named: make(map[group.MemberID]time.Time), doubts: neighbourhood.NewDoubts(s.self)}
+	r.wan = neighbourhood.NewWANWatch(elsewhere{s})
 	defer s.rest(r)
 	duty := share.NewDuty(s.self)
 	answers := make(chan alive, 16)
-	tick := time.NewTicker(wanInterval)
+	tick := time.NewTicker(neighbourhood.WANInterval)
 	defer tick.Stop()
 	next := time.NewTimer(0)
 	defer next.Stop()
@@ -97,11 +93,11 @@ func (s *neighbours) run(ctx context.Context) {
 // heard takes what a router said of itself.
 func (r *rounds) heard(a alive, now time.Time) {
 	if a.doubted {
-		r.doubts.answer(a.member, a.well, now)
+		r.doubts.Answer(a.member, a.well, now)
 		return
 	}
 	if c := r.claims[a.member]; c != nil {
-		c.asking, c.confirmed, c.again = false, !a.well, now.Add(aliveAgain)
+		c.asking, c.confirmed, c.again = false, !a.well, now.Add(neighbourhood.AliveAgain)
 	}
 }
 
@@ -109,16 +105,13 @@ func (r *rounds) heard(a alive, now time.Time) {
 // are asked over the overlay, and asked to answer on the segment what nobody hears there.
 func (s *neighbours) routers(ctx context.Context, r *rounds, duty *share.Duty, answers chan<- alive, now time.Time) []share.Router {
 	if !s.lanWell.Load() {
-		r.doubts = newDoubts(s.self)
+		r.doubts = neighbourhood.NewDoubts(s.self)
 		return nil
 	}
-	routers, ask, unsure := r.doubts.step(s.beacon.Neighbors(), s.beacon.Doubted(), now)
+	routers, ask, unsure := r.doubts.Step(s.beacon.Neighbors(), s.beacon.Doubted(), now)
 	duty.Unsure(unsure)
 	for _, m := range ask {
-		timeout := doubtTimeout
-		if r.doubts.known(m) {
-			timeout = aliveTimeout
-		}
+		timeout := r.doubts.Patience(m)
 		s.attachment.running.Go(func() {
 			well := s.askAlive(ctx, m, timeout, appoint(s.macOf(s.self), s.beacon.Appoint()))
 			tellAlive(ctx, answers, alive{member: m, doubted: true, well: well})
@@ -132,15 +125,11 @@ func (s *neighbours) routers(ctx context.Context, r *rounds, duty *share.Duty, a
 func (s *neighbours) watchWAN(ctx context.Context, r *rounds, alone, asking bool) {
 	if r.alone != alone {
 		r.alone, asking = alone, true
-		r.wan.begin()
+		r.wan.Begin()
 	}
 	well := s.wanWell.Load()
 	if asking {
-		patience := returnPatience
-		if s.sharing.Load() {
-			patience = wanPatience
-		}
-		well = alone || r.wan.ask(ctx, patience, s.attachment.running.Go)
+		well = alone || r.wan.Ask(ctx, s.sharing.Load(), s.attachment.running.Go)
 	}
 	well = well && (alone || s.uplink.Load())
 	if s.wanWell.Swap(well) != well {
@@ -240,7 +229,7 @@ func (s *neighbours) claim(ctx context.Context, r *rounds, o share.Orders, answe
 		if !c.asking && !now.Before(c.again) {
 			c.asking = true
 			s.attachment.running.Go(func() {
-				tellAlive(ctx, answers, alive{member: st.Member, well: s.askAlive(ctx, st.Member, aliveTimeout, []byte{segmentAlive})})
+				tellAlive(ctx, answers, alive{member: st.Member, well: s.askAlive(ctx, st.Member, neighbourhood.AliveTimeout, []byte{segmentAlive})})
 			})
 		}
 	}
@@ -323,7 +312,7 @@ func (s *neighbours) tryWhileHere(ctx context.Context, m group.MemberID, failed 
 
 // review tells hosts of hybrid members that have left the LAN.
 func (s *neighbours) review() {
-	for _, addr := range s.guests.review(s.beacon.Neighbors()) {
+	for _, addr := range s.guests.Review(s.beacon.Neighbors()) {
 		if !s.circle.Load().Ours(share.AddrKey(addr)) {
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/health"
+	"landbridge/internal/neighbourhood"
 	"landbridge/internal/registry"
 	"landbridge/internal/strangers"
 )
@@ -44,7 +45,7 @@ type segment struct {
 	others   *dhcp.Others
 	heard    chan heardReply
 	again    chan struct{} // look for others anew: capacity 1
-	siblings siblings
+	siblings neighbourhood.Siblings
 }
 
 // heardReply is a message of another DHCP server, copied.
@@ -63,7 +64,7 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 	s := &segment{
 		port: a.setup.LANPort, group: n.membership, mac: mac, cfg: n.node.cfg.DHCP, roll: n.node.roll,
 		send:     func(f []byte) error { return a.router.WriteFrame(f) },
-		registry: n.registry, prober: a.prober, siblings: siblings{neighbors: a.neighbours.beacon.Neighbors, gateway: a.neighbours.macOf},
+		registry: n.registry, prober: a.prober, siblings: neighbourhood.Siblings{Neighbors: a.neighbours.beacon.Neighbors, Gateway: a.neighbours.macOf},
 		health: n.health(), named: n.named, hasNamed: division.NamesHosts(n.node.cfg.Groups, territoryOf(n.membership)), isGateway: n.isGateway, log: n.log, heard: make(chan heardReply, maxHeard), again: make(chan struct{}, 1),
 	}
 	id := n.membership.Group()
@@ -81,7 +82,7 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 // isOurs recognises the gateway MAC of a router of the group that is on this LAN, which is
 // neither another DHCP server nor another gateway. Any station can take the MAC of a router
 // that is elsewhere.
-func (s *segment) isOurs(mac frame.MAC) bool { return mac == s.mac || s.siblings.has(mac, time.Now()) }
+func (s *segment) isOurs(mac frame.MAC) bool { return mac == s.mac || s.siblings.Has(mac, time.Now()) }
 
 // registered reports whether a host is served whatever the policy says.
 func (s *segment) registered(mac frame.MAC) bool { return s.roll.has(mac) || s.named(mac) }
@@ -140,7 +141,7 @@ func (s *segment) run(ctx context.Context) {
 			}
 			next.Reset(wait)
 		case <-tick.C:
-			s.siblings.refresh(time.Now())
+			s.siblings.Refresh(time.Now())
 		}
 		s.tell(troubles, s.wrong(time.Now()))
 	}

@@ -9,6 +9,7 @@ import (
 	"landbridge/internal/beacon"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/neighbourhood"
 	"landbridge/internal/share"
 	"landbridge/router"
 )
@@ -19,7 +20,7 @@ func macOf(m group.MemberID) frame.MAC { return frame.MAC(gatewayMAC(group.ID{1}
 func TestOnlyProvenRoutersOfTheGroupAreNoOtherGateways(t *testing.T) {
 	here, away := group.MemberID{1}, group.MemberID{2}
 	var proven []beacon.Neighbor
-	s := &segment{mac: macOf(group.MemberID{3}), siblings: siblings{neighbors: func() []beacon.Neighbor { return proven }, gateway: macOf}}
+	s := &segment{mac: macOf(group.MemberID{3}), siblings: neighbourhood.Siblings{Neighbors: func() []beacon.Neighbor { return proven }, Gateway: macOf}}
 	s.rivals.isOurs = s.isOurs
 	service := netip.MustParseAddr("10.77.0.1")
 	for _, mac := range []frame.MAC{s.mac, macOf(here), macOf(away)} {
@@ -40,23 +41,6 @@ func TestOnlyProvenRoutersOfTheGroupAreNoOtherGateways(t *testing.T) {
 	}
 	if s.isOurs(macOf(away)) || !s.isOurs(macOf(here)) || !s.isOurs(s.mac) {
 		t.Error("ours are others than ourselves and who is proven")
-	}
-}
-
-func TestASiblingIsForgottenAMomentAfterItsProof(t *testing.T) {
-	now, mac := time.Now(), macOf(group.MemberID{1})
-	proven := []beacon.Neighbor{{Member: group.MemberID{1}, MAC: mac, Says: beacon.Says{Router: true}}}
-	s := siblings{neighbors: func() []beacon.Neighbor { return proven }, gateway: macOf}
-	s.refresh(now)
-	proven = nil
-	if !s.has(mac, now.Add(siblingMemory-1)) {
-		t.Error("it is forgotten at once")
-	}
-	if s.has(mac, now.Add(siblingMemory)) {
-		t.Error("it is remembered for ever")
-	}
-	if s.refresh(now.Add(siblingMemory)); len(s.proven) != 0 {
-		t.Error("its MAC is kept")
 	}
 }
 

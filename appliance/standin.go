@@ -11,6 +11,7 @@ import (
 	"landbridge/internal/beacon"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/overlay"
 	"landbridge/internal/tunnel"
 	"landbridge/internal/vouch"
 )
@@ -130,6 +131,26 @@ func relayTold(reply []byte) (m group.MemberID) {
 		m = group.MemberID(reply[1:])
 	}
 	return m
+}
+
+// elsewhere is how a router finds out whether it reaches members at other sites.
+type elsewhere struct{ *neighbours }
+
+// Others returns the other members of the group.
+func (e elsewhere) Others() []group.MemberID {
+	return slices.DeleteFunc(slices.Clone(e.network.membership.Descriptor().Current()), func(m group.MemberID) bool { return m == e.self })
+}
+
+// Links returns the members to which there is a connection.
+func (e elsewhere) Links() map[group.MemberID]overlay.Link { return e.network.node.overlay.Links() }
+
+// Near reports whether a member's hosts are on this segment.
+func (e elsewhere) Near(m group.MemberID) bool { return e.has(m) }
+
+// Ask asks a member how it is.
+func (e elsewhere) Ask(ctx context.Context, m group.MemberID) (there, back group.MemberID, err error) {
+	reply, err := e.network.node.gate.call(ctx, e.network, m, protocolSegment, []byte{segmentAlive})
+	return e.network.tunnel.Via(m), relayTold(reply), err
 }
 
 // takeStatement takes a statement that names us, and tells the others.

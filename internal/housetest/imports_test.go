@@ -22,7 +22,7 @@ func floors() [][]string {
 		{"router", "internal/division"},
 		{"iface", "internal/config"},
 		{"dns/forward"},
-		{"dhcp", "arp", "dns", "internal/strangers", "internal/doctor"},
+		{"dhcp", "arp", "dns", "internal/strangers", "internal/doctor", "internal/neighbourhood"},
 		{"console"},
 		{"console/web"},
 		{"internal/apifuzz"},

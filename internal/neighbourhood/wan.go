@@ -1,4 +1,4 @@
-package appliance
+package neighbourhood
 
 import (
 	"context"
@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// wanInterval is how often a member elsewhere is asked for a sign of life, while there are
+	// WANInterval is how often a member elsewhere is asked for a sign of life, while there are
 	// other routers on the LAN to take over.
-	wanInterval = 100 * time.Millisecond
+	WANInterval = 100 * time.Millisecond
 	// wanPatience is how old the last sign may be, besides what round trips take, while others
 	// rely on this router. A host's TCP tries again after some 200, 600 and 1,400 ms: the other
 	// router is to have taken over by the second time.
@@ -29,22 +29,37 @@ const (
 	wanAtOnce = 24
 )
 
-// wanWatch finds out whether this router reaches members elsewhere. It asks only while that
+// Elsewhere is how members at other sites are reached.
+type Elsewhere interface {
+	// Others returns the other members of the group.
+	Others() []group.MemberID
+	// Links returns those to which there is a connection.
+	Links() map[group.MemberID]overlay.Link
+	// Near reports whether a member is on our segment, so that its answer says nothing.
+	Near(m group.MemberID) bool
+	// Ask asks a member for a sign of life, and returns those who relay what goes there and what
+	// comes back; zero: nobody does.
+	Ask(ctx context.Context, m group.MemberID) (there, back group.MemberID, err error)
+}
+
+// WANWatch finds out whether this router reaches members elsewhere. It asks only while that
 // matters.
-type wanWatch struct {
-	network *network
-	near    func(group.MemberID) bool // is on our segment, so that its answer says nothing
-	asking  atomic.Int32
-	begun   time.Time
-	next    int
+type WANWatch struct {
+	elsewhere Elsewhere
+	asking    atomic.Int32
+	begun     time.Time
+	next      int
 
 	mu    sync.Mutex
 	signs signs
 }
 
-// ask asks the next of the members that the overlay reaches, and reports whether the WAN side works;
-// patience is wanPatience or returnPatience.
-func (w *wanWatch) ask(ctx context.Context, patience time.Duration, running func(func())) bool {
+// NewWANWatch returns a watch that has seen nothing yet.
+func NewWANWatch(e Elsewhere) *WANWatch { return &WANWatch{elsewhere: e, begun: time.Now()} }
+
+// Ask asks the next of the members that the overlay reaches, and reports whether the WAN side works. Where
+// relied, others rely on this router, and it is told sooner that it doesn't. run runs the question.
+func (w *WANWatch) Ask(ctx context.Context, relied bool, run func(func())) bool {
 	far, some := w.far()
 	if !some {
 		return true // there is nobody to reach
@@ -56,16 +71,20 @@ func (w *wanWatch) ask(ctx context.Context, patience time.Duration, running func
 		w.next++
 		to := far[w.next%len(far)]
 		w.asking.Add(1)
-		running(func() { w.question(ctx, to, now) })
+		run(func() { w.question(ctx, to, now) })
+	}
+	patience := returnPatience
+	if relied {
+		patience = wanPatience
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.signs.fresh(patience)
 }
 
-// begin is called before the first question and after a pause: where there are connections they are taken to
+// Begin is called before the first question and after a pause: where there are connections they are taken to
 // be good.
-func (w *wanWatch) begin() {
+func (w *WANWatch) Begin() {
 	far, _ := w.far()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,15 +92,14 @@ func (w *wanWatch) begin() {
 }
 
 // far returns the members elsewhere to which there is a connection, not by a router of our segment, and whether the group has any members elsewhere.
-func (w *wanWatch) far() (linked []group.MemberID, some bool) {
-	links := w.network.node.overlay.Links()
-	self := w.network.membership.Self()
-	for _, m := range w.network.membership.Descriptor().Current() {
-		if m == self || w.near(m) {
+func (w *WANWatch) far() (linked []group.MemberID, some bool) {
+	links := w.elsewhere.Links()
+	for _, m := range w.elsewhere.Others() {
+		if w.elsewhere.Near(m) {
 			continue
 		}
 		some = true
-		if link, up := links[m]; up && !w.near(link.Via) {
+		if link, up := links[m]; up && !w.elsewhere.Near(link.Via) {
 			linked = append(linked, m)
 		}
 	}
@@ -90,17 +108,17 @@ func (w *wanWatch) far() (linked []group.MemberID, some bool) {
 }
 
 // question asks one member, at left by the watch's clock. That it refuses is a sign of life too.
-func (w *wanWatch) question(ctx context.Context, to group.MemberID, left time.Duration) {
+func (w *WANWatch) question(ctx context.Context, to group.MemberID, left time.Duration) {
 	defer w.asking.Add(-1)
 	ctx, cancel := context.WithTimeout(ctx, wanTimeout)
 	defer cancel()
 	began := time.Now()
-	reply, err := w.network.node.gate.call(ctx, w.network, to, protocolSegment, []byte{segmentAlive})
+	there, back, err := w.elsewhere.Ask(ctx, to)
 	var away *overlay.UnreachableError
 	if ctx.Err() != nil || errors.As(err, &away) || errors.Is(err, overlay.ErrUnreachable) || errors.Is(err, overlay.ErrClosed) {
 		return
 	}
-	if w.near(w.network.tunnel.Via(to)) || w.near(relayTold(reply)) {
+	if w.elsewhere.Near(there) || w.elsewhere.Near(back) {
 		return // what is sent goes by another router's WAN, with which it ends
 	}
 	trip := time.Since(began)
@@ -128,7 +146,7 @@ func (s *signs) begin(now time.Duration, well bool) {
 
 // pass has the clock go on to now, in real time, by two intervals at most.
 func (s *signs) pass(now time.Duration) time.Duration {
-	s.clock += min(now-s.passed, 2*wanInterval)
+	s.clock += min(now-s.passed, 2*WANInterval)
 	s.passed = now
 	return s.clock
 }

@@ -1,4 +1,4 @@
-package appliance
+package neighbourhood
 
 import (
 	"net/netip"
@@ -22,7 +22,7 @@ func TestHostsHearOfGuestsThatLeaveAndOfNobodyElse(t *testing.T) {
 		netip.MustParseAddr("10.9.3.1"): routing, netip.MustParseAddr("10.9.4.1"): self,
 	}
 	var next observed
-	g := newGuests(&next, func(a netip.Addr) (registry.Location, registry.Status) {
+	g := NewGuests(&next, func(a netip.Addr) (registry.Location, registry.Status) {
 		m, ok := leased[a]
 		if !ok {
 			return registry.Location{}, registry.Unknown
@@ -41,7 +41,7 @@ func TestHostsHearOfGuestsThatLeaveAndOfNobodyElse(t *testing.T) {
 		g.Observe(a)
 	}
 	on := func(who ...beacon.Neighbor) []netip.Addr {
-		left := g.review(who)
+		left := g.Review(who)
 		slices.SortFunc(left, netip.Addr.Compare)
 		return left
 	}

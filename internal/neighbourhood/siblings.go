@@ -1,4 +1,4 @@
-package appliance
+package neighbourhood
 
 import (
 	"maps"
@@ -14,18 +14,18 @@ import (
 // it may be on their way, and a proof may fail for a moment.
 const siblingMemory = 10 * time.Second
 
-// siblings are the other routers of the group on this segment, by the MACs that beacons prove
+// Siblings are the other routers of the group on this segment, by the MACs that beacons prove
 // to be theirs. Safe for concurrent use.
-type siblings struct {
-	neighbors func() []beacon.Neighbor
-	gateway   func(group.MemberID) frame.MAC // a member's gateway MAC
+type Siblings struct {
+	Neighbors func() []beacon.Neighbor
+	Gateway   func(group.MemberID) frame.MAC // a member's gateway MAC
 
 	mu     sync.Mutex
 	proven map[frame.MAC]time.Time // when last
 }
 
-// has reports whether a MAC is, or was a moment ago, proven to be a sibling's.
-func (s *siblings) has(mac frame.MAC, now time.Time) bool {
+// Has reports whether a MAC is, or was a moment ago, proven to be a sibling's.
+func (s *Siblings) Has(mac frame.MAC, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.note(now)
@@ -33,8 +33,8 @@ func (s *siblings) has(mac frame.MAC, now time.Time) bool {
 	return ok && now.Sub(at) < siblingMemory
 }
 
-// refresh notes who is there now. It is called more often than siblingMemory.
-func (s *siblings) refresh(now time.Time) {
+// Refresh notes who is there now. It is called more often than siblingMemory.
+func (s *Siblings) Refresh(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.note(now)
@@ -43,9 +43,9 @@ func (s *siblings) refresh(now time.Time) {
 
 // note notes the routers that speak with their own gateway MACs: none can cover up for
 // another's. Called with mu held.
-func (s *siblings) note(now time.Time) {
-	for _, n := range s.neighbors() {
-		if !n.Says.Router || n.MAC != s.gateway(n.Member) {
+func (s *Siblings) note(now time.Time) {
+	for _, n := range s.Neighbors() {
+		if !n.Says.Router || n.MAC != s.Gateway(n.Member) {
 			continue
 		}
 		if s.proven == nil {

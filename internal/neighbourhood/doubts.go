@@ -1,4 +1,4 @@
-package appliance
+package neighbourhood
 
 import (
 	"maps"
@@ -8,6 +8,15 @@ import (
 	"landbridge/internal/beacon"
 	"landbridge/internal/group"
 	"landbridge/internal/share"
+)
+
+// What routers of one LAN ask each other over the overlay.
+const (
+	// AliveTimeout bounds the question to a router that has fallen silent on the LAN whether it
+	// is well: the LAN may be what has failed.
+	AliveTimeout = 150 * time.Millisecond
+	// AliveAgain is how soon it is asked again, having said yes.
+	AliveAgain = time.Second
 )
 
 const (
@@ -21,10 +30,10 @@ const (
 	routerMemory = time.Minute
 )
 
-// doubts is what a router does about members in whose names somebody else may speak on its
+// Doubts is what a router does about members in whose names somebody else may speak on its
 // LAN (beacon.Doubted): their silence is believed only once they were asked over the overlay.
 // It is pure.
-type doubts struct {
+type Doubts struct {
 	self group.MemberID
 	seen map[group.MemberID]seenRouter
 	all  map[group.MemberID]*doubt
@@ -43,14 +52,15 @@ type doubt struct {
 	well     bool
 }
 
-func newDoubts(self group.MemberID) doubts {
-	return doubts{self: self, seen: make(map[group.MemberID]seenRouter), all: make(map[group.MemberID]*doubt)}
+// NewDoubts returns the doubts of a router that has heard nobody yet.
+func NewDoubts(self group.MemberID) Doubts {
+	return Doubts{self: self, seen: make(map[group.MemberID]seenRouter), all: make(map[group.MemberID]*doubt)}
 }
 
-// step takes whom the beacon has found, and whom it doubts. It returns the other routers,
+// Step takes whom the beacon has found, and whom it doubts. It returns the other routers,
 // as they are to be taken: a doubted one that is silent is as it was until it was asked, and while it
 // says that it is well; whom to ask; and whether somebody may be here who wasn't heard.
-func (d *doubts) step(neighbors []beacon.Neighbor, doubted []group.MemberID, now time.Time) (routers []share.Router, ask []group.MemberID, unsure bool) {
+func (d *Doubts) Step(neighbors []beacon.Neighbor, doubted []group.MemberID, now time.Time) (routers []share.Router, ask []group.MemberID, unsure bool) {
 	for _, n := range neighbors {
 		if !n.Says.Router {
 			continue
@@ -87,7 +97,7 @@ func (d *doubts) step(neighbors []beacon.Neighbor, doubted []group.MemberID, now
 		was, known := d.seen[m]
 		again := doubtAgain
 		if known {
-			again = aliveAgain
+			again = AliveAgain
 		}
 		if !q.asking && asking < doubtsAtOnce && (q.asked.IsZero() || now.Sub(q.asked) >= again) {
 			q.asking, q.asked = true, now
@@ -107,8 +117,8 @@ func (d *doubts) step(neighbors []beacon.Neighbor, doubted []group.MemberID, now
 	return routers, ask, unsure
 }
 
-// answer takes what a member says that was asked; one that doesn't answer isn't well.
-func (d *doubts) answer(m group.MemberID, well bool, now time.Time) {
+// Answer takes what a member says that was asked; one that doesn't answer isn't well.
+func (d *Doubts) Answer(m group.MemberID, well bool, now time.Time) {
 	q := d.all[m]
 	if q == nil {
 		return
@@ -120,8 +130,16 @@ func (d *doubts) answer(m group.MemberID, well bool, now time.Time) {
 	}
 }
 
+// Patience is how long a member that is asked has for its answer.
+func (d *Doubts) Patience(m group.MemberID) time.Duration {
+	if d.known(m) {
+		return AliveTimeout
+	}
+	return doubtTimeout
+}
+
 // known reports whether a member counts as a router of this LAN.
-func (d *doubts) known(m group.MemberID) bool {
+func (d *Doubts) known(m group.MemberID) bool {
 	_, known := d.seen[m]
 	return known
 }

@@ -1,4 +1,4 @@
-package appliance
+package neighbourhood
 
 import (
 	"slices"
@@ -15,7 +15,7 @@ func TestADoubtedRouterIsStoodInForOnlyOnceItWasAsked(t *testing.T) {
 	says := beacon.Says{Router: true, LANWell: true, WANWell: true, Sharing: true}
 	heard, silent := beacon.Neighbor{Member: other, Says: says}, beacon.Neighbor{Member: other, Says: says, Silent: true}
 	doubted := []group.MemberID{other}
-	d, now := newDoubts(group.MemberID{99}), time.Unix(1e9, 0)
+	d, now := NewDoubts(group.MemberID{99}), time.Unix(1e9, 0)
 	for _, c := range []struct {
 		name      string
 		neighbors []beacon.Neighbor
@@ -44,12 +44,12 @@ func TestADoubtedRouterIsStoodInForOnlyOnceItWasAsked(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			switch c.answer {
 			case "well", "no":
-				d.answer(other, c.answer == "well", now)
+				d.Answer(other, c.answer == "well", now)
 			case "later":
-				now = now.Add(aliveAgain)
+				now = now.Add(AliveAgain)
 			}
 			now = now.Add(10 * time.Millisecond)
-			routers, ask, unsure := d.step(c.neighbors, c.doubted, now)
+			routers, ask, unsure := d.Step(c.neighbors, c.doubted, now)
 			there := slices.ContainsFunc(routers, func(r share.Router) bool { return r.Member == other && !r.Silent && r.Sharing })
 			if slices.Contains(ask, other) != c.asked || there != c.there || unsure {
 				t.Errorf("asked %v, routers %+v, unsure %v", ask, routers, unsure)
@@ -59,25 +59,33 @@ func TestADoubtedRouterIsStoodInForOnlyOnceItWasAsked(t *testing.T) {
 }
 
 func TestWhoIsNamedByForgeriesAloneIsAskedBeforeARouterTakesPart(t *testing.T) {
-	d, now := newDoubts(group.MemberID{99}), time.Unix(1e9, 0)
+	d, now := NewDoubts(group.MemberID{99}), time.Unix(1e9, 0)
 	var many []group.MemberID
 	for i := range byte(20) {
 		many = append(many, group.MemberID{i + 1})
 	}
-	routers, ask, unsure := d.step(nil, many, now)
+	routers, ask, unsure := d.Step(nil, many, now)
 	if len(routers) != 0 || len(ask) != doubtsAtOnce || !unsure {
 		t.Fatalf("routers %v, asked %d, unsure %v", routers, len(ask), unsure)
 	}
 	for len(ask) > 0 {
 		for _, m := range ask {
-			d.answer(m, true, now) // at another site
+			d.Answer(m, true, now) // at another site
 		}
-		routers, ask, unsure = d.step(nil, many, now)
+		routers, ask, unsure = d.Step(nil, many, now)
 	}
 	if len(routers) != 0 || unsure {
 		t.Errorf("routers %v, unsure %v", routers, unsure)
 	}
-	if _, ask, unsure = d.step(nil, many, now.Add(doubtAgain)); len(ask) != doubtsAtOnce || unsure {
+	if _, ask, unsure = d.Step(nil, many, now.Add(doubtAgain)); len(ask) != doubtsAtOnce || unsure {
 		t.Errorf("later: asked %d, unsure %v", len(ask), unsure)
+	}
+}
+
+func TestARouterOfThisLANHasLessTimeToAnswerThanAStranger(t *testing.T) {
+	d, known := NewDoubts(group.MemberID{99}), group.MemberID{1}
+	d.Step([]beacon.Neighbor{{Member: known, Says: beacon.Says{Router: true}}}, nil, time.Unix(1e9, 0))
+	if d.Patience(known) != AliveTimeout || d.Patience(group.MemberID{2}) != doubtTimeout {
+		t.Errorf("%v and %v", d.Patience(known), d.Patience(group.MemberID{2}))
 	}
 }

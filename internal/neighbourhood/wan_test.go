@@ -1,4 +1,4 @@
-package appliance
+package neighbourhood
 
 import (
 	"testing"
@@ -12,7 +12,7 @@ const ms = time.Millisecond
 func (s *signs) run(from, long, trip time.Duration) time.Duration {
 	type answer struct{ left, at time.Duration }
 	var due []answer
-	for now := from; now < from+long; now += wanInterval {
+	for now := from; now < from+long; now += WANInterval {
 		left := s.pass(now)
 		for len(due) > 0 && due[0].at <= now {
 			s.answered(due[0].left, due[0].at-due[0].left)
@@ -48,10 +48,10 @@ func TestAWANWhoseQueueFillsIsNotGivenUp(t *testing.T) {
 	s.begin(0, true)
 	now := time.Duration(0)
 	for trip := 20 * ms; trip < 700*ms; trip += 50 * ms { // half a second of queue in a second
-		if took := s.run(now, wanInterval, 20*ms); took != wanInterval {
+		if took := s.run(now, WANInterval, 20*ms); took != WANInterval {
 			t.Fatalf("given up at %v", now)
 		}
-		now += wanInterval
+		now += WANInterval
 		s.answered(s.clock-trip, trip)
 	}
 }
@@ -68,7 +68,7 @@ func TestAStallOfThisProcessIsNoFaultOfTheWAN(t *testing.T) {
 func TestAWANWithoutConnectionsIsGoodWhenItAnswers(t *testing.T) {
 	var s signs
 	s.begin(0, false)
-	if s.pass(wanInterval); s.fresh(returnPatience) {
+	if s.pass(WANInterval); s.fresh(returnPatience) {
 		t.Error("good before anybody has answered")
 	}
 	s.answered(s.clock, ms)

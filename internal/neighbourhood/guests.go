@@ -1,4 +1,4 @@
-package appliance
+package neighbourhood
 
 import (
 	"net/netip"
@@ -8,17 +8,19 @@ import (
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/registry"
-	"landbridge/router"
 )
+
+// Observer is shown each ARP packet of the LAN. It must not keep it.
+type Observer interface{ Observe(a frame.ARP) }
 
 // maxGuests bounds the addresses that are remembered.
 const maxGuests = 1024
 
-// guests remembers the addresses of hybrid hosts on a router's LAN, as far as hosts have spoken
+// Guests remembers the addresses of hybrid hosts on a router's LAN, as far as hosts have spoken
 // with them there: when one leaves the LAN, these hosts must hear that it is reached by the
-// router now. It is an ARPObserver of the router.
-type guests struct {
-	next   router.ARPObserver // is shown the same
+// router now. It is an Observer itself.
+type Guests struct {
+	next   Observer // is shown the same
 	lookup func(netip.Addr) (registry.Location, registry.Status)
 
 	mu    sync.Mutex
@@ -26,18 +28,19 @@ type guests struct {
 	addrs map[netip.Addr]group.MemberID
 }
 
-func newGuests(next router.ARPObserver, lookup func(netip.Addr) (registry.Location, registry.Status)) *guests {
-	return &guests{next: next, lookup: lookup, here: make(map[group.MemberID]bool), addrs: make(map[netip.Addr]group.MemberID)}
+// NewGuests returns guests of whom nothing is known. next is shown what they are.
+func NewGuests(next Observer, lookup func(netip.Addr) (registry.Location, registry.Status)) *Guests {
+	return &Guests{next: next, lookup: lookup, here: make(map[group.MemberID]bool), addrs: make(map[netip.Addr]group.MemberID)}
 }
 
 // Observe is shown each ARP packet of the LAN.
-func (g *guests) Observe(a frame.ARP) {
+func (g *Guests) Observe(a frame.ARP) {
 	g.note(a.SenderIP())
 	g.note(a.TargetIP())
 	g.next.Observe(a)
 }
 
-func (g *guests) note(addr netip.Addr) {
+func (g *Guests) note(addr netip.Addr) {
 	at, status := g.lookup(addr)
 	if status != registry.Known || at.Local {
 		return
@@ -52,8 +55,8 @@ func (g *guests) note(addr netip.Addr) {
 	}
 }
 
-// review is told who is on the LAN, and returns the addresses of those that have left it.
-func (g *guests) review(neighbors []beacon.Neighbor) (left []netip.Addr) {
+// Review is told who is on the LAN, and returns the addresses of those that have left it.
+func (g *Guests) Review(neighbors []beacon.Neighbor) (left []netip.Addr) {
 	here := make(map[group.MemberID]bool)
 	for _, n := range neighbors {
 		if !n.Says.Router { // a router's hosts stay where they are

@@ -196,9 +196,16 @@ func describePorts(now modes.Setup, owner string) ([]api.LANPort, error) {
 	if err != nil {
 		return nil, err
 	}
+	facts, err := iface.FactsOfPorts()
+	if err != nil {
+		return nil, err
+	}
 	all := make([]api.LANPort, 0, len(ports))
 	for _, p := range ports {
 		port := api.LANPort{Name: p.Name, MAC: p.MAC.String(), Up: p.Up}
+		if f := facts[p.Name]; f != nil {
+			port.BitsPerSecond, port.Addresses, port.DefaultRoute, port.Gateways = f.BitsPerSecond, f.Addresses, f.Default, f.Gateways
+		}
 		for _, mode := range modes.All() {
 			s := modes.Setup{Mode: mode, LANPort: p.Name}
 			if !mode.HasLANPort() {

@@ -55,7 +55,8 @@ type node struct {
 
 	pursuits pursuits // of groups that haven't let this appliance in yet
 
-	capturing sync.Mutex // one capture at a time
+	capturing sync.Mutex   // one capture at a time
+	listening atomic.Int32 // on how many ports is listened now
 
 	dividing sync.Mutex
 	division atomic.Pointer[division.Division] // nil: all hosts are of the one group

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -11,13 +12,15 @@ import (
 )
 
 // Diagnostics is how one finds out what is wrong with an Appliance, and keeps a copy of its
-// state. PingTarget and Capture take as long as they are asked to.
+// state. PingTarget, Listen and Capture take as long as they are asked to.
 //
 // What takes a writer fails before the first byte, which becomes a problem as with other
 // methods, or after it, which breaks the connection off so that nobody takes the half for the whole.
 type Diagnostics interface {
 	// Ping sends the packets that a request asks for and waits for the answers.
 	Ping(ctx context.Context, req api.PingRequest) (api.PingResult, error)
+	// Listen listens so long on a port.
+	Listen(ctx context.Context, port string, seconds int) (api.PortHearing, error)
 	// Path says what would happen to a packet from here to target.
 	Path(ctx context.Context, group, target string) (api.PathReport, error)
 	// QueryDNS asks the resolver that the hosts of the segment ask.
@@ -105,6 +108,22 @@ func (h *handlers) GetPath(ctx context.Context, req api.GetPathRequestObject) (a
 	}
 	r.Steps, r.Hops = orEmpty(r.Steps), orEmpty(r.Hops)
 	return api.GetPath200JSONResponse(r), nil
+}
+
+// ListenOnPort finds out who is on the segment of a port.
+func (h *handlers) ListenOnPort(ctx context.Context, req api.ListenOnPortRequestObject) (api.ListenOnPortResponseObject, error) {
+	const usual = 4
+	var c checker
+	c.length("port", req.Port, 1, 15)
+	c.optionalBetween("seconds", int64(req.Body.Seconds), 1, 10)
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	r, err := h.appliance.Listen(ctx, req.Port, cmp.Or(req.Body.Seconds, usual))
+	if err != nil {
+		return nil, err
+	}
+	return api.ListenOnPort200JSONResponse(r), nil
 }
 
 // QueryDNS asks the resolver.

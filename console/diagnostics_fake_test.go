@@ -22,6 +22,12 @@ func (f *fake) Ping(_ context.Context, req api.PingRequest) (api.PingResult, err
 	return api.PingResult{Target: req.Target, Kind: api.PingKindMember}, f.answer()
 }
 
+func (f *fake) Listen(_ context.Context, port string, seconds int) (api.PortHearing, error) {
+	return api.PortHearing{
+		Port: port, Seconds: seconds, Stations: []api.HeardStation{}, DhcpServers: []api.HeardServer{}, Gateways: []api.HeardGateway{}, Appliances: []api.HeardAppliance{},
+	}, f.answer()
+}
+
 func (f *fake) Path(_ context.Context, _, target string) (api.PathReport, error) {
 	return api.PathReport{Target: target, Verdict: api.PathVerdictTunnel}, f.answer()
 }

@@ -58,7 +58,7 @@ func OpenWire(port string, etherType uint16) (*Wire, error) {
 // or the kernel takes that off, and what is left is handed out as if it belonged to this
 // segment, but as a frame for others (__netif_receive_skb_core, net/core/dev.c).
 func takeOwnSegment(fd int) error {
-	program, err := bpf.Assemble([]bpf.Instruction{
+	return attachFilter(fd, []bpf.Instruction{
 		bpf.LoadExtension{Num: bpf.ExtType},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OTHERHOST, SkipTrue: 4},
 		bpf.LoadExtension{Num: bpf.ExtVLANTag},
@@ -67,6 +67,11 @@ func takeOwnSegment(fd int) error {
 		bpf.RetConstant{Val: 0xffff},
 		bpf.RetConstant{Val: 0},
 	})
+}
+
+// attachFilter has the kernel pass a socket only what a program takes.
+func attachFilter(fd int, instructions []bpf.Instruction) error {
+	program, err := bpf.Assemble(instructions)
 	if err != nil {
 		return err
 	}

@@ -698,6 +698,24 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/ping (the `PingTarget` operationId).
 	PingTarget(ctx context.Context, body PingTargetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListenOnPortWithBody Find out who is on the segment of a port, by listening alone
+	//
+	// Nothing is sent. Who says nothing to all in that time isn't heard, unless this host has spoken with it before. Nothing of it is proven.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/ports/{port}/listen (the `ListenOnPort` operationId).
+	ListenOnPortWithBody(ctx context.Context, port string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListenOnPort Find out who is on the segment of a port, by listening alone
+	//
+	// Nothing is sent. Who says nothing to all in that time isn't heard, unless this host has spoken with it before. Nothing of it is proven.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/ports/{port}/listen (the `ListenOnPort` operationId).
+	ListenOnPort(ctx context.Context, port string, body ListenOnPortJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ImportReservationsWithBody Reserve many addresses at once
 	//
 	// The list is checked whole, then applied all or not at all. The answer says of each row what it changes, or what is wrong with it; if anything is, nothing is changed. With `dryRun` nothing is changed
@@ -2261,6 +2279,44 @@ func (c *Client) PingTargetWithBody(ctx context.Context, contentType string, bod
 // Corresponds with POST /api/v1/ping (the `PingTarget` operationId).
 func (c *Client) PingTarget(ctx context.Context, body PingTargetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPingTargetRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListenOnPortWithBody Find out who is on the segment of a port, by listening alone
+//
+// Nothing is sent. Who says nothing to all in that time isn't heard, unless this host has spoken with it before. Nothing of it is proven.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/ports/{port}/listen (the `ListenOnPort` operationId).
+func (c *Client) ListenOnPortWithBody(ctx context.Context, port string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListenOnPortRequestWithBody(c.Server, port, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListenOnPort Find out who is on the segment of a port, by listening alone
+//
+// Nothing is sent. Who says nothing to all in that time isn't heard, unless this host has spoken with it before. Nothing of it is proven.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/ports/{port}/listen (the `ListenOnPort` operationId).
+func (c *Client) ListenOnPort(ctx context.Context, port string, body ListenOnPortJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListenOnPortRequest(c.Server, port, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5190,6 +5246,53 @@ func NewPingTargetRequestWithBody(server string, contentType string, body io.Rea
 	return req, nil
 }
 
+// NewListenOnPortRequest calls the generic ListenOnPort builder with application/json body
+func NewListenOnPortRequest(server string, port string, body ListenOnPortJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewListenOnPortRequestWithBody(server, port, "application/json", bodyReader)
+}
+
+// NewListenOnPortRequestWithBody constructs an http.Request for the ListenOnPort method, with any body, and a specified content type
+func NewListenOnPortRequestWithBody(server string, port string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "port", port, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/ports/%s/listen", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewImportReservationsRequest calls the generic ImportReservations builder with application/json body
 func NewImportReservationsRequest(server string, params *ImportReservationsParams, body ImportReservationsJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -6663,6 +6766,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/ping (the `PingTarget` operationId).
 	PingTargetWithResponse(ctx context.Context, body PingTargetJSONRequestBody, reqEditors ...RequestEditorFn) (*PingTargetResponse, error)
+
+	// ListenOnPortWithBodyWithResponse Find out who is on the segment of a port, by listening alone
+	//
+	// Nothing is sent. Who says nothing to all in that time isn't heard, unless this host has spoken with it before. Nothing of it is proven.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/ports/{port}/listen (the `ListenOnPort` operationId).
+	ListenOnPortWithBodyWithResponse(ctx context.Context, port string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ListenOnPortResponse, error)
+
+	// ListenOnPortWithResponse Find out who is on the segment of a port, by listening alone
+	//
+	// Nothing is sent. Who says nothing to all in that time isn't heard, unless this host has spoken with it before. Nothing of it is proven.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/ports/{port}/listen (the `ListenOnPort` operationId).
+	ListenOnPortWithResponse(ctx context.Context, port string, body ListenOnPortJSONRequestBody, reqEditors ...RequestEditorFn) (*ListenOnPortResponse, error)
 
 	// ImportReservationsWithBodyWithResponse Reserve many addresses at once
 	//
@@ -9646,6 +9767,54 @@ func (r PingTargetResponse) ContentType() string {
 	return ""
 }
 
+type ListenOnPortResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PortHearing
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListenOnPortResponse) GetJSON200() *PortHearing {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListenOnPortResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListenOnPortResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListenOnPortResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListenOnPortResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListenOnPortResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ImportReservationsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -11804,6 +11973,36 @@ func (c *ClientWithResponses) PingTargetWithResponse(ctx context.Context, body P
 		return nil, err
 	}
 	return ParsePingTargetResponse(rsp)
+}
+
+// ListenOnPortWithBodyWithResponse Find out who is on the segment of a port, by listening alone
+//
+// Nothing is sent. Who says nothing to all in that time isn't heard, unless this host has spoken with it before. Nothing of it is proven.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/ports/{port}/listen (the `ListenOnPort` operationId).
+func (c *ClientWithResponses) ListenOnPortWithBodyWithResponse(ctx context.Context, port string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ListenOnPortResponse, error) {
+	rsp, err := c.ListenOnPortWithBody(ctx, port, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListenOnPortResponse(rsp)
+}
+
+// ListenOnPortWithResponse Find out who is on the segment of a port, by listening alone
+//
+// Nothing is sent. Who says nothing to all in that time isn't heard, unless this host has spoken with it before. Nothing of it is proven.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/ports/{port}/listen (the `ListenOnPort` operationId).
+func (c *ClientWithResponses) ListenOnPortWithResponse(ctx context.Context, port string, body ListenOnPortJSONRequestBody, reqEditors ...RequestEditorFn) (*ListenOnPortResponse, error) {
+	rsp, err := c.ListenOnPort(ctx, port, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListenOnPortResponse(rsp)
 }
 
 // ImportReservationsWithBodyWithResponse Reserve many addresses at once
@@ -14110,6 +14309,39 @@ func ParsePingTargetResponse(rsp *http.Response) (*PingTargetResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest PingResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListenOnPortResponse parses an HTTP response from a ListenOnPortWithResponse call
+func ParseListenOnPortResponse(rsp *http.Response) (*ListenOnPortResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListenOnPortResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PortHearing
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

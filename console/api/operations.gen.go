@@ -67,6 +67,7 @@ func Operations() []Operation {
 		{ID: "getPath", Method: "GET", Path: "/api/v1/path", Role: "viewer"},
 		{ID: "listPeers", Method: "GET", Path: "/api/v1/peers", Role: "viewer"},
 		{ID: "pingTarget", Method: "POST", Path: "/api/v1/ping", Role: "operator", Audit: true},
+		{ID: "listenOnPort", Method: "POST", Path: "/api/v1/ports/:port/listen", Role: "operator", Audit: true},
 		{ID: "importReservations", Method: "POST", Path: "/api/v1/reservations/import", Role: "operator", Audit: true},
 		{ID: "restart", Method: "POST", Path: "/api/v1/restart", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "listSegments", Method: "GET", Path: "/api/v1/segments", Role: "viewer"},
@@ -615,6 +616,15 @@ func (g *guarded) ListPeers(ctx context.Context, req ListPeersRequestObject) (re
 func (g *guarded) PingTarget(ctx context.Context, req PingTargetRequestObject) (res PingTargetResponseObject, err error) {
 	err = g.guard(ctx, g.ops["pingTarget"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.PingTarget(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ListenOnPort does listenOnPort, if the guard lets it.
+func (g *guarded) ListenOnPort(ctx context.Context, req ListenOnPortRequestObject) (res ListenOnPortResponseObject, err error) {
+	err = g.guard(ctx, g.ops["listenOnPort"], fmt.Sprint(req.Port), func(ctx context.Context) (err error) {
+		res, err = g.next.ListenOnPort(ctx, req)
 		return err
 	})
 	return res, err

@@ -188,6 +188,9 @@ type ServerInterface interface {
 	// PingTarget Measure round trips to a member or a host
 	// (POST /api/v1/ping)
 	PingTarget(ctx echo.Context) error
+	// ListenOnPort Find out who is on the segment of a port, by listening alone
+	// (POST /api/v1/ports/{port}/listen)
+	ListenOnPort(ctx echo.Context, port string) error
 	// ImportReservations Reserve many addresses at once
 	// (POST /api/v1/reservations/import)
 	ImportReservations(ctx echo.Context, params ImportReservationsParams) error
@@ -1235,6 +1238,22 @@ func (w *ServerInterfaceWrapper) PingTarget(ctx echo.Context) error {
 	return err
 }
 
+// ListenOnPort converts echo context to params.
+func (w *ServerInterfaceWrapper) ListenOnPort(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "port" -------------
+	var port string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "port", ctx.Param("port"), &port, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter port: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListenOnPort(ctx, port)
+	return err
+}
+
 // ImportReservations converts echo context to params.
 func (w *ServerInterfaceWrapper) ImportReservations(ctx echo.Context) error {
 	var err error
@@ -1552,6 +1571,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
 	router.POST(options.BaseURL+"/api/v1/ping", wrapper.PingTarget, options.OperationMiddlewares["pingTarget"]...)
 	router.GET(options.BaseURL+"/api/v1/path", wrapper.GetPath, options.OperationMiddlewares["getPath"]...)
+	router.POST(options.BaseURL+"/api/v1/ports/:port/listen", wrapper.ListenOnPort, options.OperationMiddlewares["listenOnPort"]...)
 	router.POST(options.BaseURL+"/api/v1/dns/query", wrapper.QueryDNS, options.OperationMiddlewares["queryDNS"]...)
 	router.GET(options.BaseURL+"/api/v1/names", wrapper.ListNames, options.OperationMiddlewares["listNames"]...)
 	router.DELETE(options.BaseURL+"/api/v1/aliases/:name", wrapper.RemoveAlias, options.OperationMiddlewares["removeAlias"]...)
@@ -3894,6 +3914,46 @@ func (response PingTargetdefaultApplicationProblemPlusJSONResponse) VisitPingTar
 	return err
 }
 
+type ListenOnPortRequestObject struct {
+	Port string `json:"port"`
+	Body *ListenOnPortJSONRequestBody
+}
+
+type ListenOnPortResponseObject interface {
+	VisitListenOnPortResponse(w http.ResponseWriter) error
+}
+
+type ListenOnPort200JSONResponse PortHearing
+
+func (response ListenOnPort200JSONResponse) VisitListenOnPortResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListenOnPortdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListenOnPortdefaultApplicationProblemPlusJSONResponse) VisitListenOnPortResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ImportReservationsRequestObject struct {
 	Params ImportReservationsParams
 	Body   *ImportReservationsJSONRequestBody
@@ -4921,6 +4981,9 @@ type StrictServerInterface interface {
 	// PingTarget Measure round trips to a member or a host
 	// (POST /api/v1/ping)
 	PingTarget(ctx context.Context, request PingTargetRequestObject) (PingTargetResponseObject, error)
+	// ListenOnPort Find out who is on the segment of a port, by listening alone
+	// (POST /api/v1/ports/{port}/listen)
+	ListenOnPort(ctx context.Context, request ListenOnPortRequestObject) (ListenOnPortResponseObject, error)
 	// ImportReservations Reserve many addresses at once
 	// (POST /api/v1/reservations/import)
 	ImportReservations(ctx context.Context, request ImportReservationsRequestObject) (ImportReservationsResponseObject, error)
@@ -6759,6 +6822,54 @@ func (sh *strictHandler) PingTarget(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(PingTargetResponseObject); ok {
 		return validResponse.VisitPingTargetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListenOnPort operation middleware
+func (sh *strictHandler) ListenOnPort(ctx echo.Context, port string) error {
+	var request ListenOnPortRequestObject
+
+	request.Port = port
+
+	var body ListenOnPortJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListenOnPort(ctx.Request().Context(), request.(ListenOnPortRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListenOnPort")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListenOnPortResponseObject); ok {
+		return validResponse.VisitListenOnPortResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -248,6 +248,27 @@ func (e HealthLevel) Valid() bool {
 	}
 }
 
+// Defines values for HeardGatewaySign.
+const (
+	HeardGatewaySignAdvertises HeardGatewaySign = "advertises"
+	HeardGatewaySignDhcp       HeardGatewaySign = "dhcp"
+	HeardGatewaySignRoute      HeardGatewaySign = "route"
+)
+
+// Valid indicates whether the value is a known member of the HeardGatewaySign enum.
+func (e HeardGatewaySign) Valid() bool {
+	switch e {
+	case HeardGatewaySignAdvertises:
+		return true
+	case HeardGatewaySignDhcp:
+		return true
+	case HeardGatewaySignRoute:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for InvitationState.
 const (
 	InvitationStateExpired InvitationState = "expired"
@@ -1415,6 +1436,49 @@ type HealthItem struct {
 // HealthLevel defines model for HealthLevel.
 type HealthLevel string
 
+// HeardAppliance defines model for HeardAppliance.
+type HeardAppliance struct {
+	// Group The group's ID.
+	Group string `json:"group"`
+
+	// GroupName The group's name; absent where this appliance isn't in it.
+	GroupName string `json:"groupName,omitempty,omitzero"`
+	MAC       string `json:"mac"`
+	MemberID  string `json:"memberId"`
+
+	// Name Its name; absent where this appliance isn't in its group.
+	Name string `json:"name,omitempty,omitzero"`
+}
+
+// HeardGateway defines model for HeardGateway.
+type HeardGateway struct {
+	Address netip.Addr `json:"address"`
+
+	// MAC Absent where it isn't known.
+	MAC string `json:"mac,omitempty,omitzero"`
+
+	// Sign How it is known. advertises: it says so itself, by IPv6. dhcp: a DHCP server hands it out. route: a default route of this host leads to it.
+	Sign HeardGatewaySign `json:"sign"`
+}
+
+// HeardGatewaySign How it is known. advertises: it says so itself, by IPv6. dhcp: a DHCP server hands it out. route: a default route of this host leads to it.
+type HeardGatewaySign string
+
+// HeardServer defines model for HeardServer.
+type HeardServer struct {
+	// Address Its server identifier.
+	Address netip.Addr `json:"address"`
+
+	// MAC Absent where clients named it and itself it wasn't heard.
+	MAC string `json:"mac,omitempty,omitzero"`
+}
+
+// HeardStation defines model for HeardStation.
+type HeardStation struct {
+	Addresses []netip.Addr `json:"addresses"`
+	MAC       string       `json:"mac"`
+}
+
 // Invitation defines model for Invitation.
 type Invitation struct {
 	// Addresses The addresses in the token.
@@ -1538,7 +1602,18 @@ type JoinState string
 
 // LANPort defines model for LANPort.
 type LANPort struct {
-	MAC string `json:"mac,omitempty,omitzero"`
+	// Addresses The addresses of this host there, without link-local ones.
+	Addresses []netip.Prefix `json:"addresses,omitempty,omitzero"`
+
+	// BitsPerSecond The speed of its link; absent where it isn't known.
+	BitsPerSecond int64 `json:"bitsPerSecond,omitempty,omitzero"`
+
+	// DefaultRoute Whether a default route of this host leads there.
+	DefaultRoute bool `json:"defaultRoute,omitempty,omitzero"`
+
+	// Gateways The gateways of those default routes.
+	Gateways []netip.Addr `json:"gateways,omitempty,omitzero"`
+	MAC      string       `json:"mac,omitempty,omitzero"`
 
 	// Modes The modes whose LAN port it can be.
 	Modes []Mode `json:"modes,omitempty,omitzero"`
@@ -1691,6 +1766,12 @@ type LeaseSort string
 // LeaseState leased: a host has the address. reserved: it is kept for a host that hasn't it now. expired: over, and kept in mind for the return of its host. declined: a host
 // without a lease was found to use it, so it rests.
 type LeaseState string
+
+// ListenRequest defines model for ListenRequest.
+type ListenRequest struct {
+	// Seconds For how long; 4 where none is given.
+	Seconds int `json:"seconds,omitempty,omitzero"`
+}
 
 // LogField defines model for LogField.
 type LogField struct {
@@ -2188,6 +2269,30 @@ type PingResult struct {
 	Received int          `json:"received"`
 	Sent     int          `json:"sent"`
 	Target   string       `json:"target"`
+}
+
+// PortHearing defines model for PortHearing.
+type PortHearing struct {
+	// Appliances Appliances of Landbridge, as they say.
+	Appliances  []HeardAppliance `json:"appliances"`
+	DhcpServers []HeardServer    `json:"dhcpServers"`
+
+	// Frames How many frames to all came from others.
+	Frames   int            `json:"frames"`
+	Gateways []HeardGateway `json:"gateways"`
+
+	// More Whether there were more stations than are told of.
+	More bool   `json:"more"`
+	Port string `json:"port"`
+
+	// Seconds For how long was listened.
+	Seconds int `json:"seconds"`
+
+	// Stations Stations on the segment, by hardware address, without the appliances of Landbridge.
+	Stations []HeardStation `json:"stations"`
+
+	// Up Whether it is up and has a carrier.
+	Up bool `json:"up"`
 }
 
 // Problem An RFC 9457 problem.
@@ -2772,6 +2877,9 @@ type RenameApplianceJSONRequestBody = ApplianceName
 
 // PingTargetJSONRequestBody defines body for PingTarget for application/json ContentType.
 type PingTargetJSONRequestBody = PingRequest
+
+// ListenOnPortJSONRequestBody defines body for ListenOnPort for application/json ContentType.
+type ListenOnPortJSONRequestBody = ListenRequest
 
 // ImportReservationsJSONRequestBody defines body for ImportReservations for application/json ContentType.
 type ImportReservationsJSONRequestBody = ReservationList

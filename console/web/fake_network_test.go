@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -35,4 +36,20 @@ func someSegments() []api.Segment {
 			Neighbours: []api.Neighbour{{MemberID: "12D3KooWself", Name: "lisbon", Self: true, Router: true, MAC: "02:5e:10:00:00:02", State: api.NeighbourStateServing, Percent: 100}},
 		},
 	}
+}
+
+func (f *fake) ListenOnPort(_ context.Context, r api.ListenOnPortRequestObject) (api.ListenOnPortResponseObject, error) {
+	if f.refuse != nil {
+		return nil, f.refuse
+	}
+	h := api.PortHearing{
+		Port: r.Port, Up: true, Seconds: 4, Frames: 41,
+		DhcpServers: []api.HeardServer{{Address: netip.MustParseAddr("192.168.1.1"), MAC: "52:54:00:99:00:01"}},
+		Gateways:    []api.HeardGateway{{Address: netip.MustParseAddr("192.168.1.1"), MAC: "52:54:00:99:00:01", Sign: api.HeardGatewaySignDhcp}},
+		Appliances:  []api.HeardAppliance{{MAC: "02:5e:10:00:00:07", Group: "aa01", GroupName: "office", MemberID: "12D3KooW2", Name: "porto"}, {MAC: "02:5e:10:00:00:08", Group: "bb0123456789", MemberID: "12D3KooW9"}},
+	}
+	for i := range 20 {
+		h.Stations = append(h.Stations, api.HeardStation{MAC: fmt.Sprintf("52:54:00:99:00:%02x", i+1), Addresses: []netip.Addr{netip.AddrFrom4([4]byte{192, 168, 1, byte(i + 1)})}})
+	}
+	return api.ListenOnPort200JSONResponse(h), nil
 }

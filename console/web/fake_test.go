@@ -213,8 +213,9 @@ func newFake(members, leases int) *fake {
 	f.issued, f.applicants = someInvitations(), someApplicants()
 	f.hosts = []api.RegisteredHost{{MAC: "52:54:00:aa:bb:01", Configured: true}, {MAC: "52:54:00:aa:bb:02", Since: start()}}
 	f.mode = api.ModeStatus{Now: api.ModeSetup{Mode: api.ModeRouter, LanPort: "enp3s0"}, Ports: []api.LANPort{
-		{Name: "enp2s0", MAC: "52:54:00:00:00:02", Up: true, Modes: []api.Mode{api.ModeHybrid}, Why: "it has addresses and a default route: taking it would cut this host off"},
-		{Name: "enp3s0", MAC: "52:54:00:00:00:03", Up: true, Modes: []api.Mode{api.ModeRouter, api.ModeHybrid}},
+		{Name: "enp2s0", MAC: "52:54:00:00:00:02", Up: true, BitsPerSecond: 1e9, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/24")},
+			DefaultRoute: true, Gateways: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Modes: []api.Mode{api.ModeHybrid}, Why: "it has addresses and a default route: taking it would cut this host off"},
+		{Name: "enp3s0", MAC: "52:54:00:00:00:03", Up: true, BitsPerSecond: 2_500_000_000, Modes: []api.Mode{api.ModeRouter, api.ModeHybrid}},
 		{Name: "enp4s0", MAC: "52:54:00:00:00:04", Modes: []api.Mode{api.ModeRouter, api.ModeHybrid}},
 		{Name: "wlp5s0", MAC: "52:54:00:00:00:05", Up: true, Why: "it is a wireless station, which no bridge can take"},
 	}}

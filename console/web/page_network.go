@@ -22,10 +22,11 @@ type networkPage struct {
 	Hosts    []api.RegisteredHost
 	Form     modeForm
 	Plan     *api.ModePlan
-	MAC      string // as it was typed
-	Host     flaws  // of registering a host
-	Done     string // what was done just now
-	At       string // the path of the page that shows it: /network, or /start
+	Heard    *heardView // on a port, just now
+	MAC      string     // as it was typed
+	Host     flaws      // of registering a host
+	Done     string     // what was done just now
+	At       string     // the path of the page that shows it: /network, or /start
 }
 
 // modeForm is the form for a switch, as it was filled in.

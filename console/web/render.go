@@ -78,19 +78,26 @@ func places() []place {
 
 // show sends a page, or the part of it that htmx asks for.
 func (p *Pages) show(c echo.Context, status int, page string, data any) error {
+	part := page + "#" + c.Request().Header.Get("HX-Target")
+	if c.Request().Header.Get("HX-Request") != "true" || p.looks().views[page].Lookup(part) == nil {
+		part = "layout"
+	}
+	return p.render(c, status, page, part, data)
+}
+
+// render sends a template of a page: a part, or the whole, its layout.
+func (p *Pages) render(c echo.Context, status int, page, name string, data any) error {
 	f := frame{
 		Page: page, Path: c.Request().URL.RequestURI(), Theme: theme(c), Who: p.who(c), Nav: places(),
 		Now: p.now(), Data: data,
 	}
-	view, name := p.looks().views[page], "layout"
-	r := c.Request()
-	if target := r.Header.Get("HX-Target"); r.Header.Get("HX-Request") == "true" && view.Lookup(page+"#"+target) != nil {
-		name = page + "#" + target
-	} else if s, err := p.status(c); f.Who.Role != "" && err == nil {
-		f.Status = s
+	if name == "layout" && f.Who.Role != "" {
+		if s, err := p.status(c); err == nil {
+			f.Status = s
+		}
 	}
 	var b bytes.Buffer
-	if err := view.ExecuteTemplate(&b, name, f); err != nil {
+	if err := p.looks().views[page].ExecuteTemplate(&b, name, f); err != nil {
 		return err
 	}
 	return send(c, status, b.Bytes())

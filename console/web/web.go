@@ -113,6 +113,8 @@ func (p *Pages) Register(e *echo.Echo) {
 	e.POST("/network/switch", p.switchMode, p.headers)
 	e.POST("/network/confirm", p.confirmMode, p.headers)
 	e.POST("/network/rollback", p.rollbackMode, p.headers)
+	e.POST("/network/listen", p.listen, p.headers)
+	e.POST("/start/listen", p.listen, p.headers)
 	e.POST("/network/hosts", p.registerHost, p.headers)
 	e.POST("/network/hosts/forget", p.forgetHost, p.headers)
 	e.GET("/diagnostics", p.diagnostics, p.headers)

@@ -73,6 +73,12 @@ func parse(f []byte) (m message, err error) {
 	return m, nil
 }
 
+// Sender returns who a frame says that it is of, where it looks like a beacon. Nothing of that is proven.
+func Sender(f []byte) (group.ID, group.MemberID, bool) {
+	m, err := parse(f)
+	return m.group, m.member, err == nil
+}
+
 // appendUnsigned appends the frame up to its signature. m's own slices, but answers, are
 // not read.
 func (m *message) appendUnsigned(b []byte) []byte {

@@ -32,6 +32,7 @@ func floors() [][]string {
 		{"internal/registry"},
 		{"internal/tunnel"},
 		{"internal/overlay"},
+		{"internal/hearing"},
 		{"internal/beacon", "internal/share", "internal/vouch", "internal/modes", "internal/capture"},
 		{"internal/group"},
 		{"internal/store"},

@@ -82,6 +82,12 @@
     if (closer) closer.closest("dialog")?.close();
   });
 
+  // What takes long is given up by a button with data-cancel in its form.
+  document.addEventListener("click", (e) => {
+    const form = e.target.closest("[data-cancel]")?.closest("form");
+    if (form) htmx.trigger(form, "htmx:abort");
+  });
+
   // Countdowns: data-until is the end, data-then where to look when it is over.
   setInterval(() => {
     for (const el of document.querySelectorAll("[data-until]")) {

@@ -25,6 +25,12 @@ async function join(page) {
   await page.getByLabel("Token").fill(token);
   await page.getByRole("button", { name: "Join" }).click();
   await expect(page, "This appliance is in its group now");
+  await expect(page, "this host's default route leads to it"); // the wizard has listened on each port
+  await page.getByRole("button", { name: "Who is there? on lan0" }).click();
+  await page.getByRole("progressbar", { name: "Listening on lan0" }).waitFor();
+  await page.getByRole("button", { name: "Cancel" }).filter({ visible: true }).click();
+  await page.getByRole("progressbar", { name: "Listening on lan0" }).waitFor({ state: "hidden" });
+  await look(page, "wizard-ports", out, faults);
 }
 
 async function serve(page) {

@@ -33,6 +33,7 @@ export async function person(browser, faults, { withoutEvents, cutOff = () => fa
   page.on("console", (m) => {
     const expected = /status of 422/.test(m.text()) || // what a script typed wrong on purpose
       /api\/v1\/events/.test(m.location().url) && withoutEvents ||
+      /^htmx:(sendAbort|afterRequest)/.test(m.text()) || // a button said so
       /net::ERR_NETWORK_CHANGED/.test(m.text()) || // the host's own cable was plugged in a moment ago
       /net::ERR_|status of 401|^htmx:(timeout|sendError|afterRequest)/.test(m.text()) && cutOff();
     if (["error", "warning"].includes(m.type()) && !expected) faults.push(`${page.url()}: console: ${m.text()} (${m.location().url})`);

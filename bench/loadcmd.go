@@ -23,6 +23,9 @@ func loadCommand(args []string) error {
 	if args[0] == "crowd" {
 		return crowdCommand(args[1:])
 	}
+	if args[0] == "flood" {
+		return floodCommand(args[1:])
+	}
 	f := flag.NewFlagSet("load", flag.ContinueOnError)
 	port := f.Uint("port", 0, "to listen on")
 	to := f.String("to", "", "comma-separated addresses and ports of servers")

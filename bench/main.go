@@ -64,15 +64,16 @@ func (o options) samples() string { return filepath.Join(o.out, "samples.jsonl")
 
 // The groups of measures that -measures names. Startup and memory come with each peer.
 const (
-	groupPing = "ping"
-	groupTCP  = "tcp" // and CPU a gigabyte
-	groupUDP  = "udp"
-	groupRR   = "rr"
-	groupWAN  = "wan"
+	groupPing    = "ping"
+	groupTCP     = "tcp" // and CPU a gigabyte
+	groupUDP     = "udp"
+	groupRR      = "rr"
+	groupWAN     = "wan"
+	groupConsole = "console" // ping while the console is flooded
 )
 
 func groups() []string {
-	return []string{groupPing, groupTCP, groupUDP, groupRR, groupWAN}
+	return []string{groupPing, groupTCP, groupUDP, groupRR, groupWAN, groupConsole}
 }
 
 func parse(args []string) (o options, err error) {
@@ -82,7 +83,7 @@ func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	names := f.String("peers", "", "comma-separated `names`; all by default")
 	profiles := f.String("profile", "nic,veth", "comma-separated profiles of the wire: nic cuts super-frames, veth doesn't")
-	measures := f.String("measures", "ping,tcp,udp,rr,wan", "comma-separated: "+strings.Join(groups(), ", "))
+	measures := f.String("measures", strings.Join(groups(), ","), "comma-separated: "+strings.Join(groups(), ", "))
 	many := f.String("many", "", "also measure traffic between one Landbridge appliance and so `many` others of its group: comma-separated, at most 200; 1,10,30,100 compares them")
 	f.BoolVar(&o.quick, "quick", false, "short measurements, once unless -reps says otherwise, nic alone unless -profile does")
 	f.StringVar(&o.programs.Cache, "cache", ".cache/bench", "`directory` of the peers' programs (scripts/bench-peers)")

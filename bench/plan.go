@@ -19,6 +19,7 @@ type plan struct {
 	await          time.Duration // at most, until others leave the machine alone, before a repetition
 	awaitAgain     time.Duration // likewise, before what others disturbed is measured again; 0: it isn't
 	rate           time.Duration // of a transfer of limited rate
+	console        time.Duration // of echoes beside a flood of the console, and of as many before and after it
 	turns          int           // of a native path and the bare one
 	limit          time.Duration // for one repetition of one peer
 }
@@ -34,7 +35,8 @@ func full() plan {
 		settle: 30,
 		await:  10 * time.Second, awaitAgain: 5 * time.Second,
 		rate: 3 * time.Second, turns: 8,
-		limit: 5 * time.Minute,
+		console: 15 * time.Second,
+		limit:   5 * time.Minute,
 	}
 }
 
@@ -49,7 +51,8 @@ func quick() plan {
 		settle: 10,
 		await:  10 * time.Second, awaitAgain: 5 * time.Second,
 		rate: time.Second, turns: 3,
-		limit: 2 * time.Minute,
+		console: 5 * time.Second,
+		limit:   2 * time.Minute,
 	}
 }
 

@@ -33,6 +33,12 @@ func (b *bench) scenes() []scene {
 			})
 		}
 	}
+	if b.wants(groupConsole) && len(b.only(peers.Landbridge)) > 0 {
+		all = append(all, scene{
+			profile: report.Console + string(underlay.NIC), kinds: []peers.Kind{peers.WithConsole()}, measure: (*repetition).console,
+			open: func(ctx context.Context) (*underlay.Pair, error) { return underlay.Open(ctx, underlay.NIC) },
+		})
+	}
 	if b.wants(groupWAN) {
 		for _, megabits := range []int64{10, 100, 1000} {
 			all = append(all, scene{

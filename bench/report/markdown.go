@@ -54,7 +54,7 @@ func Markdown(d Data, style Style) (string, error) {
 	var b strings.Builder
 	b.WriteString(origin(d, repeated(d)+"; in brackets the ratio to wireguard-go"))
 	for _, profile := range s.Profiles() {
-		if strings.HasPrefix(profile, WAN) || strings.HasPrefix(profile, Many) {
+		if strings.HasPrefix(profile, WAN) || strings.HasPrefix(profile, Many) || strings.HasPrefix(profile, Console) {
 			continue // below
 		}
 		writeTargets(&b, s, style, profile)

@@ -46,6 +46,11 @@ const (
 	NativeTCPSame   = "native_tcp_same_mtu_mbps"
 	NativeRR        = "native_rr_p50_us"
 	Carried         = "native_carried_packets"
+	ConsolePing50   = "console_ping_p50_us"
+	ConsolePing99   = "console_ping_p99_us"
+	ConsoleRate     = "console_answers_per_s"
+	ConsoleStreams  = "console_streams"
+	ConsoleRSS      = "console_rss_peak_mb"
 )
 
 // Measures returns all kinds.
@@ -85,6 +90,11 @@ func Measures() []Measure {
 		{ID: NativeTCPSame, Title: "TCP, natively, this MTU", Unit: "Mbit/s"},
 		{ID: NativeRR, Title: "request p50, natively", Unit: "µs", Lower: true},
 		{ID: Carried, Title: "carried by tunnels meanwhile", Unit: "packets", Lower: true},
+		{ID: ConsolePing50, Title: "ping p50 beside a flood", Unit: "µs", Lower: true},
+		{ID: ConsolePing99, Title: "ping p99 beside a flood", Unit: "µs", Lower: true},
+		{ID: ConsoleRate, Title: "console's answers", Unit: "1/s"},
+		{ID: ConsoleStreams, Title: "streams that stood", Unit: ""},
+		{ID: ConsoleRSS, Title: "RSS peak", Unit: "MB", Lower: true},
 	}
 	for _, megabits := range Rates() {
 		all = append(all, Measure{ID: Cores(megabits), Title: fmt.Sprintf("CPU at %s Mbit/s", Number(float64(megabits))), Unit: "cores", Lower: true})

@@ -5,17 +5,19 @@ import (
 	"strings"
 )
 
-// The profiles of scenes other than a pair on one cable, followed by a number: of Mbit/s,
-// and of peers.
+// The profiles of scenes other than a pair on one cable, followed by a number, of Mbit/s,
+// and of peers; or by that of the wire.
 const (
-	WAN  = "wan-"
-	Many = "many-"
+	WAN     = "wan-"
+	Many    = "many-"
+	Console = "console-"
 )
 
-// writeScenes writes what was measured on WANs and with many peers.
+// writeScenes writes what was measured on WANs, with many peers, and beside a flood of the console.
 func writeScenes(b *strings.Builder, s Summary) {
 	writeWAN(b, s)
 	writeMany(b, s)
+	writeConsole(b, s)
 }
 
 func writeWAN(b *strings.Builder, s Summary) {
@@ -78,6 +80,31 @@ func writeMany(b *strings.Builder, s Summary) {
 			to, _ := s.Figure(profile, peer, ManyCPU)
 			from, _ := s.Figure(profile, peer, ManyCPUBack)
 			fmt.Fprintf(b, "%s%s %s, %s | %s |\n", head, row, Number(to.Value), Number(from.Value), strings.Join(bare, ", "))
+			head = ""
+		}
+	}
+}
+
+// writeConsole writes what round trips suffered while the console was flooded.
+func writeConsole(b *strings.Builder, s Summary) {
+	head := "\n**Ping over the tunnel while the console gets 1,000 requests/s, 20 wrong passwords/s, 500 streams of events and 100 connections of a slow-loris; without that; in brackets the ratio**\n\n" +
+		"| wire | p50, µs | p99, µs | answers, 1/s | streams that stood | RSS peak, MB |\n|---|---:|---:|---:|---:|---:|\n"
+	for _, profile := range s.Profiles() {
+		wire, ok := strings.CutPrefix(profile, Console)
+		if !ok {
+			continue
+		}
+		for _, peer := range s.Peers(profile) {
+			row := "| " + wire + " |"
+			for _, id := range []string{ConsolePing50, ConsolePing99} {
+				f, _ := s.Figure(profile, peer, id)
+				ratio, _ := s.Ratio(profile, peer, id)
+				row += fmt.Sprintf(" %s; %s (%.2f) |", f, Number(f.Bare), ratio.Value)
+			}
+			for _, id := range []string{ConsoleRate, ConsoleStreams, ConsoleRSS} {
+				row += " " + s.cell(profile, peer, id) + " |"
+			}
+			b.WriteString(head + row + "\n")
 			head = ""
 		}
 	}

@@ -1,0 +1,49 @@
+package measure
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"landbridge/bench/flood"
+	"landbridge/internal/netlab"
+)
+
+// ConsoleFlood is a flood of a console, by a process of its own ("load flood"). It is one goroutine's.
+type ConsoleFlood struct {
+	cmd  *netlab.Cmd
+	stop io.Closer
+	says *bufio.Reader
+}
+
+// FloodConsole floods the console at url, which setupCode sets up, from a host, and returns when
+// all its streams stand.
+func (t Tools) FloodConsole(ctx context.Context, from *netlab.Host, url, setupCode string) (_ *ConsoleFlood, err error) {
+	f := &ConsoleFlood{cmd: from.Command(ctx, "nice", "-n", "19", t.Self, "load", "flood", "-console", url, "-code", setupCode)}
+	f.cmd.Stderr = os.Stderr
+	if f.stop, err = f.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := f.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	f.says = bufio.NewReader(out)
+	if err := f.cmd.Start(); err != nil {
+		return nil, err
+	}
+	if _, err := f.says.ReadString('\n'); err != nil {
+		return nil, errors.Join(fmt.Errorf("the flood doesn't begin: %w", err), f.cmd.Wait())
+	}
+	return f, nil
+}
+
+// Stop ends the flood, and returns what has become of it.
+func (f *ConsoleFlood) Stop() (c flood.Counts, err error) {
+	err = errors.Join(f.stop.Close(), json.NewDecoder(f.says).Decode(&c))
+	return c, errors.Join(err, f.cmd.Wait())
+}

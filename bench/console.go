@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	consoleInterval = 5 * time.Millisecond // between two echoes
-	consoleRest     = 3 * time.Second      // after a flood, until its connections are gone
+	consoleInterval = 10 * time.Millisecond // between two echoes
+	consoleRest     = 3 * time.Second       // after a flood, until its connections are gone
 )
 
 // console measures what the tunnel's round trips suffer while the appliance's console is
@@ -76,5 +76,5 @@ func (r *repetition) besideFlood(ctx context.Context, peer peers.Consoled) error
 
 // echoes returns the round trips of some seconds.
 func (r *repetition) echoes(ctx context.Context) ([]time.Duration, error) {
-	return r.tunnel.Echo(ctx, int(r.plan.console/consoleInterval), consoleInterval)
+	return r.tools.Echoes(ctx, r.tunnel, consoleInterval, r.plan.console)
 }

@@ -30,6 +30,7 @@ func loadCommand(args []string) error {
 	port := f.Uint("port", 0, "to listen on")
 	to := f.String("to", "", "comma-separated addresses and ports of servers")
 	length := f.Duration("for", time.Second, "length of the measurement")
+	every := f.Duration("every", 10*time.Millisecond, "time between two echoes")
 	cpu := f.Int("cpu", -1, "core to stay on; -1: any")
 	var plan load.Plan
 	f.IntVar(&plan.Size, "size", 64, "bytes of a datagram")
@@ -61,7 +62,7 @@ func loadCommand(args []string) error {
 	if len(remote) == 0 {
 		return errors.New("no address to go to")
 	}
-	return loadClient(args[0], remote, plan, *length)
+	return loadClient(args[0], remote, plan, *length, *every)
 }
 
 const controlFD = 3
@@ -83,9 +84,15 @@ func loadServer(kind string, local netip.AddrPort) error {
 	return l.Serve()
 }
 
-func loadClient(kind string, remote []netip.AddrPort, plan load.Plan, length time.Duration) error {
+func loadClient(kind string, remote []netip.AddrPort, plan load.Plan, length, every time.Duration) error {
 	var result any
 	switch kind {
+	case "echoes":
+		times, err := load.Echoes(remote[0].Addr(), every, length)
+		if err != nil {
+			return err
+		}
+		result = times
 	case "search":
 		rates, err := load.Search(os.NewFile(controlFD, "control"), plan, remote...)
 		if err != nil {

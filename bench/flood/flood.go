@@ -145,7 +145,7 @@ func (f *flood) atRate(ctx context.Context, rate int, do func(context.Context, *
 			}
 		})
 	}
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := time.NewTicker(time.Millisecond) // one request at a time, not ten
 	defer tick.Stop()
 	began := time.Now()
 	for n := 0; ; {

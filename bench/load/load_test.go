@@ -221,7 +221,7 @@ func TestOnlyItsOwnEchoReplyIsAnAnswer(t *testing.T) {
 		}
 		return append(b, body...)
 	}
-	if !isReply(packet(ipv4.ICMPTypeEchoReply, 5), 5) {
+	if _, ok := reply(packet(ipv4.ICMPTypeEchoReply, 5), 5); !ok {
 		t.Error("its reply isn't seen")
 	}
 	for what, p := range map[string][]byte{
@@ -230,7 +230,7 @@ func TestOnlyItsOwnEchoReplyIsAnAnswer(t *testing.T) {
 		"half a header":   packet(ipv4.ICMPTypeEchoReply, 5)[:10],
 		"nothing":         nil,
 	} {
-		if isReply(p, 5) {
+		if _, ok := reply(p, 5); ok {
 			t.Errorf("%s is taken for its reply", what)
 		}
 	}

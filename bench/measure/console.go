@@ -7,11 +7,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
+	"time"
 
 	"landbridge/bench/flood"
 	"landbridge/internal/netlab"
 )
+
+// Echoes returns the round trips of echoes at an interval, measured by a process that
+// sleeps between them.
+func (t Tools) Echoes(ctx context.Context, p Path, interval, length time.Duration) (times []time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, length+slack)
+	defer cancel()
+	err = t.load(p.From.Command(ctx, t.Self, "load", "echoes", "-to", netip.AddrPortFrom(p.Addr, 0).String(), "-every", interval.String(), "-for", length.String()), &times)
+	if err == nil && len(times) == 0 {
+		err = fmt.Errorf("no echo from %v: %w", p.Addr, ErrNothing)
+	}
+	return times, err
+}
 
 // ConsoleFlood is a flood of a console, by a process of its own ("load flood"). It is one goroutine's.
 type ConsoleFlood struct {

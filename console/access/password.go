@@ -105,7 +105,12 @@ func isCommon(password string) bool {
 type hasher struct {
 	places chan struct{}  // of those that hash or wait
 	turn   chan time.Time // holds when the next may begin
+	tidy   *time.Timer    // gives back the last one's memory
 }
+
+// tidyAfter is how long a hash's 19 MiB are kept for another: to give them back holds all
+// goroutines up, and so packets, which strangers that log in must not bring about again and again.
+const tidyAfter = 10 * time.Second
 
 // maxWaiting bounds those that hash or wait. At 50 ms each, with its rest, the last waits a
 // second or so.
@@ -114,6 +119,8 @@ const maxWaiting = 8
 func newHasher() *hasher {
 	h := &hasher{places: make(chan struct{}, maxWaiting), turn: make(chan time.Time, 1)}
 	h.turn <- time.Time{}
+	h.tidy = time.AfterFunc(tidyAfter, debug.FreeOSMemory)
+	h.tidy.Stop() // there is nothing yet
 	return h
 }
 
@@ -141,7 +148,7 @@ func (h *hasher) do(ctx context.Context, f func()) error {
 	}
 	start := time.Now()
 	f()
-	debug.FreeOSMemory() // 19 MiB, which might not be wanted again for days
+	h.tidy.Reset(tidyAfter)
 	end := time.Now()
 	next = end.Add(end.Sub(start))
 	return nil

@@ -34,6 +34,10 @@ func (r *repetition) besideFlood(ctx context.Context, peer peers.Consoled) error
 	if err != nil {
 		return err
 	}
+	cookie, err := r.tools.SetUpConsole(ctx, r.pair.W.Host, url, code)
+	if err != nil {
+		return err
+	}
 	var beside, alone load.Latency
 	var counts flood.Counts
 	var used underlay.Usage
@@ -42,7 +46,7 @@ func (r *repetition) besideFlood(ctx context.Context, peer peers.Consoled) error
 		if err != nil {
 			return err
 		}
-		f, err := r.tools.FloodConsole(ctx, r.pair.W.Host, url, code)
+		f, err := r.tools.FloodConsole(ctx, r.pair.W.Host, url, cookie)
 		if err != nil {
 			return err
 		}

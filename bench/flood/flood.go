@@ -52,13 +52,25 @@ type flood struct {
 	answered, failed, logins, letIn, streams, closed atomic.Int64
 }
 
-// Run makes the console's first user with its setup code, floods it, calls ready when all
-// streams stand, and goes on until ctx is done.
-func Run(ctx context.Context, url, setupCode string, ready func()) (Counts, error) {
+// SetUp makes the console's first user with its setup code, and returns the cookie of a session.
+func SetUp(ctx context.Context, url, setupCode string) (cookie string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	f := &flood{url: url}
-	if err := f.setUp(ctx, setupCode); err != nil {
-		return Counts{}, fmt.Errorf("set the console up: %w", err)
+	status, cookies, err := f.send(ctx, newClient(), http.MethodPost, "/api/v1/setup", api.SetupRequest{Code: setupCode, Name: user, Password: password})
+	if err != nil {
+		return "", fmt.Errorf("set the console up: %w", err)
 	}
+	if status != http.StatusCreated || len(cookies) == 0 {
+		return "", fmt.Errorf("set the console up: it answers with status %d", status)
+	}
+	return cookies[0].Name + "=" + cookies[0].Value, nil
+}
+
+// Run floods the console, as the user whose session has this cookie too, calls ready when all
+// streams stand, and goes on until ctx is done.
+func Run(ctx context.Context, url, cookie string, ready func()) (Counts, error) {
+	f := &flood{url: url, cookie: cookie}
 	var all, standing sync.WaitGroup
 	standing.Add(Streams)
 	for range Streams {
@@ -93,15 +105,15 @@ func newClient() *http.Client {
 // ownCertificate is for a console whose certificate is its own.
 func ownCertificate() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
 
-// send asks the console, and returns the status; an answer is read to its end.
-func (f *flood) send(ctx context.Context, c *http.Client, method, path string, body any) (*http.Response, error) {
+// send asks the console, and returns the status and the cookies; an answer is read to its end.
+func (f *flood) send(ctx context.Context, c *http.Client, method, path string, body any) (status int, cookies []*http.Cookie, err error) {
 	text, err := json.Marshal(body)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	r, err := http.NewRequestWithContext(ctx, method, f.url+path, bytes.NewReader(text))
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	r.Header.Set("Content-Type", "application/json")
 	if f.cookie != "" {
@@ -109,25 +121,11 @@ func (f *flood) send(ctx context.Context, c *http.Client, method, path string, b
 	}
 	res, err := c.Do(r)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer res.Body.Close()
 	_, err = io.Copy(io.Discard, res.Body)
-	return res, err
-}
-
-func (f *flood) setUp(ctx context.Context, code string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	res, err := f.send(ctx, newClient(), http.MethodPost, "/api/v1/setup", api.SetupRequest{Code: code, Name: user, Password: password})
-	if err != nil {
-		return err
-	}
-	if res.StatusCode != http.StatusCreated || len(res.Cookies()) == 0 {
-		return fmt.Errorf("it answers %s", res.Status)
-	}
-	f.cookie = res.Cookies()[0].Name + "=" + res.Cookies()[0].Value
-	return nil
+	return res.StatusCode, res.Cookies(), err
 }
 
 // atRate calls do so many times a second, at most askers at a time: who is late stays late.
@@ -167,9 +165,9 @@ func (f *flood) atRate(ctx context.Context, rate int, do func(context.Context, *
 // request asks for what pages and scripts ask for.
 func (f *flood) request(ctx context.Context, c *http.Client, n int) {
 	paths := []string{"/api/v1/status", "/api/v1/peers", "/api/v1/leases?limit=50", "/api/v1/counters"}
-	switch res, err := f.send(ctx, c, http.MethodGet, paths[n%len(paths)], nil); {
+	switch status, _, err := f.send(ctx, c, http.MethodGet, paths[n%len(paths)], nil); {
 	case ctx.Err() != nil:
-	case err != nil || res.StatusCode != http.StatusOK:
+	case err != nil || status != http.StatusOK:
 		f.failed.Add(1)
 	default:
 		f.answered.Add(1)
@@ -178,10 +176,10 @@ func (f *flood) request(ctx context.Context, c *http.Client, n int) {
 
 func (f *flood) login(ctx context.Context, c *http.Client, _ int) {
 	stranger := &flood{url: f.url}
-	res, err := stranger.send(ctx, c, http.MethodPost, "/api/v1/login", api.Login{Name: user, Password: wrongWord})
+	status, _, err := stranger.send(ctx, c, http.MethodPost, "/api/v1/login", api.Login{Name: user, Password: wrongWord})
 	switch {
 	case err != nil:
-	case res.StatusCode >= 400 && res.StatusCode < 500:
+	case status >= 400 && status < 500:
 		f.logins.Add(1)
 	default:
 		f.letIn.Add(1)

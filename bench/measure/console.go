@@ -34,10 +34,15 @@ type ConsoleFlood struct {
 	says *bufio.Reader
 }
 
-// FloodConsole floods the console at url, which setupCode sets up, from a host, and returns when
-// all its streams stand.
-func (t Tools) FloodConsole(ctx context.Context, from *netlab.Host, url, setupCode string) (_ *ConsoleFlood, err error) {
-	f := &ConsoleFlood{cmd: from.Command(ctx, "nice", "-n", "19", t.Self, "load", "flood", "-console", url, "-code", setupCode)}
+// SetUpConsole sets the console at url up, from a host, and returns the cookie of a session.
+func (t Tools) SetUpConsole(ctx context.Context, from *netlab.Host, url, setupCode string) (cookie string, err error) {
+	err = t.load(from.Command(ctx, t.Self, "load", "flood", "-console", url, "-code", setupCode), &cookie)
+	return cookie, err
+}
+
+// FloodConsole floods the console at url from a host, and returns when all its streams stand.
+func (t Tools) FloodConsole(ctx context.Context, from *netlab.Host, url, cookie string) (_ *ConsoleFlood, err error) {
+	f := &ConsoleFlood{cmd: from.Command(ctx, "nice", "-n", "19", t.Self, "load", "flood", "-console", url, "-cookie", cookie)}
 	f.cmd.Stderr = os.Stderr
 	if f.stop, err = f.cmd.StdinPipe(); err != nil {
 		return nil, err

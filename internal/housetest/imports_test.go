@@ -16,7 +16,7 @@ func floors() [][]string {
 		{"image/pid1"},
 		{"image/userdata"},
 		{"bench/peers", "bench/measure", "bench/report"},
-		{"bench/crowd"},
+		{"bench/crowd", "bench/flood"},
 		{"bench/underlay", "bench/load", "bench/traffic"},
 		{"appliance"},
 		{"router", "internal/division"},

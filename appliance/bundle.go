@@ -117,6 +117,9 @@ func (n *node) Backup(_ context.Context, w io.Writer) error {
 	if err := os.Remove(f.Name()); err != nil { // it goes with the descriptor, whatever happens
 		return fmt.Errorf("make room for the copy of the state: %w", err)
 	}
+	if err := noteBackup(n.state.db, n.cfg.Version, time.Now()); err != nil {
+		return fmt.Errorf("note when the copy was made: %w", err)
+	}
 	if err := n.state.db.Backup(f); err != nil {
 		return err
 	}

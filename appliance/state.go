@@ -27,6 +27,8 @@ type state struct {
 	db  *store.DB
 	key ed25519.PrivateKey
 
+	restores restores
+
 	madeFile, madeDir bool        // by openState
 	kept              atomic.Bool // whatever becomes of it: see close
 }
@@ -45,6 +47,9 @@ func openState(dir string) (*state, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, explainState(dir, err)
 	}
+	if err := adoptRestore(dir); err != nil {
+		return nil, explainState(dir, err)
+	}
 	var err error
 	if s.db, err = store.Open(s.file()); err != nil {
 		return nil, explainState(dir, err)
@@ -52,6 +57,7 @@ func openState(dir string) (*state, error) {
 	if s.key, err = nodeKey(s.db); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
+	s.restores.state = s
 	return s, nil
 }
 
@@ -86,9 +92,20 @@ func (s *state) close() error {
 	return err
 }
 
+// hasNodeKey reports whether a database has a node key.
+func hasNodeKey(db *store.DB) (ok bool, err error) {
+	err = db.View(func(tx *store.Tx) error {
+		_, ok, err = nodeBucket().Get(tx, []byte("key"))
+		return err
+	})
+	return ok, err
+}
+
+func nodeBucket() store.Bucket[nodeRecord] { return store.NewBucket[nodeRecord]("node") }
+
 // nodeKey reads the node key, or makes it the first time.
 func nodeKey(db *store.DB) (ed25519.PrivateKey, error) {
-	bucket := store.NewBucket[nodeRecord]("node")
+	bucket := nodeBucket()
 	var key ed25519.PrivateKey
 	err := db.Update(func(tx *store.Tx) error {
 		record, ok, err := bucket.Get(tx, []byte("key"))

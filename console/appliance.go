@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 
 	"landbridge/console/api"
@@ -48,6 +49,14 @@ type Named interface {
 type Maintenance interface {
 	// Restart has it end and start anew, and returns before that begins.
 	Restart(ctx context.Context) error
+	// CheckRestore takes in a copy of a state, checks it whole and says what restoring it would change,
+	// which is nothing yet. A copy that waited is forgotten.
+	CheckRestore(ctx context.Context, r io.Reader) (api.Restore, error)
+	// WaitingRestore says what the copy that waits would change.
+	WaitingRestore(ctx context.Context) (api.Restore, error)
+	ForgetRestore(ctx context.Context) error
+	// ApplyRestore restores the copy that has this ID by a restart.
+	ApplyRestore(ctx context.Context, id string) error
 }
 
 // Hosts is the hosts that DHCP serves whatever the policy says.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"net"
@@ -58,7 +59,8 @@ type fake struct {
 	switched  []api.ModeRequest
 	nameFixed bool
 	restarts  int
-	already   bool // what Join says of the membership
+	restored  int64 // bytes that CheckRestore was given
+	already   bool  // what Join says of the membership
 	events    *Events
 	answers
 	named
@@ -332,4 +334,26 @@ func (f *fake) ImportReservations(_ context.Context, all []api.Reservation, dry 
 func (f *fake) Restart(context.Context) error {
 	f.restarts++
 	return f.answer()
+}
+
+func (f *fake) CheckRestore(_ context.Context, r io.Reader) (api.Restore, error) {
+	n, err := io.Copy(io.Discard, r)
+	if err != nil {
+		return api.Restore{}, err
+	}
+	f.restored = n
+	return api.Restore{ID: "a copy", Bytes: n}, f.answer()
+}
+
+func (f *fake) WaitingRestore(context.Context) (api.Restore, error) {
+	return api.Restore{ID: "a copy", Bytes: f.restored}, f.answer()
+}
+
+func (f *fake) ForgetRestore(context.Context) error { return f.answer() }
+
+func (f *fake) ApplyRestore(_ context.Context, id string) error {
+	if id != "a copy" {
+		return Conflict(errors.New("another copy"))
+	}
+	return f.Restart(context.Background())
 }

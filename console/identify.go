@@ -137,6 +137,9 @@ func (s *Server) checkOrigin(r *http.Request, id access.Identity) error {
 	}
 	given := r.Header.Get(access.CSRFHeader)
 	if given == "" && isForm(r) {
+		if err := openUpload(r); err != nil {
+			return err
+		}
 		given = r.PostFormValue(access.CSRFField)
 	}
 	if subtle.ConstantTimeCompare([]byte(given), []byte(id.CSRF)) != 1 {

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 
 	"landbridge/console/access"
 	"landbridge/console/api"
@@ -31,4 +32,48 @@ func (h *handlers) RenameAppliance(ctx context.Context, req api.RenameApplianceR
 	}
 	name, _ := h.appliance.Name()
 	return api.RenameAppliance200JSONResponse{Name: name}, nil
+}
+
+// GetRestore tells of the copy of a state that waits.
+func (h *handlers) GetRestore(ctx context.Context, _ api.GetRestoreRequestObject) (api.GetRestoreResponseObject, error) {
+	r, err := h.appliance.WaitingRestore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetRestore200JSONResponse(r), nil
+}
+
+// CheckRestore takes in a copy of a state.
+func (h *handlers) CheckRestore(ctx context.Context, req api.CheckRestoreRequestObject) (api.CheckRestoreResponseObject, error) {
+	if req.Body == nil {
+		return nil, Invalid(errors.New("want a copy of a state as the body"))
+	}
+	r, err := h.appliance.CheckRestore(ctx, req.Body)
+	if err != nil {
+		return nil, err
+	}
+	access.About(ctx, r.ID)
+	return api.CheckRestore200JSONResponse(r), nil
+}
+
+// ForgetRestore removes the copy that waits.
+func (h *handlers) ForgetRestore(ctx context.Context, _ api.ForgetRestoreRequestObject) (api.ForgetRestoreResponseObject, error) {
+	if err := h.appliance.ForgetRestore(ctx); err != nil {
+		return nil, err
+	}
+	return api.ForgetRestore204Response{}, nil
+}
+
+// ApplyRestore restores the copy that waits.
+func (h *handlers) ApplyRestore(ctx context.Context, req api.ApplyRestoreRequestObject) (api.ApplyRestoreResponseObject, error) {
+	var c checker
+	c.length("id", req.Body.ID, 1, 64)
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	access.About(ctx, req.Body.ID)
+	if err := h.appliance.ApplyRestore(ctx, req.Body.ID); err != nil {
+		return nil, err
+	}
+	return api.ApplyRestore202Response{}, nil
 }

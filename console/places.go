@@ -147,6 +147,10 @@ func (s *Server) admit(c echo.Context, id access.Identity, op api.Operation) (fr
 		if c.Path() == importPath || c.Path() == web.ImportPath {
 			most = maxImport
 		}
+		if isUpload(c, id) {
+			most, within = maxUpload, uploadTimeout
+			allowUpload(c)
+		}
 	}
 	if id.How == access.BySocket {
 		at = s.inside

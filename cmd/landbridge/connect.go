@@ -44,6 +44,8 @@ type memberships interface {
 // offline is a state without a daemon.
 type offline interface {
 	memberships
+	restorer
+	ChangeUser(ctx context.Context, name string, change api.UserChange) (api.User, error)
 	Mode(ctx context.Context) (api.ModeStatus, error)
 	Close() error
 }

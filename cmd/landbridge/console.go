@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -78,7 +76,8 @@ func (p *program) resetPasswordCommand() *cobra.Command {
 			}
 			return nil
 		},
-		Long: `Give a user of the console another password, read as a line of the standard input.
+		Long: `Give a user of the console another password, also while the appliance doesn't run. On a
+terminal it is asked for twice and not shown, else it is a line of the standard input.
 The user's sessions end.`,
 		Example: `  sudo landbridge console reset-password alice
   sudo landbridge console reset-password alice --no-totp < password.txt`,
@@ -87,39 +86,19 @@ The user's sessions end.`,
 			if err != nil {
 				return err
 			}
-			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
-				res, err := c.ChangeUserWithResponse(ctx, args[0], api.UserChange{Password: password, RemoveTotp: noTOTP})
-				if err != nil {
-					return transportError(err)
-				}
-				u, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.printJSON(u)
-				}
-				p.remark("%s has the new password.", u.Name)
-				return nil
-			})
+			u, err := p.changeUser(cmd.Context(), args[0], api.UserChange{Password: password, RemoveTotp: noTOTP})
+			if err != nil {
+				return err
+			}
+			if p.json {
+				return p.printJSON(u)
+			}
+			p.remark("%s has the new password.", u.Name)
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&noTOTP, "no-totp", false, "have logging in ask for no authenticator's code any more, too")
 	return cmd
-}
-
-// newPassword reads a password, a line of the standard input.
-func (p *program) newPassword() (string, error) {
-	fmt.Fprint(p.err, "New password: ")
-	line, err := bufio.NewReader(io.LimitReader(p.in, 1024)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("read the password: %w", err)
-	}
-	password := strings.TrimRight(line, "\r\n")
-	if password == "" {
-		return "", errors.New("no password was given; nothing is changed")
-	}
-	return password, nil
 }
 
 func (p *program) hashPasswordCommand() *cobra.Command {

@@ -88,11 +88,11 @@ func (p *program) backupCommand() *cobra.Command {
 		Long: `Write a copy of the whole state of this moment. It holds the node key, and the CA key
 of groups that were created here: keep it as you would keep keys.
 
-To restore it: stop the appliance, put the file into the state directory as
-landbridge.db (mode 0600), and start. Where the appliance has leased anything since the
-copy was made, the other members notice, and it hands out no addresses: that keeps two
-hosts from getting one address. It then has to join anew, with an empty state. The copy
-is worth most for the appliance that keeps the CA key: docs/backup.md says why.`,
+To restore it: landbridge restore FILE, or the console's page of the system. Where the
+appliance has leased anything since the copy was made, the other members notice, and it
+hands out no addresses: that keeps two hosts from getting one address. It then has to
+join anew, with an empty state. The copy is worth most for the appliance that keeps the
+CA key: docs/backup.md says why.`,
 		Example: `  sudo landbridge backup /root/landbridge-backup.db`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withDaemonFor(cmd.Context(), fetchTimeout, func(ctx context.Context, c *api.Local) error {

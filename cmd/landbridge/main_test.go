@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -95,6 +96,8 @@ type fakeState struct {
 	taken      string // what Join says of the name
 	mode       api.ModeStatus
 	closed     int
+	changed    []string // users, with their new passwords
+	restored   string
 }
 
 func (f *fakeState) Groups(context.Context) ([]api.Group, error) { return f.groups, f.err }
@@ -150,6 +153,18 @@ func (f *fakeState) Leave(_ context.Context, group string, destroyCA bool) (api.
 func (f *fakeState) Remove(_ context.Context, group, member string) (api.Removal, error) {
 	f.removed = group + "/" + member
 	return api.Removal{Group: group, GroupName: "office", MemberID: member, Name: "site-b", DescriptorVersion: 3}, f.err
+}
+func (f *fakeState) ChangeUser(_ context.Context, name string, change api.UserChange) (api.User, error) {
+	f.changed = append(f.changed, name+" "+change.Password)
+	return api.User{Name: name}, f.err
+}
+func (f *fakeState) CheckRestore(_ context.Context, r io.Reader) (api.Restore, error) {
+	b, err := io.ReadAll(r)
+	return api.Restore{ID: string(b), SameAppliance: true, Dangers: []string{"It forgets what it has promised."}}, errors.Join(err, f.err)
+}
+func (f *fakeState) ApplyRestore(_ context.Context, id string) error {
+	f.restored = id
+	return f.err
 }
 func (f *fakeState) Mode(context.Context) (api.ModeStatus, error) { return f.mode, f.err }
 func (f *fakeState) Close() error                                 { f.closed++; return nil }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"landbridge/console/api"
 	"landbridge/internal/store"
@@ -108,6 +109,12 @@ func (u userRecord) describe(sessions int) api.User {
 		Name: u.Name, Role: u.Role.API(), Totp: u.TOTP != "", RecoveryCodes: len(u.Recovery),
 		Created: u.Created, PasswordChanged: u.Changed, Sessions: sessions,
 	}
+}
+
+// ListUsers returns the users that a state file has, by name, without a service on it.
+func ListUsers(db *store.DB) ([]api.User, error) {
+	s := &Service{db: db, now: time.Now, sessions: newSessions(db, nil, nil)}
+	return s.Users()
 }
 
 // newRole reads a role that a user or token may have.

@@ -106,3 +106,8 @@ func forgetSessions(tx *store.Tx, user string, but sessionKey) error {
 	}
 	return failed
 }
+
+// ForgetSessions has nobody be logged in who is by what a state file says.
+func ForgetSessions(db *store.DB) error {
+	return db.Update(func(tx *store.Tx) error { return sessionsBucket().Clear(tx) })
+}

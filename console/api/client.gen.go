@@ -743,6 +743,43 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/restart (the `Restart` operationId).
 	Restart(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ForgetRestore Forget the copy that waits
+	//
+	// Corresponds with DELETE /api/v1/restore (the `ForgetRestore` operationId).
+	ForgetRestore(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRestore The copy of a state that waits to be restored
+	//
+	// Corresponds with GET /api/v1/restore (the `GetRestore` operationId).
+	GetRestore(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckRestoreWithBody Hand in a copy of a state
+	//
+	// It is checked whole, and kept until it is applied or forgotten; a copy that waited is forgotten. Nothing is changed yet. At most 256 MiB.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/restore (the `CheckRestore` operationId).
+	CheckRestoreWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApplyRestoreWithBody Restore the copy that waits
+	//
+	// The appliance starts anew, with the copy as its state; a kill at any moment leaves the old state or the new one. What was before is kept in the state directory. docs/backup.md says what an older copy does.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/restore/apply (the `ApplyRestore` operationId).
+	ApplyRestoreWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApplyRestore Restore the copy that waits
+	//
+	// The appliance starts anew, with the copy as its state; a kill at any moment leaves the old state or the new one. What was before is kept in the state directory. docs/backup.md says what an older copy does.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/restore/apply (the `ApplyRestore` operationId).
+	ApplyRestore(ctx context.Context, body ApplyRestoreJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListSegments The segments that the groups have here, and who else is on them
 	//
 	// Corresponds with GET /api/v1/segments (the `ListSegments` operationId).
@@ -2374,6 +2411,93 @@ func (c *Client) ImportReservations(ctx context.Context, params *ImportReservati
 // Corresponds with POST /api/v1/restart (the `Restart` operationId).
 func (c *Client) Restart(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRestartRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ForgetRestore Forget the copy that waits
+//
+// Corresponds with DELETE /api/v1/restore (the `ForgetRestore` operationId).
+func (c *Client) ForgetRestore(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewForgetRestoreRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRestore The copy of a state that waits to be restored
+//
+// Corresponds with GET /api/v1/restore (the `GetRestore` operationId).
+func (c *Client) GetRestore(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRestoreRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckRestoreWithBody Hand in a copy of a state
+//
+// It is checked whole, and kept until it is applied or forgotten; a copy that waited is forgotten. Nothing is changed yet. At most 256 MiB.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/restore (the `CheckRestore` operationId).
+func (c *Client) CheckRestoreWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckRestoreRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApplyRestoreWithBody Restore the copy that waits
+//
+// The appliance starts anew, with the copy as its state; a kill at any moment leaves the old state or the new one. What was before is kept in the state directory. docs/backup.md says what an older copy does.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/restore/apply (the `ApplyRestore` operationId).
+func (c *Client) ApplyRestoreWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApplyRestoreRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApplyRestore Restore the copy that waits
+//
+// The appliance starts anew, with the copy as its state; a kill at any moment leaves the old state or the new one. What was before is kept in the state directory. docs/backup.md says what an older copy does.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/restore/apply (the `ApplyRestore` operationId).
+func (c *Client) ApplyRestore(ctx context.Context, body ApplyRestoreJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApplyRestoreRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5383,6 +5507,129 @@ func NewRestartRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewForgetRestoreRequest constructs an http.Request for the ForgetRestore method
+func NewForgetRestoreRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/restore")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetRestoreRequest constructs an http.Request for the GetRestore method
+func NewGetRestoreRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/restore")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCheckRestoreRequestWithBody constructs an http.Request for the CheckRestore method, with any body, and a specified content type
+func NewCheckRestoreRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/restore")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewApplyRestoreRequest calls the generic ApplyRestore builder with application/json body
+func NewApplyRestoreRequest(server string, body ApplyRestoreJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApplyRestoreRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewApplyRestoreRequestWithBody constructs an http.Request for the ApplyRestore method, with any body, and a specified content type
+func NewApplyRestoreRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/restore/apply")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListSegmentsRequest constructs an http.Request for the ListSegments method
 func NewListSegmentsRequest(server string) (*http.Request, error) {
 	var err error
@@ -6813,6 +7060,47 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/restart (the `Restart` operationId).
 	RestartWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RestartResponse, error)
+
+	// ForgetRestoreWithResponse Forget the copy that waits
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/restore (the `ForgetRestore` operationId).
+	ForgetRestoreWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ForgetRestoreResponse, error)
+
+	// GetRestoreWithResponse The copy of a state that waits to be restored
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/restore (the `GetRestore` operationId).
+	GetRestoreWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetRestoreResponse, error)
+
+	// CheckRestoreWithBodyWithResponse Hand in a copy of a state
+	//
+	// It is checked whole, and kept until it is applied or forgotten; a copy that waited is forgotten. Nothing is changed yet. At most 256 MiB.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/restore (the `CheckRestore` operationId).
+	CheckRestoreWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckRestoreResponse, error)
+
+	// ApplyRestoreWithBodyWithResponse Restore the copy that waits
+	//
+	// The appliance starts anew, with the copy as its state; a kill at any moment leaves the old state or the new one. What was before is kept in the state directory. docs/backup.md says what an older copy does.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/restore/apply (the `ApplyRestore` operationId).
+	ApplyRestoreWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApplyRestoreResponse, error)
+
+	// ApplyRestoreWithResponse Restore the copy that waits
+	//
+	// The appliance starts anew, with the copy as its state; a kill at any moment leaves the old state or the new one. What was before is kept in the state directory. docs/backup.md says what an older copy does.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/restore/apply (the `ApplyRestore` operationId).
+	ApplyRestoreWithResponse(ctx context.Context, body ApplyRestoreJSONRequestBody, reqEditors ...RequestEditorFn) (*ApplyRestoreResponse, error)
 
 	// ListSegmentsWithResponse The segments that the groups have here, and who else is on them
 	//
@@ -9904,6 +10192,184 @@ func (r RestartResponse) ContentType() string {
 	return ""
 }
 
+type ForgetRestoreResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ForgetRestoreResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ForgetRestoreResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ForgetRestoreResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ForgetRestoreResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ForgetRestoreResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetRestoreResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Restore
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRestoreResponse) GetJSON200() *Restore {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRestoreResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRestoreResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRestoreResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRestoreResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRestoreResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CheckRestoreResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Restore
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckRestoreResponse) GetJSON200() *Restore {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CheckRestoreResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckRestoreResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckRestoreResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckRestoreResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckRestoreResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ApplyRestoreResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ApplyRestoreResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ApplyRestoreResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ApplyRestoreResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ApplyRestoreResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ApplyRestoreResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListSegmentsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -12050,6 +12516,77 @@ func (c *ClientWithResponses) RestartWithResponse(ctx context.Context, reqEditor
 		return nil, err
 	}
 	return ParseRestartResponse(rsp)
+}
+
+// ForgetRestoreWithResponse Forget the copy that waits
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/restore (the `ForgetRestore` operationId).
+func (c *ClientWithResponses) ForgetRestoreWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ForgetRestoreResponse, error) {
+	rsp, err := c.ForgetRestore(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseForgetRestoreResponse(rsp)
+}
+
+// GetRestoreWithResponse The copy of a state that waits to be restored
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/restore (the `GetRestore` operationId).
+func (c *ClientWithResponses) GetRestoreWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetRestoreResponse, error) {
+	rsp, err := c.GetRestore(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRestoreResponse(rsp)
+}
+
+// CheckRestoreWithBodyWithResponse Hand in a copy of a state
+//
+// It is checked whole, and kept until it is applied or forgotten; a copy that waited is forgotten. Nothing is changed yet. At most 256 MiB.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/restore (the `CheckRestore` operationId).
+func (c *ClientWithResponses) CheckRestoreWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckRestoreResponse, error) {
+	rsp, err := c.CheckRestoreWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckRestoreResponse(rsp)
+}
+
+// ApplyRestoreWithBodyWithResponse Restore the copy that waits
+//
+// The appliance starts anew, with the copy as its state; a kill at any moment leaves the old state or the new one. What was before is kept in the state directory. docs/backup.md says what an older copy does.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/restore/apply (the `ApplyRestore` operationId).
+func (c *ClientWithResponses) ApplyRestoreWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApplyRestoreResponse, error) {
+	rsp, err := c.ApplyRestoreWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApplyRestoreResponse(rsp)
+}
+
+// ApplyRestoreWithResponse Restore the copy that waits
+//
+// The appliance starts anew, with the copy as its state; a kill at any moment leaves the old state or the new one. What was before is kept in the state directory. docs/backup.md says what an older copy does.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/restore/apply (the `ApplyRestore` operationId).
+func (c *ClientWithResponses) ApplyRestoreWithResponse(ctx context.Context, body ApplyRestoreJSONRequestBody, reqEditors ...RequestEditorFn) (*ApplyRestoreResponse, error) {
+	rsp, err := c.ApplyRestore(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApplyRestoreResponse(rsp)
 }
 
 // ListSegmentsWithResponse The segments that the groups have here, and who else is on them
@@ -14401,6 +14938,130 @@ func ParseRestartResponse(rsp *http.Response) (*RestartResponse, error) {
 	}
 
 	response := &RestartResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseForgetRestoreResponse parses an HTTP response from a ForgetRestoreWithResponse call
+func ParseForgetRestoreResponse(rsp *http.Response) (*ForgetRestoreResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ForgetRestoreResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetRestoreResponse parses an HTTP response from a GetRestoreWithResponse call
+func ParseGetRestoreResponse(rsp *http.Response) (*GetRestoreResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRestoreResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Restore
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCheckRestoreResponse parses an HTTP response from a CheckRestoreWithResponse call
+func ParseCheckRestoreResponse(rsp *http.Response) (*CheckRestoreResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckRestoreResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Restore
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseApplyRestoreResponse parses an HTTP response from a ApplyRestoreWithResponse call
+func ParseApplyRestoreResponse(rsp *http.Response) (*ApplyRestoreResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ApplyRestoreResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}

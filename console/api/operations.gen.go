@@ -70,6 +70,10 @@ func Operations() []Operation {
 		{ID: "listenOnPort", Method: "POST", Path: "/api/v1/ports/:port/listen", Role: "operator", Audit: true},
 		{ID: "importReservations", Method: "POST", Path: "/api/v1/reservations/import", Role: "operator", Audit: true},
 		{ID: "restart", Method: "POST", Path: "/api/v1/restart", Role: "administrator", Reauth: true, Audit: true},
+		{ID: "forgetRestore", Method: "DELETE", Path: "/api/v1/restore", Role: "administrator", Reauth: true, Audit: true},
+		{ID: "getRestore", Method: "GET", Path: "/api/v1/restore", Role: "administrator"},
+		{ID: "checkRestore", Method: "PUT", Path: "/api/v1/restore", Role: "administrator", Reauth: true, Audit: true},
+		{ID: "applyRestore", Method: "POST", Path: "/api/v1/restore/apply", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "listSegments", Method: "GET", Path: "/api/v1/segments", Role: "viewer"},
 		{ID: "getSession", Method: "GET", Path: "/api/v1/session", Role: "viewer"},
 		{ID: "changePassword", Method: "PUT", Path: "/api/v1/session/password", Role: "viewer", Audit: true},
@@ -643,6 +647,42 @@ func (g *guarded) ImportReservations(ctx context.Context, req ImportReservations
 func (g *guarded) Restart(ctx context.Context, req RestartRequestObject) (res RestartResponseObject, err error) {
 	err = g.guard(ctx, g.ops["restart"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.Restart(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ForgetRestore does forgetRestore, if the guard lets it.
+func (g *guarded) ForgetRestore(ctx context.Context, req ForgetRestoreRequestObject) (res ForgetRestoreResponseObject, err error) {
+	err = g.guard(ctx, g.ops["forgetRestore"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ForgetRestore(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// GetRestore does getRestore, if the guard lets it.
+func (g *guarded) GetRestore(ctx context.Context, req GetRestoreRequestObject) (res GetRestoreResponseObject, err error) {
+	err = g.guard(ctx, g.ops["getRestore"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.GetRestore(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// CheckRestore does checkRestore, if the guard lets it.
+func (g *guarded) CheckRestore(ctx context.Context, req CheckRestoreRequestObject) (res CheckRestoreResponseObject, err error) {
+	err = g.guard(ctx, g.ops["checkRestore"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.CheckRestore(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ApplyRestore does applyRestore, if the guard lets it.
+func (g *guarded) ApplyRestore(ctx context.Context, req ApplyRestoreRequestObject) (res ApplyRestoreResponseObject, err error) {
+	err = g.guard(ctx, g.ops["applyRestore"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ApplyRestore(ctx, req)
 		return err
 	})
 	return res, err

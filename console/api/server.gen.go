@@ -197,6 +197,18 @@ type ServerInterface interface {
 	// Restart Start the appliance anew
 	// (POST /api/v1/restart)
 	Restart(ctx echo.Context) error
+	// ForgetRestore Forget the copy that waits
+	// (DELETE /api/v1/restore)
+	ForgetRestore(ctx echo.Context) error
+	// GetRestore The copy of a state that waits to be restored
+	// (GET /api/v1/restore)
+	GetRestore(ctx echo.Context) error
+	// CheckRestore Hand in a copy of a state
+	// (PUT /api/v1/restore)
+	CheckRestore(ctx echo.Context) error
+	// ApplyRestore Restore the copy that waits
+	// (POST /api/v1/restore/apply)
+	ApplyRestore(ctx echo.Context) error
 	// ListSegments The segments that the groups have here, and who else is on them
 	// (GET /api/v1/segments)
 	ListSegments(ctx echo.Context) error
@@ -1281,6 +1293,42 @@ func (w *ServerInterfaceWrapper) Restart(ctx echo.Context) error {
 	return err
 }
 
+// ForgetRestore converts echo context to params.
+func (w *ServerInterfaceWrapper) ForgetRestore(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ForgetRestore(ctx)
+	return err
+}
+
+// GetRestore converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRestore(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRestore(ctx)
+	return err
+}
+
+// CheckRestore converts echo context to params.
+func (w *ServerInterfaceWrapper) CheckRestore(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CheckRestore(ctx)
+	return err
+}
+
+// ApplyRestore converts echo context to params.
+func (w *ServerInterfaceWrapper) ApplyRestore(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ApplyRestore(ctx)
+	return err
+}
+
 // ListSegments converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSegments(ctx echo.Context) error {
 	var err error
@@ -1584,6 +1632,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/logs", wrapper.ListLogs, options.OperationMiddlewares["listLogs"]...)
 	router.GET(options.BaseURL+"/api/v1/support-bundle", wrapper.GetSupportBundle, options.OperationMiddlewares["getSupportBundle"]...)
 	router.GET(options.BaseURL+"/api/v1/backup", wrapper.GetBackup, options.OperationMiddlewares["getBackup"]...)
+	router.DELETE(options.BaseURL+"/api/v1/restore", wrapper.ForgetRestore, options.OperationMiddlewares["forgetRestore"]...)
+	router.GET(options.BaseURL+"/api/v1/restore", wrapper.GetRestore, options.OperationMiddlewares["getRestore"]...)
+	router.PUT(options.BaseURL+"/api/v1/restore", wrapper.CheckRestore, options.OperationMiddlewares["checkRestore"]...)
+	router.POST(options.BaseURL+"/api/v1/restore/apply", wrapper.ApplyRestore, options.OperationMiddlewares["applyRestore"]...)
 	router.POST(options.BaseURL+"/api/v1/restart", wrapper.Restart, options.OperationMiddlewares["restart"]...)
 	router.PUT(options.BaseURL+"/api/v1/name", wrapper.RenameAppliance, options.OperationMiddlewares["renameAppliance"]...)
 	router.GET(options.BaseURL+"/api/v1/setup", wrapper.GetSetup, options.OperationMiddlewares["getSetup"]...)
@@ -4026,6 +4078,148 @@ func (response RestartdefaultApplicationProblemPlusJSONResponse) VisitRestartRes
 	return err
 }
 
+type ForgetRestoreRequestObject struct {
+}
+
+type ForgetRestoreResponseObject interface {
+	VisitForgetRestoreResponse(w http.ResponseWriter) error
+}
+
+type ForgetRestore204Response struct {
+}
+
+func (response ForgetRestore204Response) VisitForgetRestoreResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ForgetRestoredefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ForgetRestoredefaultApplicationProblemPlusJSONResponse) VisitForgetRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRestoreRequestObject struct {
+}
+
+type GetRestoreResponseObject interface {
+	VisitGetRestoreResponse(w http.ResponseWriter) error
+}
+
+type GetRestore200JSONResponse Restore
+
+func (response GetRestore200JSONResponse) VisitGetRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRestoredefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetRestoredefaultApplicationProblemPlusJSONResponse) VisitGetRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckRestoreRequestObject struct {
+	Body io.Reader
+}
+
+type CheckRestoreResponseObject interface {
+	VisitCheckRestoreResponse(w http.ResponseWriter) error
+}
+
+type CheckRestore200JSONResponse Restore
+
+func (response CheckRestore200JSONResponse) VisitCheckRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckRestoredefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CheckRestoredefaultApplicationProblemPlusJSONResponse) VisitCheckRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyRestoreRequestObject struct {
+	Body *ApplyRestoreJSONRequestBody
+}
+
+type ApplyRestoreResponseObject interface {
+	VisitApplyRestoreResponse(w http.ResponseWriter) error
+}
+
+type ApplyRestore202Response struct {
+}
+
+func (response ApplyRestore202Response) VisitApplyRestoreResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type ApplyRestoredefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ApplyRestoredefaultApplicationProblemPlusJSONResponse) VisitApplyRestoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSegmentsRequestObject struct {
 }
 
@@ -4990,6 +5184,18 @@ type StrictServerInterface interface {
 	// Restart Start the appliance anew
 	// (POST /api/v1/restart)
 	Restart(ctx context.Context, request RestartRequestObject) (RestartResponseObject, error)
+	// ForgetRestore Forget the copy that waits
+	// (DELETE /api/v1/restore)
+	ForgetRestore(ctx context.Context, request ForgetRestoreRequestObject) (ForgetRestoreResponseObject, error)
+	// GetRestore The copy of a state that waits to be restored
+	// (GET /api/v1/restore)
+	GetRestore(ctx context.Context, request GetRestoreRequestObject) (GetRestoreResponseObject, error)
+	// CheckRestore Hand in a copy of a state
+	// (PUT /api/v1/restore)
+	CheckRestore(ctx context.Context, request CheckRestoreRequestObject) (CheckRestoreResponseObject, error)
+	// ApplyRestore Restore the copy that waits
+	// (POST /api/v1/restore/apply)
+	ApplyRestore(ctx context.Context, request ApplyRestoreRequestObject) (ApplyRestoreResponseObject, error)
 	// ListSegments The segments that the groups have here, and who else is on them
 	// (GET /api/v1/segments)
 	ListSegments(ctx context.Context, request ListSegmentsRequestObject) (ListSegmentsResponseObject, error)
@@ -6941,6 +7147,123 @@ func (sh *strictHandler) Restart(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(RestartResponseObject); ok {
 		return validResponse.VisitRestartResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ForgetRestore operation middleware
+func (sh *strictHandler) ForgetRestore(ctx echo.Context) error {
+	var request ForgetRestoreRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ForgetRestore(ctx.Request().Context(), request.(ForgetRestoreRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ForgetRestore")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ForgetRestoreResponseObject); ok {
+		return validResponse.VisitForgetRestoreResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRestore operation middleware
+func (sh *strictHandler) GetRestore(ctx echo.Context) error {
+	var request GetRestoreRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRestore(ctx.Request().Context(), request.(GetRestoreRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRestore")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRestoreResponseObject); ok {
+		return validResponse.VisitGetRestoreResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CheckRestore operation middleware
+func (sh *strictHandler) CheckRestore(ctx echo.Context) error {
+	var request CheckRestoreRequestObject
+
+	request.Body = ctx.Request().Body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckRestore(ctx.Request().Context(), request.(CheckRestoreRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckRestore")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CheckRestoreResponseObject); ok {
+		return validResponse.VisitCheckRestoreResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ApplyRestore operation middleware
+func (sh *strictHandler) ApplyRestore(ctx echo.Context) error {
+	var request ApplyRestoreRequestObject
+
+	var body ApplyRestoreJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ApplyRestore(ctx.Request().Context(), request.(ApplyRestoreRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApplyRestore")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ApplyRestoreResponseObject); ok {
+		return validResponse.VisitApplyRestoreResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

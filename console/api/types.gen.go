@@ -788,6 +788,27 @@ func (e ReservedFor) Valid() bool {
 	}
 }
 
+// Defines values for RestoreChange.
+const (
+	RestoreChangeComes RestoreChange = "comes"
+	RestoreChangeGoes  RestoreChange = "goes"
+	RestoreChangeStays RestoreChange = "stays"
+)
+
+// Valid indicates whether the value is a known member of the RestoreChange enum.
+func (e RestoreChange) Valid() bool {
+	switch e {
+	case RestoreChangeComes:
+		return true
+	case RestoreChangeGoes:
+		return true
+	case RestoreChangeStays:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Role.
 const (
 	RoleAdministrator Role = "administrator"
@@ -2422,6 +2443,67 @@ type ReservationPlan struct {
 // ReservedFor What an address is reserved for.
 type ReservedFor string
 
+// Restore defines model for Restore.
+type Restore struct {
+	Bytes int64 `json:"bytes"`
+
+	// Checked When it was handed in.
+	Checked time.Time `json:"checked"`
+
+	// Dangers What restoring it can do harm to, in sentences.
+	Dangers []string       `json:"dangers"`
+	Groups  []RestoreGroup `json:"groups"`
+
+	// ID Names the copy, to apply it.
+	ID string `json:"id"`
+
+	// Made Absent where the copy doesn't say.
+	Made time.Time `json:"made,omitempty,omitzero"`
+
+	// MemberID Of the appliance that it is of.
+	MemberID string `json:"memberId"`
+
+	// Name That the console has given to the appliance.
+	Name string `json:"name,omitempty,omitzero"`
+
+	// SameAppliance Whether it is of this appliance: has its key.
+	SameAppliance bool `json:"sameAppliance"`
+
+	// Users The users in the copy, with their roles.
+	Users    []string `json:"users"`
+	UsersNow []string `json:"usersNow"`
+
+	// Version Of the program that made it.
+	Version string `json:"version,omitempty,omitzero"`
+}
+
+// RestoreChange defines model for RestoreChange.
+type RestoreChange string
+
+// RestoreGroup A group in the copy, and in the state now.
+type RestoreGroup struct {
+	// Authority Whether the copy has its CA key.
+	Authority bool          `json:"authority"`
+	Blocks    int           `json:"blocks"`
+	BlocksNow int           `json:"blocksNow"`
+	Change    RestoreChange `json:"change"`
+	ID        string        `json:"id"`
+	Leases    int           `json:"leases"`
+	LeasesNow int           `json:"leasesNow"`
+	Name      string        `json:"name"`
+	Prefix    string        `json:"prefix"`
+
+	// Roster The version of its descriptor.
+	Roster    int64 `json:"roster"`
+	RosterNow int64 `json:"rosterNow"`
+}
+
+// RestoreOrder defines model for RestoreOrder.
+type RestoreOrder struct {
+	// ID Of the copy whose changes were looked at.
+	ID string `json:"id"`
+}
+
 // Role What a user may do: a viewer sees everything, an operator works with hosts and leases, an administrator
 // decides on groups, the mode and users.
 type Role string
@@ -2883,6 +2965,9 @@ type ListenOnPortJSONRequestBody = ListenRequest
 
 // ImportReservationsJSONRequestBody defines body for ImportReservations for application/json ContentType.
 type ImportReservationsJSONRequestBody = ReservationList
+
+// ApplyRestoreJSONRequestBody defines body for ApplyRestore for application/json ContentType.
+type ApplyRestoreJSONRequestBody = RestoreOrder
 
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange

@@ -17,6 +17,7 @@ type people struct {
 	careful, trusted bool // whether dangerous acts need a password, and one was given
 	totp             bool
 	ownCertificate   bool
+	waiting          *api.Restore
 	users            []api.User
 	tokens           []api.Token
 	created          []api.UserCreate

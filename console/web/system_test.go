@@ -28,6 +28,7 @@ func TestDangerousActsAskForThePasswordAndAreDoneWithIt(t *testing.T) {
 		"/system/totp/remove":       nil,
 		"/system/tokens/t1":         nil,
 		"/system/restart":           nil,
+		"/system/restore/forget":    nil,
 		"/system/certificate/reset": nil,
 		"/system/certificate/renew": nil,
 	} {
@@ -214,5 +215,36 @@ func TestTheApplianceIsRenamedAndRestarted(t *testing.T) {
 	}
 	if a := post(t, server, "/system/restart"); a.Code != http.StatusAccepted || !strings.Contains(a.body, `data-await="/system"`) {
 		t.Errorf("%d %s", a.Code, a.body)
+	}
+}
+
+func TestABackupIsCheckedLookedAtAndRestored(t *testing.T) {
+	f := newFake(0, 0)
+	f.careful = true
+	server := serve(f, asAdmin)
+	upload := func(text, password string) answer {
+		t.Helper()
+		return postFiles(t, server, "/system/restore", map[string]string{"file": text}, "csrf", "token", againPassword, password)
+	}
+	if a := upload("the copy", "wrong"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="wrong-reauthPassword"`) || f.waiting != nil {
+		t.Errorf("a wrong password: %d %s", a.Code, a.body)
+	}
+	if a := upload("no copy", "correct horse"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "no whole copy") {
+		t.Errorf("no copy: %d %s", a.Code, a.body)
+	}
+	if a := upload("the copy", ""); a.Code != http.StatusSeeOther {
+		t.Fatalf("%d %s", a.Code, a.body)
+	}
+	if a := get(t, server, "/system/restore"); !strings.Contains(a.body, "is gone") || !strings.Contains(a.body, "no member of it any more") || !strings.Contains(a.body, "vera (viewer)") {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+	if a := post(t, server, "/system/restore/apply", "id", "another"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "uploaded meanwhile") {
+		t.Errorf("another one: %d %s", a.Code, a.body)
+	}
+	if a := post(t, server, "/system/restore/apply", "id", f.waiting.ID); a.Code != http.StatusAccepted || !strings.Contains(a.body, `data-await="/login"`) {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+	if post(t, server, "/system/restore/forget"); f.waiting != nil {
+		t.Error("it isn't forgotten")
 	}
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,4 +34,47 @@ func TestARestartOnRequestIsAShortGap(t *testing.T) {
 		}
 	}
 	a.end(syscall.SIGTERM)
+}
+
+// A copy is restored while the appliance runs; killed at any moment of that, it goes on from the old
+// state or the new one.
+func TestARestoreEndsInTheOldStateOrTheNew(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	d := s.d
+	copied := d.Dir() + "/copy.db"
+	const mac = "02:00:00:00:00:77"
+	d.must("backup", copied)
+	registered := func() bool { return strings.Contains(d.must("hosts"), mac) }
+	restored := func() {
+		t.Helper()
+		if registered() {
+			t.Error("the host that was registered after the copy is still there")
+		}
+	}
+	d.must("hosts", "add", mac)
+	if r := d.cli(nil, "restore", copied); r.code != 2 || !registered() || !strings.Contains(r.stdout, "Careful") {
+		t.Errorf("without a yes: %+v", r)
+	}
+	d.must("restore", copied, "--yes")
+	restored()
+	outcomes := map[bool]int{}
+	for i := range 6 {
+		d.must("hosts", "add", mac)
+		ctx, cancel := context.WithCancel(t.Context())
+		restore := d.Command(ctx, binary, "--state", d.state(), "restore", copied, "--yes")
+		if err := restore.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(i*15) * time.Millisecond) // a moment of it, whichever
+		d.end(syscall.SIGKILL)
+		cancel()
+		_ = restore.Wait()
+		d.start()
+		outcomes[registered()]++
+		d.must("restore", copied, "--yes")
+		restored()
+	}
+	t.Logf("%d times the old state, %d times the new", outcomes[true], outcomes[false])
+	d.end(syscall.SIGTERM)
 }

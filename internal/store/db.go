@@ -92,11 +92,11 @@ func (db *DB) checkSchema() error {
 	if err := db.Update(func(tx *Tx) error { return own.Put(tx, key, Schema) }); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(db.path))
+	return SyncDir(filepath.Dir(db.path))
 }
 
-// syncDir makes a new file's name durable.
-func syncDir(dir string) error {
+// SyncDir makes the names of files in a directory durable.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -135,8 +135,9 @@ func (p *Pages) obey(c echo.Context, o order) (err error) {
 	return err
 }
 
-// deed is what somebody has done with leases.
+// deed is what somebody has done with leases, or with a name.
 type deed struct {
+	Name   *nameDone // nil where it was done with leases
 	ID, Do string
 	Rows   []outcome
 	Many   int    // how many it was, where the rows aren't kept

@@ -49,6 +49,7 @@ type fake struct {
 	found
 	broken error // of a file, before it begins
 	people
+	spoken
 	attached
 }
 
@@ -208,7 +209,7 @@ func newFake(members, leases int) *fake {
 			Remedy: "Turn it off, or register the hosts that this appliance is to serve.",
 		}}
 	}
-	f.people = somePeople()
+	f.people, f.spoken = somePeople(), someNames()
 	f.peers = somePeers(members)
 	f.issued, f.applicants = someInvitations(), someApplicants()
 	f.hosts = []api.RegisteredHost{{MAC: "52:54:00:aa:bb:01", Configured: true}, {MAC: "52:54:00:aa:bb:02", Since: start()}}

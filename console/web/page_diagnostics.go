@@ -183,21 +183,29 @@ func (p *Pages) explain(c echo.Context, t *reachTool) error {
 // queryDNS asks the resolver.
 func (p *Pages) queryDNS(c echo.Context) error {
 	page := p.newDiagnostics(c)
-	t := &page.DNS
-	*t = dnsTool{Name: strings.TrimSpace(c.FormValue("name")), Type: c.FormValue("type"), Group: c.FormValue("group")}
-	s, err := p.status(c)
+	tool, status, err := p.askDNS(c)
 	if err != nil {
 		return p.fail(c, err)
+	}
+	page.DNS = tool
+	return p.showDiagnostics(c, status, page)
+}
+
+// askDNS asks the resolver what a form wants to know; status is that of the page that shows it.
+func (p *Pages) askDNS(c echo.Context) (t dnsTool, status int, err error) {
+	t = dnsTool{Name: strings.TrimSpace(c.FormValue("name")), Type: c.FormValue("type"), Group: c.FormValue("group")}
+	s, err := p.status(c)
+	if err != nil {
+		return t, 0, err
 	}
 	a, err := ask[api.QueryDNSRequestObject, api.QueryDNSResponseObject, api.QueryDNS200JSONResponse](
 		c, p.api.QueryDNS, api.QueryDNSRequestObject{Body: &api.DNSQuery{Name: searched(t.Name, t.Group, s.Groups), Type: t.Type, Group: t.Group}})
 	if err == nil {
 		t.Answer = (*api.DNSAnswer)(&a)
-		return p.showDiagnostics(c, http.StatusOK, page)
+		return t, http.StatusOK, nil
 	}
-	var status int
 	t.Flaws, status = p.flawsOf(err)
-	return p.showDiagnostics(c, status, page)
+	return t, status, nil
 }
 
 // searched returns a name as a host asks for it: to one without a dot (or the colon of an address) it adds the zone, which

@@ -70,6 +70,7 @@ func places() []place {
 		{"/leases", "leases", "leases"},
 		{"/members", "members", "members"},
 		{"/network", "network", "network"},
+		{"/dns", "dns", "dns"},
 		{"/diagnostics", "diagnostics", "diagnostics"},
 		{"/system", "system", "system"},
 		{"/api", "api", "api"},

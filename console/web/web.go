@@ -122,6 +122,7 @@ func (p *Pages) Register(e *echo.Echo) {
 	e.POST("/diagnostics/dns", p.queryDNS, p.headers)
 	e.POST("/diagnostics/capture", p.capture, p.headers)
 	e.GET("/diagnostics/support", p.supportBundle, p.headers)
+	p.registerDNS(e)
 	p.registerSystem(e)
 }
 

@@ -15,10 +15,10 @@ import (
 
 // groupParams reads a request to create a group.
 func groupParams(req api.GroupCreate) (group.Params, error) {
-	prefix, err := netip.ParsePrefix(req.Prefix)
-	if err != nil {
-		text := fmt.Sprintf("prefix %q: want an IPv4 network such as 10.9.0.0/16", req.Prefix)
-		return group.Params{}, console.Invalid(errors.New(text), api.FieldError{Field: "prefix", Detail: text})
+	prefix, unreadable := netip.ParsePrefix(req.Prefix)
+	if unreadable != nil {
+		prefix = netip.MustParsePrefix("10.9.0.0/16") // for what else is wrong
+		unreadable = fmt.Errorf("prefix %q: want an IPv4 network such as 10.9.0.0/16", req.Prefix)
 	}
 	p := group.Params{
 		Name:      req.Name,
@@ -28,8 +28,8 @@ func groupParams(req api.GroupCreate) (group.Params, error) {
 		HoldTime:  time.Duration(req.HoldSeconds) * time.Second,
 		MTU:       req.MTU,
 	}.WithDefaults()
-	if err := p.Validate(); err != nil {
-		return group.Params{}, console.Invalid(err)
+	if err := errors.Join(unreadable, p.Validate()); err != nil {
+		return group.Params{}, console.Invalid(err, groupFields(err, req.Zone != "")...)
 	}
 	if !p.Private() && !req.AllowPublicPrefix {
 		text := fmt.Sprintf("prefix %v: these are public addresses, so the members could reach nobody on the Internet who has them: take a prefix within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10, "+

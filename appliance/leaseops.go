@@ -119,18 +119,7 @@ func (n *node) Reserve(ctx context.Context, addr netip.Addr, req api.Reservation
 	if err != nil {
 		return api.Lease{}, err
 	}
-	v := api.Reservation{Address: addr.String(), MAC: req.MAC, ClientID: req.ClientID, Name: req.Name, Note: req.Note}
-	if v.MAC == "" && v.ClientID == "" {
-		w, ok := nw.registry.Row(addr)
-		switch {
-		case !ok || w.MAC == [6]byte{}:
-			return api.Lease{}, console.Invalid(fmt.Errorf("no host has %v here: say for which it is to be reserved", addr),
-				api.FieldError{Field: "mac", Detail: "want the hardware address of a host, as 52:54:00:12:34:56"})
-		default:
-			v.MAC = net.HardwareAddr(w.MAC[:]).String()
-		}
-	}
-	r, err := reservation(v)
+	r, err := nw.reservationOf(addr, req)
 	if err != nil {
 		return api.Lease{}, err
 	}
@@ -142,6 +131,22 @@ func (n *node) Reserve(ctx context.Context, addr netip.Addr, req api.Reservation
 		return api.Lease{}, nw.explain(err)
 	}
 	return n.now(ctx, nw, addr)
+}
+
+// reservationOf reads a reservation; for the host that has the address, where none is named.
+func (n *network) reservationOf(addr netip.Addr, req api.ReservationCreate) (r registry.Reservation, err error) {
+	v := api.Reservation{Address: addr.String(), MAC: req.MAC, ClientID: req.ClientID, Name: req.Name, Note: req.Note}
+	if v.MAC == "" && v.ClientID == "" {
+		w, ok := n.registry.Row(addr)
+		switch {
+		case !ok || w.MAC == [6]byte{}:
+			return r, console.Invalid(fmt.Errorf("no host has %v here: say for which it is to be reserved", addr),
+				api.FieldError{Field: "mac", Detail: "want the hardware address of a host, as 52:54:00:12:34:56"})
+		default:
+			v.MAC = net.HardwareAddr(w.MAC[:]).String()
+		}
+	}
+	return reservation(v)
 }
 
 // reservation reads a reservation as a person writes it.
@@ -228,18 +233,15 @@ func (n *node) Unreserve(ctx context.Context, addr netip.Addr, by string) (api.L
 
 // RenameLease gives a host another name, which no other has.
 func (n *node) RenameLease(ctx context.Context, addr netip.Addr, name, by string) (api.Lease, error) {
-	label, err := hostLabel(name)
+	nw, err := n.at(addr)
 	if err != nil {
-		return api.Lease{}, console.Invalid(err, api.FieldError{Field: "name", Detail: err.Error()})
+		return api.Lease{}, err
 	}
-	return n.change(ctx, addr, func(r *registry.Registry) error {
-		if label != "" {
-			if other, err := r.LookupName(ctx, label); err == nil && other != addr {
-				return console.Conflict(fmt.Errorf("the host %v is called %s already: choose another name", other, label))
-			}
-		}
-		return r.Rename(addr, label, by)
-	})
+	label, err := nw.freeName(ctx, addr, name)
+	if err != nil {
+		return api.Lease{}, err
+	}
+	return n.change(ctx, addr, func(r *registry.Registry) error { return r.Rename(addr, label, by) })
 }
 
 // NoteLease notes something of a host.

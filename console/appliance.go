@@ -21,6 +21,7 @@ type Appliance interface {
 	Modes
 	Hosts
 	Leases
+	Checks
 	Names
 	Forwarders
 	Diagnostics
@@ -136,6 +137,9 @@ type Error struct {
 
 // Error returns the text of the error that was marked.
 func (e *Error) Error() string { return e.err.Error() }
+
+// Fields returns which fields of the request are wrong, where that is known.
+func (e *Error) Fields() []api.FieldError { return e.fields }
 
 // Unwrap returns the error that was marked.
 func (e *Error) Unwrap() error { return e.err }

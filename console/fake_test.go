@@ -26,6 +26,7 @@ import (
 // fake is an Appliance whose answers a test sets.
 type fake struct {
 	ordered []string // of leases
+	checked []string // without being done
 	mu      sync.Mutex
 	err     error // what every method returns, if set
 	panics  bool
@@ -356,4 +357,18 @@ func (f *fake) ApplyRestore(_ context.Context, id string) error {
 		return Conflict(errors.New("another copy"))
 	}
 	return f.Restart(context.Background())
+}
+
+// What a fake finds wrong is what its orders would be refused for.
+func (f *fake) CheckGroup(_ context.Context, req api.GroupCreate) error {
+	f.checked = append(f.checked, "group "+req.Name)
+	return f.answer()
+}
+func (f *fake) CheckReservation(_ context.Context, addr netip.Addr, r api.ReservationCreate) error {
+	f.checked = append(f.checked, "reservation "+addr.String()+" "+r.MAC)
+	return f.answer()
+}
+func (f *fake) CheckLeaseName(_ context.Context, addr netip.Addr, name string) error {
+	f.checked = append(f.checked, "name "+addr.String()+" "+name)
+	return f.answer()
 }

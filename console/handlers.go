@@ -182,6 +182,9 @@ func (h *handlers) CreateGroup(ctx context.Context, req api.CreateGroupRequestOb
 	if err := c.err(); err != nil {
 		return nil, err
 	}
+	if api.IsCheck(ctx) {
+		return nil, h.appliance.CheckGroup(ctx, *req.Body)
+	}
 	g, err := h.appliance.CreateGroup(ctx, *req.Body)
 	if err != nil {
 		return nil, err

@@ -27,7 +27,11 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 			return err
 		}
 		met(r, id)
-		c.SetRequest(r.WithContext(access.NewContext(r.Context(), id)))
+		named := access.NewContext(r.Context(), id)
+		if r.Header.Get(api.CheckHeader) != "" {
+			named, op.Reauth = api.CheckOnly(named), false
+		}
+		c.SetRequest(r.WithContext(named))
 		free, err := s.admit(c, id, op)
 		if err != nil {
 			return err
@@ -157,6 +161,9 @@ func isForm(r *http.Request) bool {
 // ask is the api.Guard of every operation, whether the API or a page asks for it: who may
 // not is refused, and what changes something is kept in the audit log.
 func (s *Server) ask(ctx context.Context, op api.Operation, target string, call func(context.Context) error) error {
+	if api.IsCheck(ctx) && op.Method != http.MethodGet {
+		return s.check(ctx, op, call)
+	}
 	err := s.users.Authorize(access.FromContext(ctx), op)
 	ctx, about := access.WithTarget(ctx, target)
 	if err == nil {

@@ -90,6 +90,9 @@ func (h *handlers) ReserveLease(ctx context.Context, req api.ReserveLeaseRequest
 	if err != nil {
 		return nil, err
 	}
+	if api.IsCheck(ctx) {
+		return nil, h.appliance.CheckReservation(ctx, addr, *req.Body)
+	}
 	l, err := h.appliance.Reserve(ctx, addr, *req.Body, by(ctx))
 	if err != nil {
 		return nil, err
@@ -147,6 +150,9 @@ func (h *handlers) RenameLease(ctx context.Context, req api.RenameLeaseRequestOb
 	if err != nil {
 		return nil, err
 	}
+	if api.IsCheck(ctx) {
+		return nil, h.appliance.CheckLeaseName(ctx, addr, req.Body.Name)
+	}
 	l, err := h.appliance.RenameLease(ctx, addr, req.Body.Name, by(ctx))
 	if err != nil {
 		return nil, err
@@ -167,6 +173,9 @@ func (h *handlers) NoteLease(ctx context.Context, req api.NoteLeaseRequestObject
 	addr, err := address(req.Address)
 	if err != nil {
 		return nil, err
+	}
+	if api.IsCheck(ctx) {
+		return nil, nil
 	}
 	l, err := h.appliance.NoteLease(ctx, addr, req.Body.Note, by(ctx))
 	if err != nil {

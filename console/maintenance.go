@@ -27,6 +27,9 @@ func (h *handlers) RenameAppliance(ctx context.Context, req api.RenameApplianceR
 	if err := h.appliance.CheckName(req.Body.Name); err != nil {
 		return nil, Invalid(err, api.FieldError{Field: "name", Detail: err.Error()})
 	}
+	if api.IsCheck(ctx) {
+		return nil, nil
+	}
 	if err := h.appliance.Rename(ctx, req.Body.Name); err != nil {
 		return nil, err
 	}

@@ -152,6 +152,10 @@ func (s *Server) writeProblem(err error, c echo.Context) {
 		return
 	}
 	p := problemOf(err)
+	if p.Status == http.StatusNoContent { // it was only checked
+		_ = c.NoContent(p.Status)
+		return
+	}
 	p.Instance = c.Request().URL.Path
 	if p.Status >= http.StatusInternalServerError && retryOf(err) == 0 && !errors.Is(err, context.Canceled) { // or who asked has gone
 		s.log.Error("console request failed", "method", c.Request().Method, "path", c.Path(), "status", p.Status, "err", err)

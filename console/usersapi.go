@@ -30,6 +30,9 @@ func (h *handlers) ChangePassword(ctx context.Context, req api.ChangePasswordReq
 	if err := c.err(); err != nil {
 		return nil, err
 	}
+	if api.IsCheck(ctx) {
+		return nil, access.CheckPassword("new", req.Body.New, access.FromContext(ctx).Name)
+	}
 	session, err := h.users.ChangePassword(ctx, req.Body.Current, req.Body.New)
 	if err != nil {
 		return nil, err
@@ -89,6 +92,9 @@ func (h *handlers) CreateUser(ctx context.Context, req api.CreateUserRequestObje
 	if err := c.err(); err != nil {
 		return nil, err
 	}
+	if api.IsCheck(ctx) {
+		return nil, access.CheckUser(*req.Body)
+	}
 	access.About(ctx, req.Body.Name)
 	u, err := h.users.CreateUser(ctx, *req.Body)
 	if err != nil {
@@ -144,6 +150,9 @@ func (h *handlers) CreateToken(ctx context.Context, req api.CreateTokenRequestOb
 	c.optionalBetween("ttlSeconds", req.Body.TTLSeconds, 60, maxSeconds)
 	if err := c.err(); err != nil {
 		return nil, err
+	}
+	if api.IsCheck(ctx) {
+		return nil, access.CheckToken(access.FromContext(ctx), *req.Body)
 	}
 	access.About(ctx, req.Body.Name)
 	t, err := h.users.CreateToken(ctx, *req.Body)

@@ -3,7 +3,6 @@ package access
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -69,7 +68,7 @@ func (s *Service) ChangePassword(ctx context.Context, current, password string) 
 	if id.How != BySession {
 		return Session{}, refuse(Conflict, "this is about a user who has logged in, and the request is of a %v: change the user's password instead", id.How)
 	}
-	if err := invalid(checkPassword("new", password, id.Name)...); err != nil {
+	if err := CheckPassword("new", password, id.Name); err != nil {
 		return Session{}, err
 	}
 	if err := s.checkPassword(ctx, id, current, "current"); err != nil {
@@ -128,10 +127,10 @@ func newRole(role api.Role) (Role, []api.FieldError) {
 
 // CreateUser makes a user.
 func (s *Service) CreateUser(ctx context.Context, req api.UserCreate) (api.User, error) {
-	role, wrong := newRole(req.Role)
-	if err := invalid(slices.Concat(checkName("name", req.Name), wrong, checkPassword("password", req.Password, req.Name))...); err != nil {
+	if err := CheckUser(req); err != nil {
 		return api.User{}, err
 	}
+	role, _ := newRole(req.Role)
 	hash, err := s.hash(ctx, req.Password)
 	if err != nil {
 		return api.User{}, err

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -115,25 +116,11 @@ func (s *Service) Tokens(ctx context.Context) (all []api.Token, err error) {
 // CreateToken makes an API token, and returns it with its secret.
 func (s *Service) CreateToken(ctx context.Context, req api.TokenCreate) (api.NewToken, error) {
 	id := FromContext(ctx)
-	role, wrong := newRole(req.Role)
-	owner := req.User
-	switch {
-	case owner == "" && id.How == BySocket:
-		wrong = append(wrong, api.FieldError{Field: "user", Detail: "must be given here: whose the token shall be"})
-	case owner == "":
-		owner = id.Name
-	case userKey(owner) != userKey(id.Name) && id.Role < Administrator:
-		return api.NewToken{}, refuse(Forbidden, "only an administrator makes tokens for others: leave user out")
-	}
-	if printable(req.Name) != req.Name || strings.TrimSpace(req.Name) == "" {
-		wrong = append(wrong, api.FieldError{Field: "name", Detail: "want what the token is for, as backup of site A"})
-	}
-	if role > id.Role {
-		wrong = append(wrong, api.FieldError{Field: "role", Detail: "want your own role at most, " + id.Role.String()})
-	}
-	if err := invalid(wrong...); err != nil {
+	if err := CheckToken(id, req); err != nil {
 		return api.NewToken{}, err
 	}
+	role, _ := newRole(req.Role)
+	owner := cmp.Or(req.User, id.Name)
 	random, err := secret(s.random, secretLength)
 	if err != nil {
 		return api.NewToken{}, err

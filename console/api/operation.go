@@ -10,9 +10,24 @@ type Operation struct {
 	Role   string // x-role: anyone, viewer, operator or administrator
 	Reauth bool   // x-reauth: needs a password or TOTP code given a moment ago
 	Stream bool   // x-stream: the answer goes on until somebody ends it
+	Check  bool   // x-check: can be only checked (CheckOnly)
 	Audit  bool   // kept in the audit log: what changes something, unless x-audit says otherwise
 }
 
 // Guard decides whether an operation is done, and does it by call or returns why not. target
 // is what the operation is about: the values of its path parameters.
 type Guard func(ctx context.Context, op Operation, target string, call func(context.Context) error) error
+
+// CheckHeader is the header of a request that is only to be checked.
+const CheckHeader = "X-Check-Only"
+
+type checkKey struct{}
+
+// CheckOnly returns a context in which operations that change something say what is wrong with
+// a request, and change nothing; those without x-check refuse it. Package console sees to that.
+func CheckOnly(ctx context.Context) context.Context {
+	return context.WithValue(ctx, checkKey{}, true)
+}
+
+// IsCheck reports whether a request is only to be checked.
+func IsCheck(ctx context.Context) bool { return ctx.Value(checkKey{}) != nil }

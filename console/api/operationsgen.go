@@ -23,6 +23,7 @@ type operation struct {
 	Role       string `yaml:"x-role"`
 	Reauth     bool   `yaml:"x-reauth"`
 	Stream     bool   `yaml:"x-stream"`
+	Check      bool   `yaml:"x-check"`
 	Audited    *bool  `yaml:"x-audit"`
 	Parameters []parameter
 
@@ -80,7 +81,7 @@ func Operations() []Operation {
 	return []Operation{
 {{- range .}}
 		{ID: {{printf "%q" .ID}}, Method: {{printf "%q" .Method}}, Path: {{printf "%q" .Path}}, Role: {{printf "%q" .Role}}
-		{{- if .Reauth}}, Reauth: true{{end}}{{if .Stream}}, Stream: true{{end}}{{if .Audit}}, Audit: true{{end}}},
+		{{- if .Reauth}}, Reauth: true{{end}}{{if .Stream}}, Stream: true{{end}}{{if .Check}}, Check: true{{end}}{{if .Audit}}, Audit: true{{end}}},
 {{- end}}
 	}
 }

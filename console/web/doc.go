@@ -24,6 +24,14 @@
 // is carried out. Pages remembers the last few deeds, so that the page to which a form leads
 // says what was done and offers to take it back.
 //
+// A form with the attribute data-check is checked as it is typed, by the server's own rules: it is
+// sent to its own route with the header X-Check-Only, whose handler runs up to the operation
+// that it would ask for; the API says what it would refuse, and does nothing (checking.go,
+// assets/forms.js). All that a page has to do is to set the attribute, to name its fields as the
+// API does (or say how it does by data-field), and to put each into an element of the class
+// field; the operation must have x-check in the document, and its handler in package console must
+// stop where api.IsCheck says so.
+//
 // Assets are embedded, compressed when the value is made, and served below a path that has
 // the hash of all of them, so that browsers keep them for good. Nothing is inline: the
 // Content-Security-Policy allows scripts and styles from here only, and no style or script

@@ -69,7 +69,13 @@ func (f *fake) ListLeaseHistory(_ context.Context, r api.ListLeaseHistoryRequest
 	return api.ListLeaseHistory200JSONResponse(list), nil
 }
 
-func (f *fake) ReserveLease(_ context.Context, r api.ReserveLeaseRequestObject) (api.ReserveLeaseResponseObject, error) {
+func (f *fake) ReserveLease(ctx context.Context, r api.ReserveLeaseRequestObject) (api.ReserveLeaseResponseObject, error) {
+	if api.IsCheck(ctx) {
+		if r.Body.MAC != "52:54:00:00:00:01" {
+			return nil, formError{{Field: "mac", Detail: "want a hardware address"}, {Field: "name", Detail: "want a name"}}
+		}
+		return nil, nil
+	}
 	l, err := f.order("reserve "+r.Address+" "+r.Body.MAC, r.Address, func(l *api.Lease) {
 		l.Reserved, l.ReservedFor, l.Note = true, api.ReservedForMAC, r.Body.Note
 		if r.Body.Name != "" && r.Body.Name != l.Name {

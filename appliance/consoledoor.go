@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -42,7 +44,7 @@ func (n *node) serveDoor(ctx context.Context, s *console.Server) {
 	var watching sync.WaitGroup
 	watching.Go(func() { n.watchCertificate(ctx, certificates, changed) })
 	s.ServeHTTPS(ctx, console.Door{
-		Listen: n.cfg.Console.Listen, Certificates: certificates, Allow: keeper.allows, Trouble: n.doorTrouble(),
+		Listen: n.cfg.Console.Listen, Certificates: certificates, Allow: keeper.allows, Known: n.answersTo, Trouble: n.doorTrouble(),
 	})
 	watching.Wait()
 }
@@ -73,6 +75,21 @@ func (n *node) tellCertificate(level health.Level, f health.Finding) {
 		return
 	}
 	n.health.Report(health.Trouble{Level: level, Component: component, Key: key, Finding: f}, time.Now())
+}
+
+// answersTo reports whether a name, in lower case, is one of the console's: the appliance's or the host's,
+// alone or on the link (.local), one of the configuration, or any of a group's zone, whose names nobody
+// else gives out.
+func (n *node) answersTo(name string) bool {
+	host, _ := os.Hostname() // none where the kernel doesn't say
+	host = strings.ToLower(host)
+	bare := strings.TrimSuffix(name, ".local")
+	if bare == strings.ToLower(n.name()) || host != "" && (name == host || bare == host) || slices.Contains(n.cfg.Console.Names, name) {
+		return true
+	}
+	return slices.ContainsFunc(n.all(), func(nw *network) bool {
+		return strings.HasSuffix(name, "."+strings.ToLower(nw.membership.Descriptor().Zone))
+	})
 }
 
 // doorTrouble returns what tells of addresses of the door: in the log what changes, and by

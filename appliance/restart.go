@@ -37,6 +37,6 @@ func (n *node) ApplyRestore(ctx context.Context, id string) error {
 	if err := n.state.restores.confirm(ctx, id); err != nil {
 		return err
 	}
-	n.log.Warn("a copy of the state is restored: what was before is kept in the state directory as "+formerFile)
+	n.log.Warn("a copy of the state is restored: what was before is kept in the state directory as " + formerFile)
 	return n.Restart(ctx)
 }

@@ -28,6 +28,9 @@ type Door struct {
 	Certificates *Certificates
 	// Allow reports whether remote may connect to this host's address local.
 	Allow func(local, remote netip.Addr) bool
+	// Known reports whether a name, in lower case, is one of the console's besides those of its certificate;
+	// nil: none is.
+	Known func(name string) bool
 	// Trouble is told of an address that can't be listened at, and with nil of one that can.
 	Trouble func(addr netip.AddrPort, err error)
 }
@@ -41,7 +44,7 @@ func (s *Server) ServeHTTPS(ctx context.Context, d Door) {
 	server.ConnContext = withConn
 	server.TLSConfig = d.Certificates.config()
 	server.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxMultiplexed}
-	redirect := s.newHTTPServer(ctx, http.HandlerFunc(redirectToHTTPS))
+	redirect := s.newHTTPServer(ctx, http.HandlerFunc(d.redirectToHTTPS))
 	redirect.SetKeepAlivesEnabled(false)
 
 	var serving, accepting sync.WaitGroup
@@ -99,11 +102,16 @@ func (s *Server) tell(err error) {
 // credential.
 func (s *Server) serveStranger(w http.ResponseWriter, r *http.Request) {
 	remote, _ := netip.ParseAddrPort(r.RemoteAddr)
+	if d := s.door.Load(); !d.known(r.Host) {
+		setHeaders(w.Header())
+		s.writeProblem(errMisdirected, s.api.NewContext(r, w))
+		return
+	}
 	s.serve(w, r, access.ForStranger(remote.Addr()))
 }
 
 // redirectToHTTPS sends a browser that came by plain HTTP to the same place by HTTPS.
-func redirectToHTTPS(w http.ResponseWriter, r *http.Request) {
+func (d *Door) redirectToHTTPS(w http.ResponseWriter, r *http.Request) {
 	host := r.Host
 	if host == "" { // HTTP/1.0
 		if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
@@ -112,6 +120,10 @@ func redirectToHTTPS(w http.ResponseWriter, r *http.Request) {
 	}
 	setHeaders(w.Header())
 	w.Header().Del("Strict-Transport-Security") // only over TLS (RFC 6797 section 7.2)
+	if !d.known(host) {
+		http.Error(w, errMisdirected.Error(), http.StatusMisdirectedRequest)
+		return
+	}
 	http.Redirect(w, r, "https://"+host+r.URL.RequestURI(), http.StatusPermanentRedirect)
 }
 

@@ -92,6 +92,7 @@ log-level: debug
 log-format: json
 console-listen: ["192.168.1.5:4861", ":8443"]
 console-allow: [192.168.1.0/24, "fd00::1"]
+console-names: [Console.Example.com]
 `)
 	cfg, err := Load(path, nil)
 	if err != nil {
@@ -117,6 +118,7 @@ console-allow: [192.168.1.0/24, "fd00::1"]
 		Console: Console{
 			Listen: []netip.AddrPort{netip.MustParseAddrPort("192.168.1.5:4861"), netip.MustParseAddrPort("[::]:8443")},
 			Allow:  []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("fd00::1/128")},
+			Names:  []string{"console.example.com"},
 		},
 		LogLevel:  slog.LevelDebug,
 		LogFormat: LogJSON,

@@ -13,6 +13,7 @@ const DefaultConsolePort = 4861
 const (
 	maxConsoleListen = 16
 	maxConsoleAllow  = 64
+	maxConsoleNames  = 16
 )
 
 // noConsole is the value of console-listen that says that there is no HTTPS door. In the
@@ -26,6 +27,9 @@ type Console struct {
 	// Allow is the networks that may connect. Where it is empty, those are loopback and the
 	// private networks on the interfaces listened on; the appliance judges that.
 	Allow []netip.Prefix
+	// Names are those by which persons may open the console, besides addresses and the appliance's own:
+	// in lower case.
+	Names []string
 }
 
 func defaultConsole() Console {
@@ -44,7 +48,22 @@ func consoleSettings() []Setting {
 			Default: func(c Config) string { return listed(c.Console.Allow, netip.Prefix.String) },
 			example: "192.168.1.0/24", item: checked(parseAllowed),
 			set: list(maxConsoleAllow, parseAllowed, func(c *Config) *[]netip.Prefix { return &c.Console.Allow })},
+		{Key: "console-names", Value: "NAME", Kind: List, Usage: "`NAME` by which persons may open the console, besides addresses and the appliance's own names; may be given more than once",
+			Default: func(c Config) string { return listed(c.Console.Names, strings.Clone) },
+			example: "console.example.com", item: checked(parseConsoleName),
+			set: list(maxConsoleNames, parseConsoleName, func(c *Config) *[]string { return &c.Console.Names })},
 	}
+}
+
+// parseConsoleName reads a DNS name.
+func parseConsoleName(v string) (string, error) {
+	v = strings.TrimSuffix(strings.ToLower(v), ".")
+	for _, label := range strings.Split(v, ".") {
+		if err := CheckLabel(label); err != nil || len(v) > 253 {
+			return "", fmt.Errorf("%q is no name, as console.example.com", v)
+		}
+	}
+	return v, nil
 }
 
 func setConsoleListen(c *Config, values []string) error {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -47,7 +48,7 @@ func TestNoFormIsDoneThatIsOnlyToBeChecked(t *testing.T) {
 	var called []string
 	g := &guardedFake{f, &called}
 	e := echo.New()
-	New(Options{API: api.Guarded(f, g.guard), Log: nil}).Register(e)
+	New(Options{API: api.Guarded(f, g.guard), Log: slog.New(slog.DiscardHandler)}).Register(e)
 	routes := 0
 	for _, r := range e.Routes() {
 		if r.Method != http.MethodPost {

@@ -8,6 +8,7 @@ import (
 	"landbridge/console/api"
 	"landbridge/internal/health"
 	"landbridge/internal/registry"
+	"landbridge/internal/throughput"
 )
 
 // What the API's event stream tells. Leases are told by the registry as they change; the rest
@@ -100,13 +101,29 @@ func (n *node) watchEvents(ctx context.Context) (stop func()) {
 			for _, e := range now.since(last) {
 				n.events.Publish(e.Type, now.at, func() api.Event { return e })
 			}
+			t := now.traffic(last)
+			n.throughput.Add(now.at, now.at.Sub(last.at), t.Total.TxBytes, t.Total.RxBytes)
 			if n.events.Sampled() {
-				n.events.Sample(now.at, now.traffic(last))
+				n.events.Sample(now.at, t)
 			}
 			last = now
 		}
 	}()
 	return func() { cancel(); <-done }
+}
+
+// Throughput tells how fast traffic was.
+func (n *node) Throughput(context.Context) (api.Throughput, error) {
+	seconds, minutes := n.throughput.Read()
+	return api.Throughput{FiveMinutes: describeRates(seconds), Day: describeRates(minutes)}, nil
+}
+
+func describeRates(s throughput.Series) api.RateSeries {
+	r := api.RateSeries{StepSeconds: int(s.Step / time.Second), Until: utc(s.Until), Sent: make([]int64, 0, len(s.Rates)), Received: make([]int64, 0, len(s.Rates))}
+	for _, v := range s.Rates {
+		r.Sent, r.Received = append(r.Sent, int64(v.Sent)), append(r.Received, int64(v.Received))
+	}
+	return r
 }
 
 // scene looks.

@@ -28,27 +28,29 @@ import (
 	"landbridge/internal/modes"
 	"landbridge/internal/overlay"
 	"landbridge/internal/registry"
+	"landbridge/internal/throughput"
 	"landbridge/internal/tunnel"
 )
 
 // node is a running appliance: what all its groups share, and the groups.
 type node struct {
-	cfg      config.Config
-	log      *slog.Logger
-	state    *state
-	loop     *loop.Loop // serves the socket and the groups' TAPs
-	socket   *tunnel.Socket
-	overlay  *overlay.Overlay
-	gate     *gate
-	health   health.Book
-	roll     *roll
-	forwards *forwards
-	events   *console.Events
-	renamed  atomic.Pointer[string] // nil: it is called as cfg says
-	started  time.Time
-	book     *logbook.Book           // the last lines of the log
-	base     context.Context         // of everything that runs in the background
-	fail     context.CancelCauseFunc // ends the run with an error
+	cfg        config.Config
+	log        *slog.Logger
+	state      *state
+	loop       *loop.Loop // serves the socket and the groups' TAPs
+	socket     *tunnel.Socket
+	overlay    *overlay.Overlay
+	gate       *gate
+	health     health.Book
+	roll       *roll
+	forwards   *forwards
+	events     *console.Events
+	throughput throughput.History
+	renamed    atomic.Pointer[string] // nil: it is called as cfg says
+	started    time.Time
+	book       *logbook.Book           // the last lines of the log
+	base       context.Context         // of everything that runs in the background
+	fail       context.CancelCauseFunc // ends the run with an error
 
 	joining sync.Mutex // one group is created, joined or left at a time, or the mode switched
 	modes   *modes.Switcher

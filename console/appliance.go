@@ -31,6 +31,8 @@ type Appliance interface {
 	Peers(ctx context.Context) ([]api.Peer, error)
 	Blocks(ctx context.Context) ([]api.Block, error)
 	Counters(ctx context.Context) ([]api.Counter, error)
+	// Throughput is how fast traffic was.
+	Throughput(ctx context.Context) (api.Throughput, error)
 	// Segments is what the groups are attached to.
 	Segments(ctx context.Context) ([]api.Segment, error)
 	// Events is what happens; the same for as long as the appliance runs.

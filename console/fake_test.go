@@ -89,6 +89,10 @@ func (f *fake) Leases(context.Context, bool) (iter.Seq[LeaseRow], error) {
 func (f *fake) Blocks(context.Context) ([]api.Block, error) {
 	return slices.Clone(f.blocks), f.answer()
 }
+func (f *fake) Throughput(context.Context) (api.Throughput, error) {
+	none := api.RateSeries{StepSeconds: 1, Sent: []int64{}, Received: []int64{}}
+	return api.Throughput{FiveMinutes: none, Day: none}, f.answer()
+}
 func (f *fake) Segments(context.Context) ([]api.Segment, error) {
 	return slices.Clone(f.segments), f.answer()
 }

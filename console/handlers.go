@@ -142,6 +142,15 @@ func (h *handlers) ListBlocks(ctx context.Context, _ api.ListBlocksRequestObject
 	return api.ListBlocks200JSONResponse{Items: orEmpty(items)}, nil
 }
 
+// GetThroughput tells how fast traffic was.
+func (h *handlers) GetThroughput(ctx context.Context, _ api.GetThroughputRequestObject) (api.GetThroughputResponseObject, error) {
+	t, err := h.appliance.Throughput(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetThroughput200JSONResponse(t), nil
+}
+
 // ListSegments lists the groups' segments by port and name.
 func (h *handlers) ListSegments(ctx context.Context, _ api.ListSegmentsRequestObject) (api.ListSegmentsResponseObject, error) {
 	items, err := h.appliance.Segments(ctx)

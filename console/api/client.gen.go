@@ -889,6 +889,11 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/support-bundle (the `GetSupportBundle` operationId).
 	GetSupportBundle(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetThroughput How fast traffic with other members was, up to a day ago
+	//
+	// Corresponds with GET /api/v1/throughput (the `GetThroughput` operationId).
+	GetThroughput(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListTokens API tokens, by user, then name
 	//
 	// One's own; an administrator sees all.
@@ -2757,6 +2762,21 @@ func (c *Client) GetStatus(ctx context.Context, reqEditors ...RequestEditorFn) (
 // Corresponds with GET /api/v1/support-bundle (the `GetSupportBundle` operationId).
 func (c *Client) GetSupportBundle(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetSupportBundleRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetThroughput How fast traffic with other members was, up to a day ago
+//
+// Corresponds with GET /api/v1/throughput (the `GetThroughput` operationId).
+func (c *Client) GetThroughput(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetThroughputRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -5979,6 +5999,33 @@ func NewGetSupportBundleRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetThroughputRequest constructs an http.Request for the GetThroughput method
+func NewGetThroughputRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/throughput")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListTokensRequest constructs an http.Request for the ListTokens method
 func NewListTokensRequest(server string) (*http.Request, error) {
 	var err error
@@ -7224,6 +7271,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/support-bundle (the `GetSupportBundle` operationId).
 	GetSupportBundleWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSupportBundleResponse, error)
+
+	// GetThroughputWithResponse How fast traffic with other members was, up to a day ago
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/throughput (the `GetThroughput` operationId).
+	GetThroughputWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetThroughputResponse, error)
 
 	// ListTokensWithResponse API tokens, by user, then name
 	//
@@ -10898,6 +10952,54 @@ func (r GetSupportBundleResponse) ContentType() string {
 	return ""
 }
 
+type GetThroughputResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Throughput
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetThroughputResponse) GetJSON200() *Throughput {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetThroughputResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetThroughputResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetThroughputResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetThroughputResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetThroughputResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListTokensResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -12800,6 +12902,19 @@ func (c *ClientWithResponses) GetSupportBundleWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseGetSupportBundleResponse(rsp)
+}
+
+// GetThroughputWithResponse How fast traffic with other members was, up to a day ago
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/throughput (the `GetThroughput` operationId).
+func (c *ClientWithResponses) GetThroughputWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetThroughputResponse, error) {
+	rsp, err := c.GetThroughput(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetThroughputResponse(rsp)
 }
 
 // ListTokensWithResponse API tokens, by user, then name
@@ -15448,6 +15563,39 @@ func ParseGetSupportBundleResponse(rsp *http.Response) (*GetSupportBundleRespons
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetThroughputResponse parses an HTTP response from a GetThroughputWithResponse call
+func ParseGetThroughputResponse(rsp *http.Response) (*GetThroughputResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetThroughputResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Throughput
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

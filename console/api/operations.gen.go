@@ -85,6 +85,7 @@ func Operations() []Operation {
 		{ID: "setUp", Method: "POST", Path: "/api/v1/setup", Role: "anyone"},
 		{ID: "getStatus", Method: "GET", Path: "/api/v1/status", Role: "viewer"},
 		{ID: "getSupportBundle", Method: "GET", Path: "/api/v1/support-bundle", Role: "operator", Audit: true},
+		{ID: "getThroughput", Method: "GET", Path: "/api/v1/throughput", Role: "viewer"},
 		{ID: "listTokens", Method: "GET", Path: "/api/v1/tokens", Role: "viewer"},
 		{ID: "createToken", Method: "POST", Path: "/api/v1/tokens", Role: "viewer", Reauth: true, Check: true, Audit: true},
 		{ID: "revokeToken", Method: "DELETE", Path: "/api/v1/tokens/:token", Role: "viewer", Reauth: true, Audit: true},
@@ -782,6 +783,15 @@ func (g *guarded) GetStatus(ctx context.Context, req GetStatusRequestObject) (re
 func (g *guarded) GetSupportBundle(ctx context.Context, req GetSupportBundleRequestObject) (res GetSupportBundleResponseObject, err error) {
 	err = g.guard(ctx, g.ops["getSupportBundle"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.GetSupportBundle(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// GetThroughput does getThroughput, if the guard lets it.
+func (g *guarded) GetThroughput(ctx context.Context, req GetThroughputRequestObject) (res GetThroughputResponseObject, err error) {
+	err = g.guard(ctx, g.ops["getThroughput"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.GetThroughput(ctx, req)
 		return err
 	})
 	return res, err

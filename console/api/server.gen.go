@@ -242,6 +242,9 @@ type ServerInterface interface {
 	// GetSupportBundle What somebody who helps needs to know
 	// (GET /api/v1/support-bundle)
 	GetSupportBundle(ctx echo.Context) error
+	// GetThroughput How fast traffic with other members was, up to a day ago
+	// (GET /api/v1/throughput)
+	GetThroughput(ctx echo.Context) error
 	// ListTokens API tokens, by user, then name
 	// (GET /api/v1/tokens)
 	ListTokens(ctx echo.Context) error
@@ -1428,6 +1431,15 @@ func (w *ServerInterfaceWrapper) GetSupportBundle(ctx echo.Context) error {
 	return err
 }
 
+// GetThroughput converts echo context to params.
+func (w *ServerInterfaceWrapper) GetThroughput(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetThroughput(ctx)
+	return err
+}
+
 // ListTokens converts echo context to params.
 func (w *ServerInterfaceWrapper) ListTokens(ctx echo.Context) error {
 	var err error
@@ -1580,6 +1592,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/status", wrapper.GetStatus, options.OperationMiddlewares["getStatus"]...)
 	router.GET(options.BaseURL+"/api/v1/events", wrapper.StreamEvents, options.OperationMiddlewares["streamEvents"]...)
 	router.GET(options.BaseURL+"/api/v1/counters", wrapper.ListCounters, options.OperationMiddlewares["listCounters"]...)
+	router.GET(options.BaseURL+"/api/v1/throughput", wrapper.GetThroughput, options.OperationMiddlewares["getThroughput"]...)
 	router.GET(options.BaseURL+"/api/v1/segments", wrapper.ListSegments, options.OperationMiddlewares["listSegments"]...)
 	router.GET(options.BaseURL+"/api/v1/openapi.yaml", wrapper.GetDocument, options.OperationMiddlewares["getDocument"]...)
 	router.GET(options.BaseURL+"/api/v1/peers", wrapper.ListPeers, options.OperationMiddlewares["listPeers"]...)
@@ -4658,6 +4671,44 @@ func (response GetSupportBundledefaultApplicationProblemPlusJSONResponse) VisitG
 	return err
 }
 
+type GetThroughputRequestObject struct {
+}
+
+type GetThroughputResponseObject interface {
+	VisitGetThroughputResponse(w http.ResponseWriter) error
+}
+
+type GetThroughput200JSONResponse Throughput
+
+func (response GetThroughput200JSONResponse) VisitGetThroughputResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetThroughputdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetThroughputdefaultApplicationProblemPlusJSONResponse) VisitGetThroughputResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTokensRequestObject struct {
 }
 
@@ -5229,6 +5280,9 @@ type StrictServerInterface interface {
 	// GetSupportBundle What somebody who helps needs to know
 	// (GET /api/v1/support-bundle)
 	GetSupportBundle(ctx context.Context, request GetSupportBundleRequestObject) (GetSupportBundleResponseObject, error)
+	// GetThroughput How fast traffic with other members was, up to a day ago
+	// (GET /api/v1/throughput)
+	GetThroughput(ctx context.Context, request GetThroughputRequestObject) (GetThroughputResponseObject, error)
 	// ListTokens API tokens, by user, then name
 	// (GET /api/v1/tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
@@ -7609,6 +7663,29 @@ func (sh *strictHandler) GetSupportBundle(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetSupportBundleResponseObject); ok {
 		return validResponse.VisitGetSupportBundleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetThroughput operation middleware
+func (sh *strictHandler) GetThroughput(ctx echo.Context) error {
+	var request GetThroughputRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetThroughput(ctx.Request().Context(), request.(GetThroughputRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetThroughput")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetThroughputResponseObject); ok {
+		return validResponse.VisitGetThroughputResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -2337,6 +2337,18 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// RateSeries Means of the hosts' traffic through the tunnel, in bits per second, the oldest first.
+type RateSeries struct {
+	Received []int64 `json:"received"`
+	Sent     []int64 `json:"sent"`
+
+	// StepSeconds How long each span is.
+	StepSeconds int `json:"stepSeconds"`
+
+	// Until When the last span ended; absent while there is none.
+	Until time.Time `json:"until,omitempty,omitzero"`
+}
+
 // Reauthentication defines model for Reauthentication.
 type Reauthentication struct {
 	// Code The TOTP code, instead of the password.
@@ -2647,6 +2659,15 @@ type TOTPEnrollment struct {
 
 	// URI The otpauth URI, to be shown as a QR code.
 	URI string `json:"uri"`
+}
+
+// Throughput defines model for Throughput.
+type Throughput struct {
+	// Day Means of the hosts' traffic through the tunnel, in bits per second, the oldest first.
+	Day RateSeries `json:"day"`
+
+	// FiveMinutes Means of the hosts' traffic through the tunnel, in bits per second, the oldest first.
+	FiveMinutes RateSeries `json:"fiveMinutes"`
 }
 
 // Token defines model for Token.

@@ -36,7 +36,7 @@ func floors() [][]string {
 		{"internal/beacon", "internal/share", "internal/vouch", "internal/modes", "internal/capture"},
 		{"internal/group"},
 		{"internal/store"},
-		{"internal/loop", "internal/frame", "internal/codel", "internal/aesgcm", "internal/logbook", "internal/budget", "internal/health"},
+		{"internal/loop", "internal/frame", "internal/codel", "internal/aesgcm", "internal/logbook", "internal/throughput", "internal/budget", "internal/health"},
 		{"internal/netlab"},
 		{"internal/oldkernel"},
 		{"internal/housetest"},

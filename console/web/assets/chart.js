@@ -1,13 +1,11 @@
-// chart.js draws the overview's throughput by uPlot, out of the rates that come with each
-// update of the page. They are kept for this tab, so that the picture outlives a look at
-// another page.
+// chart.js draws the overview's throughput by uPlot: what the appliance remembers, as soon as
+// the page is open, and then the rates that come with each update of the page.
 "use strict";
 (() => {
   const place = document.getElementById("throughput");
   if (!place || !window.uPlot) return;
-  const span = 600; // seconds
-  const load = () => { try { return JSON.parse(sessionStorage.getItem("throughput")) ?? []; } catch { return []; } };
-  let points = load().filter((p) => p[0] > Date.now() / 1000 - span);
+  let span = 300; // seconds
+  let points = []; // time, sent, received
   const rate = (v) => {
     const units = ["", "k", "M", "G"];
     let i = 0;
@@ -24,6 +22,17 @@
     return c;
   };
   let plot;
+  // recall asks for what the appliance remembers.
+  const recall = async () => {
+    const answer = await fetch("/api/v1/throughput", { headers: { "X-Background": "true" } }).catch(() => null);
+    if (!answer?.ok) return; // live.js says that the page is out of touch
+    const { fiveMinutes, day } = await answer.json();
+    const series = span > 300 ? day : fiveMinutes;
+    const skew = (Date.now() - Date.parse(answer.headers.get("Date"))) / 1000; // of the two clocks
+    const end = Date.parse(series.until) / 1000 + (Math.abs(skew) > 2 ? skew : 0), n = series.sent.length;
+    points = series.sent.map((v, i) => [end - (n - 1 - i) * series.stepSeconds, v, series.received[i]]);
+    plot?.setData(data());
+  };
   const data = () => {
     const all = points.length ? points : [[Date.now() / 1000, null, null]];
     return [0, 1, 2].map((i) => all.map((p) => p[i]));
@@ -43,15 +52,24 @@
     }, data(), place);
   };
   const note = () => {
-    const now = document.getElementById("now");
-    if (now?.dataset.measured !== "true") return;
-    points.push([Date.now() / 1000, Number(now.dataset.sent), Number(now.dataset.received)]);
-    points = points.filter((p) => p[0] > Date.now() / 1000 - span);
-    try { sessionStorage.setItem("throughput", JSON.stringify(points)); } catch { /* no room: none is kept */ }
+    const now = document.getElementById("now"), at = Date.now() / 1000, last = points.at(-1)?.[0] ?? 0;
+    if (at - last > 3 * (span > 300 ? 60 : 5)) recall(); // the page was hidden, or out of touch
+    else if (span <= 300 && now?.dataset.measured === "true") points.push([at, Number(now.dataset.sent), Number(now.dataset.received)]);
+    points = points.filter((p) => p[0] > at - span);
     plot?.setData(data());
   };
+  // How far back: buttons with data-span, in seconds.
+  document.addEventListener("click", (e) => {
+    const button = e.target.closest("[data-span]");
+    if (!button) return;
+    span = Number(button.dataset.span);
+    for (const b of document.querySelectorAll("[data-span]")) b.setAttribute("aria-pressed", String(b === button));
+    place.setAttribute("aria-label", button.dataset.label);
+    points = [];
+    recall();
+  });
   draw();
-  note();
+  recall();
   document.addEventListener("htmx:afterSettle", (e) => { if (e.target.id === "now") note(); });
   document.addEventListener("look", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

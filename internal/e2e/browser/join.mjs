@@ -43,7 +43,12 @@ async function serve(page) {
   await outside("HOST");
   await expect(page, "One host has an address");
   await look(page, "join-first", out, faults);
+  const recalled = page.waitForResponse((r) => r.url().endsWith("/api/v1/throughput"));
   await page.goto(other + "/");
+  const { fiveMinutes } = await (await recalled).json();
+  if (fiveMinutes.sent.length < 5) faults.push(`the appliance remembers ${fiveMinutes.sent.length} s of its throughput`);
+  await page.getByRole("button", { name: "A day" }).click();
+  await page.getByRole("img", { name: /over the last day/ }).waitFor();
   await page.getByRole("row", { name: /^d direct/ }).waitFor();
 }
 

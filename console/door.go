@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"landbridge/console/access"
+	"landbridge/console/web"
 )
 
 // Limits of the HTTPS door.
@@ -103,7 +104,7 @@ func (s *Server) tell(err error) {
 func (s *Server) serveStranger(w http.ResponseWriter, r *http.Request) {
 	remote, _ := netip.ParseAddrPort(r.RemoteAddr)
 	if d := s.door.Load(); !d.known(r.Host) {
-		setHeaders(w.Header())
+		web.SetHeaders(w.Header())
 		s.writeProblem(errMisdirected, s.api.NewContext(r, w))
 		return
 	}
@@ -118,7 +119,7 @@ func (d *Door) redirectToHTTPS(w http.ResponseWriter, r *http.Request) {
 			host = local.String()
 		}
 	}
-	setHeaders(w.Header())
+	web.SetHeaders(w.Header())
 	w.Header().Del("Strict-Transport-Security") // only over TLS (RFC 6797 section 7.2)
 	if !d.known(host) {
 		http.Error(w, errMisdirected.Error(), http.StatusMisdirectedRequest)

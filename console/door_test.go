@@ -243,13 +243,13 @@ func TestWhatAnotherSiteSendsIsRefused(t *testing.T) {
 
 func TestAnswersCarryTheHeadersThatKeepBrowsersStrict(t *testing.T) {
 	p := atDoor(t, newServer(t, &fake{}), everybody)
-	for _, path := range []string{"/api/v1/setup", "/api/v1/status", "/nothing", "/"} {
+	for _, path := range []string{"/api/v1/setup", "/api/v1/status", "/nothing", "/", "/login"} {
 		res, _ := p.ask("GET", path, "")
 		for name, want := range map[string]string{
-			"Content-Security-Policy": "default-src 'none'", "Strict-Transport-Security": "max-age=", "X-Content-Type-Options": "nosniff",
+			"Permissions-Policy": "camera=()", "Content-Security-Policy": "default-src 'none'", "Strict-Transport-Security": "max-age=", "X-Content-Type-Options": "nosniff",
 			"Referrer-Policy": "", "Cross-Origin-Opener-Policy": "same-origin", "Cache-Control": "no-store",
 		} {
-			if got := res.Header.Get(name); got == "" || !strings.Contains(got, want) {
+			if got := res.Header.Get(name); got == "" || !strings.Contains(got, want) || len(res.Header.Values(name)) != 1 {
 				t.Errorf("%s: %s is %q", path, name, got)
 			}
 		}

@@ -144,7 +144,7 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		start := time.Now()
 		r := c.Request()
-		setHeaders(c.Response().Header())
+		web.SetHeaders(c.Response().Header())
 		defer func() {
 			if v := recover(); v == http.ErrAbortHandler { //nolint:errorlint // net/http compares so
 				panic(v) // an answer that broke off; net/http ends the connection

@@ -303,6 +303,9 @@ func serve(f *fake, change ...func(*Options)) http.Handler {
 		c(&o)
 	}
 	e := echo.New()
+	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc { // as package console does
+		return func(c echo.Context) error { SetHeaders(c.Response().Header()); return next(c) }
+	})
 	New(o).Register(e)
 	return e
 }

@@ -11,11 +11,6 @@ import (
 	"landbridge/console/api"
 )
 
-// policy is the Content-Security-Policy of every page: nothing from elsewhere, nothing
-// inline, no eval, no frames.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
-	"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-
 // Who is the person at the other end of a request.
 type Who struct {
 	Name string // empty: nobody has logged in
@@ -157,18 +152,10 @@ func (p *Pages) registerSystem(e *echo.Echo) {
 	e.POST("/system/tokens/:id", p.dangerous(p.revokeToken), p.headers)
 }
 
-// headers puts on a page what keeps it to itself.
+// headers says of a page what it depends on; SetHeaders has said the rest.
 func (p *Pages) headers(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		h := c.Response().Header()
-		h.Set("Content-Security-Policy", policy)
-		h.Set("Cache-Control", "no-store")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
-		h.Add("Vary", "HX-Request, HX-Target, Accept-Encoding")
+		c.Response().Header().Add("Vary", "HX-Request, HX-Target, Accept-Encoding")
 		if c.Request().Method == http.MethodPost && c.Request().Header.Get(api.CheckHeader) != "" {
 			return p.checkForm(c, next)
 		}

@@ -148,9 +148,11 @@ func (p *Pages) setTheme(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, localPath(c.FormValue("back")))
 }
 
-// localPath returns a path of this site, or the first page's for all else.
+// localPath returns a path of this site, or the first page's for all else. Browsers take \ for / and leave
+// out tabs and line ends, so that what they make of a path with those may be another site's.
 func localPath(to string) string {
-	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n") {
+	control := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }
+	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsFunc(to, control) {
 		return "/"
 	}
 	return to

@@ -37,6 +37,12 @@ func strangerPlaces() *places {
 	return newPlaces(limits{most: 32, each: 4, queue: 256, eachQueue: 32, patience: 2 * time.Second})
 }
 
+// importPlaces are those of files that are imported, one at a time: they take some ten times their
+// size of memory.
+func importPlaces() *places {
+	return newPlaces(limits{most: 1, each: 1, queue: 8, eachQueue: 8, patience: strangerTimeout})
+}
+
 // limits say how many requests are answered at a time, and wait: of all, and of each source.
 type limits struct {
 	most, each       int
@@ -144,9 +150,6 @@ func (s *Server) admit(c echo.Context, id access.Identity, op api.Operation) (fr
 	at, most, within := s.strangers, int64(maxStranger), strangerTimeout
 	if id.Known() {
 		at, most, within = s.outside, maxBody, requestTimeout
-		if c.Path() == importPath || c.Path() == web.ImportPath {
-			most = maxImport
-		}
 		if isUpload(c, id) {
 			most, within = maxUpload, uploadTimeout
 			allowUpload(c)
@@ -154,6 +157,9 @@ func (s *Server) admit(c echo.Context, id access.Identity, op api.Operation) (fr
 	}
 	if id.How == access.BySocket {
 		at = s.inside
+	}
+	if id.Known() && (c.Path() == importPath || c.Path() == web.ImportPath) {
+		at, most = s.imports, maxImport
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), within)
 	leave, err := at.take(ctx, id.Source())

@@ -105,6 +105,9 @@ func httpErrorDetail(he *echo.HTTPError) (string, []api.FieldError) {
 
 // decodeError says what is wrong with a JSON body.
 func decodeError(err error) error {
+	if _, said := asError(err); said {
+		return err
+	}
 	e := &Error{status: http.StatusBadRequest}
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError

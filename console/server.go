@@ -61,7 +61,8 @@ type Server struct {
 	origins    *http.CrossOriginProtection
 	door       *atomic.Pointer[Door] // nil inside: there is none
 
-	inside, outside, strangers *places // of requests at the socket, of users at the door, and of strangers there
+	// Of requests at the socket, of users at the door, of strangers there, and of files that are imported.
+	inside, outside, strangers, imports *places
 }
 
 // New makes a server of an appliance and its users.
@@ -69,7 +70,7 @@ func New(a Appliance, users *access.Service, log *slog.Logger) *Server {
 	log = budget.Log(log, logEvery, logBurst)
 	s := &Server{users: users, log: log, operations: make(map[string]api.Operation),
 		origins: http.NewCrossOriginProtection(), door: new(atomic.Pointer[Door]),
-		inside: insidePlaces(), outside: userPlaces(), strangers: strangerPlaces()}
+		inside: insidePlaces(), outside: userPlaces(), strangers: strangerPlaces(), imports: importPlaces()}
 	s.api, s.pages = s.newEcho(), s.newEcho()
 	for _, op := range api.Operations() {
 		s.operations[op.Method+" "+op.Path] = op
@@ -176,7 +177,7 @@ func (strictJSON) Bind(v any, c echo.Context) error {
 	if r.Header.Get(echo.HeaderContentEncoding) != "" {
 		return echo.ErrUnsupportedMediaType
 	}
-	d := json.NewDecoder(r.Body)
+	d := json.NewDecoder(&rowCounter{from: r.Body, most: maxReservations})
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		return decodeError(err)
@@ -185,4 +186,40 @@ func (strictJSON) Bind(v any, c echo.Context) error {
 		return decodeError(errors.New("something follows the object"))
 	}
 	return nil
+}
+
+// rowCounter passes a body on, and fails where it has more rows than most in the lists of its one
+// object: so that they are counted before they become values, which take 30 times the memory.
+type rowCounter struct {
+	from           io.Reader
+	most           int
+	rows, depth    int
+	quoted, escape bool
+}
+
+// Read reads from the body.
+func (c *rowCounter) Read(b []byte) (int, error) {
+	n, err := c.from.Read(b)
+	for _, char := range b[:n] {
+		switch {
+		case c.escape:
+			c.escape = false
+		case c.quoted:
+			c.escape, c.quoted = char == '\\', char != '"'
+		case char == '"':
+			c.quoted = true
+		case char == '{', char == '[':
+			c.depth++
+		case char == '}', char == ']':
+			c.depth--
+		case char == ',' && c.depth == 2:
+			c.rows++
+		}
+	}
+	if c.rows >= c.most {
+		var wrong checker
+		wrong.add("items", "want at most %d", c.most)
+		return 0, wrong.err()
+	}
+	return n, err
 }

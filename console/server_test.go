@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -349,4 +350,31 @@ func FuzzRequest(f *testing.F) {
 		}
 		_, _ = io.Copy(io.Discard, w.Body)
 	})
+}
+
+func TestAnImportOfTooManyRowsIsRefusedBeforeItTakesMuchMemory(t *testing.T) {
+	s := newServer(t, &fake{})
+	for row, most := range map[string]int{"{}": 48, "0": 48, "null": 48, `{"name":"\",{[,"}`: 48, `[[],[]]`: 48} {
+		body := `{"items":[` + strings.Repeat(row+",", maxImport/(len(row)+1)-8) + row + `]}`
+		r := httptest.NewRequest(http.MethodPost, importPath, strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		s.ServeHTTP(w, r)
+		runtime.ReadMemStats(&after)
+		if w.Code != statusInvalid || !strings.Contains(w.Body.String(), "at most 10000") {
+			t.Errorf("%s: %d %s", row, w.Code, w.Body)
+		}
+		if got := int((after.TotalAlloc - before.TotalAlloc) >> 20); got > most {
+			t.Errorf("%s: %d MiB", row, got)
+		}
+	}
+	fits := `{"items":[` + strings.Repeat(`{"address":"10.9.0.7","mac":"02:00:00:00:00:01","name":"a,b"},`, maxReservations-1) + `{}]}`
+	r := httptest.NewRequest(http.MethodPost, importPath, strings.NewReader(fits))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	if s.ServeHTTP(w, r); w.Code != http.StatusOK {
+		t.Errorf("%d rows: %d %s", maxReservations, w.Code, w.Body)
+	}
 }

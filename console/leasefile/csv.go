@@ -22,8 +22,14 @@ func aliases() map[string]string {
 
 func readCSV(text string) (File, error) {
 	f := File{Format: CSV}
+	comma := separator(firstLine(text))
+	for line := range strings.Lines(text) {
+		if strings.Count(line, string(comma)) >= maxColumns {
+			return f, fmt.Errorf("it has a line of more than %d columns", maxColumns)
+		}
+	}
 	r := csv.NewReader(strings.NewReader(text))
-	r.Comma, r.FieldsPerRecord, r.TrimLeadingSpace = separator(firstLine(text)), -1, true
+	r.Comma, r.FieldsPerRecord, r.TrimLeadingSpace = comma, -1, true
 	head, err := r.Read()
 	if err != nil {
 		return f, fmt.Errorf("its head line can't be read: %w", bare(err))
@@ -43,7 +49,7 @@ func readCSV(text string) (File, error) {
 	for {
 		record, err := r.Read()
 		switch wrong := new(csv.ParseError); {
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF), f.more:
 			if keas {
 				f.latest()
 			}
@@ -86,7 +92,7 @@ func (f *File) takeRow(line int, column map[string]int, keas bool, record []stri
 			row.ClientID = ""
 		}
 	}
-	f.Rows = append(f.Rows, row)
+	f.add(row)
 }
 
 // separator is what parts the columns: spreadsheets have their country's.

@@ -53,7 +53,7 @@ func (f *File) takeLease(number int, words []string) {
 	if words[3] != "*" {
 		row.Name = label(words[3])
 	}
-	f.Rows = append(f.Rows, row)
+	f.add(row)
 }
 
 // hostReader tells the words of a dhcp-host apart.
@@ -98,7 +98,7 @@ func (f *File) takeHost(number int, is hostReader, text string) {
 	case strings.Contains(row.MAC, "*"):
 		f.fault(number, row.Address+" is for every MAC like "+row.MAC+": an address is reserved for one host here")
 	default:
-		f.Rows = append(f.Rows, row)
+		f.add(row)
 	}
 }
 

@@ -98,7 +98,7 @@ func (w *walker) value(key string, depth int) error {
 
 // hosts takes the entries of a list.
 func (w *walker) hosts() error {
-	for w.d.More() {
+	for w.d.More() && !w.file.more {
 		line := w.line(w.begin())
 		var h host
 		var kind *json.UnmarshalTypeError
@@ -136,7 +136,7 @@ func (w *walker) take(line int, h host) {
 	if h.ReservedFor == string(api.ReservedForMAC) {
 		h.ClientID = ""
 	}
-	w.file.Rows = append(w.file.Rows, Row{h.Reservation, line})
+	w.file.add(Row{h.Reservation, line})
 }
 
 // keaBytes returns a client identifier of Kea's in hexadecimal digits: it is written so, or as

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -216,4 +217,28 @@ func FuzzRead(f *testing.F) {
 			last = r.Line
 		}
 	})
+}
+
+func TestAFileThatIsTooLargeIsRefusedBeforeItTakesMuchMemory(t *testing.T) {
+	const size = 4 << 20
+	fill := func(head, row, end string) []byte {
+		return []byte(head + strings.Repeat(row, (size-len(head)-len(end))/len(row)) + end)
+	}
+	for name, data := range map[string][]byte{
+		"JSON":    fill(`{"items":[{}`, ",{}", "]}"),
+		"CSV":     fill("address\n", "1\n", ""),
+		"columns": fill("address", ",", "\n"),
+		"dnsmasq": fill("dhcp-host=02:00:00:00:00:01,10.0.0.1\n", "dhcp-host=02:00:00:00:00:01,1.1.1.1\n", ""),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f, err := Read(data)
+		runtime.ReadMemStats(&after)
+		if err == nil || len(f.Rows) > maxRows {
+			t.Errorf("%s: %d rows, %v", name, len(f.Rows), err)
+		}
+		if got := (after.TotalAlloc - before.TotalAlloc) >> 20; got > 64 {
+			t.Errorf("%s: %d MiB", name, got)
+		}
+	}
 }

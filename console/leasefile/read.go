@@ -3,6 +3,7 @@ package leasefile
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -40,10 +41,15 @@ type File struct {
 	Rows   []Row
 	Faults []Fault // the first of them
 	Passed int     // entries that are no reservations of an IPv4 address, and were passed over
+
+	more bool // rows than maxRows
 }
 
-// maxFaults is how many lines that can't be read are told.
-const maxFaults = 200
+const (
+	maxFaults  = 200    // lines that can't be read, and are told
+	maxRows    = 50_000 // of a journal, say, which has an address many times
+	maxColumns = 1000
+)
 
 // Read reads the reservations of a file. An error says that it is no file of reservations at
 // all; what is wrong with single lines stands in Faults.
@@ -55,10 +61,17 @@ func Read(data []byte) (File, error) {
 	case len(bytes.TrimSpace(data)) == 0:
 		return File{}, errors.New("it is empty: want a head line, as address,mac,name,note, or JSON")
 	}
-	text := string(data)
+	f, err := read(string(data))
+	if f.more {
+		err = fmt.Errorf("it has more than %d rows: divide it", maxRows)
+	}
+	return f, err
+}
+
+func read(text string) (File, error) {
 	switch first := firstLine(text); {
 	case strings.HasPrefix(first, "{"), strings.HasPrefix(first, "/*"):
-		return readJSON(data)
+		return readJSON([]byte(text))
 	case strings.Contains(text, "dhcp-host="), leaseLine().MatchString(first), hostLine().MatchString(first):
 		return readDnsmasq(text), nil
 	}
@@ -72,6 +85,14 @@ func (f File) Reservations() []api.Reservation {
 		all = append(all, r.Reservation)
 	}
 	return all
+}
+
+func (f *File) add(r Row) {
+	if len(f.Rows) >= maxRows {
+		f.more = true
+		return
+	}
+	f.Rows = append(f.Rows, r)
 }
 
 func (f *File) fault(line int, text string) {

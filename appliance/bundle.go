@@ -44,7 +44,7 @@ type bundled struct {
 // writeBundle writes a tar.gz. A file that can't be made says why: the others are of use all the same.
 func writeBundle(ctx context.Context, w io.Writer, files []bundled, now time.Time) error {
 	zipped := gzip.NewWriter(w)
-	archive := tar.NewWriter(zipped)
+	archive, blot := tar.NewWriter(zipped), newBlot()
 	for _, f := range files {
 		content, err := f.make(ctx)
 		text, isText := content.(string)
@@ -69,18 +69,25 @@ func writeBundle(ctx context.Context, w io.Writer, files []bundled, now time.Tim
 	return nil
 }
 
-// blot makes unreadable what looks like a secret: invitations, PEM blocks, and values that are named as secrets.
-func blot(b []byte) []byte {
+// newBlot returns what makes unreadable what looks like a secret: invitations, PEM blocks, and values
+// that are named as secrets, also where they stand in quotes within quotes.
+func newBlot() func([]byte) []byte {
+	var secrets []*regexp.Regexp
 	for _, secret := range []string{
 		`lb1[0-9A-Za-z_\-]{8,}`,
 		`(?s)-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----`,
 		`\$argon2[^\s"']+`,
 		`(?i)bearer [^\s"']+`,
 	} {
-		b = regexp.MustCompile(secret).ReplaceAll(b, []byte("(left out)"))
+		secrets = append(secrets, regexp.MustCompile(secret))
 	}
-	named := regexp.MustCompile(`(?im)((?:password|passwd|secret|token|invitation|private[-_ ]?key|setup[-_ ]?code)"?\s*[=:]\s*)("[^"]*"|[^\s,}]+)`)
-	return named.ReplaceAll(b, []byte(`${1}"(left out)"`))
+	named := regexp.MustCompile(`(?im)((?:password|passwd|secret|token|invitation|private[-_ ]?key|setup[-_ ]?code)(?:\\?")?\s*[=:]\s*)("(?:[^"\\]|\\.)*"|\\"[^"]*"|[^\s,}]+)`)
+	return func(b []byte) []byte {
+		for _, s := range secrets {
+			b = s.ReplaceAll(b, []byte("(left out)"))
+		}
+		return named.ReplaceAll(b, []byte(`${1}"(left out)"`))
+	}
 }
 
 // settingsText lists every setting as it is in use.

@@ -147,3 +147,19 @@ func TestLogsAreFoundByLevelTextAndPlace(t *testing.T) {
 		t.Error("a level that there isn't was taken")
 	}
 }
+
+func TestAQuotedSecretIsBlottedOutWhole(t *testing.T) {
+	blot := newBlot()
+	for _, text := range []string{
+		`password="sec\"ret"`, `password="a sec\\\"ret"`, `why="password=\"a secret\""`, `{"password": "a, secret"}`, `"{\"token\": \"a secret\"}"`, `token: secret`, `setup code = "secret`,
+	} {
+		if got := string(blot([]byte(text))); strings.Contains(got, "ret") || !strings.Contains(got, "(left out)") {
+			t.Errorf("of %s it leaves %s", text, got)
+		}
+	}
+	for _, text := range []string{`password of "anna" changed`, `name="a" note="b \"c\""`} {
+		if got := string(blot([]byte(text))); got != text {
+			t.Errorf("%s becomes %s", text, got)
+		}
+	}
+}

@@ -132,14 +132,27 @@ func explainDoor(err error, addr netip.AddrPort) health.Finding {
 
 // hostNetwork is one address of this host with its network.
 type hostNetwork struct {
-	addr      netip.Addr
+	addr      netip.Addr // with its interface where it is link-local: two VLANs of a card have one
 	prefix    netip.Prefix
 	isDefault bool // its interface is that of a default route
+	isOverlay bool // its interface is a TAP of ours: hosts of all sites are there
+}
+
+func newHostNetwork(p netip.Prefix, device string, isDefault, isOverlay bool) hostNetwork {
+	n := hostNetwork{addr: p.Addr().Unmap(), prefix: p.Masked(), isDefault: isDefault, isOverlay: isOverlay}
+	if n.addr.Is6() && n.addr.IsLinkLocalUnicast() {
+		n.addr = n.addr.WithZone(device)
+	}
+	return n
 }
 
 // nowHostNetworks asks the kernel for this host's networks.
 func nowHostNetworks() ([]hostNetwork, error) {
 	defaults, err := iface.DefaultRouteDevices()
+	if err != nil {
+		return nil, err
+	}
+	taps, err := iface.TAPs()
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +168,7 @@ func nowHostNetworks() ([]hostNetwork, error) {
 		}
 		for _, a := range addrs {
 			if p, err := netip.ParsePrefix(a.String()); err == nil {
-				all = append(all, hostNetwork{addr: p.Addr().Unmap(), prefix: p.Masked(), isDefault: slices.Contains(defaults, i.Index)})
+				all = append(all, newHostNetwork(p, i.Name, slices.Contains(defaults, i.Index), slices.Contains(taps, i.Index)))
 			}
 		}
 	}
@@ -182,9 +195,9 @@ func newDoorkeeper(c config.Console, look func() ([]hostNetwork, error)) *doorke
 
 // allows reports whether remote may connect to this host's address local.
 func (k *doorkeeper) allows(local, remote netip.Addr) bool {
-	local, remote = local.Unmap(), remote.Unmap().WithZone("")
+	local, remote = local.Unmap(), remote.Unmap()
 	if len(k.config.Allow) > 0 {
-		return slices.ContainsFunc(k.config.Allow, func(p netip.Prefix) bool { return p.Contains(remote) })
+		return slices.ContainsFunc(k.config.Allow, func(p netip.Prefix) bool { return p.Contains(remote.WithZone("")) })
 	}
 	if local.IsLoopback() {
 		return true // only this host's own processes come there
@@ -194,19 +207,19 @@ func (k *doorkeeper) allows(local, remote netip.Addr) bool {
 }
 
 // allowedByDefault reports whether remote is this host itself, or on a private network of
-// the interface that has local; unless that is the way to the Internet, and console-listen
-// doesn't name local.
+// the interface that has local; unless that is the overlay; or the way to the Internet, and
+// console-listen doesn't name local.
 func allowedByDefault(networks []hostNetwork, local, remote netip.Addr, named bool) bool {
 	for _, n := range networks {
 		if n.addr == remote {
 			return true
 		}
 	}
-	at := slices.IndexFunc(networks, func(n hostNetwork) bool { return n.addr == local.WithZone("") })
-	if at < 0 || networks[at].isDefault && !named {
+	at := slices.IndexFunc(networks, func(n hostNetwork) bool { return n.addr == local })
+	if at < 0 || networks[at].isOverlay || networks[at].isDefault && !named {
 		return false
 	}
-	return isPrivate(remote) && networks[at].prefix.Contains(remote)
+	return isPrivate(remote) && networks[at].prefix.Contains(remote.WithZone(""))
 }
 
 // isPrivate reports whether an address is nobody's on the Internet: RFC 1918, RFC 4193,

@@ -11,12 +11,14 @@ import (
 func TestTheConsoleIsForTheNetworksThatTheOperatorMeans(t *testing.T) {
 	network := func(s string, isDefault bool) hostNetwork {
 		p := netip.MustParsePrefix(s)
-		return hostNetwork{addr: p.Addr(), prefix: p.Masked(), isDefault: isDefault}
+		return newHostNetwork(p, "eth0", isDefault, false)
 	}
 	look := func() ([]hostNetwork, error) {
 		return []hostNetwork{
 			network("127.0.0.1/8", false), network("192.168.1.5/24", false), network("fd00::5/64", false),
 			network("10.0.0.2/24", true), network("203.0.113.5/24", true), network("198.51.100.5/24", false),
+			newHostNetwork(netip.MustParsePrefix("fe80::5/64"), "wan", true, false), newHostNetwork(netip.MustParsePrefix("fe80::5/64"), "lan", false, false),
+			newHostNetwork(netip.MustParsePrefix("10.77.0.9/16"), "lb0", false, true),
 		}, nil
 	}
 	everywhere, wan := config.Console{}, config.Console{}
@@ -24,6 +26,9 @@ func TestTheConsoleIsForTheNetworksThatTheOperatorMeans(t *testing.T) {
 	wan.Listen = []netip.AddrPort{netip.MustParseAddrPort("10.0.0.2:4861"), netip.MustParseAddrPort("203.0.113.5:4861")}
 	named := everywhere
 	named.Allow = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+	overlay, throughOverlay := config.Console{}, everywhere
+	overlay.Listen = []netip.AddrPort{netip.MustParseAddrPort("10.77.0.9:4861")}
+	throughOverlay.Allow = []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")}
 	tests := []struct {
 		what          string
 		config        config.Console
@@ -43,6 +48,12 @@ func TestTheConsoleIsForTheNetworksThatTheOperatorMeans(t *testing.T) {
 		{"a public address, named", wan, "203.0.113.5", "203.0.113.77", false},
 		{"this host itself", everywhere, "10.0.0.2", "10.0.0.2", true},
 		{"an address that has gone", everywhere, "192.168.9.9", "192.168.9.1", false},
+		{"link-local, where another card has the same address", everywhere, "fe80::5%lan", "fe80::77%lan", true},
+		{"the same, by the default route's interface", everywhere, "fe80::5%wan", "fe80::77%wan", false},
+		{"another site by the overlay", everywhere, "10.77.0.9", "10.77.4.2", false},
+		{"another site by the overlay, named", overlay, "10.77.0.9", "10.77.4.2", false},
+		{"this host by the overlay", everywhere, "10.77.0.9", "10.77.0.9", true},
+		{"another site, allowed", throughOverlay, "10.77.0.9", "10.77.4.2", true},
 		{"what console-allow names", named, "203.0.113.5", "203.0.113.77", true},
 		{"what console-allow doesn't name", named, "192.168.1.5", "192.168.1.77", false},
 	}

@@ -1,7 +1,11 @@
 package iface
 
 import (
+	"fmt"
 	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 const markerPrefix = "landbridge:"
@@ -55,4 +59,24 @@ func (m marker) String() string {
 // validOwner says whether s can stand in a marker: 1 to 128 characters, no spaces.
 func validOwner(s string) bool {
 	return s != "" && len(s) <= 128 && !strings.ContainsAny(s, " \t\r\n")
+}
+
+// TAPs returns the indexes of the TAPs of Landbridge, of this state and of others.
+func TAPs() ([]int, error) {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open netlink: %w", err)
+	}
+	defer h.Close()
+	links, err := dump(h.LinkList)
+	if err != nil {
+		return nil, fmt.Errorf("list devices: %w", err)
+	}
+	var all []int
+	for _, l := range links {
+		if _, ours := parseMarker(l.Attrs().Alias); ours && l.Type() == "tuntap" {
+			all = append(all, l.Attrs().Index)
+		}
+	}
+	return all, nil
 }

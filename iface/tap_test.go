@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -86,6 +87,9 @@ func TestTAPIsMadeAsAskedAndGoesWithClose(t *testing.T) {
 	}
 	if flags, err := unix.FcntlInt(uintptr(tap.FD()), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
 		t.Errorf("a child process would inherit the TAP: flags %#x, %v", flags, err)
+	}
+	if taps, err := TAPs(); err != nil || !slices.Equal(taps, []int{tap.Index()}) {
+		t.Errorf("the TAPs are %v, %v", taps, err)
 	}
 	second := openTAP(t)
 	if second.Name() != "lb1" {

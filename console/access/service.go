@@ -41,7 +41,7 @@ type Service struct {
 	sources  *lockout // by address
 	journal  journal
 
-	changing sync.Mutex // one change of users at a time: hashes are made outside of transactions
+	settingUp sync.Mutex // one set-up at a time: its hash is made outside of the transaction
 }
 
 // Open returns the service of a state file. Where there is no administrator yet it makes

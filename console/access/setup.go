@@ -95,8 +95,8 @@ func (s *Service) SetUp(ctx context.Context, code, name, password string) (Sessi
 }
 
 func (s *Service) setUp(ctx context.Context, id Identity, code, name, password string) (Session, error) {
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	s.settingUp.Lock()
+	defer s.settingUp.Unlock()
 	if err := s.checkSetupCode(id, code); err != nil {
 		return Session{}, err
 	}

@@ -22,10 +22,7 @@ func (h *handlers) GetSetup(context.Context, api.GetSetupRequestObject) (api.Get
 // SetUp makes the first administrator.
 func (h *handlers) SetUp(ctx context.Context, req api.SetUpRequestObject) (api.SetUpResponseObject, error) {
 	var c checker
-	c.length("code", req.Body.Code, 1, 32)
-	c.length("name", req.Body.Name, 1, 64)
-	c.length("password", req.Body.Password, 1, 256)
-	c.length("applianceName", req.Body.ApplianceName, 0, 63)
+	c.bounds(req.Body)
 	wanted := req.Body.ApplianceName
 	name, fixed := h.appliance.Name()
 	if wanted != "" && wanted != name && fixed {
@@ -56,9 +53,7 @@ func (h *handlers) SetUp(ctx context.Context, req api.SetUpRequestObject) (api.S
 // LogIn begins a session.
 func (h *handlers) LogIn(ctx context.Context, req api.LogInRequestObject) (api.LogInResponseObject, error) {
 	var c checker
-	c.length("name", req.Body.Name, 1, 64)
-	c.length("password", req.Body.Password, 1, 256)
-	c.length("code", req.Body.Code, 0, 32)
+	c.bounds(req.Body)
 	if err := c.err(); err != nil {
 		return nil, err
 	}

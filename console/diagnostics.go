@@ -78,11 +78,7 @@ func (h *handlers) GetHealth(ctx context.Context, _ api.GetHealthRequestObject) 
 // PingTarget measures round trips.
 func (h *handlers) PingTarget(ctx context.Context, req api.PingTargetRequestObject) (api.PingTargetResponseObject, error) {
 	var c checker
-	c.length("group", req.Body.Group, 0, 128)
-	c.length("target", req.Body.Target, 1, 253)
-	c.optionalBetween("count", int64(req.Body.Count), 1, 20)
-	c.optionalBetween("intervalMilliseconds", int64(req.Body.IntervalMilliseconds), 10, 10_000)
-	c.optionalBetween("timeoutMilliseconds", int64(req.Body.TimeoutMilliseconds), 10, 10_000)
+	c.bounds(req.Body)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -97,8 +93,7 @@ func (h *handlers) PingTarget(ctx context.Context, req api.PingTargetRequestObje
 // GetPath says what would happen to a packet.
 func (h *handlers) GetPath(ctx context.Context, req api.GetPathRequestObject) (api.GetPathResponseObject, error) {
 	var c checker
-	c.length("target", req.Params.Target, 1, 253)
-	c.length("group", req.Params.Group, 0, 128)
+	c.bounds(req.Params)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -115,7 +110,7 @@ func (h *handlers) ListenOnPort(ctx context.Context, req api.ListenOnPortRequest
 	const usual = 4
 	var c checker
 	c.length("port", req.Port, 1, 15)
-	c.optionalBetween("seconds", int64(req.Body.Seconds), 1, 10)
+	c.bounds(req.Body)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -129,9 +124,7 @@ func (h *handlers) ListenOnPort(ctx context.Context, req api.ListenOnPortRequest
 // QueryDNS asks the resolver.
 func (h *handlers) QueryDNS(ctx context.Context, req api.QueryDNSRequestObject) (api.QueryDNSResponseObject, error) {
 	var c checker
-	c.length("group", req.Body.Group, 0, 128)
-	c.length("name", req.Body.Name, 1, 255)
-	c.length("type", req.Body.Type, 0, 16)
+	c.bounds(req.Body)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -156,10 +149,7 @@ func (h *handlers) GetDoctor(ctx context.Context, _ api.GetDoctorRequestObject) 
 // ListLogs lists lines of the log.
 func (h *handlers) ListLogs(ctx context.Context, req api.ListLogsRequestObject) (api.ListLogsResponseObject, error) {
 	var c checker
-	c.length("level", req.Params.Level, 0, 8)
-	c.length("search", req.Params.Search, 0, 128)
-	c.between("after", req.Params.After, 0, 1<<62)
-	c.optionalBetween("limit", int64(req.Params.Limit), 1, 2000)
+	c.bounds(req.Params)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -181,14 +171,10 @@ func (h *handlers) StartCapture(ctx context.Context, req api.StartCaptureRequest
 		r = *req.Body
 	}
 	var c checker
-	c.length("group", r.Group, 0, 128)
+	c.bounds(r)
 	if r.Where != "" && !r.Where.Valid() {
 		c.add("where", "want segment, tunnel or both")
 	}
-	c.optionalBetween("seconds", int64(r.Seconds), 1, 60)
-	c.optionalBetween("packets", int64(r.Packets), 1, 1_000_000)
-	c.optionalBetween("bytes", r.Bytes, 1<<10, 256<<20)
-	c.optionalBetween("snaplen", int64(r.Snaplen), 14, 65_535)
 	if err := c.err(); err != nil {
 		return nil, err
 	}

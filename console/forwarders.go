@@ -39,7 +39,7 @@ func (h *handlers) ListForwarders(ctx context.Context, _ api.ListForwardersReque
 func (h *handlers) SetForwarder(ctx context.Context, req api.SetForwarderRequestObject) (api.SetForwarderResponseObject, error) {
 	access.About(ctx, req.Body.Zone)
 	var c checker
-	c.length("zone", req.Body.Zone, 1, maxDomain)
+	c.bounds(req.Body)
 	if n := len(req.Body.Servers); n < 1 || n > maxServers {
 		c.add("servers", "want 1 to %d", maxServers)
 	}
@@ -60,7 +60,7 @@ func (h *handlers) SetForwarder(ctx context.Context, req api.SetForwarderRequest
 func (h *handlers) RemoveForwarder(ctx context.Context, req api.RemoveForwarderRequestObject) (api.RemoveForwarderResponseObject, error) {
 	access.About(ctx, req.Params.Zone)
 	var c checker
-	c.length("zone", req.Params.Zone, 1, maxDomain)
+	c.bounds(req.Params)
 	if err := c.err(); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -103,17 +104,13 @@ func (h *handlers) ListLeases(ctx context.Context, req api.ListLeasesRequestObje
 func (h *handlers) leaseQuery(ctx context.Context, p api.ListLeasesParams) (leaseQuery, error) {
 	var c checker
 	q := leaseQuery{search: strings.ToLower(p.Search), limit: defaultPage, state: p.State, kind: p.Kind, site: p.Site, member: p.Member, sort: p.Sort}
-	c.length("search", p.Search, 0, 128)
-	c.length("group", p.Group, 0, 128)
-	c.length("member", p.Member, 0, 128)
-	c.length("cursor", p.Cursor, 0, 512)
+	c.bounds(p)
 	c.oneOf("state", string(p.State), p.State.Valid())
 	c.oneOf("kind", string(p.Kind), p.Kind.Valid())
 	c.oneOf("site", string(p.Site), p.Site.Valid())
 	c.oneOf("sort", string(p.Sort), p.Sort.Valid())
 	if p.Limit != nil {
 		q.limit = *p.Limit
-		c.between("limit", int64(q.limit), 1, maxPage)
 	}
 	if p.Cursor != "" {
 		after, err := parseCursor(p.Cursor)
@@ -181,13 +178,7 @@ func (h *handlers) ListGroups(ctx context.Context, _ api.ListGroupsRequestObject
 // CreateGroup makes a group.
 func (h *handlers) CreateGroup(ctx context.Context, req api.CreateGroupRequestObject) (api.CreateGroupResponseObject, error) {
 	var c checker
-	c.length("name", req.Body.Name, 1, 63)
-	c.length("prefix", req.Body.Prefix, 1, 43)
-	c.length("zone", req.Body.Zone, 0, 180)
-	c.length("memberName", req.Body.MemberName, 0, 63)
-	c.optionalBetween("leaseSeconds", req.Body.LeaseSeconds, 10, 30*24*3600)
-	c.optionalBetween("holdSeconds", req.Body.HoldSeconds, 60, maxSeconds)
-	c.optionalBetween("mtu", int64(req.Body.MTU), 576, 9000)
+	c.bounds(req.Body)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -238,10 +229,7 @@ func orEmpty[T any](s []T) []T {
 	return s
 }
 
-// maxSeconds is a year, the longest duration of the document.
-const maxSeconds = 365 * 24 * 3600
-
-// checker gathers what is wrong with the fields of a request. It holds the bounds of the
+// checker gathers what is wrong with the fields of a request. It is told the bounds of the
 // document; what a value means is for the appliance to judge.
 type checker struct {
 	fields []api.FieldError
@@ -249,6 +237,18 @@ type checker struct {
 
 func (c *checker) add(field, format string, args ...any) {
 	c.fields = append(c.fields, api.FieldError{Field: field, Detail: fmt.Sprintf(format, args...)})
+}
+
+// bounds holds the body or the query of a request to the document.
+func (c *checker) bounds(r interface{ Bounds(b api.Bounds) }) { r.Bounds(c) }
+
+// Length wants a text of so many bytes at most.
+func (c *checker) Length(field, v string, given bool, most int) {
+	least := 0
+	if given {
+		least = 1
+	}
+	c.length(field, v, least, most)
 }
 
 func (c *checker) length(field, v string, least, most int) {
@@ -261,15 +261,18 @@ func (c *checker) length(field, v string, least, most int) {
 }
 
 // line wants what a person wrote to be one line that can be read.
-func (c *checker) line(field, v string, most int) {
-	c.length(field, v, 0, most)
+func (c *checker) line(field, v string) {
 	if !utf8.ValidString(v) || strings.ContainsFunc(v, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		c.add(field, "want one line of letters, digits, signs and spaces")
 	}
 }
 
-func (c *checker) between(field string, v, least, most int64) {
-	if v < least || v > most {
+// Between wants a number from least to most.
+func (c *checker) Between(field string, v, least, most int64) {
+	switch {
+	case v < least && most == math.MaxInt64:
+		c.add(field, "want at least %d", least)
+	case v < least || v > most:
 		c.add(field, "want %d to %d", least, most)
 	}
 }
@@ -278,13 +281,6 @@ func (c *checker) between(field string, v, least, most int64) {
 func (c *checker) oneOf(field, v string, known bool) {
 	if v != "" && !known {
 		c.add(field, "want one of those that the document lists")
-	}
-}
-
-// optionalBetween takes 0 for a field that isn't given.
-func (c *checker) optionalBetween(field string, v, least, most int64) {
-	if v != 0 {
-		c.between(field, v, least, most)
 	}
 }
 

@@ -12,9 +12,8 @@ import (
 func (h *handlers) CreateInvitation(ctx context.Context, req api.CreateInvitationRequestObject) (api.CreateInvitationResponseObject, error) {
 	var c checker
 	c.length("group", req.Group, 1, 128)
-	c.optionalBetween("ttlSeconds", req.Body.TTLSeconds, 1, maxSeconds)
-	c.optionalBetween("uses", int64(req.Body.Uses), 1, 1000)
-	c.line("note", req.Body.Note, 200)
+	c.bounds(req.Body)
+	c.line("note", req.Body.Note)
 	if len(req.Body.Addresses) > 8 {
 		c.add("addresses", "want at most 8")
 	}

@@ -9,8 +9,7 @@ import (
 // JoinGroup joins a group by a token.
 func (h *handlers) JoinGroup(ctx context.Context, req api.JoinGroupRequestObject) (api.JoinGroupResponseObject, error) {
 	var c checker
-	c.length("token", req.Body.Token, 1, 8192)
-	c.length("memberName", req.Body.MemberName, 0, 63)
+	c.bounds(req.Body)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -85,7 +84,8 @@ func (h *handlers) DenyRequest(ctx context.Context, req api.DenyRequestRequestOb
 	var c checker
 	c.length("group", req.Group, 1, 128)
 	c.length("member", req.Member, 1, 128)
-	c.line("reason", req.Body.Reason, 200)
+	c.bounds(req.Body)
+	c.line("reason", req.Body.Reason)
 	if err := c.err(); err != nil {
 		return nil, err
 	}

@@ -79,10 +79,7 @@ func (h *handlers) GetLease(ctx context.Context, req api.GetLeaseRequestObject) 
 // ReserveLease reserves an address.
 func (h *handlers) ReserveLease(ctx context.Context, req api.ReserveLeaseRequestObject) (api.ReserveLeaseResponseObject, error) {
 	var c checker
-	c.length("mac", req.Body.MAC, 0, maxMACText)
-	c.length("clientId", req.Body.ClientID, 0, 510)
-	c.length("name", req.Body.Name, 0, 63)
-	c.length("note", req.Body.Note, 0, 200)
+	c.bounds(req.Body)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -142,7 +139,7 @@ func (h *handlers) endLease(ctx context.Context, text string, evict bool) (api.L
 // RenameLease gives a host another name.
 func (h *handlers) RenameLease(ctx context.Context, req api.RenameLeaseRequestObject) (api.RenameLeaseResponseObject, error) {
 	var c checker
-	c.length("name", req.Body.Name, 0, 63)
+	c.bounds(req.Body)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -163,7 +160,7 @@ func (h *handlers) RenameLease(ctx context.Context, req api.RenameLeaseRequestOb
 // NoteLease notes something of a host.
 func (h *handlers) NoteLease(ctx context.Context, req api.NoteLeaseRequestObject) (api.NoteLeaseResponseObject, error) {
 	var c checker
-	c.length("note", req.Body.Note, 0, 200)
+	c.bounds(req.Body)
 	if strings.ContainsFunc(req.Body.Note, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		c.add("note", "want one line of text")
 	}
@@ -189,14 +186,9 @@ func (h *handlers) ListLeaseHistory(ctx context.Context, req api.ListLeaseHistor
 	p := req.Params
 	var c checker
 	q := HistoryQuery{MAC: p.MAC, Name: p.Name, Search: p.Search, Cursor: p.Cursor, Limit: defaultPage}
-	c.length("mac", p.MAC, 0, maxMACText)
-	c.length("name", p.Name, 0, 64)
-	c.length("search", p.Search, 0, 128)
-	c.length("group", p.Group, 0, 128)
-	c.length("cursor", p.Cursor, 0, 256)
+	c.bounds(p)
 	if p.Limit != nil {
 		q.Limit = *p.Limit
-		c.between("limit", int64(q.Limit), 1, maxPage)
 	}
 	if p.Address != "" {
 		addr, err := netip.ParseAddr(p.Address)

@@ -19,7 +19,7 @@ func (h *handlers) Restart(ctx context.Context, _ api.RestartRequestObject) (api
 // RenameAppliance calls the appliance otherwise.
 func (h *handlers) RenameAppliance(ctx context.Context, req api.RenameApplianceRequestObject) (api.RenameApplianceResponseObject, error) {
 	var c checker
-	c.length("name", req.Body.Name, 1, 63)
+	c.bounds(req.Body)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (h *handlers) ForgetRestore(ctx context.Context, _ api.ForgetRestoreRequest
 // ApplyRestore restores the copy that waits.
 func (h *handlers) ApplyRestore(ctx context.Context, req api.ApplyRestoreRequestObject) (api.ApplyRestoreResponseObject, error) {
 	var c checker
-	c.length("id", req.Body.ID, 1, 64)
+	c.bounds(req.Body)
 	if err := c.err(); err != nil {
 		return nil, err
 	}

@@ -6,9 +6,6 @@ import (
 	"landbridge/console/api"
 )
 
-// maxConfirmSeconds is the longest that a switch of the mode may wait for confirmation.
-const maxConfirmSeconds = 24 * 3600
-
 // GetMode tells how the appliance is attached.
 func (h *handlers) GetMode(ctx context.Context, _ api.GetModeRequestObject) (api.GetModeResponseObject, error) {
 	s, err := h.appliance.Mode(ctx)
@@ -64,9 +61,7 @@ func (h *handlers) RollbackMode(ctx context.Context, _ api.RollbackModeRequestOb
 // checkMode holds a request to the document's bounds.
 func checkMode(r api.ModeRequest) error {
 	var c checker
-	c.length("mode", r.Mode, 1, 32)
-	c.length("lanPort", r.LanPort, 0, 15)
-	c.optionalBetween("timeoutSeconds", r.TimeoutSeconds, 1, maxConfirmSeconds)
+	c.bounds(r)
 	c.length("operator.local", r.Operator.Local, 0, 64)
 	c.length("operator.remote", r.Operator.Remote, 0, 64)
 	return c.err()

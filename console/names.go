@@ -89,13 +89,10 @@ func (h *handlers) ListNames(ctx context.Context, req api.ListNamesRequestObject
 func (h *handlers) nameQuery(ctx context.Context, p api.ListNamesParams) (nameQuery, error) {
 	var c checker
 	q := nameQuery{search: strings.ToLower(p.Search), kind: p.Kind, limit: defaultPage}
-	c.length("search", p.Search, 0, 128)
-	c.length("group", p.Group, 0, 128)
-	c.length("cursor", p.Cursor, 0, 512)
+	c.bounds(p)
 	c.oneOf("kind", string(p.Kind), p.Kind.Valid())
 	if p.Limit != nil {
 		q.limit = *p.Limit
-		c.between("limit", int64(q.limit), 1, maxPage)
 	}
 	if p.Cursor != "" {
 		raw, err := base64.RawURLEncoding.DecodeString(p.Cursor)
@@ -198,8 +195,7 @@ func fullName(name, zone string) string {
 func (h *handlers) SetAlias(ctx context.Context, req api.SetAliasRequestObject) (api.SetAliasResponseObject, error) {
 	var c checker
 	c.length("name", req.Name, 1, maxDomain)
-	c.length("target", req.Body.Target, 1, maxDomain)
-	c.length("group", req.Body.Group, 0, 128)
+	c.bounds(req.Body)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -214,7 +210,7 @@ func (h *handlers) SetAlias(ctx context.Context, req api.SetAliasRequestObject) 
 func (h *handlers) RemoveAlias(ctx context.Context, req api.RemoveAliasRequestObject) (api.RemoveAliasResponseObject, error) {
 	var c checker
 	c.length("name", req.Name, 1, maxDomain)
-	c.length("group", req.Params.Group, 0, 128)
+	c.bounds(req.Params)
 	if err := c.err(); err != nil {
 		return nil, err
 	}

@@ -23,8 +23,7 @@ const (
 // StreamEvents streams what happens.
 func (h *handlers) StreamEvents(ctx context.Context, req api.StreamEventsRequestObject) (api.StreamEventsResponseObject, error) {
 	var c checker
-	c.length("types", req.Params.Types, 0, 256)
-	c.length("after", req.Params.After, 0, 64)
+	c.bounds(req.Params)
 	c.length("Last-Event-ID", req.Params.LastEventID, 0, 64)
 	kinds, err := eventKinds(req.Params.Types)
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 // Reauthenticate notes that a person has shown once more who they are.
 func (h *handlers) Reauthenticate(ctx context.Context, req api.ReauthenticateRequestObject) (api.ReauthenticateResponseObject, error) {
 	var c checker
-	c.length("password", req.Body.Password, 0, 256)
-	c.length("code", req.Body.Code, 0, 32)
+	c.bounds(req.Body)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -25,8 +24,7 @@ func (h *handlers) Reauthenticate(ctx context.Context, req api.ReauthenticateReq
 // ChangePassword gives who asks another password.
 func (h *handlers) ChangePassword(ctx context.Context, req api.ChangePasswordRequestObject) (api.ChangePasswordResponseObject, error) {
 	var c checker
-	c.length("current", req.Body.Current, 1, 256)
-	c.length("new", req.Body.New, 1, 256)
+	c.bounds(req.Body)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -55,7 +53,7 @@ func (h *handlers) EnrollTOTP(ctx context.Context, _ api.EnrollTOTPRequestObject
 // ConfirmTOTP has logins ask for codes.
 func (h *handlers) ConfirmTOTP(ctx context.Context, req api.ConfirmTOTPRequestObject) (api.ConfirmTOTPResponseObject, error) {
 	var c checker
-	c.length("code", req.Body.Code, 1, 32)
+	c.bounds(req.Body)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -86,9 +84,8 @@ func (h *handlers) ListUsers(context.Context, api.ListUsersRequestObject) (api.L
 // CreateUser makes a user.
 func (h *handlers) CreateUser(ctx context.Context, req api.CreateUserRequestObject) (api.CreateUserResponseObject, error) {
 	var c checker
-	c.length("name", req.Body.Name, 1, 64)
+	c.bounds(req.Body)
 	c.length("role", string(req.Body.Role), 1, 32)
-	c.length("password", req.Body.Password, 1, 256)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -108,7 +105,7 @@ func (h *handlers) ChangeUser(ctx context.Context, req api.ChangeUserRequestObje
 	var c checker
 	c.length("user", req.User, 1, 64)
 	c.length("role", string(req.Body.Role), 0, 32)
-	c.length("password", req.Body.Password, 0, 256)
+	c.bounds(req.Body)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -144,10 +141,8 @@ func (h *handlers) ListTokens(ctx context.Context, _ api.ListTokensRequestObject
 // CreateToken makes an API token.
 func (h *handlers) CreateToken(ctx context.Context, req api.CreateTokenRequestObject) (api.CreateTokenResponseObject, error) {
 	var c checker
-	c.length("name", req.Body.Name, 1, 64)
+	c.bounds(req.Body)
 	c.length("role", string(req.Body.Role), 1, 32)
-	c.length("user", req.Body.User, 0, 64)
-	c.optionalBetween("ttlSeconds", req.Body.TTLSeconds, 60, maxSeconds)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -181,11 +176,8 @@ func (h *handlers) ListAudit(_ context.Context, req api.ListAuditRequestObject) 
 	limit := defaultPage
 	if req.Params.Limit != nil {
 		limit = *req.Params.Limit
-		c.between("limit", int64(limit), 1, maxPage)
 	}
-	if req.Params.Before < 0 {
-		c.add("before", "want the next of the page before")
-	}
+	c.bounds(req.Params)
 	if err := c.err(); err != nil {
 		return nil, err
 	}

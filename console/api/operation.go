@@ -31,3 +31,11 @@ func CheckOnly(ctx context.Context) context.Context {
 
 // IsCheck reports whether a request is only to be checked.
 func IsCheck(ctx context.Context) bool { return ctx.Value(checkKey{}) != nil }
+
+// Bounds is told the bounds that the document sets for the fields of a request, with what they hold.
+type Bounds interface {
+	// Length bounds a text; given says that it must not be empty.
+	Length(field, v string, given bool, most int)
+	// Between bounds a number that is given.
+	Between(field string, v, least, most int64)
+}

@@ -28,8 +28,8 @@ func newOffice(t *testing.T) (wan *netlab.WAN, d *machine, wire *netlab.LAN, url
 }
 
 // A switch that nobody confirms is undone, also where the operator's own way to the page was
-// cut; and the page says what became of it, and catches up by itself when it is in touch again. With an
-// appliance that was started anew it asks for the password. A capture is what other programs read.
+// cut; and the page says what became of it, and catches up by itself when it is in touch again, with an
+// appliance that was started anew, too. A capture is what other programs read.
 func TestAnOperatorWhoIsAwayFindsTheOldModeInABrowser(t *testing.T) {
 	t.Parallel()
 	wan, d, wire, url := newOffice(t)

@@ -106,7 +106,7 @@
     const look = async () => {
       try {
         await fetch("/healthz", { cache: "no-store", headers: { "X-Background": "true" }, signal: AbortSignal.timeout(patience) });
-        if (gone || Date.now() - began > 8000) return location.assign(awaited.dataset.await);
+        if (gone || Date.now() - began > 4000) return location.assign(awaited.dataset.await);
       } catch { gone = true; }
       setTimeout(look, 300);
     };

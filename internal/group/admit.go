@@ -159,7 +159,7 @@ func (a *Authority) Serve(from MemberID, at string, request []byte, now time.Tim
 	case req.Group != a.id:
 		err = ErrOtherGroup
 	case req.Kind == KindLeave:
-		reply.Descriptor, err = a.Remove(from)
+		reply.Descriptor, err = a.Dismiss(from, "", now)
 	default:
 		reply, err = a.standing(from, now)
 	}

@@ -4,11 +4,15 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // MaxMembers bounds the members that a group admits over its life, removed ones
 // included.
 const MaxMembers = 4096
+
+// MaxRemovals is of how many removals a descriptor tells why they were made.
+const MaxRemovals = 256
 
 // Descriptor is what a group's CA says about the group: its parameters, and the
 // roster of its members with the descriptor versions that admitted and removed them.
@@ -33,6 +37,10 @@ type Entry struct {
 	Name    string // one DNS label, unique among the members of a version
 	Added   uint64 // the version that admitted it
 	Removed uint64 // the version that removed it; 0: still a member
+
+	// Of the last MaxRemovals removals it is known, as far as it was said, why and when.
+	Reason    string    // one line, at most MaxReason bytes
+	RemovedAt time.Time // whole seconds
 }
 
 // In reports whether the entry makes its node a member at version.

@@ -70,7 +70,7 @@
 //	        2: version          7: hold time      12: [[member (32 bytes), name, added, removed], …]
 //	        3: name             8: MTU
 //	        4: prefix (4 bytes of address, 1 of length)
-//	        9: block bits }
+//	        9: block bits }  13: [[place in 12, removed at (Unix seconds), reason], …], at most 256
 //
 // # Invitation
 //

@@ -84,7 +84,7 @@ func FuzzDescriptorBody(f *testing.F) {
 		if unmarshal(body, &w) != nil {
 			return
 		}
-		if d := w.descriptor(); d.validate() == nil {
+		if d := w.descriptor(); d.validate() == nil && d.tell(w.Removals) == nil {
 			d.derive(nil)
 			checkDescriptor(t, d)
 		}

@@ -57,7 +57,7 @@ func TestGoldenDescriptor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Entry{{g.member(0), "one", 1, 0}, {g.member(1), "two", 2, 0}, {g.member(2), "three", 3, 4}}
+	want := []Entry{{ID: g.member(0), Name: "one", Added: 1}, {ID: g.member(1), Name: "two", Added: 2}, {ID: g.member(2), Name: "three", Added: 3, Removed: 4}}
 	if d.Group != g.Group || d.Version != 4 || d.Params != testParams() || d.Authority != g.member(0) || !slices.Equal(d.Members, want) {
 		t.Errorf("got %+v", d)
 	}

@@ -2,7 +2,9 @@ package group
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -41,6 +43,8 @@ type wireDescriptor struct {
 	Authority MemberID     `cbor:"10,keyasint"`
 	CA        []byte       `cbor:"11,keyasint"`
 	Members   []wireEntry  `cbor:"12,keyasint"`
+
+	Removals []wireRemoval `cbor:"13,keyasint,omitempty"` // versions before it was there ignore it
 }
 
 type wireEntry struct {
@@ -51,6 +55,52 @@ type wireEntry struct {
 	Removed uint64
 }
 
+// wireRemoval says why an entry ended.
+type wireRemoval struct {
+	_      struct{} `cbor:",toarray"`
+	Entry  uint64   // its place in the roster
+	At     uint64   // Unix seconds
+	Reason string
+}
+
+// removals are the last ones of which there is anything to say, in the roster's order.
+func (d *Descriptor) removals() (all []wireRemoval) {
+	told := make([]int, 0, MaxRemovals)
+	for i, e := range d.Members {
+		if e.Removed != 0 && !e.RemovedAt.IsZero() {
+			told = append(told, i)
+		}
+	}
+	slices.SortFunc(told, func(a, b int) int { return cmp.Compare(d.Members[b].Removed, d.Members[a].Removed) })
+	told = told[:min(len(told), MaxRemovals)]
+	slices.Sort(told)
+	for _, i := range told {
+		e := d.Members[i]
+		all = append(all, wireRemoval{Entry: uint64(i), At: uint64(e.RemovedAt.Unix()), Reason: e.Reason})
+	}
+	return all
+}
+
+// tell puts into the roster what is known of removals.
+func (d *Descriptor) tell(removals []wireRemoval) error {
+	if len(removals) > MaxRemovals {
+		return fmt.Errorf("%d removals are told of, at most %d can be", len(removals), MaxRemovals)
+	}
+	for n, r := range removals {
+		switch {
+		case r.Entry >= uint64(len(d.Members)) || d.Members[r.Entry].Removed == 0 || r.At == 0 || r.At > 1<<40:
+			return fmt.Errorf("removal %d: there is none like it in the roster", n)
+		case n > 0 && r.Entry <= removals[n-1].Entry:
+			return fmt.Errorf("removal %d: out of order", n)
+		}
+		if err := validateLine("reason of a removal", r.Reason, MaxReason); err != nil {
+			return err
+		}
+		d.Members[r.Entry].Reason, d.Members[r.Entry].RemovedAt = r.Reason, time.Unix(int64(r.At), 0).UTC()
+	}
+	return nil
+}
+
 // sign encodes the descriptor and signs it with the CA's key.
 func (d *Descriptor) sign(key ed25519.PrivateKey) (SignedDescriptor, error) {
 	w := wireDescriptor{
@@ -59,6 +109,7 @@ func (d *Descriptor) sign(key ed25519.PrivateKey) (SignedDescriptor, error) {
 		LeaseTime: uint32(d.LeaseTime / time.Second), HoldTime: uint32(d.HoldTime / time.Second),
 		MTU: uint16(d.MTU), BlockBits: uint8(d.BlockBits),
 		Authority: d.Authority, CA: d.CA, Members: make([]wireEntry, len(d.Members)),
+		Removals: d.removals(),
 	}
 	for i, e := range d.Members {
 		w.Members[i] = wireEntry{ID: e.ID, Name: e.Name, Added: e.Added, Removed: e.Removed}
@@ -102,7 +153,7 @@ func ParseDescriptor(b []byte) (*Descriptor, error) {
 		return nil, fmt.Errorf("%w: format %d, this node knows %d: update it", ErrDescriptor, w.Format, descriptorFormat)
 	}
 	d := w.descriptor()
-	if err := d.validate(); err != nil {
+	if err := errors.Join(d.validate(), d.tell(w.Removals)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDescriptor, err)
 	}
 	d.derive(ca)

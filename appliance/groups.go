@@ -1,9 +1,11 @@
 package appliance
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"landbridge/console"
@@ -111,7 +113,7 @@ func authorityOf(db *store.DB, id group.ID) (*group.Authority, error) {
 }
 
 // remove ends the membership of whom ref names.
-func remove(a *group.Authority, m *group.Membership, ref string) (api.Removal, error) {
+func remove(a *group.Authority, m *group.Membership, ref, reason string) (api.Removal, error) {
 	if a == nil {
 		return api.Removal{}, console.Conflict(group.ErrNotAuthority)
 	}
@@ -124,7 +126,7 @@ func remove(a *group.Authority, m *group.Membership, ref string) (api.Removal, e
 	if err != nil {
 		return api.Removal{}, err
 	}
-	signed, err := a.Remove(id)
+	signed, err := a.Dismiss(id, reason, time.Now())
 	if errors.Is(err, group.ErrLastAuthority) {
 		return api.Removal{}, console.Conflict(group.ErrLastAuthority)
 	}
@@ -136,7 +138,7 @@ func remove(a *group.Authority, m *group.Membership, ref string) (api.Removal, e
 		return api.Removal{}, err
 	}
 	return api.Removal{
-		Group: g.ID, GroupName: g.Name, MemberID: member.MemberID, Name: member.Name, DescriptorVersion: d.Version,
+		Group: g.ID, GroupName: g.Name, MemberID: member.MemberID, Name: member.Name, DescriptorVersion: d.Version, Reason: reason,
 	}, nil
 }
 
@@ -165,5 +167,26 @@ func describeGroup(m *group.Membership, authority bool) api.Group {
 			MemberID: id.String(), Name: e.Name, Self: id == m.Self(), Authority: id == d.Authority,
 		})
 	}
+	g.Removed = formerMembers(d, m.Self())
 	return g
+}
+
+// formerShown is of how many former members a group tells.
+const formerShown = 20
+
+// formerMembers are the last members that the group has lost, the latest first.
+func formerMembers(d *group.Descriptor, self group.MemberID) (all []api.FormerMember) {
+	var gone []group.Entry
+	for _, e := range d.Members {
+		if e.Removed != 0 {
+			gone = append(gone, e)
+		}
+	}
+	slices.SortFunc(gone, func(a, b group.Entry) int { return cmp.Compare(b.Removed, a.Removed) })
+	for _, e := range gone[:min(len(gone), formerShown)] {
+		all = append(all, api.FormerMember{
+			MemberID: e.ID.String(), Name: e.Name, DescriptorVersion: e.Removed, At: utc(e.RemovedAt), Reason: e.Reason, Self: e.ID == self,
+		})
+	}
+	return all
 }

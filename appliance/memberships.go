@@ -49,12 +49,12 @@ func (n *node) CreateGroup(_ context.Context, req api.GroupCreate) (api.Group, e
 
 // Remove ends a membership. The network's subscription takes the new descriptor to
 // this appliance's own Membership before Remove returns, and then to the others.
-func (n *node) Remove(_ context.Context, name, member string) (api.Removal, error) {
+func (n *node) Remove(_ context.Context, name, member, reason string) (api.Removal, error) {
 	nw, err := n.find(name)
 	if err != nil {
 		return api.Removal{}, err
 	}
-	return remove(nw.authority, nw.membership, member)
+	return remove(nw.authority, nw.membership, member, reason)
 }
 
 func (s *state) describeGroups() ([]api.Group, error) {
@@ -122,12 +122,12 @@ func (o *Offline) CreateGroup(_ context.Context, req api.GroupCreate) (api.Group
 }
 
 // Remove ends a membership; the others hear of it in the next run.
-func (o *Offline) Remove(_ context.Context, name, member string) (api.Removal, error) {
+func (o *Offline) Remove(_ context.Context, name, member, reason string) (api.Removal, error) {
 	a, m, err := o.find(name)
 	if err != nil {
 		return api.Removal{}, err
 	}
-	return remove(a, m, member)
+	return remove(a, m, member, reason)
 }
 
 // overlay opens an overlay for a question or two; done closes it.

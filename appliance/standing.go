@@ -36,9 +36,13 @@ func (n *network) reportStanding() {
 		return
 	}
 	d := n.membership.Descriptor()
+	why := ""
+	if e, _ := d.Entry(n.membership.Self()); e.Reason != "" {
+		why = fmt.Sprintf(" (the reason given: %s)", e.Reason)
+	}
 	n.log.Warn("this appliance was removed from the group", "version", d.Version)
 	n.health().Report(health.Trouble{Level: health.Error, Component: "group", Key: "removed", Finding: health.Finding{
-		Text:   fmt.Sprintf("This appliance was removed from the group %s: the other members have cut their sessions with it and answer it no more, so its hosts reach this LAN only and their leases end.", d.Name),
+		Text:   fmt.Sprintf("This appliance was removed from the group %s%s: the other members have cut their sessions with it and answer it no more, so its hosts reach this LAN only and their leases end.", d.Name, why),
 		Remedy: "To take part again, have a new invitation made where the group was created (landbridge group invite), and use it here (landbridge join).",
 	}}, time.Now())
 }

@@ -187,21 +187,21 @@ func TestOfflineRemovesAMemberByName(t *testing.T) {
 	}
 	second := newMember(t, (&testGroup{t: t, authority: a}).join)
 
-	r, err := o.Remove(t.Context(), "lab", "newcomer")
+	r, err := o.Remove(t.Context(), "lab", "newcomer", "its site has closed")
 	if err != nil || r.MemberID != second.membership.Self().String() || r.DescriptorVersion != 3 || r.GroupName != "lab" {
 		t.Errorf("%+v, %v", r, err)
 	}
 	groups, err := o.Groups(t.Context())
-	if err != nil || len(groups[0].Members) != 1 {
+	if err != nil || len(groups[0].Members) != 1 || len(groups[0].Removed) != 1 || groups[0].Removed[0].Reason != "its site has closed" {
 		t.Errorf("afterwards: %+v, %v", groups, err)
 	}
-	if _, err := o.Remove(t.Context(), "lab", "newcomer"); err == nil || !strings.Contains(err.Error(), "no member") {
+	if _, err := o.Remove(t.Context(), "lab", "newcomer", ""); err == nil || !strings.Contains(err.Error(), "no member") {
 		t.Errorf("twice: %v", err)
 	}
-	if _, err := o.Remove(t.Context(), "lab", "founder"); !errors.Is(err, group.ErrLastAuthority) {
+	if _, err := o.Remove(t.Context(), "lab", "founder", ""); !errors.Is(err, group.ErrLastAuthority) {
 		t.Errorf("the authority: %v", err)
 	}
-	if _, err := remove(nil, m, "founder"); !errors.Is(err, group.ErrNotAuthority) {
+	if _, err := remove(nil, m, "founder", ""); !errors.Is(err, group.ErrNotAuthority) {
 		t.Errorf("without the CA key: %v", err)
 	}
 }
@@ -212,7 +212,7 @@ func TestTheDaemonRemovesAMemberAndKnowsAtOnce(t *testing.T) {
 	second := newMember(t, g.join)
 	founder.authority = g.authority
 	founder.node.networks = map[group.ID]*network{founder.id: founder.network}
-	if _, err := founder.node.Remove(t.Context(), "lab", second.membership.Self().String()); err != nil {
+	if _, err := founder.node.Remove(t.Context(), "lab", second.membership.Self().String(), ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := founder.membership.Authorized(second.membership.Self(), time.Now()); !errors.Is(err, group.ErrRemoved) {

@@ -93,8 +93,8 @@ type Memberships interface {
 	// zero in the request get their defaults; what is wrong comes back by Invalid.
 	CreateGroup(ctx context.Context, req api.GroupCreate) (api.Group, error)
 	// Remove ends a membership, which only the appliance with the CA key can. group is as
-	// for Invitations, member a member ID or a name.
-	Remove(ctx context.Context, group, member string) (api.Removal, error)
+	// for Invitations, member a member ID or a name. All members are told the reason.
+	Remove(ctx context.Context, group, member, reason string) (api.Removal, error)
 	// Leave ends the group here and forgets it. Where that destroys the CA key it is a
 	// Conflict, unless destroyCA is set. It may take some seconds.
 	Leave(ctx context.Context, group string, destroyCA bool) (api.Departure, error)

@@ -128,10 +128,10 @@ func (f *fake) RevokeInvitation(_ context.Context, group, id string) (api.Issued
 	return api.IssuedInvitation{ID: id, State: api.InvitationStateRevoked}, f.answer()
 }
 
-func (f *fake) Remove(_ context.Context, group, member string) (api.Removal, error) {
+func (f *fake) Remove(_ context.Context, group, member, reason string) (api.Removal, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.removed = append(f.removed, group+"/"+member)
+	f.removed = append(f.removed, group+"/"+member+" "+reason)
 	return api.Removal{Group: group, Name: member, DescriptorVersion: 3}, f.answer()
 }
 

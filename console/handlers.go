@@ -198,10 +198,11 @@ func (h *handlers) RemoveMember(ctx context.Context, req api.RemoveMemberRequest
 	var c checker
 	c.length("group", req.Group, 1, 128)
 	c.length("member", req.Member, 1, 128)
+	c.line("reason", req.Params.Reason)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	r, err := h.appliance.Remove(ctx, req.Group, req.Member)
+	r, err := h.appliance.Remove(ctx, req.Group, req.Member, req.Params.Reason)
 	if err != nil {
 		return nil, err
 	}

@@ -114,8 +114,8 @@ func TestOrdersReachTheAppliance(t *testing.T) {
 	if err != nil || j.JSON201 == nil {
 		t.Fatalf("join: %v, %s", err, j.Body)
 	}
-	r, err := client.RemoveMemberWithResponse(t.Context(), "office", "site-b")
-	if err != nil || r.JSON200 == nil || r.JSON200.Name != "site-b" || !slices.Equal(f.removed, []string{"office/site-b"}) {
+	r, err := client.RemoveMemberWithResponse(t.Context(), "office", "site-b", &api.RemoveMemberParams{Reason: "closed"})
+	if err != nil || r.JSON200 == nil || r.JSON200.Name != "site-b" || !slices.Equal(f.removed, []string{"office/site-b closed"}) {
 		t.Fatalf("remove: %v, %s, asked %v", err, r.Body, f.removed)
 	}
 	f.already = true

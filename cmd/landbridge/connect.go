@@ -31,7 +31,7 @@ type memberships interface {
 	Invite(ctx context.Context, group string, req api.InvitationCreate) (api.Invitation, error)
 	Invitations(ctx context.Context, group string) ([]api.IssuedInvitation, error)
 	RevokeInvitation(ctx context.Context, group, id string) (api.IssuedInvitation, error)
-	Remove(ctx context.Context, group, member string) (api.Removal, error)
+	Remove(ctx context.Context, group, member, reason string) (api.Removal, error)
 	Requests(ctx context.Context, group string) ([]api.Applicant, error)
 	Approve(ctx context.Context, group, member string) (api.GroupMember, error)
 	Deny(ctx context.Context, group, member, reason string) (api.Applicant, error)

@@ -210,6 +210,28 @@ func writeGroup(w io.Writer, g api.Group) error {
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
+	if err := t.write(w); err != nil {
+		return err
+	}
+	return writeFormer(w, g)
+}
+
+// writeFormer prints who was removed from a group, or has left, and why.
+func writeFormer(w io.Writer, g api.Group) error {
+	if len(g.Removed) == 0 {
+		return nil
+	}
+	t := &table{columns: []column{{title: "GONE", keep: true}, {title: "ID", keep: true}, {title: "WHEN", keep: true}, {title: "WHY"}}}
+	for _, m := range g.Removed {
+		when := ""
+		if !m.At.IsZero() {
+			when = m.At.Local().Format("2006-01-02 15:04")
+		}
+		t.add(clean(m.Name), m.MemberID, when, clean(m.Reason))
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
 	return t.write(w)
 }
 

@@ -150,8 +150,8 @@ func (f *fakeState) Leave(_ context.Context, group string, destroyCA bool) (api.
 	f.left = fmt.Sprintf("%s %t", group, destroyCA)
 	return api.Departure{Group: group, GroupName: "office", Name: "site-a", Authority: destroyCA, InRoster: true, BlocksReleased: 2, BlocksLapsing: 1, LapseSeconds: 7 * 86400}, f.err
 }
-func (f *fakeState) Remove(_ context.Context, group, member string) (api.Removal, error) {
-	f.removed = group + "/" + member
+func (f *fakeState) Remove(_ context.Context, group, member, reason string) (api.Removal, error) {
+	f.removed = strings.TrimSpace(group + "/" + member + " " + reason)
 	return api.Removal{Group: group, GroupName: "office", MemberID: member, Name: "site-b", DescriptorVersion: 3}, f.err
 }
 func (f *fakeState) ChangeUser(_ context.Context, name string, change api.UserChange) (api.User, error) {

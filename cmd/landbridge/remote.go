@@ -57,8 +57,8 @@ func (r remote) RevokeInvitation(ctx context.Context, group, id string) (api.Iss
 }
 
 // Remove has the daemon remove a member.
-func (r remote) Remove(ctx context.Context, group, member string) (api.Removal, error) {
-	res, err := r.client.RemoveMemberWithResponse(ctx, group, member)
+func (r remote) Remove(ctx context.Context, group, member, reason string) (api.Removal, error) {
+	res, err := r.client.RemoveMemberWithResponse(ctx, group, member, &api.RemoveMemberParams{Reason: reason})
 	if err != nil {
 		return api.Removal{}, transportError(err)
 	}

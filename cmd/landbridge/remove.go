@@ -12,7 +12,8 @@ import (
 )
 
 func (p *program) groupRemoveCommand() *cobra.Command {
-	return &cobra.Command{
+	var reason string
+	cmd := &cobra.Command{
 		Use:               "remove MEMBER [GROUP]",
 		SuggestFor:        []string{"rm", "kick", "expel"},
 		Short:             "Remove a member from a group",
@@ -34,6 +35,7 @@ end, and its certificate is worthless. It is told, too.
 It can be let in again by a new invitation. Run this on the appliance that created
 the group.`,
 		Example: `  sudo landbridge group remove site-b
+  sudo landbridge group remove site-b --reason "the site has closed"
   sudo landbridge group remove 12D3KooW... office --json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withMemberships(cmd.Context(), askTimeout, func(ctx context.Context, m memberships, running bool) error {
@@ -49,7 +51,7 @@ the group.`,
 				if err != nil {
 					return err
 				}
-				r, err := m.Remove(ctx, g.ID, member.MemberID)
+				r, err := m.Remove(ctx, g.ID, member.MemberID, reason)
 				if err != nil {
 					return err
 				}
@@ -60,6 +62,8 @@ the group.`,
 			})
 		},
 	}
+	cmd.Flags().Var(textFlag(&reason, "TEXT", ""), "reason", "why; all members see it, the removed one too")
+	return cmd
 }
 
 // removed says what a removal has done.

@@ -184,7 +184,7 @@ func TestParametersAreThoseOfTheDocument(t *testing.T) {
 		"streamEvents": reflect.TypeFor[StreamEventsParams](),
 		"getPath":      reflect.TypeFor[GetPathParams](), "listLogs": reflect.TypeFor[ListLogsParams](), "listAudit": reflect.TypeFor[ListAuditParams](),
 		"listLeaseHistory": reflect.TypeFor[ListLeaseHistoryParams](), "importReservations": reflect.TypeFor[ImportReservationsParams](),
-		"listNames": reflect.TypeFor[ListNamesParams](), "removeAlias": reflect.TypeFor[RemoveAliasParams](), "removeForwarder": reflect.TypeFor[RemoveForwarderParams]()}
+		"listNames": reflect.TypeFor[ListNamesParams](), "removeAlias": reflect.TypeFor[RemoveAliasParams](), "removeForwarder": reflect.TypeFor[RemoveForwarderParams](), "removeMember": reflect.TypeFor[RemoveMemberParams]()}
 	got, want := make(map[string][]string), make(map[string][]string)
 	for operation, params := range code {
 		for i := range params.NumField() {

@@ -346,7 +346,7 @@ type ClientInterface interface {
 	// blocks are renewed. It can come back with a new invitation.
 	//
 	// Corresponds with DELETE /api/v1/groups/{group}/members/{member} (the `RemoveMember` operationId).
-	RemoveMember(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RemoveMember(ctx context.Context, group string, member string, params *RemoveMemberParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRequests Appliances that wait to be let into a group
 	//
@@ -1549,8 +1549,8 @@ func (c *Client) RevokeInvitation(ctx context.Context, group string, invitation 
 // blocks are renewed. It can come back with a new invitation.
 //
 // Corresponds with DELETE /api/v1/groups/{group}/members/{member} (the `RemoveMember` operationId).
-func (c *Client) RemoveMember(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRemoveMemberRequest(c.Server, group, member)
+func (c *Client) RemoveMember(ctx context.Context, group string, member string, params *RemoveMemberParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveMemberRequest(c.Server, group, member, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3932,7 +3932,7 @@ func NewRevokeInvitationRequest(server string, group string, invitation string) 
 }
 
 // NewRemoveMemberRequest constructs an http.Request for the RemoveMember method
-func NewRemoveMemberRequest(server string, group string, member string) (*http.Request, error) {
+func NewRemoveMemberRequest(server string, group string, member string, params *RemoveMemberParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3962,6 +3962,29 @@ func NewRemoveMemberRequest(server string, group string, member string) (*http.R
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "reason", params.Reason, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
@@ -6665,7 +6688,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /api/v1/groups/{group}/members/{member} (the `RemoveMember` operationId).
-	RemoveMemberWithResponse(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*RemoveMemberResponse, error)
+	RemoveMemberWithResponse(ctx context.Context, group string, member string, params *RemoveMemberParams, reqEditors ...RequestEditorFn) (*RemoveMemberResponse, error)
 
 	// ListRequestsWithResponse Appliances that wait to be let into a group
 	//
@@ -11889,8 +11912,8 @@ func (c *ClientWithResponses) RevokeInvitationWithResponse(ctx context.Context, 
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /api/v1/groups/{group}/members/{member} (the `RemoveMember` operationId).
-func (c *ClientWithResponses) RemoveMemberWithResponse(ctx context.Context, group string, member string, reqEditors ...RequestEditorFn) (*RemoveMemberResponse, error) {
-	rsp, err := c.RemoveMember(ctx, group, member, reqEditors...)
+func (c *ClientWithResponses) RemoveMemberWithResponse(ctx context.Context, group string, member string, params *RemoveMemberParams, reqEditors ...RequestEditorFn) (*RemoveMemberResponse, error) {
+	rsp, err := c.RemoveMember(ctx, group, member, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}

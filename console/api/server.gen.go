@@ -91,7 +91,7 @@ type ServerInterface interface {
 	RevokeInvitation(ctx echo.Context, group string, invitation string) error
 	// RemoveMember Remove a member from a group
 	// (DELETE /api/v1/groups/{group}/members/{member})
-	RemoveMember(ctx echo.Context, group string, member string) error
+	RemoveMember(ctx echo.Context, group string, member string, params RemoveMemberParams) error
 	// ListRequests Appliances that wait to be let into a group
 	// (GET /api/v1/groups/{group}/requests)
 	ListRequests(ctx echo.Context, group string) error
@@ -640,8 +640,17 @@ func (w *ServerInterfaceWrapper) RemoveMember(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter member: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveMemberParams
+	// ------------- Optional query parameter "reason" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "reason", ctx.QueryParams(), &params.Reason, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter reason: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.RemoveMember(ctx, group, member)
+	err = w.Handler.RemoveMember(ctx, group, member, params)
 	return err
 }
 
@@ -2654,6 +2663,7 @@ func (response RevokeInvitationdefaultApplicationProblemPlusJSONResponse) VisitR
 type RemoveMemberRequestObject struct {
 	Group  string `json:"group"`
 	Member string `json:"member"`
+	Params RemoveMemberParams
 }
 
 type RemoveMemberResponseObject interface {
@@ -6059,11 +6069,12 @@ func (sh *strictHandler) RevokeInvitation(ctx echo.Context, group string, invita
 }
 
 // RemoveMember operation middleware
-func (sh *strictHandler) RemoveMember(ctx echo.Context, group string, member string) error {
+func (sh *strictHandler) RemoveMember(ctx echo.Context, group string, member string, params RemoveMemberParams) error {
 	var request RemoveMemberRequestObject
 
 	request.Group = group
 	request.Member = member
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.RemoveMember(ctx.Request().Context(), request.(RemoveMemberRequestObject))

@@ -1268,6 +1268,25 @@ type FieldError struct {
 	Field string `json:"field"`
 }
 
+// FormerMember defines model for FormerMember.
+type FormerMember struct {
+	// At When; absent where an older version removed it.
+	At time.Time `json:"at,omitempty,omitzero"`
+
+	// DescriptorVersion The version of the group descriptor that removed it.
+	DescriptorVersion uint64 `json:"descriptorVersion"`
+	MemberID          string `json:"memberId"`
+
+	// Name The name that it had.
+	Name string `json:"name"`
+
+	// Reason The reason that was given.
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Self This appliance.
+	Self bool `json:"self,omitempty,omitzero"`
+}
+
 // Forwarder defines model for Forwarder.
 type Forwarder struct {
 	// Asked Questions asked of its servers; what was answered from memory isn't counted.
@@ -1351,10 +1370,13 @@ type Group struct {
 
 	// NameTaken In the answer to joining: the name that was asked for, where another member has it and this
 	// appliance got another one.
-	NameTaken      string       `json:"nameTaken,omitempty,omitzero"`
-	Prefix         netip.Prefix `json:"prefix"`
-	ServiceAddress netip.Addr   `json:"serviceAddress"`
-	Zone           string       `json:"zone"`
+	NameTaken string       `json:"nameTaken,omitempty,omitzero"`
+	Prefix    netip.Prefix `json:"prefix"`
+
+	// Removed The members that were removed or have left last, the latest first; at most 20.
+	Removed        []FormerMember `json:"removed,omitempty,omitzero"`
+	ServiceAddress netip.Addr     `json:"serviceAddress"`
+	Zone           string         `json:"zone"`
 }
 
 // GroupCreate defines model for GroupCreate.
@@ -2392,6 +2414,9 @@ type Removal struct {
 
 	// Name Its name in the group.
 	Name string `json:"name"`
+
+	// Reason The reason that was given.
+	Reason string `json:"reason,omitempty,omitzero"`
 }
 
 // Reservation defines model for Reservation.
@@ -2819,6 +2844,12 @@ type RemoveForwarderParams struct {
 type LeaveGroupParams struct {
 	// DestroyCA Leave also where that destroys the group's CA key.
 	DestroyCA bool `form:"destroyCA,omitempty" json:"destroyCA,omitempty,omitzero"`
+}
+
+// RemoveMemberParams defines parameters for RemoveMember.
+type RemoveMemberParams struct {
+	// Reason Why, in one line. All members see it, the removed one too.
+	Reason string `form:"reason,omitempty" json:"reason,omitempty,omitzero"`
 }
 
 // ListLeaseHistoryParams defines parameters for ListLeaseHistory.

@@ -170,7 +170,7 @@ func (f *fake) RemoveMember(_ context.Context, r api.RemoveMemberRequestObject) 
 	if err := f.dangerous(); err != nil {
 		return nil, err
 	}
-	f.removed = append(f.removed, r.Member)
+	f.removed = append(f.removed, r.Member+" "+r.Params.Reason)
 	return api.RemoveMember200JSONResponse{Group: r.Group, Name: "porto"}, f.err
 }
 
@@ -262,7 +262,7 @@ func somePeers(n int) []api.Peer {
 		}
 		switch i % 9 {
 		case 1:
-			p.Path, p.Via, p.ViaName = api.PathKindRelay, "12D3KooWrelay", "porto"
+			p.Path, p.Via, p.ViaName = api.PathKindRelay, fmt.Sprintf("12D3KooW%036d", 0), "porto"
 			p.Why = "both ends are behind symmetric NATs, which no datagram opens; forward UDP port 4860 at one of them"
 		case 2:
 			p.Path, p.RttMicroseconds, p.Native = api.PathKindLAN, 310, i == 2

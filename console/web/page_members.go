@@ -128,6 +128,9 @@ func (m membersPage) match(g api.Group, links []link) groupMembers {
 type removalPage struct {
 	Group  api.Group
 	Member api.GroupMember
+	Reason string
+	Leases int      // addresses that it serves, as far as it is known here
+	Relays []string // members that are reached through it from here
 	Flaws  flaws
 }
 
@@ -151,7 +154,24 @@ func (p *Pages) removalPage(c echo.Context, group, member string) (page removalP
 	if page.Member, err = api.FindMember(page.Group, member); err != nil {
 		return page, echo.NewHTTPError(http.StatusNotFound, err.Error())
 	}
-	return page, nil
+	return page, p.effect(c, &page)
+}
+
+// effect finds what the member does for others, as far as it is known here.
+func (p *Pages) effect(c echo.Context, page *removalPage) error {
+	one := 1
+	l, err := p.leases(c, api.ListLeasesParams{Limit: &one, Group: page.Group.ID, Member: page.Member.MemberID, Site: api.LeaseSiteAll, State: api.LeaseFilterLeased})
+	if err != nil {
+		return err
+	}
+	page.Leases = l.Total
+	peers, err := p.peers(c)
+	for _, peer := range peers {
+		if peer.Via == page.Member.MemberID {
+			page.Relays = append(page.Relays, peer.Name)
+		}
+	}
+	return err
 }
 
 // remove removes a member.
@@ -160,8 +180,9 @@ func (p *Pages) remove(c echo.Context) error {
 	if err != nil {
 		return p.fail(c, err)
 	}
+	page.Reason = strings.TrimSpace(c.FormValue("reason"))
 	gone, err := ask[api.RemoveMemberRequestObject, api.RemoveMemberResponseObject, api.RemoveMember200JSONResponse](
-		c, p.api.RemoveMember, api.RemoveMemberRequestObject{Group: page.Group.ID, Member: page.Member.MemberID})
+		c, p.api.RemoveMember, api.RemoveMemberRequestObject{Group: page.Group.ID, Member: page.Member.MemberID, Params: api.RemoveMemberParams{Reason: page.Reason}})
 	if p.wantsPassword(err) {
 		return err
 	}

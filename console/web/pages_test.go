@@ -165,16 +165,16 @@ func TestWhatIsWrongWithAFormIsSaidBesideTheField(t *testing.T) {
 }
 
 func TestARemovalSaysItsEffectBeforeItIsDone(t *testing.T) {
-	f := newFake(2, 0)
+	f := newFake(3, 0)
 	server := serve(f)
-	if a := get(t, server, "/members/remove?group=office&member=porto"); !strings.Contains(a.body, "Its hosts lose the network") {
+	if a := get(t, server, "/members/remove?group=office&member=porto"); !strings.Contains(a.body, "Its hosts lose the network") || !strings.Contains(a.body, "It relays</strong> between this appliance and madrid") {
 		t.Errorf("%d %s", a.Code, a.body)
 	}
 	if len(f.removed) > 0 {
 		t.Fatal("it was removed by being asked about")
 	}
-	a := post(t, server, "/members/remove", "group", "office", "member", "porto")
-	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != "/members?removed=porto" || len(f.removed) != 1 {
+	a := post(t, server, "/members/remove", "group", "office", "member", "porto", "reason", " closed ")
+	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != "/members?removed=porto" || !strings.HasSuffix(f.removed[0], " closed") {
 		t.Errorf("%d %v, removed %v", a.Code, a.Header(), f.removed)
 	}
 }

@@ -27,18 +27,19 @@ func TestAMemberIsRemovedToldAndLetInAgain(t *testing.T) {
 	meet()
 	b.address()
 
-	a.must("group", "remove", "b")
+	a.must("group", "remove", "b", "--reason", "its site has closed")
 	if _, err := a.peer("b"); err == nil {
 		t.Error("a still lists b")
 	}
 	b.wait("word of its removal", func() (bool, error) {
 		for _, item := range b.status().Health {
-			if item.Component == "group" && strings.Contains(item.Text, "was removed from the group office") {
+			if item.Component == "group" && strings.Contains(item.Text, "was removed from the group office (the reason given: its site has closed)") {
 				return true, nil
 			}
 		}
 		return false, nil
 	})
+	b.says([]string{"its site has closed"}, "group", "show")
 	a.refuses(failed, []string{`no member "b"`, "landbridge group show"}, "group", "remove", "b")
 	b.refuses(failed, []string{"CA key", "run the command there"}, "group", "remove", "a")
 

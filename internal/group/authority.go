@@ -174,12 +174,14 @@ func (a *Authority) standing(from MemberID, now time.Time) (JoinReply, error) {
 // Remove ends a membership with a new version of the descriptor, which it returns.
 // For a node removed before it returns the present one. The authority itself can't be
 // removed (ErrLastAuthority).
-func (a *Authority) Remove(m MemberID) (SignedDescriptor, error) { return a.Dismiss(m, "", time.Time{}) }
+func (a *Authority) Remove(m MemberID) (SignedDescriptor, error) {
+	return a.Dismiss(m, "", time.Time{})
+}
 
 // Dismiss is Remove with a reason and a time, which all members are told. The reason is one
 // line of at most MaxReason bytes, or empty.
 func (a *Authority) Dismiss(m MemberID, reason string, now time.Time) (SignedDescriptor, error) {
-	if err := validateLine("reason", reason, MaxReason); err != nil {
+	if err := validateLine("reason", reason); err != nil {
 		return nil, err
 	}
 	a.mu.Lock()

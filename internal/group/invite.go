@@ -46,14 +46,14 @@ func (t Terms) validate() error {
 	if t.Uses < 1 || t.Uses > MaxInvitationUses {
 		faults = append(faults, fmt.Errorf("invitation: %d uses; must be 1 to %d", t.Uses, MaxInvitationUses))
 	}
-	return errors.Join(append(faults, validateLine("note", t.Note, MaxNote))...)
+	return errors.Join(append(faults, validateLine("note", t.Note))...)
 }
 
 // validateLine checks what a person wrote, for others to read in one line.
-func validateLine(what, text string, most int) error {
+func validateLine(what, text string) error {
 	switch {
-	case len(text) > most:
-		return fmt.Errorf("%s: %d bytes long, at most %d are allowed", what, len(text), most)
+	case len(text) > MaxNote:
+		return fmt.Errorf("%s: %d bytes long, at most %d are allowed", what, len(text), MaxNote)
 	case !utf8.ValidString(text):
 		return fmt.Errorf("%s: must be UTF-8 text", what)
 	}

@@ -144,7 +144,7 @@ func ParseJoinReply(b []byte) (JoinReply, error) {
 	case w.Refusal == 0:
 		return JoinReply{Descriptor: w.Descriptor, Certificate: w.Certificate}, nil
 	case w.Refusal < uint64(len(known)) && errors.Is(known[w.Refusal], ErrDenied):
-		if validateLine("reason", w.Reason, MaxReason) != nil {
+		if validateLine("reason", w.Reason) != nil {
 			w.Reason = ""
 		}
 		return JoinReply{}, &DeniedError{Reason: w.Reason}

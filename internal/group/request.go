@@ -17,7 +17,7 @@ const (
 	// invitation, so that one that leaked leaves room for others.
 	MaxRequests = 64
 	// MaxReason bounds what a person gives as a reason, in bytes.
-	MaxReason = 200
+	MaxReason = MaxNote
 	// RequestSilence is after how long a request is forgotten whose node asks no more.
 	RequestSilence = 24 * time.Hour
 
@@ -245,7 +245,7 @@ func (a *Authority) Approve(m MemberID, now time.Time) (Entry, error) {
 // Deny refuses a node that waits, which is told the reason. It stays refused with the same
 // invitation. It fails with ErrNoRequest.
 func (a *Authority) Deny(m MemberID, reason string, now time.Time) error {
-	if err := validateLine("reason", reason, MaxReason); err != nil {
+	if err := validateLine("reason", reason); err != nil {
 		return err
 	}
 	a.mu.Lock()

@@ -93,7 +93,7 @@ func (d *Descriptor) tell(removals []wireRemoval) error {
 		case n > 0 && r.Entry <= removals[n-1].Entry:
 			return fmt.Errorf("removal %d: out of order", n)
 		}
-		if err := validateLine("reason of a removal", r.Reason, MaxReason); err != nil {
+		if err := validateLine("reason of a removal", r.Reason); err != nil {
 			return err
 		}
 		d.Members[r.Entry].Reason, d.Members[r.Entry].RemovedAt = r.Reason, time.Unix(int64(r.At), 0).UTC()

@@ -40,7 +40,7 @@ func (p *person) holdBack(addr string) net.Conn {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { _ = conn.Close() })
-	if _, err := io.WriteString(conn, "POST /api/v1/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"); err != nil {
+	if _, err := io.WriteString(conn, "POST /api/v1/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"); err != nil {
 		p.t.Fatal(err)
 	}
 	return conn

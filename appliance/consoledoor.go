@@ -49,6 +49,16 @@ func (n *node) serveDoor(ctx context.Context, s *console.Server) {
 	watching.Wait()
 }
 
+// tellUnfit says that what is kept of the console's users can't be read, as by an older program than
+// wrote it: the network goes on.
+func (n *node) tellUnfit(err error) {
+	n.log.Error("the console has no HTTPS door", "err", err)
+	n.health.Report(health.Trouble{Component: "console", Key: "users", Finding: health.Finding{
+		Text:   fmt.Sprintf("Persons can't reach the console: %v.", err),
+		Remedy: "Run the version of Landbridge that ran here last, or restore a backup, and restart the appliance.",
+	}}, time.Now())
+}
+
 // certificateAge is how often it is looked whether the certificate ends soon.
 const certificateAge = time.Hour
 

@@ -156,10 +156,7 @@ func (n *node) takeUp(memberships []*group.Membership) error {
 
 // serveConsole answers programs on the socket, and persons at the door, until ctx ends.
 func (n *node) serveConsole(ctx context.Context) error {
-	users, err := access.Open(n.state.db, access.Options{Log: n.log})
-	if err != nil {
-		return err
-	}
+	users, unfit := access.Open(n.state.db, access.Options{Log: n.log})
 	listener, err := console.Listen(filepath.Join(n.cfg.State, SocketFile))
 	if err != nil {
 		return err
@@ -168,7 +165,11 @@ func (n *node) serveConsole(ctx context.Context) error {
 	server := console.New(n, users, n.log)
 	ctx, cancel := context.WithCancel(ctx)
 	var door sync.WaitGroup
-	door.Go(func() { n.serveDoor(ctx, server) })
+	if unfit == nil {
+		door.Go(func() { n.serveDoor(ctx, server) })
+	} else {
+		n.tellUnfit(unfit)
+	}
 	err = server.Serve(ctx, listener)
 	cancel() // where it ended by itself, the door ends too
 	door.Wait()

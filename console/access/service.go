@@ -45,7 +45,8 @@ type Service struct {
 }
 
 // Open returns the service of a state file. Where there is no administrator yet it makes
-// the setup code, unless an earlier start has.
+// the setup code, unless an earlier start has. With an error it returns a service for the Unix
+// socket alone: what is kept of users can't be read.
 func Open(db *store.DB, o Options) (*Service, error) {
 	s := &Service{db: db, now: o.Now, random: o.Random, log: o.Log,
 		hasher: newHasher(), users: newLockout(maxUserWait), sources: newLockout(maxSourceWait)}
@@ -62,7 +63,7 @@ func Open(db *store.DB, o Options) (*Service, error) {
 	s.log = budget.Log(s.log, logEvery, logBurst)
 	s.sessions = newSessions(db, s.random, s.log)
 	if err := errors.Join(s.openSetup(), s.sessions.restore(s.now())); err != nil {
-		return nil, fmt.Errorf("open the console's users: %w", err)
+		return s, fmt.Errorf("open the console's users: %w", err)
 	}
 	return s, nil
 }

@@ -34,8 +34,7 @@
 // A reply is never longer than 1,232 bytes over UDP, and ANY gets one small record
 // (RFC 8482), so that little can be amplified.
 //
-// Hosts are answered over UDP only for now: the router takes no TCP for the service
-// address, though the handler could answer it.
+// Over TCP a reply is as long as it is; the router takes queries so, too.
 //
 // Aliases are followed inside the zone, at most eight in a row, and are CNAMEs in the answer; a
 // name that is both an alias and a host's is the alias.

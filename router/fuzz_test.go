@@ -118,7 +118,7 @@ func FuzzFramesFromTheSegment(f *testing.F) {
 	local, remote := host{nth(8), hostA.mac}, host{nth(3), frame.MAC{}}
 	for _, p := range []frame.IPv4{
 		udp(local, remote, 100), udp(local, remote, 1450), syn(local, remote, 1460), echoRequest(local, svcAddr),
-		udp(local, host{ip: nth(7)}, 9), udp(local, host{ip: nth(16)}, 9), query(local, "q"), udp(local, host{ip: nth(6)}, 9),
+		udp(local, host{ip: nth(7)}, 9), udp(local, host{ip: nth(16)}, 9), query(local, "q"), tcpFrom(local, 7, 0, frame.TCPSyn, ""), tcpFrom(local, 8, 9, frame.TCPAck, "\x00\x01q"), tcpFrom(local, 8, 9, frame.TCPAck|frame.TCPFin, ""), udp(local, host{ip: nth(6)}, 9),
 	} {
 		f.Add([]byte{}, ethernet(hostA.mac, gwA, p))
 	}

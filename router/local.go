@@ -105,6 +105,11 @@ func (r *Router) serve(b *batch, ip frame.IPv4, mac frame.MAC) {
 	case frame.ProtocolICMP:
 		r.echo(b, ip, mac)
 		return
+	case frame.ProtocolTCP:
+		if t, err := frame.ParseTCP(ip.Payload()); err == nil && !ip.IsFragment() && t.DstPort() == portDNS && r.dns != nil {
+			r.takeDNSByTCP(b, ip, mac)
+			return
+		}
 	case frame.ProtocolUDP:
 		if u, err := frame.ParseUDP(ip.Payload()); err == nil && !ip.IsFragment() && u.DstPort() == portDNS && r.dns != nil {
 			r.takeDNS(ip, u, mac)

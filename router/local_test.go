@@ -248,8 +248,13 @@ func (d *dnsFake) Handle(ctx context.Context, _ netip.Addr, query []byte, udp bo
 		<-ctx.Done()
 		return nil
 	}
-	if !udp {
+	switch {
+	case !udp && string(query) == "much":
+		return bytes.Repeat([]byte("0123456789"), 300)
+	case !udp && string(query) == "nothing":
 		return nil
+	case !udp:
+		return append([]byte("by TCP:"), query...)
 	}
 	return append([]byte("re:"), query...)
 }

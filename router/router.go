@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -199,6 +200,7 @@ type Router struct {
 	errors   icmpLimiter
 	sources  rate
 	jobs     *jobs
+	byTCP    dnsTCP
 	clients  *serializer
 	batches  chan *batch // idle ones, for Deliver and jobs
 	polled   *batch      // Poll's, with what it reads
@@ -236,6 +238,7 @@ func New(c Config) (*Router, error) {
 		told:       newRefusals(c.Now()),
 		sources:    rate{most: sourceQuestions},
 		jobs:       newJobs(),
+		byTCP:      dnsTCP{maphash.MakeSeed()},
 		clients:    newSerializer(),
 		errors:     newICMPLimiter(),
 		batches:    make(chan *batch, idleBatches),

@@ -116,8 +116,14 @@ func TestAForwardedZoneIsAnsweredByItsOwnServer(t *testing.T) {
 	user.answered("portal.corp.example", "status: NOERROR", "ra;", "portal.corp.example. 60 IN CNAME intra.corp.example. intra.corp.example. 60 IN A 192.0.2.80")
 	user.answered("intra.corp.example AAAA", "status: NOERROR", "AAAA 2001:db8::80")
 	user.answered("nobody.corp.example", "status: NXDOMAIN")
-	user.answered("+ignore big.corp.example TXT", "status: NOERROR", "tc rd ra") // fetched by TCP, too long for a datagram
+	user.answered("+ignore big.corp.example TXT", "status: NOERROR", "tc rd ra")                    // fetched by TCP, too long for a datagram
+	user.answered("big.corp.example TXT", "status: NOERROR", "ANSWER: 1", strings.Repeat("x", 250)) // so dig asks again, by TCP
+	user.answered("+tcp user."+zone, "status: NOERROR", "A "+user.addr.String())
+	user.answered("+tcp www.example.com", "status: REFUSED")
 	user.answered("www.example.com", "status: REFUSED")
+	if r := s.d.exec("dig", "@"+service, "+tcp", "+tries=1", "+time=3", "user."+zone); !strings.Contains(r.stdout, user.addr.String()) { // a host with a TAP of its own
+		t.Errorf("by TCP in interface mode:\n%s", r.stdout)
+	}
 	if out := user.sh("getent ahostsv4 portal.corp.example"); !strings.Contains(out, "192.0.2.80") {
 		t.Errorf("getent says %q", out)
 	}

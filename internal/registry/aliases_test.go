@@ -224,3 +224,32 @@ func FuzzAliasTable(f *testing.F) {
 		}
 	})
 }
+
+func TestAReplicaTakesTablesInTheRegisterOfTheAliasesAlone(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "10.9.0.0/20", 6)
+	n := l.members(1)[0]
+	eventually(t, "the member is ready", func() bool { return len(n.reg.Blocks()) > 0 })
+	terms, err := n.terms()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const table = "a b 1 anna\n"
+	for i, c := range []struct {
+		block BlockID
+		value Grant
+		want  status
+	}{
+		{aliasRegister, Grant{Epoch: 1, Aliases: "rubbish"}, statusRefused},
+		{aliasRegister, Grant{Holder: n.id, Epoch: 1}, statusRefused},
+		{200, Grant{Epoch: 1, Aliases: table}, statusRefused},
+		{aliasRegister + 1, Grant{Epoch: 1, Aliases: table}, statusRefused},
+		{aliasRegister, Grant{Epoch: 1, Aliases: table}, statusOK},
+	} {
+		b := Ballot{Conf: terms.current(c.block).first, Counter: 1 << 40, Member: n.id}
+		a := n.reg.handle(short(t, time.Second), n.id, request{Kind: kindAccept, Group: n.reg.group, Version: terms.version, Block: c.block, Ballot: b, Value: c.value})
+		if a.Status != c.want {
+			t.Errorf("%d: register %d, %+v: status %d, want %d", i, c.block, c.value, a.Status, c.want)
+		}
+	}
+}

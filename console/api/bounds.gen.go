@@ -222,6 +222,11 @@ func (r RemoveForwarderParams) Bounds(b Bounds) {
 }
 
 // Bounds tells the bounds of the fields, with what they hold.
+func (r RemoveMemberParams) Bounds(b Bounds) {
+	b.Length("reason", r.Reason, false, 200)
+}
+
+// Bounds tells the bounds of the fields, with what they hold.
 func (r ReservationCreate) Bounds(b Bounds) {
 	b.Length("mac", r.MAC, false, 32)
 	b.Length("clientId", r.ClientID, false, 510)

@@ -42,6 +42,35 @@
     late.add(e.detail.target);
   });
 
+  // What comes by itself leaves a person where he was: the focus on a link or button that has no
+  // ID (htmx sees to those that have), what was unfolded, how far tables were scrolled. They are
+  // found again by what they say and where among their like they stand.
+  const sign = (el) => [el.tagName, el.getAttribute("href") ?? el.getAttribute("name") ?? "", el.tagName === "SUMMARY" ? "" : el.getAttribute("value") ?? ""].join(" ");
+  const alike = (root, el) => [...root.querySelectorAll(el.tagName)].filter((other) => sign(other) === sign(el));
+  let left = null;
+  document.addEventListener("htmx:beforeSwap", (e) => {
+    const root = e.detail.target, at = document.activeElement;
+    left = null;
+    if (!e.detail.shouldSwap || !root?.id || !e.detail.requestConfig.triggeringEvent?.type.startsWith("live:")) return;
+    const focused = root.contains(at) && !at.id ? { sign: sign(at), tag: at.tagName, place: alike(root, at).indexOf(at) } : null;
+    left = {
+      id: root.id, focused,
+      open: [...root.querySelectorAll("details")].map((d) => d.open),
+      scrolled: [...root.querySelectorAll(".scroll")].map((s) => [s.scrollLeft, s.scrollTop]),
+    };
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    const root = left && document.getElementById(left.id), was = left;
+    left = null;
+    if (!root) return;
+    const details = [...root.querySelectorAll("details")], scrolls = [...root.querySelectorAll(".scroll")];
+    if (details.length === was.open.length) details.forEach((d, i) => { d.open = was.open[i]; });
+    if (scrolls.length === was.scrolled.length) scrolls.forEach((s, i) => { [s.scrollLeft, s.scrollTop] = was.scrolled[i]; });
+    if (!was.focused || document.activeElement !== document.body) return;
+    const same = [...root.querySelectorAll(was.focused.tag)].filter((el) => sign(el) === was.focused.sign);
+    (same[was.focused.place] ?? same[0])?.focus({ preventScroll: true });
+  });
+
   // The look: at once, and kept by the server's cookie.
   document.addEventListener("submit", (e) => {
     const form = e.target.closest("[data-theme-switch]");

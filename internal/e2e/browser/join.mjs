@@ -1,6 +1,6 @@
 // join.mjs URL OUT OTHER: an operator sets up a second site, whose appliance is at OTHER, by an
 // invitation that the first one's page makes, until a host there has an address.
-import { look } from "./look.mjs";
+import { look, rest as rested } from "./look.mjs";
 import { base, drive, expect, faults, out, outside, rest, setUp } from "./talk.mjs";
 
 const [other] = rest;
@@ -52,4 +52,30 @@ async function serve(page) {
   await page.getByRole("row", { name: /^d direct/ }).waitFor();
 }
 
-await drive([invite, join, serve]);
+// updated waits until a part of the page has come by itself, n times.
+async function updated(page, n) {
+  for (; n > 0; n--) await page.waitForResponse((r) => r.request().headers()["x-background"] === "true" && new URL(r.url()).pathname === new URL(page.url()).pathname);
+  await rested(page);
+}
+
+async function stays(page) {
+  const member = page.locator("svg.for-wide a.node").first();
+  await member.focus();
+  await updated(page, 2);
+  if (!(await member.evaluate((e) => e === document.activeElement))) faults.push("the focus on a member of the picture is lost as the page comes up to date");
+  await page.goto(other + "/diagnostics");
+  await page.locator("#doctor summary").first().click();
+  const open = await page.locator("#doctor details").first().evaluate((d) => d.open);
+  await page.evaluate(() => document.getElementById("doctor").dispatchEvent(new CustomEvent("live:health")));
+  await updated(page, 1);
+  if ((await page.locator("#doctor details").first().evaluate((d) => d.open)) !== open) faults.push("what was folded or unfolded isn't any more");
+  await page.getByLabel("Who", { exact: true }).fill("d");
+  await page.locator("#count").fill("20");
+  await page.getByRole("button", { name: "Ping" }).click();
+  await page.getByRole("progressbar", { name: "Waiting for answers" }).waitFor();
+  await page.getByRole("button", { name: "Cancel" }).filter({ visible: true }).click();
+  await page.getByRole("progressbar", { name: "Waiting for answers" }).waitFor({ state: "hidden" });
+  if (await page.getByText("of 20 answered").count()) faults.push("a ping that was given up is shown");
+}
+
+await drive([invite, join, serve, stays]);

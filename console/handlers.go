@@ -198,6 +198,7 @@ func (h *handlers) RemoveMember(ctx context.Context, req api.RemoveMemberRequest
 	var c checker
 	c.length("group", req.Group, 1, 128)
 	c.length("member", req.Member, 1, 128)
+	c.length("reason", req.Params.Reason, 0, 200)
 	c.line("reason", req.Params.Reason)
 	if err := c.err(); err != nil {
 		return nil, err

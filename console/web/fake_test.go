@@ -38,6 +38,7 @@ type fake struct {
 	invited    []api.InvitationCreate
 	issued     []api.IssuedInvitation
 	revoked    []string
+	left       []string
 	decided    []string
 	waits      []api.JoinApplication
 	applicants []api.Applicant
@@ -164,6 +165,14 @@ func (f *fake) CreateInvitation(_ context.Context, r api.CreateInvitationRequest
 		Uses: max(1, r.Body.Uses), Note: r.Body.Note,
 		Expires: time.Now().Add(time.Duration(r.Body.TTLSeconds) * time.Second),
 	}, f.err
+}
+
+func (f *fake) LeaveGroup(_ context.Context, r api.LeaveGroupRequestObject) (api.LeaveGroupResponseObject, error) {
+	if err := f.dangerous(); err != nil {
+		return nil, err
+	}
+	f.left = append(f.left, fmt.Sprint(r.Group, r.Params.DestroyCA))
+	return api.LeaveGroup200JSONResponse{Group: r.Group, GroupName: "office"}, f.err
 }
 
 func (f *fake) RemoveMember(_ context.Context, r api.RemoveMemberRequestObject) (api.RemoveMemberResponseObject, error) {

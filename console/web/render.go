@@ -69,6 +69,7 @@ func places() []place {
 		{"/", "overview", "overview"},
 		{"/leases", "leases", "leases"},
 		{"/members", "members", "members"},
+		{"/groups", "groups", "groups"},
 		{"/network", "network", "network"},
 		{"/dns", "dns", "dns"},
 		{"/diagnostics", "diagnostics", "diagnostics"},

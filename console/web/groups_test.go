@@ -1,0 +1,44 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestGroupsStandSideBySide(t *testing.T) {
+	f := newFake(2, 0)
+	f.groups[0].LeaseSeconds, f.groups[0].CertificateExpires = 3600, time.Now().Add(50*24*time.Hour)
+	second := f.groups[0]
+	second.ID, second.Name, second.Authority = strings.Repeat("b", 64), "lab", false
+	f.groups = append(f.groups, second)
+	body := get(t, serve(f), "/groups").body
+	for _, part := range []string{"65,533", "office.internal", "good for ", ">lab <", "Leave office", "Leave lab"} {
+		if !strings.Contains(body, part) {
+			t.Errorf("the page doesn't say %q", part)
+		}
+	}
+	f.groups = nil
+	if body := get(t, serve(f), "/groups").body; !strings.Contains(body, "No group yet") {
+		t.Error("in no group it doesn't say so")
+	}
+}
+
+func TestAGroupIsLeftOnceItsEffectWasSaid(t *testing.T) {
+	f := newFake(2, 0)
+	server := serve(f)
+	if a := get(t, server, "/groups/leave?group=office"); a.Code != http.StatusOK || !strings.Contains(a.body, "it is destroyed") {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+	if a := get(t, server, "/groups/leave"); a.Code != http.StatusNotFound {
+		t.Errorf("no group: %d", a.Code)
+	}
+	if a := post(t, server, "/groups/leave", "group", office, "name", "ofice"); a.Code != http.StatusUnprocessableEntity || len(f.left) > 0 || !strings.Contains(a.body, "wrong-name") {
+		t.Errorf("another name was typed: %d, left %v", a.Code, f.left)
+	}
+	a := post(t, server, "/groups/leave", "group", office, "name", "office")
+	if a.Code != http.StatusSeeOther || len(f.left) != 1 || !strings.Contains(get(t, server, a.Header().Get("Location")).body, "has left office") {
+		t.Errorf("%d %v, left %v", a.Code, a.Header(), f.left)
+	}
+}

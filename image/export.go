@@ -60,11 +60,13 @@ func steadyVMDK(file string) error {
 	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	at := regexp.MustCompile(`\nCID=[0-9a-f]{8}\n`).FindIndex(head)
-	if at == nil {
+	start := bytes.Index(head, []byte("# Disk DescriptorFile\n"))
+	length := bytes.IndexByte(head[max(start, 0):], 0) // zeros fill the rest of its sectors
+	id := regexp.MustCompile(`\nCID=[0-9a-f]{1,8}\n`)  // qemu-img writes no leading zeros
+	if start < 0 || length < 0 || !id.Match(head[start:start+length]) {
 		return errors.New("qemu-img made a VMDK without a descriptor, which was not expected: is it of another version?")
 	}
-	if _, err := f.WriteAt([]byte("6c616e64"), int64(at[0])+int64(len("\nCID="))); err != nil {
+	if _, err := f.WriteAt(id.ReplaceAll(head[start:start+length], []byte("\nCID=6c616e64\n")), int64(start)); err != nil {
 		return err
 	}
 	return f.Close()

@@ -250,19 +250,24 @@ func TestAnOVADescribesItsDisk(t *testing.T) {
 
 func TestAVMDKHasTheSameIdentifierEachTime(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "disk.vmdk")
-	text := "KDMV\x00\n# Disk DescriptorFile\nversion=1\nCID=%s\nparentCID=ffffffff\n"
-	if err := os.WriteFile(file, fmt.Appendf(nil, text, "01234567"), 0o600); err != nil {
-		t.Fatal(err)
+	descriptor := func(id string) []byte {
+		text := fmt.Sprintf("KDMV\x00\x00# Disk DescriptorFile\nversion=1\nCID=%s\nparentCID=ffffffff\n", id)
+		return append([]byte(text), make([]byte, 1024-len(text))...)
 	}
-	if err := steadyVMDK(file); err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := fmt.Sprintf(text, "6c616e64"); string(got) != want {
-		t.Errorf("got %q", got)
+	for _, id := range []string{"01234567", "1234567", "0"} {
+		if err := os.WriteFile(file, append(descriptor(id), "the disk"...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := steadyVMDK(file); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := append(descriptor("6c616e64"), "the disk"...); !bytes.Equal(got, want) {
+			t.Errorf("of %s: %q", id, got)
+		}
 	}
 	if err := os.WriteFile(file, []byte("no descriptor"), 0o600); err != nil {
 		t.Fatal(err)

@@ -82,6 +82,12 @@ image-tools: go-version
 	CGO_ENABLED=0 $(GO) build -trimpath -tags image -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/landbridge-image ./cmd/landbridge
 	$(GO) build -trimpath -o $(BIN)/mkimage ./cmd/mkimage
 
+.PHONY: test-image
+test-image: image build ## the image boots by BIOS and UEFI, two of it join by their user-data (QEMU, by emulation): some minutes
+	@./scripts/deps $(PACKAGES) $(BOOTING) genisoimage=genisoimage
+	@[ -e /usr/share/OVMF/OVMF_CODE.fd ] || ./scripts/deps ovmf=OVMF_CODE.fd
+	LANDBRIDGE_IMAGE=$(CURDIR)/$(IMAGE)/landbridge.raw LANDBRIDGE_BINARY=$(CURDIR)/$(BIN)/landbridge $(GO) test -count=1 -timeout 30m -v -run 'TheImageStarts|UserDataThatIs|TwoAppliances' ./image
+
 .PHONY: boot
 boot: ## boot the image of make image in QEMU: screen here, console at https://127.0.0.1:8443/ (UEFI=1, KEEP=1, USER_DATA=FILE)
 	@./scripts/deps $(BOOTING)

@@ -78,7 +78,7 @@ func (p *program) resetPasswordCommand() *cobra.Command {
 		},
 		Long: `Give a user of the console another password, also while the appliance doesn't run. On a
 terminal it is asked for twice and not shown, else it is a line of the standard input.
-The user's sessions end.`,
+The user's sessions end, and their API tokens are revoked.`,
 		Example: `  sudo landbridge console reset-password alice
   sudo landbridge console reset-password alice --no-totp < password.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -351,6 +351,19 @@ func TestTokensServeUntilTheyAreOverOrTheirUserIsNoMore(t *testing.T) {
 	is(false)
 	r.now = r.now.Add(-time.Minute)
 	is(true)
+	const other = "another horse battery"
+	if _, err := r.ChangeUser(ctx, "bob", api.UserChange{Role: api.RoleOperator}); err != nil {
+		t.Fatal(err)
+	}
+	is(true)
+	if _, err := r.ChangeUser(ctx, "bob", api.UserChange{Password: other}); err != nil {
+		t.Fatal(err)
+	}
+	is(false) // whoever knew the former password may have made it
+	if made, err = r.CreateToken(bob, api.TokenCreate{Name: "again", Role: api.RoleViewer, TTLSeconds: 3600}); err != nil {
+		t.Fatal(err)
+	}
+	is(true)
 	if err := r.RevokeToken(NewContext(context.Background(), Identity{Name: "eve", Role: Operator}), made.Token.ID); !IsKind(err, NotFound) {
 		t.Errorf("somebody else revokes it: %v", err)
 	}

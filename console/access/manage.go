@@ -145,7 +145,7 @@ func (s *Service) CreateUser(ctx context.Context, req api.UserCreate) (api.User,
 }
 
 // ChangeUser changes a user: what req leaves out stays. It ends their sessions, but for that
-// of the request in ctx.
+// of the request in ctx; another password revokes their API tokens, too.
 func (s *Service) ChangeUser(ctx context.Context, name string, req api.UserChange) (api.User, error) {
 	var role Role
 	var wrong []api.FieldError
@@ -180,7 +180,14 @@ func (s *Service) ChangeUser(ctx context.Context, name string, req api.UserChang
 			u.forgetTOTP()
 		}
 		return nil
-	}, func(tx *store.Tx) error { return forgetSessions(tx, userKey(name), own) })
+	}, func(tx *store.Tx) error {
+		if req.Password != "" { // whoever knew the former one may have made some
+			if err := removeTokens(tx, func(t tokenRecord) bool { return t.User == userKey(name) }); err != nil {
+				return err
+			}
+		}
+		return forgetSessions(tx, userKey(name), own)
+	})
 	if err != nil {
 		return api.User{}, err
 	}

@@ -792,7 +792,7 @@ type ClientInterface interface {
 
 	// ChangePasswordWithBody Change one's own password
 	//
-	// All other sessions of the user end, and this one gets another cookie.
+	// All other sessions of the user end, and this one gets another cookie. API tokens of the user stay: revoke those that aren't known.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -801,7 +801,7 @@ type ClientInterface interface {
 
 	// ChangePassword Change one's own password
 	//
-	// All other sessions of the user end, and this one gets another cookie.
+	// All other sessions of the user end, and this one gets another cookie. API tokens of the user stay: revoke those that aren't known.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -954,7 +954,7 @@ type ClientInterface interface {
 
 	// ChangeUserWithBody Change a user
 	//
-	// What is left out stays. The sessions of the user end, but for the one that asks. The last administrator stays one.
+	// What is left out stays. The sessions of the user end, but for the one that asks, and with another password their API tokens are revoked. The last administrator stays one.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -963,7 +963,7 @@ type ClientInterface interface {
 
 	// ChangeUser Change a user
 	//
-	// What is left out stays. The sessions of the user end, but for the one that asks. The last administrator stays one.
+	// What is left out stays. The sessions of the user end, but for the one that asks, and with another password their API tokens are revoked. The last administrator stays one.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2545,7 +2545,7 @@ func (c *Client) GetSession(ctx context.Context, reqEditors ...RequestEditorFn) 
 
 // ChangePasswordWithBody Change one's own password
 //
-// All other sessions of the user end, and this one gets another cookie.
+// All other sessions of the user end, and this one gets another cookie. API tokens of the user stay: revoke those that aren't known.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2564,7 +2564,7 @@ func (c *Client) ChangePasswordWithBody(ctx context.Context, contentType string,
 
 // ChangePassword Change one's own password
 //
-// All other sessions of the user end, and this one gets another cookie.
+// All other sessions of the user end, and this one gets another cookie. API tokens of the user stay: revoke those that aren't known.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2927,7 +2927,7 @@ func (c *Client) RemoveUser(ctx context.Context, user string, reqEditors ...Requ
 
 // ChangeUserWithBody Change a user
 //
-// What is left out stays. The sessions of the user end, but for the one that asks. The last administrator stays one.
+// What is left out stays. The sessions of the user end, but for the one that asks, and with another password their API tokens are revoked. The last administrator stays one.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2946,7 +2946,7 @@ func (c *Client) ChangeUserWithBody(ctx context.Context, user string, contentTyp
 
 // ChangeUser Change a user
 //
-// What is left out stays. The sessions of the user end, but for the one that asks. The last administrator stays one.
+// What is left out stays. The sessions of the user end, but for the one that asks, and with another password their API tokens are revoked. The last administrator stays one.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7188,7 +7188,7 @@ type ClientWithResponsesInterface interface {
 
 	// ChangePasswordWithBodyWithResponse Change one's own password
 	//
-	// All other sessions of the user end, and this one gets another cookie.
+	// All other sessions of the user end, and this one gets another cookie. API tokens of the user stay: revoke those that aren't known.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7197,7 +7197,7 @@ type ClientWithResponsesInterface interface {
 
 	// ChangePasswordWithResponse Change one's own password
 	//
-	// All other sessions of the user end, and this one gets another cookie.
+	// All other sessions of the user end, and this one gets another cookie. API tokens of the user stay: revoke those that aren't known.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7370,7 +7370,7 @@ type ClientWithResponsesInterface interface {
 
 	// ChangeUserWithBodyWithResponse Change a user
 	//
-	// What is left out stays. The sessions of the user end, but for the one that asks. The last administrator stays one.
+	// What is left out stays. The sessions of the user end, but for the one that asks, and with another password their API tokens are revoked. The last administrator stays one.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7379,7 +7379,7 @@ type ClientWithResponsesInterface interface {
 
 	// ChangeUserWithResponse Change a user
 	//
-	// What is left out stays. The sessions of the user end, but for the one that asks. The last administrator stays one.
+	// What is left out stays. The sessions of the user end, but for the one that asks, and with another password their API tokens are revoked. The last administrator stays one.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -12742,7 +12742,7 @@ func (c *ClientWithResponses) GetSessionWithResponse(ctx context.Context, reqEdi
 
 // ChangePasswordWithBodyWithResponse Change one's own password
 //
-// All other sessions of the user end, and this one gets another cookie.
+// All other sessions of the user end, and this one gets another cookie. API tokens of the user stay: revoke those that aren't known.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12757,7 +12757,7 @@ func (c *ClientWithResponses) ChangePasswordWithBodyWithResponse(ctx context.Con
 
 // ChangePasswordWithResponse Change one's own password
 //
-// All other sessions of the user end, and this one gets another cookie.
+// All other sessions of the user end, and this one gets another cookie. API tokens of the user stay: revoke those that aren't known.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -13056,7 +13056,7 @@ func (c *ClientWithResponses) RemoveUserWithResponse(ctx context.Context, user s
 
 // ChangeUserWithBodyWithResponse Change a user
 //
-// What is left out stays. The sessions of the user end, but for the one that asks. The last administrator stays one.
+// What is left out stays. The sessions of the user end, but for the one that asks, and with another password their API tokens are revoked. The last administrator stays one.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -13071,7 +13071,7 @@ func (c *ClientWithResponses) ChangeUserWithBodyWithResponse(ctx context.Context
 
 // ChangeUserWithResponse Change a user
 //
-// What is left out stays. The sessions of the user end, but for the one that asks. The last administrator stays one.
+// What is left out stays. The sessions of the user end, but for the one that asks, and with another password their API tokens are revoked. The last administrator stays one.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -135,7 +135,7 @@ type sender network
 func (s *sender) Send(parcels []router.Parcel) {
 	out := s.tunnel.Outbox()
 	for _, p := range parcels {
-		to := s.standins.book.Serving(p.To)
+		to := s.standins.Serving(p.To)
 		(*network)(s).capturePackets(capture.Out, to, p.Packets)
 		out.Add(to, p.Packets)
 	}

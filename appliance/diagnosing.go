@@ -96,7 +96,7 @@ func (p patients) Peer(m group.MemberID) api.Peer {
 
 func (p patients) Near(m group.MemberID) bool { return p.network.attachment.Load().near(m) }
 
-func (p patients) Serving(m group.MemberID) group.MemberID { return p.network.standins.book.Serving(m) }
+func (p patients) Serving(m group.MemberID) group.MemberID { return p.network.standins.Serving(m) }
 
 func (p patients) Ping(ctx context.Context, m group.MemberID) (api.PingPacket, error) {
 	pong, err := p.network.tunnel.Ping(ctx, m)

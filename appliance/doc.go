@@ -47,12 +47,6 @@
 //
 //	0  the reply          1  say hello first          2  refused; the reason as text
 //
-// Routers of one segment, and members that have to do with their hosts, speak
-// /landbridge/segment/1. The room's bytes are one, then bytes (package vouch):
-//
-//	1  the caller's statement about the called; the reply is the called's about the caller, or empty
-//	2  a Tell             3  asks for one             4  asks whether the called is well; the reply is 1 or 0
-//
 // Hello carries certificate, descriptor version, the signed descriptor where the other
 // side's is older, and a number that is new each time the group is taken up: a member that
 // hears another number makes its sessions with that member anew at once.

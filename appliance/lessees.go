@@ -13,6 +13,7 @@ import (
 
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/neighbourhood"
 	"landbridge/internal/registry"
 	"landbridge/internal/share"
 )
@@ -99,7 +100,7 @@ func blocksTold(blocks []registry.BlockStatus) (b []byte) {
 func (s *neighbours) fetchLeases(ctx context.Context, m group.MemberID) error {
 	within, cancel := context.WithTimeout(ctx, vouchAgain)
 	defer cancel()
-	told, err := s.network.node.gate.call(within, s.network, m, protocolSegment, []byte{segmentBlocks})
+	told, err := s.network.node.gate.call(within, s.network, m, neighbourhood.Protocol, []byte{neighbourhood.AskBlocks})
 	if err != nil {
 		return err
 	}

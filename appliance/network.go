@@ -12,6 +12,7 @@ import (
 	"landbridge/internal/capture"
 	"landbridge/internal/doctor"
 	"landbridge/internal/group"
+	"landbridge/internal/neighbourhood"
 	"landbridge/internal/overlay"
 	"landbridge/internal/registry"
 	"landbridge/internal/tunnel"
@@ -27,7 +28,7 @@ type network struct {
 	membership *group.Membership
 	authority  *group.Authority // nil unless the CA key is here
 	registry   *registry.Registry
-	standins   *standins
+	standins   *neighbourhood.Standins
 	tunnel     *tunnel.Tunnel
 	attachment atomic.Pointer[attachment] // nil while one takes another's place
 	former     tally                      // what those before it counted
@@ -136,7 +137,7 @@ func (n *network) start(ctx context.Context) error {
 	n.background(func() { n.keepRoster(ctx, told) })
 	n.background(func() { n.keepPublished(ctx) })
 	n.background(func() { n.keepVitals(ctx) })
-	n.background(func() { n.standins.keepBook(ctx) })
+	n.background(func() { n.standins.Keep(ctx) })
 	return nil
 }
 
@@ -149,8 +150,8 @@ func (n *network) meet(ctx context.Context, m group.MemberID) {
 		return
 	}
 	n.tunnel.Reachable(m)
-	if !n.standins.silent() {
-		n.standins.tellOne(m)
+	if !n.standins.Silent() {
+		n.standins.TellOne(n.node.base, m)
 	}
 }
 

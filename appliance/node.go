@@ -26,6 +26,7 @@ import (
 	"landbridge/internal/logbook"
 	"landbridge/internal/loop"
 	"landbridge/internal/modes"
+	"landbridge/internal/neighbourhood"
 	"landbridge/internal/overlay"
 	"landbridge/internal/registry"
 	"landbridge/internal/throughput"
@@ -304,8 +305,8 @@ func start(ctx context.Context, cfg config.Config, state *state, log *slog.Logge
 	n.gate.handle(protocolConnect, func(ctx context.Context, nw *network, from group.MemberID, req []byte) ([]byte, error) {
 		return nw.tunnel.HandleSignal(ctx, from, req)
 	})
-	n.gate.handle(protocolSegment, func(ctx context.Context, nw *network, from group.MemberID, req []byte) ([]byte, error) {
-		return nw.standins.serveSegment(ctx, from, req)
+	n.gate.handle(neighbourhood.Protocol, func(_ context.Context, nw *network, from group.MemberID, req []byte) ([]byte, error) {
+		return nw.standins.Answer(from, req)
 	})
 	n.gate.handle(doctor.Protocol, func(ctx context.Context, nw *network, _ group.MemberID, req []byte) ([]byte, error) {
 		return nw.doctor.Serve(ctx, req)

@@ -81,7 +81,7 @@ func (s *neighbours) run(ctx context.Context) {
 		orders := duty.Step(s.lanWell.Load(), s.wanWell.Load(), routers, now)
 		s.hear(routers)
 		s.obey(r, orders, now)
-		s.network.standins.serve(s.claim(ctx, r, orders, answers, now))
+		s.network.standins.Serve(s.claim(ctx, r, orders, answers, now))
 		s.name(ctx, r, routers, now)
 		s.review()
 		if !orders.Next.IsZero() {
@@ -113,7 +113,7 @@ func (s *neighbours) routers(ctx context.Context, r *rounds, duty *share.Duty, a
 	for _, m := range ask {
 		timeout := r.doubts.Patience(m)
 		s.attachment.running.Go(func() {
-			well := s.askAlive(ctx, m, timeout, appoint(s.macOf(s.self), s.beacon.Appoint()))
+			well := s.askAlive(ctx, m, timeout, neighbourhood.Appoint(s.macOf(s.self), s.beacon.Appoint()))
 			tellAlive(ctx, answers, alive{member: m, doubted: true, well: well})
 		})
 	}
@@ -229,7 +229,7 @@ func (s *neighbours) claim(ctx context.Context, r *rounds, o share.Orders, answe
 		if !c.asking && !now.Before(c.again) {
 			c.asking = true
 			s.attachment.running.Go(func() {
-				tellAlive(ctx, answers, alive{member: st.Member, well: s.askAlive(ctx, st.Member, neighbourhood.AliveTimeout, []byte{segmentAlive})})
+				tellAlive(ctx, answers, alive{member: st.Member, well: s.askAlive(ctx, st.Member, neighbourhood.AliveTimeout, []byte{neighbourhood.AskAlive})})
 			})
 		}
 	}
@@ -241,7 +241,7 @@ func (s *neighbours) claim(ctx context.Context, r *rounds, o share.Orders, answe
 func (s *neighbours) askAlive(ctx context.Context, m group.MemberID, timeout time.Duration, question []byte) bool {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	reply, err := s.network.node.gate.call(ctx, s.network, m, protocolSegment, question)
+	reply, err := s.network.node.gate.call(ctx, s.network, m, neighbourhood.Protocol, question)
 	return err == nil && len(reply) > 0 && reply[0] == 1
 }
 
@@ -267,7 +267,7 @@ func (s *neighbours) name(ctx context.Context, r *rounds, routers []share.Router
 				s.tryWhileHere(ctx, other.Member, "what another router of this LAN has leased isn't known", s.fetchLeases)
 			})
 		}
-		r.named[other.Member] = now.Add(vouch.RenewAfter(s.network.leaseTime()))
+		r.named[other.Member] = now.Add(vouch.RenewAfter(s.network.standins.LeaseTime()))
 		s.attachment.running.Go(func() {
 			s.tryWhileHere(ctx, other.Member, "another router of this LAN can't be named to itself", func(ctx context.Context, _ group.MemberID) error {
 				return s.nameOne(ctx, st)
@@ -285,9 +285,9 @@ func (s *neighbours) statement(about group.MemberID, now time.Time) vouch.Statem
 func (s *neighbours) nameOne(ctx context.Context, st vouch.Statement) error {
 	within, cancel := context.WithTimeout(ctx, vouchAgain)
 	defer cancel()
-	reply, err := s.network.node.gate.call(within, s.network, st.Neighbour, protocolSegment, st.Append([]byte{segmentVouch}))
+	reply, err := s.network.node.gate.call(within, s.network, st.Neighbour, neighbourhood.Protocol, st.Append([]byte{neighbourhood.AskVouch}))
 	if err == nil && len(reply) > 0 {
-		err = s.network.standins.takeStatement(st.Neighbour, reply, time.Now())
+		err = s.network.standins.TakeStatement(st.Neighbour, reply, time.Now())
 	}
 	return err
 }
@@ -355,7 +355,7 @@ func (s *neighbours) watchLoop(r *rounds, now time.Time) {
 func (s *neighbours) rest(r *rounds) {
 	s.network.health().Clear("lan", "loop")
 	s.takeMACs(r, nil, time.Now())
-	s.network.standins.serve(nil)
+	s.network.standins.Serve(nil)
 }
 
 // macOf returns the gateway MAC of a member.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"landbridge/internal/group"
+	"landbridge/internal/neighbourhood"
 	"landbridge/internal/vouch"
 )
 
@@ -13,8 +14,8 @@ import (
 func newRouter(t *testing.T, m *member) *member {
 	t.Helper()
 	m.standins = newStandins(m.network)
-	m.gate.handle(protocolSegment, func(ctx context.Context, nw *network, from group.MemberID, req []byte) ([]byte, error) {
-		return nw.standins.serveSegment(ctx, from, req)
+	m.gate.handle(neighbourhood.Protocol, func(_ context.Context, nw *network, from group.MemberID, req []byte) ([]byte, error) {
+		return nw.standins.Answer(from, req)
 	})
 	return m
 }
@@ -24,7 +25,7 @@ func (m *member) name(t *testing.T, other *member, st vouch.Statement) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	_, err := m.gate.call(ctx, m.network, other.membership.Self(), protocolSegment, st.Append([]byte{segmentVouch}))
+	_, err := m.gate.call(ctx, m.network, other.membership.Self(), neighbourhood.Protocol, st.Append([]byte{neighbourhood.AskVouch}))
 	return err
 }
 
@@ -66,34 +67,22 @@ func TestARouterShowsWhoHasNamedItAndTellsForWhomItServes(t *testing.T) {
 
 	serving := func(want group.MemberID) {
 		t.Helper()
-		for end := time.Now().Add(10 * time.Second); far.standins.book.Serving(id1) != want; {
+		for end := time.Now().Add(10 * time.Second); far.standins.Serving(id1) != want; {
 			if time.Now().After(end) {
-				t.Fatalf("packets for one go to %v", far.standins.book.Serving(id1))
+				t.Fatalf("packets for one go to %v", far.standins.Serving(id1))
 			}
 		}
 	}
 	serving(id1)
-	two.standins.serve([]group.MemberID{id1})
+	two.standins.Serve([]group.MemberID{id1})
 	serving(id2)
-	two.standins.serve(nil)
+	two.standins.Serve(nil)
 	serving(id1)
-	if _, err := far.standins.serveSegment(t.Context(), id2, []byte{99}); err == nil {
+	if _, err := far.standins.Answer(id2, []byte{99}); err == nil {
 		t.Error("an unknown request was answered")
 	}
-	if reply, err := far.standins.serveSegment(t.Context(), id2, []byte{segmentAlive}); err != nil || reply[0] != 0 {
+	if reply, err := far.standins.Answer(id2, []byte{neighbourhood.AskAlive}); err != nil || reply[0] != 0 {
 		t.Errorf("a member that routes for no LAN says that it does: %v (%v)", reply, err)
 	}
 	two.running.Wait()
-}
-
-func TestWhoRelaysIsToldWithTheAnswerToHowAMemberIs(t *testing.T) {
-	via := group.MemberID{7}
-	for want, reply := range map[group.MemberID][]byte{via: append([]byte{1}, via[:]...), {}: {1}} {
-		if got := relayTold(reply); got != want {
-			t.Errorf("% x: relayed by %v, want %v", reply, got, want)
-		}
-	}
-	if got := relayTold(nil); !got.IsZero() {
-		t.Errorf("no reply: relayed by %v", got)
-	}
 }

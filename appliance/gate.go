@@ -59,6 +59,7 @@ type hello struct {
 	Version     uint64 `cbor:"2,keyasint"`           // of the descriptor that the sender has
 	Descriptor  []byte `cbor:"3,keyasint,omitempty"` // signed; where the receiver is known to have an older one
 	Run         uint64 `cbor:"4,keyasint"`           // a random number for each time that the group is taken up: another one means that sessions are lost
+	Time        int64  `cbor:"5,keyasint,omitempty"` // the sender's clock, Unix nanoseconds; 0: from a program that doesn't say
 }
 
 func newGate(o *overlay.Overlay, find func(group.ID) (*network, bool), log *slog.Logger) *gate {
@@ -140,12 +141,16 @@ func (g *gate) introduce(ctx context.Context, n *network, to group.MemberID) err
 	}
 	mine := n.hello(nil)
 	for range 2 { // once more where the member's descriptor was the older one
+		asked := time.Now()
 		theirs, err := g.exchange(ctx, n, to, mine)
 		if err != nil {
 			return fmt.Errorf("hello to %s: %w", to.Short(), err)
 		}
 		if err := n.greet(to, theirs); err != nil {
 			return err
+		}
+		if theirs.Time != 0 {
+			n.clocks.note(to, readClock(asked, time.Now(), time.Unix(0, theirs.Time)))
 		}
 		if theirs.Version >= n.membership.Descriptor().Version {
 			break

@@ -48,6 +48,7 @@ type network struct {
 
 	mu      sync.Mutex
 	stopped bool
+	clocks  clocks                      // of the members, as they said hello
 	met     map[group.MemberID]greeting // what members said, when they said hello last
 }
 

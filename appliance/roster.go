@@ -24,7 +24,7 @@ const (
 // receiver's descriptor, nil where it isn't known.
 func (n *network) hello(known *uint64) hello {
 	d := n.membership.Descriptor()
-	h := hello{Certificate: n.membership.Certificate(), Version: d.Version, Run: n.run}
+	h := hello{Certificate: n.membership.Certificate(), Version: d.Version, Run: n.run, Time: time.Now().UnixNano()}
 	if known != nil && *known < d.Version {
 		h.Descriptor = n.membership.Signed()
 	}

@@ -54,6 +54,7 @@ func (n *network) keepRoster(ctx context.Context, told uint64) {
 			return
 		case <-renewal.C:
 			n.renewCertificate(ctx, time.Now())
+			n.compareClocks(ctx)
 			n.reportRequests() // who has asked no more for a day is forgotten
 		case <-refresh.C:
 			n.publishSoon()

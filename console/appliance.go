@@ -50,6 +50,8 @@ type Named interface {
 
 // Maintenance is what is done with an Appliance as a program.
 type Maintenance interface {
+	// Time tells of the clock, and how it compares with those of the members.
+	Time(ctx context.Context) (api.Time, error)
 	// Restart has it end and start anew, and returns before that begins.
 	Restart(ctx context.Context) error
 	// CheckRestore takes in a copy of a state, checks it whole and says what restoring it would change,

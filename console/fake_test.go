@@ -376,3 +376,5 @@ func (f *fake) CheckLeaseName(_ context.Context, addr netip.Addr, name string) e
 	f.checked = append(f.checked, "name "+addr.String()+" "+name)
 	return f.answer()
 }
+
+func (f *fake) Time(context.Context) (api.Time, error) { return api.Time{}, f.answer() }

@@ -80,3 +80,13 @@ func (h *handlers) ApplyRestore(ctx context.Context, req api.ApplyRestoreRequest
 	}
 	return api.ApplyRestore202Response{}, nil
 }
+
+// GetTime tells of the clock.
+func (h *handlers) GetTime(ctx context.Context, _ api.GetTimeRequestObject) (api.GetTimeResponseObject, error) {
+	t, err := h.appliance.Time(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t.Members = orEmpty(t.Members)
+	return api.GetTime200JSONResponse(t), nil
+}

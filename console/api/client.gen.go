@@ -894,6 +894,13 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/throughput (the `GetThroughput` operationId).
 	GetThroughput(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetTime The appliance's clock
+	//
+	// Whether something keeps it, and how it compares with those of the members, as they said hello last.
+	//
+	// Corresponds with GET /api/v1/time (the `GetTime` operationId).
+	GetTime(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListTokens API tokens, by user, then name
 	//
 	// One's own; an administrator sees all.
@@ -2777,6 +2784,23 @@ func (c *Client) GetSupportBundle(ctx context.Context, reqEditors ...RequestEdit
 // Corresponds with GET /api/v1/throughput (the `GetThroughput` operationId).
 func (c *Client) GetThroughput(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetThroughputRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTime The appliance's clock
+//
+// Whether something keeps it, and how it compares with those of the members, as they said hello last.
+//
+// Corresponds with GET /api/v1/time (the `GetTime` operationId).
+func (c *Client) GetTime(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTimeRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -6049,6 +6073,33 @@ func NewGetThroughputRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetTimeRequest constructs an http.Request for the GetTime method
+func NewGetTimeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/time")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListTokensRequest constructs an http.Request for the ListTokens method
 func NewListTokensRequest(server string) (*http.Request, error) {
 	var err error
@@ -7301,6 +7352,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/throughput (the `GetThroughput` operationId).
 	GetThroughputWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetThroughputResponse, error)
+
+	// GetTimeWithResponse The appliance's clock
+	//
+	// Whether something keeps it, and how it compares with those of the members, as they said hello last.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/time (the `GetTime` operationId).
+	GetTimeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTimeResponse, error)
 
 	// ListTokensWithResponse API tokens, by user, then name
 	//
@@ -11023,6 +11083,54 @@ func (r GetThroughputResponse) ContentType() string {
 	return ""
 }
 
+type GetTimeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Time
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTimeResponse) GetJSON200() *Time {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTimeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTimeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTimeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTimeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTimeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListTokensResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -12938,6 +13046,21 @@ func (c *ClientWithResponses) GetThroughputWithResponse(ctx context.Context, req
 		return nil, err
 	}
 	return ParseGetThroughputResponse(rsp)
+}
+
+// GetTimeWithResponse The appliance's clock
+//
+// Whether something keeps it, and how it compares with those of the members, as they said hello last.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/time (the `GetTime` operationId).
+func (c *ClientWithResponses) GetTimeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTimeResponse, error) {
+	rsp, err := c.GetTime(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTimeResponse(rsp)
 }
 
 // ListTokensWithResponse API tokens, by user, then name
@@ -15614,6 +15737,39 @@ func ParseGetThroughputResponse(rsp *http.Response) (*GetThroughputResponse, err
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Throughput
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetTimeResponse parses an HTTP response from a GetTimeWithResponse call
+func ParseGetTimeResponse(rsp *http.Response) (*GetTimeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTimeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Time
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -86,6 +86,7 @@ func Operations() []Operation {
 		{ID: "getStatus", Method: "GET", Path: "/api/v1/status", Role: "viewer"},
 		{ID: "getSupportBundle", Method: "GET", Path: "/api/v1/support-bundle", Role: "operator", Audit: true},
 		{ID: "getThroughput", Method: "GET", Path: "/api/v1/throughput", Role: "viewer"},
+		{ID: "getTime", Method: "GET", Path: "/api/v1/time", Role: "viewer"},
 		{ID: "listTokens", Method: "GET", Path: "/api/v1/tokens", Role: "viewer"},
 		{ID: "createToken", Method: "POST", Path: "/api/v1/tokens", Role: "viewer", Reauth: true, Check: true, Audit: true},
 		{ID: "revokeToken", Method: "DELETE", Path: "/api/v1/tokens/:token", Role: "viewer", Reauth: true, Audit: true},
@@ -792,6 +793,15 @@ func (g *guarded) GetSupportBundle(ctx context.Context, req GetSupportBundleRequ
 func (g *guarded) GetThroughput(ctx context.Context, req GetThroughputRequestObject) (res GetThroughputResponseObject, err error) {
 	err = g.guard(ctx, g.ops["getThroughput"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.GetThroughput(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// GetTime does getTime, if the guard lets it.
+func (g *guarded) GetTime(ctx context.Context, req GetTimeRequestObject) (res GetTimeResponseObject, err error) {
+	err = g.guard(ctx, g.ops["getTime"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.GetTime(ctx, req)
 		return err
 	})
 	return res, err

@@ -245,6 +245,9 @@ type ServerInterface interface {
 	// GetThroughput How fast traffic with other members was, up to a day ago
 	// (GET /api/v1/throughput)
 	GetThroughput(ctx echo.Context) error
+	// GetTime The appliance's clock
+	// (GET /api/v1/time)
+	GetTime(ctx echo.Context) error
 	// ListTokens API tokens, by user, then name
 	// (GET /api/v1/tokens)
 	ListTokens(ctx echo.Context) error
@@ -1449,6 +1452,15 @@ func (w *ServerInterfaceWrapper) GetThroughput(ctx echo.Context) error {
 	return err
 }
 
+// GetTime converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTime(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTime(ctx)
+	return err
+}
+
 // ListTokens converts echo context to params.
 func (w *ServerInterfaceWrapper) ListTokens(ctx echo.Context) error {
 	var err error
@@ -1658,6 +1670,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/restore", wrapper.GetRestore, options.OperationMiddlewares["getRestore"]...)
 	router.PUT(options.BaseURL+"/api/v1/restore", wrapper.CheckRestore, options.OperationMiddlewares["checkRestore"]...)
 	router.POST(options.BaseURL+"/api/v1/restore/apply", wrapper.ApplyRestore, options.OperationMiddlewares["applyRestore"]...)
+	router.GET(options.BaseURL+"/api/v1/time", wrapper.GetTime, options.OperationMiddlewares["getTime"]...)
 	router.POST(options.BaseURL+"/api/v1/restart", wrapper.Restart, options.OperationMiddlewares["restart"]...)
 	router.PUT(options.BaseURL+"/api/v1/name", wrapper.RenameAppliance, options.OperationMiddlewares["renameAppliance"]...)
 	router.GET(options.BaseURL+"/api/v1/setup", wrapper.GetSetup, options.OperationMiddlewares["getSetup"]...)
@@ -4719,6 +4732,44 @@ func (response GetThroughputdefaultApplicationProblemPlusJSONResponse) VisitGetT
 	return err
 }
 
+type GetTimeRequestObject struct {
+}
+
+type GetTimeResponseObject interface {
+	VisitGetTimeResponse(w http.ResponseWriter) error
+}
+
+type GetTime200JSONResponse Time
+
+func (response GetTime200JSONResponse) VisitGetTimeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTimedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetTimedefaultApplicationProblemPlusJSONResponse) VisitGetTimeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTokensRequestObject struct {
 }
 
@@ -5293,6 +5344,9 @@ type StrictServerInterface interface {
 	// GetThroughput How fast traffic with other members was, up to a day ago
 	// (GET /api/v1/throughput)
 	GetThroughput(ctx context.Context, request GetThroughputRequestObject) (GetThroughputResponseObject, error)
+	// GetTime The appliance's clock
+	// (GET /api/v1/time)
+	GetTime(ctx context.Context, request GetTimeRequestObject) (GetTimeResponseObject, error)
 	// ListTokens API tokens, by user, then name
 	// (GET /api/v1/tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
@@ -7697,6 +7751,29 @@ func (sh *strictHandler) GetThroughput(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetThroughputResponseObject); ok {
 		return validResponse.VisitGetThroughputResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTime operation middleware
+func (sh *strictHandler) GetTime(ctx echo.Context) error {
+	var request GetTimeRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTime(ctx.Request().Context(), request.(GetTimeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTime")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTimeResponseObject); ok {
+		return validResponse.VisitGetTimeResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -1852,6 +1852,20 @@ type Login struct {
 	Password string `json:"password"`
 }
 
+// MemberClock defines model for MemberClock.
+type MemberClock struct {
+	Group    string `json:"group"`
+	MemberID string `json:"memberId"`
+	Name     string `json:"name"`
+
+	// OffsetSeconds How far it is ahead of this appliance's.
+	OffsetSeconds float64   `json:"offsetSeconds"`
+	Seen          time.Time `json:"seen"`
+
+	// WithinSeconds How exact that is.
+	WithinSeconds float64 `json:"withinSeconds"`
+}
+
 // Memory defines model for Memory.
 type Memory struct {
 	Goroutines int `json:"goroutines"`
@@ -2693,6 +2707,22 @@ type Throughput struct {
 
 	// FiveMinutes Means of the hosts' traffic through the tunnel, in bits per second, the oldest first.
 	FiveMinutes RateSeries `json:"fiveMinutes"`
+}
+
+// Time defines model for Time.
+type Time struct {
+	// ErrorSeconds By how much it may be wrong at most, as the kernel estimates.
+	ErrorSeconds float64 `json:"errorSeconds"`
+
+	// Known Whether the kernel says if the clock is kept.
+	Known bool `json:"known"`
+
+	// Members The clocks of members that are known.
+	Members []MemberClock `json:"members"`
+	Now     time.Time     `json:"now"`
+
+	// Synchronized Whether something sets it, as NTP does.
+	Synchronized bool `json:"synchronized"`
 }
 
 // Token defines model for Token.

@@ -57,3 +57,9 @@ func (f *fake) ApplyRestore(_ context.Context, r api.ApplyRestoreRequestObject) 
 	}
 	return api.ApplyRestore202Response{}, nil
 }
+
+func (f *fake) GetTime(context.Context, api.GetTimeRequestObject) (api.GetTimeResponseObject, error) {
+	return api.GetTime200JSONResponse{Now: start(), Known: true, Synchronized: true, Members: []api.MemberClock{
+		{Name: "porto", Group: "office", OffsetSeconds: -0.2, Seen: start()}, {Name: "faro", Group: "office", OffsetSeconds: 1.5, Seen: start()},
+	}}, f.err
+}

@@ -32,6 +32,7 @@ func functions(now func() time.Time, static assets) template.FuncMap {
 		"heardAnybody": func(h *heardView) bool { return h.Somebody() },
 		"removal":      groupMembers.Gone,
 		"roles":        roles,
+		"farthest":     farthest,
 		"inFours":      totpPage.Groups,
 		"checks":       diagnosticsPage.Checks,
 		"dnsTypes":     dnsTypes,

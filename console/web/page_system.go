@@ -1,6 +1,7 @@
 package web
 
 import (
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,6 +15,7 @@ import (
 type systemPage struct {
 	Status   api.Status
 	Session  api.Session
+	Time     api.Time
 	Console  api.Console // to administrators
 	Users    []api.User  // to administrators
 	Tokens   []api.Token
@@ -23,6 +25,17 @@ type systemPage struct {
 	Password flaws
 	Done     string // what was done just now
 	About    string // to whom
+}
+
+// farthest is the clock of the member whose offset is the largest, nil where none is known.
+func farthest(t api.Time) *api.MemberClock {
+	var most *api.MemberClock
+	for i, m := range t.Members {
+		if most == nil || math.Abs(m.OffsetSeconds) > math.Abs(most.OffsetSeconds) {
+			most = &t.Members[i]
+		}
+	}
+	return most
 }
 
 // roles are what a user or token may be.
@@ -50,6 +63,11 @@ func (p *Pages) fillSystem(c echo.Context, page *systemPage) (err error) {
 	if page.Session, err = p.session(c); err != nil {
 		return err
 	}
+	clock, err := ask[api.GetTimeRequestObject, api.GetTimeResponseObject, api.GetTime200JSONResponse](c, p.api.GetTime, api.GetTimeRequestObject{})
+	if err != nil {
+		return err
+	}
+	page.Time = api.Time(clock)
 	if page.Tokens, err = p.tokens(c); err != nil || !p.who(c).Can("administrator") {
 		return err
 	}

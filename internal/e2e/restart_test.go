@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"landbridge/console/api"
 	"landbridge/internal/netlab"
 )
 
@@ -77,4 +80,29 @@ func TestARestoreEndsInTheOldStateOrTheNew(t *testing.T) {
 	}
 	t.Logf("%d times the old state, %d times the new", outcomes[true], outcomes[false])
 	d.end(syscall.SIGTERM)
+}
+
+// Members see each other's clocks as they say hello.
+func TestMembersCompareTheirClocks(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	a := newMachine(t, s.wan.Host("a"))
+	s.join(a)
+	client, err := api.Dial(t.Context(), a.Path(a.state()+"/"+api.SocketName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	a.wait("to know the clock of d", func() (bool, error) {
+		res, err := client.GetTimeWithResponse(t.Context())
+		if err != nil || res.JSON200 == nil {
+			return false, fmt.Errorf("%w %s", err, res.Body)
+		}
+		for _, m := range res.JSON200.Members {
+			if m.Name == "d" && math.Abs(m.OffsetSeconds) <= m.WithinSeconds+0.001 { // both are of one machine
+				return true, nil
+			}
+		}
+		return false, fmt.Errorf("known are %+v", res.JSON200.Members)
+	})
 }

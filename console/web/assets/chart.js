@@ -47,7 +47,7 @@
         { stroke: colour("key sent"), width: 1.5, spanGaps: false, points: { show: false } },
         { stroke: colour("key received"), width: 1.5, dash: [5, 3], points: { show: false } }],
       axes: [
-        { stroke: text, font, grid: { show: false }, ticks: { show: false }, space: 80, size: 30, values: (u, v) => v.map(clock) },
+        { stroke: text, font, grid: { show: false }, ticks: { show: false }, space: 80, size: 30, incrs: [60, 120, 300, 3600, 7200, 14400, 21600], values: (u, v) => v.map(clock) },
         { stroke: text, font, grid, ticks: { show: false }, size: 84, values: (u, v) => v.map(rate) }],
     }, data(), place);
   };

@@ -144,15 +144,22 @@ func TestAnOperatorSetsUpANetworkInABrowser(t *testing.T) {
 			return "done"
 		},
 		"JOIN": func(token string) string {
-			a.must("join", token, "--name", "a")
 			a.start()
+			var waiting api.JoinApplication
+			if err := a.get(&waiting, "join", token, "--name", "a", "--no-wait"); err != nil {
+				t.Fatal(err)
+			}
+			return waiting.Fingerprint
+		},
+		"JOINED": func(string) string {
+			a.wait("to be let in", func() (bool, error) { g := a.groups(); return len(g) == 1, nil })
 			reaches(t, a.Host, h.addr)
 			return "done"
 		},
 		"REMOVED": func(string) string {
 			a.wait("to hear of its removal", func() (bool, error) {
 				health := fmt.Sprint(a.status().Health)
-				return strings.Contains(health, "removed"), fmt.Errorf("health says %s", health)
+				return strings.Contains(health, "its site has closed"), fmt.Errorf("health says %s", health)
 			})
 			return "done"
 		},

@@ -66,11 +66,20 @@ async function hosts(page) {
 
 async function members(page) {
   await page.goto(base + "/members");
+  await page.getByLabel("Note").fill("site a");
+  await page.getByLabel("waits until somebody here approves").check();
   await page.getByRole("button", { name: "Make the invitation" }).click();
   await page.getByRole("img", { name: "The token as a QR code" }).waitFor();
   await look(page, "invitation", out, faults);
   const command = await page.locator("#command").textContent();
-  await outside("JOIN", command.trim().split(" ").at(-1));
+  await page.goto(base + "/members");
+  const fingerprint = await outside("JOIN", command.trim().split(" ").at(-1));
+  await expect(page, "An appliance waits to be let into e2e"); // by itself: the page is live
+  await expect(page, fingerprint);
+  await look(page, "request", out, faults);
+  await page.getByRole("button", { name: "Approve a" }).click();
+  await expect(page, "a is a member now");
+  await outside("JOINED");
   await page.goto(base + "/");
   await page.getByRole("row", { name: /^a direct/ }).waitFor();
   await still(page, "overview", faults);
@@ -82,9 +91,16 @@ async function members(page) {
   await page.getByRole("link", { name: "Remove a" }).click();
   await expect(page, "Its hosts lose the network");
   await look(page, "remove", out, faults);
+  await page.getByLabel("Reason").fill("its site has closed");
   await page.getByRole("button", { name: "Remove a" }).click();
   await expect(page, "a is removed");
+  await expect(page, "its site has closed");
   await outside("REMOVED");
+  await page.goto(base + "/groups");
+  await expect(page, "in its blocks");
+  await look(page, "groups", out, faults);
+  await page.getByRole("link", { name: "Leave e2e" }).click();
+  await expect(page, "it is destroyed");
 }
 
 // begins checks that a file is of a kind.

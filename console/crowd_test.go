@@ -51,7 +51,8 @@ func TestStrangersWhoHoldBackTheirRequestsKeepNobodyElseWaiting(t *testing.T) {
 	p := atDoor(t, s, everybody)
 	p.setUp()
 	const many = 100 // more than are answered at a time, or wait, of one address
-	for range many - 1 {
+	first := p.holdBack("127.0.0.2")
+	for range many - 2 {
 		p.holdBack("127.0.0.2")
 	}
 	refused, err := http.ReadResponse(bufio.NewReader(p.holdBack("127.0.0.2")), nil)
@@ -85,6 +86,13 @@ func TestStrangersWhoHoldBackTheirRequestsKeepNobodyElseWaiting(t *testing.T) {
 	}
 	if n := s.strangers.here; n == 0 {
 		t.Error("nobody held a request back any more")
+	}
+	told, err := http.ReadResponse(bufio.NewReader(first), nil)
+	if err != nil {
+		t.Fatalf("who held back for too long isn't told: %v", err)
+	}
+	if _ = told.Body.Close(); told.StatusCode != http.StatusBadRequest {
+		t.Errorf("who held back for too long gets %d", told.StatusCode)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
@@ -247,5 +248,21 @@ func TestTheLogKeepsItsLastLines(t *testing.T) {
 	}
 	if all := string(r.Last(10_000)); !strings.HasSuffix(all, "line 499\n") {
 		t.Errorf("%q", all)
+	}
+}
+
+func TestListeningForNewHardwareEnds(t *testing.T) {
+	m, _ := loader("", "")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- hotplug(ctx, m, slog.New(slog.DiscardHandler)) }()
+	cancel()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Skip(err) // not every sandbox lets one listen
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("it listens on when the machine goes down")
 	}
 }

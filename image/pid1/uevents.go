@@ -3,8 +3,10 @@ package pid1
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -12,21 +14,22 @@ import (
 
 // hotplug loads modules for hardware that appears later, until ctx is done.
 func hotplug(ctx context.Context, m *Modules, log *slog.Logger) error {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_KOBJECT_UEVENT)
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_KOBJECT_UEVENT)
 	if err != nil {
 		return fmt.Errorf("listen for new hardware: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = unix.Shutdown(fd, unix.SHUT_RD) })
-	defer func() {
-		stop()
-		_ = unix.Close(fd)
-	}()
+	news := os.NewFile(uintptr(fd), "uevents") // which can be closed while it is read
+	defer context.AfterFunc(ctx, func() { _ = news.Close() })()
+	defer news.Close()
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1}); err != nil {
 		return fmt.Errorf("listen for new hardware: %w", err)
 	}
 	buf := make([]byte, 16<<10)
 	for ctx.Err() == nil {
-		n, _, err := unix.Recvfrom(fd, buf, 0)
+		n, err := news.Read(buf)
+		if errors.Is(err, os.ErrClosed) {
+			return nil
+		}
 		if err != nil || n == 0 {
 			continue // ENOBUFS: some were lost, and the next ones count
 		}

@@ -14,6 +14,7 @@ import (
 	"landbridge/internal/group"
 	"landbridge/internal/health"
 	"landbridge/internal/overlay"
+	"landbridge/internal/sorting"
 	"landbridge/internal/store"
 )
 
@@ -94,7 +95,7 @@ func (s *state) applications() (all []application, err error) {
 		}
 		return failed
 	})
-	slices.SortFunc(all, func(x, y application) int { return x.Since.Compare(y.Since) })
+	sorting.By(all, func(x, y application) int { return x.Since.Compare(y.Since) })
 	return all, err
 }
 

@@ -13,6 +13,7 @@ import (
 	"landbridge/internal/frame"
 	"landbridge/internal/health"
 	"landbridge/internal/registry"
+	"landbridge/internal/sorting"
 	"landbridge/router"
 )
 
@@ -76,7 +77,7 @@ func (w *gatewayWatch) list(now time.Time) (all []otherGateway) {
 			all = append(all, *g)
 		}
 	}
-	slices.SortFunc(all, func(a, b otherGateway) int { return slices.Compare(a.mac[:], b.mac[:]) })
+	sorting.By(all, func(a, b otherGateway) int { return slices.Compare(a.mac[:], b.mac[:]) })
 	return all
 }
 

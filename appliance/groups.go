@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"landbridge/console"
 	"landbridge/console/api"
 	"landbridge/internal/division"
 	"landbridge/internal/group"
+	"landbridge/internal/sorting"
 	"landbridge/internal/store"
 )
 
@@ -182,7 +182,7 @@ func formerMembers(d *group.Descriptor, self group.MemberID) (all []api.FormerMe
 			gone = append(gone, e)
 		}
 	}
-	slices.SortFunc(gone, func(a, b group.Entry) int { return cmp.Compare(b.Removed, a.Removed) })
+	sorting.By(gone, func(a, b group.Entry) int { return cmp.Compare(b.Removed, a.Removed) })
 	for _, e := range gone[:min(len(gone), formerShown)] {
 		all = append(all, api.FormerMember{
 			MemberID: e.ID.String(), Name: e.Name, DescriptorVersion: e.Removed, At: utc(e.RemovedAt), Reason: e.Reason, Self: e.ID == self,

@@ -9,7 +9,6 @@ import (
 	"iter"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"landbridge/internal/config"
 	"landbridge/internal/group"
 	"landbridge/internal/registry"
+	"landbridge/internal/sorting"
 )
 
 // What operators do with leases; package registry decides.
@@ -325,7 +325,7 @@ func (n *node) History(_ context.Context, q console.HistoryQuery) (list api.Leas
 			all = append(all, placed{e.Place, nw.historyEntry(e.Happening)})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b placed) int { return strings.Compare(b.place, a.place) })
+	sorting.StablyBy(all, func(a, b placed) int { return strings.Compare(b.place, a.place) })
 	if len(all) > q.Limit {
 		all = all[:q.Limit]
 		list.Next = all[q.Limit-1].place

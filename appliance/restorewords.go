@@ -12,6 +12,7 @@ import (
 	"landbridge/console/api"
 	"landbridge/internal/group"
 	"landbridge/internal/registry"
+	"landbridge/internal/sorting"
 	"landbridge/internal/store"
 )
 
@@ -96,7 +97,7 @@ func compare(now, then summary) api.Restore {
 		}
 		r.Groups = append(r.Groups, g)
 	}
-	slices.SortFunc(r.Groups, func(a, b api.RestoreGroup) int { return strings.Compare(a.Name+a.ID, b.Name+b.ID) })
+	sorting.By(r.Groups, func(a, b api.RestoreGroup) int { return strings.Compare(a.Name+a.ID, b.Name+b.ID) })
 	r.Dangers = dangers(now, then, ids)
 	return r
 }

@@ -13,6 +13,7 @@ import (
 	"landbridge/internal/division"
 	"landbridge/internal/group"
 	"landbridge/internal/share"
+	"landbridge/internal/sorting"
 )
 
 // What the API shows of the groups' segments, and of the other appliances there.
@@ -80,7 +81,7 @@ func (n *network) describeNeighbours(a *attachment) []api.Neighbour {
 			all = company{others: b.Neighbors(), circle: share.NewCircle(n.membership.Self())}.describe(n.memberName)
 		}
 	}
-	slices.SortFunc(all, func(x, y api.Neighbour) int {
+	sorting.By(all, func(x, y api.Neighbour) int {
 		return cmp.Or(strings.Compare(x.Name, y.Name), strings.Compare(x.MemberID, y.MemberID))
 	})
 	return all

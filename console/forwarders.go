@@ -3,11 +3,11 @@ package console
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"landbridge/console/access"
 	"landbridge/console/api"
+	"landbridge/internal/sorting"
 )
 
 // Forwarders is the zones of which an Appliance asks other DNS servers. by is who orders it.
@@ -26,7 +26,7 @@ func (h *handlers) ListForwarders(ctx context.Context, _ api.ListForwardersReque
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(items, func(a, b api.Forwarder) int {
+	sorting.By(items, func(a, b api.Forwarder) int {
 		if (a.Zone == ".") != (b.Zone == ".") {
 			return len(b.Zone) - len(a.Zone)
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode"
@@ -16,6 +15,7 @@ import (
 	"landbridge/console/access"
 	"landbridge/console/api"
 	"landbridge/console/metrics"
+	"landbridge/internal/sorting"
 )
 
 // handlers implements the generated strict server over an Appliance.
@@ -41,7 +41,7 @@ func (h *handlers) GetStatus(ctx context.Context, _ api.GetStatusRequestObject) 
 	st.Observed = orEmpty(st.Observed)
 	st.Groups = orEmpty(st.Groups)
 	st.Health = orEmpty(st.Health)
-	slices.SortStableFunc(st.Health, func(a, b api.HealthItem) int {
+	sorting.StablyBy(st.Health, func(a, b api.HealthItem) int {
 		return cmp.Or(cmp.Compare(severity(a.Level), severity(b.Level)), b.Since.Compare(a.Since))
 	})
 	return api.GetStatus200JSONResponse(st), nil
@@ -61,7 +61,7 @@ func (h *handlers) ListCounters(ctx context.Context, _ api.ListCountersRequestOb
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(items, func(a, b api.Counter) int {
+	sorting.By(items, func(a, b api.Counter) int {
 		return cmp.Or(strings.Compare(a.Component, b.Component), strings.Compare(a.Name, b.Name))
 	})
 	return api.ListCounters200JSONResponse{Items: orEmpty(items)}, nil
@@ -81,7 +81,7 @@ func (h *handlers) ListPeers(ctx context.Context, _ api.ListPeersRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(items, func(a, b api.Peer) int {
+	sorting.By(items, func(a, b api.Peer) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.MemberID, b.MemberID))
 	})
 	return api.ListPeers200JSONResponse{Items: orEmpty(items)}, nil
@@ -133,7 +133,7 @@ func (h *handlers) ListBlocks(ctx context.Context, _ api.ListBlocksRequestObject
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(items, func(a, b api.Block) int {
+	sorting.By(items, func(a, b api.Block) int {
 		return cmp.Or(strings.Compare(a.Group, b.Group), a.Prefix.Addr().Compare(b.Prefix.Addr()))
 	})
 	return api.ListBlocks200JSONResponse{Items: orEmpty(items)}, nil
@@ -154,7 +154,7 @@ func (h *handlers) ListSegments(ctx context.Context, _ api.ListSegmentsRequestOb
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(items, func(a, b api.Segment) int {
+	sorting.By(items, func(a, b api.Segment) int {
 		return cmp.Or(strings.Compare(a.Attachment.LanPort, b.Attachment.LanPort), strings.Compare(a.GroupName, b.GroupName), strings.Compare(a.Group, b.Group))
 	})
 	return api.ListSegments200JSONResponse{Items: orEmpty(items)}, nil
@@ -166,7 +166,7 @@ func (h *handlers) ListGroups(ctx context.Context, _ api.ListGroupsRequestObject
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(items, func(a, b api.Group) int {
+	sorting.By(items, func(a, b api.Group) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
 	})
 	for i := range items {

@@ -2,10 +2,10 @@ package console
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"landbridge/console/api"
+	"landbridge/internal/sorting"
 )
 
 // maxMACText is the longest that somebody writes a hardware address.
@@ -17,7 +17,7 @@ func (h *handlers) ListHosts(ctx context.Context, _ api.ListHostsRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(items, func(a, b api.RegisteredHost) int { return strings.Compare(a.MAC, b.MAC) })
+	sorting.By(items, func(a, b api.RegisteredHost) int { return strings.Compare(a.MAC, b.MAC) })
 	return api.ListHosts200JSONResponse{Items: orEmpty(items)}, nil
 }
 

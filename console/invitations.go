@@ -3,9 +3,9 @@ package console
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"landbridge/console/api"
+	"landbridge/internal/sorting"
 )
 
 // CreateInvitation makes a token.
@@ -42,7 +42,7 @@ func (h *handlers) ListInvitations(ctx context.Context, req api.ListInvitationsR
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(items, func(a, b api.IssuedInvitation) int { return b.Made.Compare(a.Made) })
+	sorting.StablyBy(items, func(a, b api.IssuedInvitation) int { return b.Made.Compare(a.Made) })
 	for i := range items {
 		items[i].Users = orEmpty(items[i].Users)
 	}

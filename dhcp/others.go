@@ -10,6 +10,7 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
 	"landbridge/internal/frame"
+	"landbridge/internal/sorting"
 )
 
 // Bounds of what the segment can make Others remember.
@@ -265,7 +266,7 @@ func (o *Others) Servers(now time.Time) []OtherServer {
 	for _, s := range o.servers {
 		all = append(all, *s)
 	}
-	slices.SortFunc(all, func(a, b OtherServer) int { return a.Addr.Compare(b.Addr) })
+	sorting.By(all, func(a, b OtherServer) int { return a.Addr.Compare(b.Addr) })
 	return all
 }
 

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"landbridge/internal/frame"
+	"landbridge/internal/sorting"
 )
 
 // PortInfo is a network port of this host, as an operator would name it.
@@ -36,7 +37,7 @@ func Ports() ([]PortInfo, error) {
 			all = append(all, PortInfo{Name: a.Name, MAC: a.HardwareAddr, Up: a.Flags&net.FlagUp != 0 && a.RawFlags&unix.IFF_LOWER_UP != 0})
 		}
 	}
-	slices.SortFunc(all, func(a, b PortInfo) int { return strings.Compare(a.Name, b.Name) })
+	sorting.By(all, func(a, b PortInfo) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }
 

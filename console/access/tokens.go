@@ -5,11 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"slices"
 	"strings"
 	"time"
 
 	"landbridge/console/api"
+	"landbridge/internal/sorting"
 	"landbridge/internal/store"
 )
 
@@ -109,7 +109,7 @@ func (s *Service) Tokens(ctx context.Context) (all []api.Token, err error) {
 		}
 		return failed
 	})
-	slices.SortFunc(all, byUserAndName)
+	sorting.By(all, byUserAndName)
 	return all, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"landbridge/console/api"
+	"landbridge/internal/sorting"
 )
 
 // appliance tells of the program itself.
@@ -91,7 +92,7 @@ func (v view) sessions(s sink) {
 	s.gauge("members_native", "Members on the same LAN, whose hosts are reached past the session.", float64(native))
 
 	peers := slices.Clone(v.peers)
-	slices.SortFunc(peers, func(a, b api.Peer) int {
+	sorting.By(peers, func(a, b api.Peer) int {
 		return cmp.Or(cmp.Compare(groupOf(a), groupOf(b)), cmp.Compare(a.MemberID, b.MemberID))
 	})
 	omitted := max(0, len(peers)-maxMembers)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 
 	"landbridge/console/api"
 	"landbridge/console/leasefile"
+	"landbridge/internal/sorting"
 )
 
 // ImportPath takes files: bodies larger than those of other pages.
@@ -144,7 +144,7 @@ func (i *importPage) fill(file leasefile.File, plan api.ReservationPlan) (change
 			changed = append(changed, row)
 		}
 	}
-	slices.SortStableFunc(wrong, func(a, b importRow) int { return a.Line - b.Line })
+	sorting.StablyBy(wrong, func(a, b importRow) int { return a.Line - b.Line })
 	i.Rows = append(wrong, changed...)
 	if len(i.Rows) > rowsShown {
 		i.More, i.Rows = len(i.Rows)-rowsShown, i.Rows[:rowsShown]

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"landbridge/console/api"
+	"landbridge/internal/sorting"
 )
 
 // membersPage is what the page of members shows.
@@ -112,7 +113,7 @@ func (m membersPage) match(g api.Group, links []link) groupMembers {
 		}
 		view.Rows = append(view.Rows, row)
 	}
-	slices.SortStableFunc(view.Rows, func(a, b memberRow) int {
+	sorting.StablyBy(view.Rows, func(a, b memberRow) int {
 		switch {
 		case a.Self:
 			return -1

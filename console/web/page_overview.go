@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"landbridge/console/api"
+	"landbridge/internal/sorting"
 )
 
 // overviewPage is what the overview shows.
@@ -91,7 +92,7 @@ func busiest(links []link) []link {
 		return links
 	}
 	all := slices.Clone(links)
-	slices.SortStableFunc(all, func(a, b link) int {
+	sorting.StablyBy(all, func(a, b link) int {
 		return cmp.Or(cmp.Compare(b.Rate.Sum(), a.Rate.Sum()), cmp.Compare(b.TxBytes+b.RxBytes, a.TxBytes+a.RxBytes))
 	})
 	return all

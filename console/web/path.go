@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"landbridge/console/api"
+	"landbridge/internal/sorting"
 )
 
 // kind says in one word how a member is reached; it is a CSS class, too.
@@ -58,7 +59,7 @@ func linksOf(peers []api.Peer, rates map[string]rate) []link {
 		all = append(all, link{Peer: p, Kind: kindOf(p), Rate: rates[p.MemberID]})
 	}
 	order := kinds()
-	slices.SortStableFunc(all, func(a, b link) int {
+	sorting.StablyBy(all, func(a, b link) int {
 		return cmp.Compare(slices.Index(order, a.Kind), slices.Index(order, b.Kind))
 	})
 	return all

@@ -10,6 +10,7 @@ import (
 	"github.com/miekg/dns"
 
 	service "landbridge/dns"
+	"landbridge/internal/sorting"
 )
 
 // probeEvery is how often the servers of a failing zone are asked.
@@ -53,7 +54,7 @@ func (f *Forwarder) Report() (all []Report) {
 	for _, z := range f.zones {
 		all = append(all, z.report())
 	}
-	slices.SortFunc(all, func(a, b Report) int { return strings.Compare(a.Name, b.Name) })
+	sorting.By(all, func(a, b Report) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 

@@ -1,11 +1,11 @@
 package beacon
 
 import (
-	"slices"
 	"time"
 
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/sorting"
 )
 
 const (
@@ -282,7 +282,7 @@ func (m *machine) neighbors(now time.Time) []Neighbor {
 			all = append(all, Neighbor{Member: id, MAC: p.mac, Says: p.says, Since: p.since, Silent: m.silent(p, now)})
 		}
 	}
-	slices.SortFunc(all, func(a, b Neighbor) int { return a.Member.Compare(b.Member) })
+	sorting.By(all, func(a, b Neighbor) int { return a.Member.Compare(b.Member) })
 	return all
 }
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -14,6 +13,8 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"landbridge/internal/sorting"
 )
 
 // maxFile is the largest configuration file in bytes. The YAML parser takes a time
@@ -38,7 +39,7 @@ type Error struct {
 }
 
 func newError(faults []Fault) *Error {
-	slices.SortStableFunc(faults, func(a, b Fault) int {
+	sorting.StablyBy(faults, func(a, b Fault) int {
 		if (a.Line == 0) != (b.Line == 0) { // flags after the file
 			return b.Line - a.Line
 		}
@@ -75,7 +76,7 @@ func flagValues(flags map[string][]string) []configValue {
 	for key, v := range flags {
 		values = append(values, configValue{key: key, values: v, where: "--" + key})
 	}
-	slices.SortFunc(values, func(a, b configValue) int { return strings.Compare(a.key, b.key) })
+	sorting.By(values, func(a, b configValue) int { return strings.Compare(a.key, b.key) })
 	return values
 }
 

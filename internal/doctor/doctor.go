@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"landbridge/console/api"
+	"landbridge/internal/sorting"
 )
 
 // Bounds of what the doctor finds well.
@@ -95,7 +96,7 @@ func (x *examination) report() api.DoctorReport {
 			r.State = c.State
 		}
 	}
-	slices.SortStableFunc(r.Checks, func(a, b api.DoctorCheck) int {
+	sorting.StablyBy(r.Checks, func(a, b api.DoctorCheck) int {
 		switch {
 		case worse(a.State, b.State):
 			return -1

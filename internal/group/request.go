@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"landbridge/internal/sorting"
 	"landbridge/internal/store"
 )
 
@@ -154,7 +155,7 @@ func (a *Authority) forgetRequests(tx *store.Tx, now time.Time) error {
 			gone = append(gone, slices.Clone(key))
 		}
 	}
-	slices.SortFunc(denied, func(x, y denial) int { return y.at.Compare(x.at) })
+	sorting.By(denied, func(x, y denial) int { return y.at.Compare(x.at) })
 	for _, d := range denied[min(len(denied), maxDenied-1):] {
 		gone = append(gone, d.key)
 	}
@@ -185,7 +186,7 @@ func (a *Authority) Requests(now time.Time) (all []Request, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("requests to join group %s: %w", a.id.Short(), err)
 	}
-	slices.SortFunc(all, func(x, y Request) int { return x.At.Compare(y.At) })
+	sorting.By(all, func(x, y Request) int { return x.At.Compare(y.At) })
 	return all, nil
 }
 

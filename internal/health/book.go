@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"landbridge/internal/sorting"
 )
 
 // maxTroubles bounds what the list of troubles can grow to.
@@ -89,7 +91,7 @@ func (b *Book) Items() []Item {
 			items = append(items, item)
 		}
 	}
-	slices.SortFunc(items, func(a, b Item) int {
+	sorting.By(items, func(a, b Item) int {
 		return cmp.Or(cmp.Compare(b.Level, a.Level), a.Since.Compare(b.Since))
 	})
 	return items

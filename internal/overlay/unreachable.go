@@ -18,6 +18,8 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/quic-go/quic-go"
+
+	"landbridge/internal/sorting"
 )
 
 // Cause says why an address doesn't lead to a member.
@@ -149,7 +151,7 @@ func sortedAttempts(causes map[string]Cause, named []ma.Multiaddr) []Attempt {
 	for at, c := range causes {
 		all = append(all, Attempt{at, c})
 	}
-	slices.SortFunc(all, func(a, b Attempt) int {
+	sorting.By(all, func(a, b Attempt) int {
 		return cmp.Or(order(a.At)-order(b.At), cmp.Compare(b.Cause, a.Cause), cmp.Compare(a.At, b.At))
 	})
 	return all

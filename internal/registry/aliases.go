@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"landbridge/internal/group"
+	"landbridge/internal/sorting"
 	"landbridge/internal/store"
 )
 
@@ -45,7 +45,7 @@ func (r *Registry) Aliases() (all []Alias) {
 	for _, a := range t.byName {
 		all = append(all, a)
 	}
-	slices.SortFunc(all, func(a, b Alias) int { return cmp.Compare(a.Name, b.Name) })
+	sorting.By(all, func(a, b Alias) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
 

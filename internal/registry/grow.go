@@ -5,8 +5,9 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"slices"
 	"time"
+
+	"landbridge/internal/sorting"
 )
 
 // maxAttempts bounds the blocks that one grow tries to claim.
@@ -168,7 +169,7 @@ func (r *Registry) releaseSurplus(t *terms, now Instant) {
 		}
 	}
 	r.mu.Unlock()
-	slices.SortStableFunc(all, func(a, b idle) int { return cmp.Compare(a.last, b.last) })
+	sorting.StablyBy(all, func(a, b idle) int { return cmp.Compare(a.last, b.last) })
 	size := r.geo.size()
 	var surplus []BlockID
 	for _, one := range all {

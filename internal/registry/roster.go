@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"landbridge/internal/group"
+	"landbridge/internal/sorting"
 )
 
 // replicaCount is R: how many members keep a block's register.
@@ -107,7 +108,7 @@ func newRoster(id group.ID, version uint64, entries []rosterEntry) *roster {
 		}
 	}
 	r.moves = slices.DeleteFunc(r.moves, func(m move) bool { return m.version > version })
-	slices.SortStableFunc(r.moves, func(a, b move) int { return cmp.Compare(a.version, b.version) })
+	sorting.StablyBy(r.moves, func(a, b move) int { return cmp.Compare(a.version, b.version) })
 	return r
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"landbridge/internal/group"
+	"landbridge/internal/sorting"
 )
 
 const (
@@ -204,6 +205,6 @@ func (d *Duty) stands(circle *Circle, wan bool, routers []Router) (all []Stand) 
 			all = append(all, Stand{Member: m, Unheard: !heard})
 		}
 	}
-	slices.SortFunc(all, func(a, b Stand) int { return a.Member.Compare(b.Member) })
+	sorting.By(all, func(a, b Stand) int { return a.Member.Compare(b.Member) })
 	return all
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"landbridge/internal/group"
+	"landbridge/internal/sorting"
 )
 
 // A member relays for us if it offers to, we reach it directly, and others can: it
@@ -35,7 +36,7 @@ func (t *Tunnel) findRelays(known []group.MemberID) []relayFound {
 		}
 		p.mu.Unlock()
 	}
-	slices.SortFunc(found, func(a, b relayFound) int {
+	sorting.By(found, func(a, b relayFound) int {
 		return cmp.Or(cmp.Compare(a.rtt, b.rtt), slices.Compare(a.id[:], b.id[:]))
 	})
 	return found[:min(len(found), maxLiveRelays)]

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"landbridge/internal/group"
+	"landbridge/internal/sorting"
 )
 
 // A State says how far a peer's session is.
@@ -48,7 +49,7 @@ func (t *Tunnel) Peers() []PeerStatus {
 	for _, p := range t.peers.Load().byID {
 		list = append(list, p.status())
 	}
-	slices.SortFunc(list, func(a, b PeerStatus) int { return slices.Compare(a.Member[:], b.Member[:]) })
+	sorting.By(list, func(a, b PeerStatus) int { return slices.Compare(a.Member[:], b.Member[:]) })
 	return list
 }
 

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"runtime/debug"
 	"time"
 
 	"landbridge/console"
@@ -91,6 +92,7 @@ func (n *node) watchEvents(ctx context.Context) (stop func()) {
 		tick := time.NewTicker(lookInterval)
 		defer tick.Stop()
 		last := n.scene(ctx)
+		var tidy tidier
 		for {
 			select {
 			case <-ctx.Done():
@@ -105,6 +107,9 @@ func (n *node) watchEvents(ctx context.Context) (stop func()) {
 			n.throughput.Add(now.at, now.at.Sub(last.at), t.Total.TxBytes, t.Total.RxBytes)
 			if n.events.Sampled() {
 				n.events.Sample(now.at, t)
+			}
+			if tidy.due(now.at, t.Total.TxBytes+t.Total.RxBytes, now.at.Sub(last.at)) {
+				debug.FreeOSMemory()
 			}
 			last = now
 		}

@@ -3,6 +3,7 @@ package appliance
 import (
 	"runtime/debug"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,5 +39,35 @@ func TestTheHeapGetsNoHugePages(t *testing.T) {
 	tuneRuntime()
 	if off, err := unix.PrctlRetInt(unix.PR_GET_THP_DISABLE, 0, 0, 0, 0); off != 1 || err != nil {
 		t.Errorf("PR_GET_THP_DISABLE says %d, %v; want 1", off, err)
+	}
+}
+
+func TestMemoryIsGivenBackAtRestAlone(t *testing.T) {
+	var tidier tidier
+	at := time.Unix(0, 0)
+	step := func(bytes uint64) bool {
+		at = at.Add(2 * time.Second)
+		return tidier.due(at, bytes, 2*time.Second)
+	}
+	count := func(bytes uint64, looks int) (n int) {
+		for range looks {
+			if step(bytes) {
+				n++
+			}
+		}
+		return n
+	}
+	if n := count(1<<20, 100); n != 0 {
+		t.Errorf("%d times while there was traffic", n)
+	}
+	if n := count(1000, 5); n != 1 {
+		t.Errorf("%d times within 10 s of rest, want once", n)
+	}
+	if n := count(1000, 100); n < 2 || n > 4 {
+		t.Errorf("%d times in 200 s of rest, want one a minute", n)
+	}
+	step(1 << 20)
+	if n := count(0, 5); n != 1 {
+		t.Errorf("%d times within 10 s of rest after something happened, want once", n)
 	}
 }

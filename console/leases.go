@@ -105,7 +105,7 @@ type leaseQuery struct {
 // them at a time, however many there are.
 func (q leaseQuery) page(leases iter.Seq[LeaseRow]) api.LeaseList {
 	list := api.LeaseList{Items: []api.Lease{}}
-	kept := make(lastFirst, 0, q.limit+2)
+	var kept lastFirst // which grows with what there is: a page may have a thousand rows
 	search := newFinder(q.search)
 	for w := range leases {
 		if !q.matches(&w, search) {

@@ -37,6 +37,7 @@ func floors() [][]string {
 		{"internal/group"},
 		{"internal/store"},
 		{"internal/loop", "internal/frame", "internal/codel", "internal/aesgcm", "internal/logbook", "internal/throughput", "internal/budget", "internal/health"},
+		{"internal/sorting"},
 		{"internal/netlab"},
 		{"internal/oldkernel"},
 		{"internal/housetest"},

@@ -110,7 +110,7 @@ func goKind(s schema) string {
 		return s.Format
 	}
 	kinds := map[string]string{
-		"integer ": "int", "boolean ": "bool", "string ": "string", "string date-time": "time.Time",
+		"integer ": "int", "number double": "float64", "boolean ": "bool", "string ": "string", "string date-time": "time.Time",
 		"string ip": "netip.Addr", "string ip-port": "netip.AddrPort", "string ip-prefix": "netip.Prefix",
 	}
 	return kinds[s.Type+" "+s.Format]

@@ -1,0 +1,5 @@
+//go:build race
+
+package leasefile
+
+const raceEnabled = true

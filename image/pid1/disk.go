@@ -1,16 +1,12 @@
 package pid1
 
 import (
-	"bytes"
 	"compress/gzip"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -23,7 +19,6 @@ const (
 	stateDir  = "/state"
 	systemDir = "/boot"
 	emptyFS   = "/lib/state.img.gz" // the state partition as it was built
-	fsck      = "/bin/e2fsck"
 )
 
 // partition returns the device of the partition with this name in the GPT. Disks that are slow to
@@ -47,61 +42,6 @@ func partition(ctx context.Context, sys, name string) (string, error) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-// openState checks, mounts and grows the state partition. One that is beyond repair is made anew:
-// the appliance then starts as if for the first time, and says so. Without any partition the
-// state is in memory.
-func openState(ctx context.Context, log *slog.Logger) (warning string) {
-	device, err := partition(ctx, "/sys", "lb-state")
-	if err != nil {
-		return inMemory(err, log)
-	}
-	if err := check(ctx, device); err != nil {
-		log.Error("the state partition has errors", "device", device, "err", err)
-	}
-	err = mountState(device)
-	if err != nil {
-		log.Error("the state partition can't be mounted", "device", device, "err", err)
-		if made := makeState(device); made != nil {
-			return inMemory(errors.Join(err, made), log)
-		}
-		if err := mountState(device); err != nil {
-			return inMemory(err, log)
-		}
-		warning = "The state partition was beyond repair and has been made anew: this appliance has no groups and no leases. Restore a backup, or set it up again."
-	}
-	if err := grow(device); err != nil {
-		log.Warn("the state partition wasn't grown to its disk", "device", device, "err", err)
-	}
-	return warning
-}
-
-func mountState(device string) error {
-	return mount(device, stateDir, "ext4", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOATIME, "")
-}
-
-func inMemory(why error, log *slog.Logger) string {
-	log.Error("no state partition", "err", why)
-	if err := mount("tmpfs", stateDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=700,size=64m"); err != nil {
-		log.Error("no state in memory either", "err", err)
-	}
-	return fmt.Sprintf("State is kept in memory only and is gone with the next restart: %v.", why)
-}
-
-// check repairs what can be repaired without asking (e2fsck(8), -p). Exit codes 1 and 2: repaired.
-func check(ctx context.Context, device string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, fsck, "-p", device).CombinedOutput()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() <= 2 {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %.500s", err, bytes.TrimSpace(out))
-	}
-	return nil
 }
 
 // makeState writes an empty file system.

@@ -61,6 +61,7 @@ type machine struct {
 	modules *Modules
 	cmdline string
 	version string
+	lost    string // the partition with the state, where that couldn't be mounted
 	told    userdata.Data
 	network *Network
 	end     func(ending)
@@ -84,10 +85,12 @@ func (m *machine) run() {
 	m.signals()
 	m.screen.Warn("clock", mendClock())
 	m.hardware(ctx)
-	m.screen.Warn("state", openState(ctx, m.log))
+	var warning string
+	m.lost, warning = openState(ctx, m.log)
+	m.screen.Warn("state", warning)
 	m.system(ctx)
 	var wrong []string
-	m.told, wrong = configured(stateDir, func() seed { return findSeed(m.log) })
+	m.told, wrong = configured(stateDir, m.seed)
 	m.screen.Warn("user-data", wrong...)
 	m.work(ctx)
 	for _, t := range terminals {
@@ -97,7 +100,7 @@ func (m *machine) run() {
 	m.screen.Show("The appliance is going down.")
 	m.settle()
 	if m.forgetting() {
-		forgetState(m.log)
+		forgetState(m.lost, m.log)
 	}
 	goDown(howToEnd(ctx))
 }
@@ -121,7 +124,18 @@ func (m *machine) work(ctx context.Context) {
 	m.running.Go(func() { program.Run(ctx) })
 	go reap(ctx, func(pid int) bool { return int64(pid) == program.pid.Load() })
 	m.running.Go(func() { m.watch(ctx) })
-	m.running.Go(func() { m.first(ctx) })
+	if m.lost == "" {
+		m.running.Go(func() { m.first(ctx) })
+	}
+}
+
+// seed finds what the appliance is given. Beside a state that may come back nothing is planted.
+func (m *machine) seed() seed {
+	s := findSeed(m.log)
+	if m.lost != "" {
+		s.state = nil
+	}
+	return s
 }
 
 // programArgs has the program do as it was told, and serve its console to private networks where

@@ -23,7 +23,9 @@ func mountKernel() error {
 		{"tmpfs", "/run", "mode=755,size=32m", plain},
 		{"tmpfs", "/tmp", "mode=1777,size=32m", plain},
 	} {
-		all = append(all, mount(m.kind, m.at, m.kind, m.flags, m.data))
+		if err := mount(m.kind, m.at, m.kind, m.flags, m.data); !errors.Is(err, unix.EBUSY) { // the kernel may have mounted it itself
+			all = append(all, err)
+		}
 	}
 	return errors.Join(all...)
 }
@@ -32,7 +34,7 @@ func mount(source, at, kind string, flags uintptr, data string) error {
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		return err
 	}
-	if err := unix.Mount(source, at, kind, flags, data); err != nil && !errors.Is(err, unix.EBUSY) {
+	if err := unix.Mount(source, at, kind, flags, data); err != nil {
 		return fmt.Errorf("mount %s (%s) on %s: %w", source, kind, at, err)
 	}
 	return nil

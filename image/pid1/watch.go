@@ -29,7 +29,8 @@ const (
 	wellAfter = 5 // answers of the console in a row
 )
 
-// watch shows how the appliance is, and keeps the running slot once it has been well for a while.
+// watch shows how the appliance is, and keeps the running slot once it has been well for a while,
+// which it isn't without its state: the other slot may know that.
 func (m *machine) watch(ctx context.Context) {
 	program := newLocal(stateDir)
 	v := view{version: m.version}
@@ -51,7 +52,7 @@ func (m *machine) watch(ctx context.Context) {
 		m.screen.Warn("network", m.network.Trouble())
 		v.urls, v.warnings = urls(), m.screen.Warnings()
 		m.screen.Page(v.text())
-		if answers >= wellAfter && !kept {
+		if answers >= wellAfter && !kept && m.lost == "" {
 			m.keepSlot()
 			kept = true
 		}
@@ -169,8 +170,12 @@ func (m *machine) forgetting() bool {
 	return m.forget
 }
 
-func forgetState(log *slog.Logger) {
+// forgetState empties the state; a partition that couldn't be mounted is made anew.
+func forgetState(lost string, log *slog.Logger) {
 	entries, err := os.ReadDir(stateDir)
+	if lost != "" {
+		err = errors.Join(err, makeState(lost))
+	}
 	for _, e := range entries {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(stateDir, e.Name())))
 	}

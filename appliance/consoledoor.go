@@ -206,8 +206,9 @@ func newDoorkeeper(c config.Console, look func() ([]hostNetwork, error)) *doorke
 // allows reports whether remote may connect to this host's address local.
 func (k *doorkeeper) allows(local, remote netip.Addr) bool {
 	local, remote = local.Unmap(), remote.Unmap()
-	if len(k.config.Allow) > 0 {
-		return slices.ContainsFunc(k.config.Allow, func(p netip.Prefix) bool { return p.Contains(remote.WithZone("")) })
+	if len(k.config.Allow) > 0 || k.config.AllowPrivate {
+		return slices.ContainsFunc(k.config.Allow, func(p netip.Prefix) bool { return p.Contains(remote.WithZone("")) }) ||
+			k.config.AllowPrivate && allowedAsPrivate(k.known(), local, remote)
 	}
 	if local.IsLoopback() {
 		return true // only this host's own processes come there
@@ -230,6 +231,24 @@ func allowedByDefault(networks []hostNetwork, local, remote netip.Addr, named bo
 		return false
 	}
 	return isPrivate(remote) && networks[at].prefix.Contains(remote.WithZone(""))
+}
+
+// allowedAsPrivate reports whether remote is this host itself, or of a private network and not of
+// the overlay, by whichever of this host's addresses it comes. The addresses of RFC 6598 aren't among
+// them: by a default route they are the provider's other customers.
+func allowedAsPrivate(networks []hostNetwork, local, remote netip.Addr) bool {
+	at := -1
+	for i, n := range networks {
+		switch {
+		case n.addr == remote:
+			return true
+		case n.isOverlay && n.prefix.Contains(remote.WithZone("")) && !remote.IsLinkLocalUnicast():
+			return false
+		case n.addr == local:
+			at = i
+		}
+	}
+	return at >= 0 && !networks[at].isOverlay && (remote.IsPrivate() || remote.IsLinkLocalUnicast())
 }
 
 // isPrivate reports whether an address is nobody's on the Internet: RFC 1918, RFC 4193,

@@ -26,6 +26,8 @@ func TestTheConsoleIsForTheNetworksThatTheOperatorMeans(t *testing.T) {
 	wan.Listen = []netip.AddrPort{netip.MustParseAddrPort("10.0.0.2:4861"), netip.MustParseAddrPort("203.0.113.5:4861")}
 	named := everywhere
 	named.Allow = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+	private := everywhere
+	private.AllowPrivate = true
 	overlay, throughOverlay := config.Console{}, everywhere
 	overlay.Listen = []netip.AddrPort{netip.MustParseAddrPort("10.77.0.9:4861")}
 	throughOverlay.Allow = []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")}
@@ -55,6 +57,14 @@ func TestTheConsoleIsForTheNetworksThatTheOperatorMeans(t *testing.T) {
 		{"this host by the overlay", everywhere, "10.77.0.9", "10.77.0.9", true},
 		{"another site, allowed", throughOverlay, "10.77.0.9", "10.77.4.2", true},
 		{"what console-allow names", named, "203.0.113.5", "203.0.113.77", true},
+		{"private networks, by the default route's interface", private, "10.0.0.2", "10.0.0.77", true},
+		{"private networks, behind a router", private, "192.168.1.5", "192.168.2.77", true},
+		{"private networks, link-local", private, "fe80::5%wan", "fe80::77%wan", true},
+		{"private networks: not the Internet", private, "203.0.113.5", "203.0.113.77", false},
+		{"private networks: not the overlay", private, "10.77.0.9", "10.77.4.2", false},
+		{"private networks: not the overlay, to another address", private, "192.168.1.5", "10.77.4.2", false},
+		{"private networks: an address that has gone", private, "192.168.9.9", "192.168.9.1", false},
+		{"private networks: this host by the overlay", private, "10.77.0.9", "10.77.0.9", true},
 		{"what console-allow doesn't name", named, "192.168.1.5", "192.168.1.77", false},
 	}
 	for _, tt := range tests {

@@ -138,17 +138,15 @@ func (m *machine) seed() seed {
 	return s
 }
 
-// programArgs has the program do as it was told, and serve its console to private networks where
-// that says nothing: the management port is the way to the Internet too, by which nobody may come
+// programArgs has the program do as it was told, and serve its console to private networks but the
+// overlay where that says nothing: the management port is the way to the Internet too, by which nobody may come
 // without --console-allow.
 func programArgs(d userdata.Data) []string {
 	args := []string{"run", "--state", stateDir + "/landbridge", "--console-listen", "[::]:443"}
 	// This process, which asks whether the console answers, comes from there.
 	args = append(args, "--console-allow=127.0.0.0/8", "--console-allow=::1/128")
 	if len(d.Settings["console-allow"]) == 0 {
-		for _, network := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"} {
-			args = append(args, "--console-allow="+network)
-		}
+		args = append(args, "--console-allow=private")
 	}
 	for _, key := range sortedKeys(d.Settings) {
 		for _, v := range d.Settings[key] {

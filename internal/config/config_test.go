@@ -91,7 +91,7 @@ lan-discovery: false
 log-level: debug
 log-format: json
 console-listen: ["192.168.1.5:4861", ":8443"]
-console-allow: [192.168.1.0/24, "fd00::1"]
+console-allow: [192.168.1.0/24, private, "fd00::1"]
 console-names: [Console.Example.com]
 `)
 	cfg, err := Load(path, nil)
@@ -116,9 +116,10 @@ console-names: [Console.Example.com]
 		TCP:      netip.MustParseAddrPort("192.0.2.7:443"),
 		Announce: []string{"203.0.113.5:4860", "/dns/a.example.com/udp/4860/quic-v1"},
 		Console: Console{
-			Listen: []netip.AddrPort{netip.MustParseAddrPort("192.168.1.5:4861"), netip.MustParseAddrPort("[::]:8443")},
-			Allow:  []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("fd00::1/128")},
-			Names:  []string{"console.example.com"},
+			Listen:       []netip.AddrPort{netip.MustParseAddrPort("192.168.1.5:4861"), netip.MustParseAddrPort("[::]:8443")},
+			Allow:        []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("fd00::1/128")},
+			AllowPrivate: true,
+			Names:        []string{"console.example.com"},
 		},
 		LogLevel:  slog.LevelDebug,
 		LogFormat: LogJSON,

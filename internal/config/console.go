@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -20,6 +21,9 @@ const (
 // file, the empty list says so too.
 const noConsole = "none"
 
+// privateNetworks is the value of console-allow that lets in whoever isn't of the Internet.
+const privateNetworks = "private"
+
 // Console says where persons find the console, and which.
 type Console struct {
 	// Listen is the addresses of the HTTPS door. There is no door where it is empty.
@@ -27,6 +31,9 @@ type Console struct {
 	// Allow is the networks that may connect. Where it is empty, those are loopback and the
 	// private networks on the interfaces listened on; the appliance judges that.
 	Allow []netip.Prefix
+	// AllowPrivate says that private networks may connect besides, by whatever interface they come,
+	// unless that is the overlay.
+	AllowPrivate bool
 	// Names are those by which persons may open the console, besides addresses and the appliance's own:
 	// in lower case.
 	Names []string
@@ -44,10 +51,9 @@ func consoleSettings() []Setting {
 		{Key: "console-listen", Value: "ADDR:PORT", Kind: List, Usage: "`ADDR:PORT` at which persons find the console by HTTPS, or none; may be given more than once (default 127.0.0.1:4861 and [::1]:4861)",
 			Default: func(c Config) string { return listed(c.Console.Listen, netip.AddrPort.String) },
 			example: "192.168.1.5:4861", item: checkConsoleListen, set: setConsoleListen},
-		{Key: "console-allow", Value: "PREFIX", Kind: List, Usage: "`PREFIX` whose hosts may connect to the console; may be given more than once (default: loopback, and the private networks of the interfaces listened on)",
-			Default: func(c Config) string { return listed(c.Console.Allow, netip.Prefix.String) },
-			example: "192.168.1.0/24", item: checked(parseAllowed),
-			set: list(maxConsoleAllow, parseAllowed, func(c *Config) *[]netip.Prefix { return &c.Console.Allow })},
+		{Key: "console-allow", Value: "PREFIX", Kind: List, Usage: "`PREFIX` whose hosts may connect to the console, or private for all private networks but the overlay; may be given more than once (default: loopback, and the private networks of the interfaces listened on)",
+			Default: func(c Config) string { return c.Console.allowed() },
+			example: "192.168.1.0/24", item: checkAllowed, set: setAllowed},
 		{Key: "console-names", Value: "NAME", Kind: List, Usage: "`NAME` by which persons may open the console, besides addresses and the appliance's own names; may be given more than once",
 			Default: func(c Config) string { return listed(c.Console.Names, strings.Clone) },
 			example: "console.example.com", item: checked(parseConsoleName),
@@ -87,6 +93,29 @@ func parseListen(v string) (addr netip.AddrPort, err error) {
 		return netip.AddrPort{}, fmt.Errorf("%q is not an IP address with a port, as 192.168.1.5:%d or [::]:%d; none alone is for no console", v, DefaultConsolePort, DefaultConsolePort)
 	}
 	return addr, nil
+}
+
+// allowed returns the value of console-allow.
+func (c Console) allowed() string {
+	named := listed(c.Allow, netip.Prefix.String)
+	if c.AllowPrivate {
+		return strings.TrimSpace(named + " " + privateNetworks)
+	}
+	return named
+}
+
+func checkAllowed(v string) error {
+	if v == privateNetworks {
+		return nil
+	}
+	return checked(parseAllowed)(v)
+}
+
+func setAllowed(c *Config, values []string) error {
+	private := func(v string) bool { return v == privateNetworks }
+	c.Console.AllowPrivate = slices.ContainsFunc(values, private)
+	values = slices.DeleteFunc(slices.Clone(values), private)
+	return list(maxConsoleAllow, parseAllowed, func(c *Config) *[]netip.Prefix { return &c.Console.Allow })(c, values)
 }
 
 // parseAllowed reads a prefix, or an address for one host.

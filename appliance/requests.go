@@ -94,12 +94,7 @@ func applicant(a *group.Authority, ref string) (api.Applicant, group.MemberID, e
 	if err != nil {
 		return api.Applicant{}, group.MemberID{}, err
 	}
-	var found []api.Applicant
-	for _, r := range all {
-		if r.MemberID == ref || strings.EqualFold(r.Fingerprint, ref) || strings.EqualFold(r.Name, ref) {
-			found = append(found, r)
-		}
-	}
+	found := meant(all, ref)
 	switch len(found) {
 	case 0:
 		return api.Applicant{}, group.MemberID{}, console.NotFound(fmt.Errorf("no appliance %.80q waits to be let in: landbridge group requests lists them", ref))
@@ -108,6 +103,18 @@ func applicant(a *group.Authority, ref string) (api.Applicant, group.MemberID, e
 		return found[0], id, err
 	}
 	return api.Applicant{}, group.MemberID{}, console.NotFound(fmt.Errorf("%d appliances that wait are called %.80q: name the one that you mean by its fingerprint", len(found), ref))
+}
+
+// meant returns who is meant by a member ID, a fingerprint or a name. What has the form of one of the
+// former isn't looked for among names, which those who wait have given themselves.
+func meant(all []api.Applicant, ref string) (found []api.Applicant) {
+	byName := !group.NamesNode(ref)
+	for _, r := range all {
+		if r.MemberID == ref || strings.EqualFold(r.Fingerprint, ref) || byName && strings.EqualFold(r.Name, ref) {
+			found = append(found, r)
+		}
+	}
+	return found
 }
 
 func approve(a *group.Authority, ref string) (api.GroupMember, error) {

@@ -15,8 +15,8 @@ import (
 // transaction the use is counted and the descriptor's next version is stored, so that
 // whatever happens no invitation admits one node too many. The same node may ask again
 // with the same invitation (its reply was lost) and gets the same answer. Else it fails
-// with ErrOtherGroup, ErrUnknownInvitation, ErrRevoked, ErrExpired, ErrUsed, ErrRemoved or
-// ErrFull, and nothing has changed; or with ErrAwaitingApproval, ErrDenied or ErrCrowded
+// with ErrOtherGroup, ErrUnknownInvitation, ErrRevoked, ErrExpired, ErrUsed, ErrRemoved,
+// ErrNameOfNode or ErrFull, and nothing has changed; or with ErrAwaitingApproval, ErrDenied or ErrCrowded
 // where the invitation demands approval (request.go).
 func (a *Authority) Admit(from MemberID, req JoinRequest, now time.Time) (JoinReply, error) {
 	return a.admitFrom(from, "", req, now)
@@ -81,6 +81,8 @@ func (a *Authority) judge(tx *store.Tx, from MemberID, req JoinRequest, now time
 		asked, verdict = a.approval(tx, from, record, now)
 	}
 	switch {
+	case standing != nil && NamesNode(req.Name):
+		return record, ErrNameOfNode
 	case asked:
 		return record, verdict // in time, as it was asked then
 	case now.After(record.Expires):

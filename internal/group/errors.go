@@ -17,6 +17,7 @@ var (
 	ErrAwaitingApproval  = errors.New("the invitation demands approval, and at the group's authority nobody has decided yet")
 	ErrDenied            = errors.New("at the group's authority it was decided not to admit this appliance")
 	ErrCrowded           = errors.New("too many appliances wait for approval at the group's authority: have some decided on there")
+	ErrNameOfNode        = errors.New("the name has the form of a fingerprint or member ID, which would let one node pass for another: give the appliance another name, and join again")
 	ErrNoRequest         = errors.New("it doesn't wait for approval: it was decided on, or has asked no more for a day")
 	ErrUnknownInvitation = errors.New("the group's authority doesn't know this invitation: it was withdrawn, or expired long ago; ask for a new one")
 	ErrOtherGroup        = errors.New("of another group: use the invitation at the group that made it")

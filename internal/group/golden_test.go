@@ -138,7 +138,7 @@ func TestGoldenMessages(t *testing.T) {
 
 // The refusals' numbers are the protocol: they may be added to, not moved.
 func TestGoldenRefusals(t *testing.T) {
-	for code, want := range []error{1: ErrUsed, 2: ErrExpired, 3: ErrUnknownInvitation, 4: ErrOtherGroup, 5: ErrRemoved, 6: ErrNotMember, 7: ErrFull, 8: ErrNotAuthority, 9: ErrRevoked, 10: ErrAwaitingApproval, 12: ErrCrowded} {
+	for code, want := range []error{1: ErrUsed, 2: ErrExpired, 3: ErrUnknownInvitation, 4: ErrOtherGroup, 5: ErrRemoved, 6: ErrNotMember, 7: ErrFull, 8: ErrNotAuthority, 9: ErrRevoked, 10: ErrAwaitingApproval, 12: ErrCrowded, 13: ErrNameOfNode} {
 		if want == nil {
 			continue
 		}

@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -33,6 +35,20 @@ func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
 // Short returns the first eight hexadecimal digits, for logs and tables.
 func (id ID) Short() string { return hex.EncodeToString(id[:4]) }
+
+// NamesNode reports whether a text has the form of a fingerprint or of a member ID, in whatever
+// case: where somebody names a node by it, no other node's name may count.
+func NamesNode(text string) bool {
+	_, err := ParseMemberID(text)
+	lower := strings.ToLower(text)
+	if err == nil || len(text) == len(MemberID{}.String()) && strings.HasPrefix(lower, "12d3koow") {
+		return true
+	}
+	parts := strings.Split(lower, "-")
+	return len(parts) == 4 && !slices.ContainsFunc(parts, func(part string) bool {
+		return len(part) != 4 || strings.Trim(part, "abcdefghijklmnopqrstuvwxyz234567") != ""
+	})
+}
 
 // MarshalBinary returns the 32 bytes; CBOR keeps IDs that way.
 func (id ID) MarshalBinary() ([]byte, error) { return id[:], nil }

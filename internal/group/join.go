@@ -107,6 +107,7 @@ func refusals() []error {
 	return []error{
 		nil, ErrUsed, ErrExpired, ErrUnknownInvitation, ErrOtherGroup, ErrRemoved,
 		ErrNotMember, ErrFull, ErrNotAuthority, ErrRevoked, ErrAwaitingApproval, ErrDenied, ErrCrowded,
+		ErrNameOfNode,
 	}
 }
 
@@ -129,7 +130,7 @@ func MarshalRefusal(err error) (b []byte, ok bool) {
 // ParseJoinReply reads the authority's answer. A refusal comes back as the error that
 // it was: ErrUsed, ErrExpired, ErrUnknownInvitation, ErrOtherGroup, ErrRemoved,
 // ErrNotMember, ErrFull, ErrNotAuthority, ErrRevoked, ErrAwaitingApproval, ErrDenied (as a
-// DeniedError), ErrCrowded. What a yes is worth, SaveJoin and
+// DeniedError), ErrCrowded, ErrNameOfNode. What a yes is worth, SaveJoin and
 // Membership.Renewed check.
 func ParseJoinReply(b []byte) (JoinReply, error) {
 	var w wireReply

@@ -254,3 +254,31 @@ func FuzzApprovals(f *testing.F) {
 		}
 	})
 }
+
+func TestANameInTheFormOfAFingerprintOrAMemberIDIsRefused(t *testing.T) {
+	l := newLab(t)
+	inv, _ := l.byApproval(5)
+	member := testMember(1)
+	if _, err := l.ask(3, NewJoinRequest(inv, "three")); !errors.Is(err, ErrAwaitingApproval) {
+		t.Fatal(err)
+	}
+	for _, name := range []string{member.Fingerprint(), strings.ToLower(member.String())} {
+		if _, err := l.ask(3, NewJoinRequest(inv, name)); !errors.Is(err, ErrNameOfNode) {
+			t.Errorf("%s, by one that waits already: %v", name, err)
+		}
+		if _, err := l.ask(2, NewJoinRequest(inv, name)); !errors.Is(err, ErrNameOfNode) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got := l.waiting(); len(got) != 1 || got[0].Name != "three" {
+		t.Errorf("%+v waits", got)
+	}
+	for _, name := range []string{"web-2", "k3f7-m2qx-5rta-wd4", "k3f7-m2qx-5rta-wd41", "k3f7m2qx5rtawd4e"} {
+		if NamesNode(name) {
+			t.Errorf("%s is taken for a fingerprint or a member ID", name)
+		}
+	}
+	if !NamesNode(member.String()) || !NamesNode(strings.ToUpper(member.Fingerprint())) {
+		t.Error("a member ID or a fingerprint isn't taken for one")
+	}
+}

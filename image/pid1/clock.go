@@ -20,6 +20,34 @@ const (
 	goodEnough  = 2 * time.Millisecond
 )
 
+// What is believed of time servers: their answers aren't signed, and whoever answers DHCP names them.
+const (
+	mostAhead = 10 * 365 * 24 * time.Hour // of the time when the image was made
+	mostLater = 5 * time.Minute           // after the first answer since the start
+)
+
+// believe judges the offset of an answer to a clock that says now, where the image was made at built;
+// the first answer since the start may set a clock that is far off. The error is for people.
+func believe(now, built time.Time, offset time.Duration, first bool) error {
+	said := now.Add(offset)
+	switch {
+	case !built.IsZero() && (said.Before(built) || said.After(built.Add(mostAhead))):
+		return fmt.Errorf("it says %s, which can't be for an image of %s", said.Format(time.DateOnly), built.Format(time.DateOnly))
+	case !first && offset.Abs() > mostLater:
+		return fmt.Errorf("it differs by %v from what time servers said before: if this machine was paused, or its clock is wrong, restart it", offset.Round(time.Second))
+	}
+	return nil
+}
+
+// built returns when the image was made.
+func built() time.Time {
+	st, err := os.Stat(Program)
+	if err != nil {
+		return time.Time{}
+	}
+	return st.ModTime()
+}
+
 // correction is what is done about a clock.
 type correction int
 
@@ -43,12 +71,11 @@ func correct(offset time.Duration) correction {
 // mendClock sets a clock that is before the program was made, as one without a battery is, to that
 // time: certificates would not be valid yet. It returns what people are to know.
 func mendClock() string {
-	st, err := os.Stat(Program)
-	if err != nil || !time.Now().Before(st.ModTime()) {
+	was, made := time.Now(), built()
+	if !was.Before(made) {
 		return ""
 	}
-	was := time.Now()
-	if err := setClock(st.ModTime()); err != nil {
+	if err := setClock(made); err != nil {
 		return fmt.Sprintf("The clock says %s, and can't be set: %v.", was.Format(time.DateOnly), err)
 	}
 	return fmt.Sprintf("The clock said %s, and was set to the time when this image was made: name a time server (ntp), or set the machine's clock.", was.Format(time.DateOnly))
@@ -59,9 +86,10 @@ func setClock(t time.Time) error {
 	return unix.Settimeofday(&tv)
 }
 
-// keepTime has the clock follow time servers (SNTP, RFC 4330), until ctx is done.
-func keepTime(ctx context.Context, servers func() []string, log *slog.Logger) {
-	wait := time.Second // DHCP first
+// keepTime has the clock follow time servers (SNTP, RFC 4330), until ctx is done. What isn't believed
+// is warned of.
+func keepTime(ctx context.Context, servers func() []string, warn func(...string), log *slog.Logger) {
+	wait, first := time.Second, true // DHCP first
 	for {
 		select {
 		case <-ctx.Done():
@@ -73,6 +101,14 @@ func keepTime(ctx context.Context, servers func() []string, log *slog.Logger) {
 		}
 		offset, server, err := askTime(servers())
 		if err == nil {
+			if doubt := believe(time.Now(), built(), offset, first); doubt != nil {
+				warn(fmt.Sprintf("The time server %s isn't believed: %v.", server, doubt))
+				log.Warn("a time server isn't believed", "from", server, "err", doubt)
+				wait = nextTime
+				continue
+			}
+			warn()
+			first = false
 			err = applyOffset(offset)
 		}
 		if err != nil {

@@ -117,7 +117,7 @@ func (m *machine) work(ctx context.Context) {
 	m.network = newNetwork(management(ctx, stateDir, m.told.Management, m.log), name, m.log)
 	m.running.Go(func() { m.network.Run(ctx) })
 	servers := func() []string { return append(append([]string(nil), m.told.NTP...), m.network.TimeServers()...) }
-	m.running.Go(func() { keepTime(ctx, servers, m.log) })
+	m.running.Go(func() { keepTime(ctx, servers, func(lines ...string) { m.screen.Warn("time", lines...) }, m.log) })
 	buttons(ctx, func() { m.end(powerOff) })
 	m.running.Go(func() { watchdog(ctx, m.log) })
 	program := &Supervisor{program: Program, args: programArgs(m.told), out: m.kept, log: m.log}

@@ -94,7 +94,7 @@ func (m *machine) run() {
 	m.screen.Warn("user-data", wrong...)
 	m.work(ctx)
 	for _, t := range terminals {
-		go m.rescue(t).serve(ctx) // it may wait for a line for ever, and ends with the kernel
+		go attend(ctx, func() *rescue { return m.rescue(t) }, pause) // it may wait for a line for ever, and ends with the kernel
 	}
 	<-ctx.Done()
 	m.screen.Show("The appliance is going down.")

@@ -8,12 +8,14 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"landbridge/console/api"
 	"landbridge/image/userdata"
@@ -125,16 +127,72 @@ func TestThePageSaysWhereTheConsoleIsAndWhatIsWrong(t *testing.T) {
 }
 
 func TestAPageIsShownOnceAndNotToWhoIsInTheMenu(t *testing.T) {
-	var one, two strings.Builder
-	s := NewScreen(&one, &two)
-	s.Page("a\n")
-	s.Page("a\n")
-	s.Use(&one, true)
-	s.Page("b\n")
-	s.Use(&one, false)
-	s.Page("c\n")
-	if one.String() != "a\nc\n" || two.String() != "a\nb\nc\n" || s.Latest() != "c\n" {
-		t.Errorf("%q, %q, %q", one.String(), two.String(), s.Latest())
+	synctest.Test(t, func(t *testing.T) {
+		var one, two strings.Builder
+		s := NewScreen(&one, &two)
+		page := func(text string) { s.Page(text); synctest.Wait() }
+		page("a\n")
+		page("a\n")
+		s.Use(&one, true)
+		page("b\n")
+		s.Use(&one, false)
+		page("c\n")
+		if one.String() != "a\nc\n" || two.String() != "a\nb\nc\n" || s.Latest() != "c\n" {
+			t.Errorf("%q, %q, %q", one.String(), two.String(), s.Latest())
+		}
+	})
+}
+
+func TestATerminalThatTakesNothingHoldsNothingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gone, stuck := io.Pipe()
+		var well strings.Builder
+		s := NewScreen(stuck, &well)
+		for _, text := range []string{"a\n", "b\n", "c\n"} {
+			s.Page(text)
+			synctest.Wait()
+		}
+		s.Warn("a matter", "isn't well")
+		s.Show("going down")
+		synctest.Wait()
+		if well.String() != "a\nb\nc\ngoing down\n" {
+			t.Errorf("the other saw %q", well.String())
+		}
+		seen := make([]byte, 100)
+		for _, want := range []string{"a\n", "going down\n"} {
+			if n, err := gone.Read(seen); err != nil || string(seen[:n]) != want {
+				t.Errorf("it sees %q at last, %v, and not %q", seen[:n], err, want)
+			}
+		}
+	})
+}
+
+func TestAKeyDoesNotEndTheRescueConsole(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	h := &fakeHands{}
+	var seen strings.Builder
+	typed := []string{"", "\n" + strings.Repeat("x", 70_000) + "\n", "\n4\n"} // Ctrl-D, noise, restart
+	attend(ctx, func() *rescue {
+		lines := bufio.NewScanner(strings.NewReader(typed[0]))
+		typed = typed[1:]
+		return &rescue{lines: lines, out: &seen, hands: h, busy: func(bool) {}, echo: func(bool) {}}
+	}, func(context.Context, time.Duration) {
+		if len(typed) == 0 {
+			cancel()
+		}
+	})
+	if !slices.Equal(h.did, []string{"restart"}) {
+		t.Errorf("done: %v, %d still to come", h.did, len(typed))
+	}
+}
+
+func TestATerminalHeedsNoControlKeys(t *testing.T) {
+	term := unix.Termios{Iflag: unix.IXON | unix.IXOFF | unix.ICRNL}
+	term.Cc[unix.VEOF], term.Cc[unix.VSTART], term.Cc[unix.VSTOP], term.Cc[unix.VERASE] = 4, 17, 19, 127
+	heedless(&term)
+	if term.Iflag != unix.ICRNL || term.Cc[unix.VEOF] != 0 || term.Cc[unix.VSTART] != 0 || term.Cc[unix.VSTOP] != 0 || term.Cc[unix.VERASE] != 127 {
+		t.Errorf("%+v", term)
 	}
 }
 

@@ -15,10 +15,11 @@ import (
 )
 
 // Screen is what people see on the screen and on the serial line: where the console is, and what
-// isn't well. Its methods are safe for concurrent use.
+// isn't well. Its methods are safe for concurrent use, and none waits for a terminal: one that takes
+// nothing, as a serial line whose cable was drawn, must not hold up the machine.
 type Screen struct {
 	mu       sync.Mutex
-	outs     []io.Writer
+	outs     []*outlet
 	busy     map[io.Writer]bool // somebody is in its menu
 	warnings map[string][]string
 	page     string
@@ -26,15 +27,50 @@ type Screen struct {
 
 // NewScreen makes a screen that is seen at these places.
 func NewScreen(outs ...io.Writer) *Screen {
-	return &Screen{outs: outs, busy: map[io.Writer]bool{}, warnings: map[string][]string{}}
+	s := &Screen{busy: map[io.Writer]bool{}, warnings: map[string][]string{}}
+	for _, out := range outs {
+		s.outs = append(s.outs, &outlet{out: out})
+	}
+	return s
+}
+
+// outlet is one place. What it can't take at once waits, the latest alone.
+type outlet struct {
+	out io.Writer
+
+	mu      sync.Mutex
+	writing bool
+	waiting string
+}
+
+func (o *outlet) write(text string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.waiting = text
+	if !o.writing {
+		o.writing = true
+		go o.drain() // it may wait for ever, and ends with the kernel
+	}
+}
+
+// drain writes what waits, until there is nothing.
+func (o *outlet) drain() {
+	for {
+		o.mu.Lock()
+		text := o.waiting
+		o.waiting, o.writing = "", text != ""
+		o.mu.Unlock()
+		if text == "" {
+			return
+		}
+		_, _ = io.WriteString(o.out, text)
+	}
 }
 
 // Show writes a line everywhere.
 func (s *Screen) Show(line string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, out := range s.outs {
-		_, _ = fmt.Fprintf(out, "%s\n", line)
+	for _, o := range s.outs {
+		o.write(line + "\n")
 	}
 }
 
@@ -80,9 +116,9 @@ func (s *Screen) Page(text string) {
 		return
 	}
 	s.page = text
-	for _, out := range s.outs {
-		if !s.busy[out] {
-			_, _ = io.WriteString(out, text)
+	for _, o := range s.outs {
+		if !s.busy[o.out] {
+			o.write(text)
 		}
 	}
 }

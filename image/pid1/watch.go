@@ -85,13 +85,26 @@ func openTerminals() (all []*os.File) {
 		if err != nil {
 			continue
 		}
-		if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
+		t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err != nil {
 			_ = unix.Close(fd)
 			continue // a serial line that isn't there
 		}
+		heedless(t)
+		_ = unix.IoctlSetTermios(fd, unix.TCSETS, t) // it serves as it is, too
 		all = append(all, os.NewFile(uintptr(fd), name))
 	}
 	return all
+}
+
+// heedless has a terminal take no key, or noise on the line, for the end of what is typed (Ctrl-D) or
+// for a wish that nothing more be written (Ctrl-S).
+func heedless(t *unix.Termios) {
+	t.Iflag &^= unix.IXON | unix.IXOFF
+	const disabled = 0 // _POSIX_VDISABLE
+	for _, key := range []int{unix.VEOF, unix.VSTART, unix.VSTOP} {
+		t.Cc[key] = disabled
+	}
 }
 
 func writers(files []*os.File) (all []io.Writer) {
@@ -99,6 +112,16 @@ func writers(files []*os.File) (all []io.Writer) {
 		all = append(all, f)
 	}
 	return all
+}
+
+// attend serves who is at a terminal, until ctx is done; also after its end, or a line that is too long.
+func attend(ctx context.Context, anew func() *rescue, pause func(context.Context, time.Duration)) {
+	for ctx.Err() == nil {
+		r := anew()
+		r.echo(true)
+		r.serve(ctx)
+		pause(ctx, time.Second) // a terminal that is gone ends at once, again and again
+	}
 }
 
 // rescue serves who is at a terminal.

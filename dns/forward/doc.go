@@ -11,7 +11,7 @@
 //	     │
 //	   cache? ── yes: answered, with what is left of its time
 //	     │
-//	   room? ── no: SERVFAIL        bound: questions under way, and questions a second of one host
+//	   room? ── no: SERVFAIL        bound: questions under way, in all and of one zone (one while it fails), and questions a second of one host
 //	     │
 //	   the zone's servers, those that answered last first: UDP, and TCP where the answer is cut
 //	     │

@@ -23,10 +23,11 @@ const (
 	totalTime = 1800 * time.Millisecond
 	maxTries  = 4
 
-	underWay   = 48 // questions to servers at a time: fewer than the router handles, so that our own names go on
-	hostRate   = 50 // questions of one host a second, in the long run
-	hostBurst  = 200
-	hostsKnown = 1024
+	underWay     = 48 // questions to servers at a time: fewer than the router handles, so that our own names go on
+	zoneUnderWay = 16 // of those, of one zone, so that one whose servers are slow leaves room to others
+	hostRate     = 50 // questions of one host a second, in the long run
+	hostBurst    = 200
+	hostsKnown   = 1024
 
 	udpSize = 1232 // of an answer that we say we take
 )
@@ -61,6 +62,7 @@ type zone struct {
 	servers []*server
 	asked   uint64
 	failed  uint64
+	open    int // questions under way
 }
 
 // server is one server of a zone.
@@ -184,13 +186,11 @@ func (f *Forwarder) Forward(ctx context.Context, from netip.Addr, q dns.Question
 		f.counts.cached.Add(1)
 		return m
 	}
-	select {
-	case f.slots <- struct{}{}:
-		defer func() { <-f.slots }()
-	default:
+	if !f.enter(z) {
 		f.counts.refused.Add(1)
 		return failure()
 	}
+	defer f.leave(z)
 	ctx, cancel := context.WithTimeout(ctx, totalTime)
 	defer cancel()
 	f.counts.asked.Add(1)
@@ -201,6 +201,35 @@ func (f *Forwarder) Forward(ctx context.Context, from netip.Addr, q dns.Question
 	}
 	f.cache.put(k, m, f.now())
 	return m
+}
+
+// enter takes a place for a question to a zone's servers, if there is one. While the zone fails there
+// is one alone, by which it is noticed soon that a server is back (probeAll asks too): all others are
+// answered at once (RFC 9520), and take no place from zones that do well.
+func (f *Forwarder) enter(z *zone) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	most := zoneUnderWay
+	if z.failing() {
+		most = 1
+	}
+	if z.open >= most {
+		return false
+	}
+	select {
+	case f.slots <- struct{}{}:
+		z.open++
+		return true
+	default:
+		return false
+	}
+}
+
+func (f *Forwarder) leave(z *zone) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	z.open--
+	<-f.slots
 }
 
 func failure() *dns.Msg {

@@ -68,17 +68,19 @@ func NewProber(mac frame.MAC, send func([]byte) error) *Prober {
 // The error is ctx's, ErrTooManyProbes, or what sending returned.
 func (p *Prober) InUse(ctx context.Context, addr netip.Addr, except net.HardwareAddr) (bool, error) {
 	mac, _ := frame.MACFrom(except)
-	return p.ask(ctx, addr, mac, probes, probeInterval)
+	return p.ask(ctx, addr, mac, netip.IPv4Unspecified(), probes, probeInterval)
 }
 
-// Present asks whether a host that has used addr is still there, and takes 200 ms to find that it
-// isn't. Any answer counts. The errors are those of InUse.
-func (p *Prober) Present(ctx context.Context, addr netip.Addr) (bool, error) {
-	return p.ask(ctx, addr, frame.MAC{}, presentProbes, presentInterval)
+// Present asks whether a host that uses addr is still there, and takes 200 ms to find that it
+// isn't. Any answer counts. The question comes from sender, the service address, as a router's does: a
+// probe, from 0.0.0.0, is somebody who is about to take the address, and a host that meets two of
+// those gives it up (dhcpcd does). The errors are those of InUse.
+func (p *Prober) Present(ctx context.Context, addr, sender netip.Addr) (bool, error) {
+	return p.ask(ctx, addr, frame.MAC{}, sender, presentProbes, presentInterval)
 }
 
-// ask sends so many probes, each after the interval.
-func (p *Prober) ask(ctx context.Context, addr netip.Addr, except frame.MAC, times int, interval time.Duration) (bool, error) {
+// ask sends so many questions, each after the interval.
+func (p *Prober) ask(ctx context.Context, addr netip.Addr, except frame.MAC, sender netip.Addr, times int, interval time.Duration) (bool, error) {
 	q, err := p.start(addr, except)
 	if err != nil {
 		return false, err
@@ -86,7 +88,7 @@ func (p *Prober) ask(ctx context.Context, addr netip.Addr, except frame.MAC, tim
 	defer p.stop(q)
 
 	packet := frame.AppendARP(nil, frame.Broadcast(), p.mac, frame.ARPFields{
-		Op: frame.ARPRequest, SenderMAC: p.mac, TargetIP: addr,
+		Op: frame.ARPRequest, SenderMAC: p.mac, SenderIP: sender, TargetIP: addr,
 	})
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()

@@ -18,6 +18,7 @@ type segment struct {
 	prober *Prober
 	hosts  map[netip.Addr]frame.MAC
 	delay  time.Duration
+	asker  netip.Addr // that the questions are to come from; the zero Addr: nobody's, as a probe's
 
 	mu   sync.Mutex
 	sent int
@@ -35,7 +36,7 @@ func (s *segment) receive(b []byte) error {
 		s.t.Error(err)
 	}
 	a, err := frame.ParseARP(e.Payload())
-	if err != nil || e.Dst() != frame.Broadcast() || e.Src() != gateway || a.SenderMAC() != gateway || !a.IsProbe() {
+	if err != nil || e.Dst() != frame.Broadcast() || e.Src() != gateway || a.SenderMAC() != gateway || a.IsProbe() == s.asker.IsValid() || s.asker.IsValid() && a.SenderIP() != s.asker {
 		s.t.Errorf("no probe of ours: %x, %v", b, err)
 	}
 	s.mu.Lock()
@@ -168,9 +169,10 @@ func TestAHostThatHasLeftIsMissedSoon(t *testing.T) {
 		s := newSegment(t)
 		there := netip.MustParseAddr("10.9.7.7")
 		s.hosts[there], s.delay = hostMAC, 120*time.Millisecond
+		s.asker = netip.MustParseAddr("10.9.0.1") // two probes would take the host's address from it
 		for addr, want := range map[netip.Addr]bool{free: false, there: true} {
 			began := time.Now()
-			used, err := s.prober.Present(t.Context(), addr)
+			used, err := s.prober.Present(t.Context(), addr, s.asker)
 			if used != want || err != nil || time.Since(began) > 200*time.Millisecond {
 				t.Errorf("%v: %v, %v after %v", addr, used, err, time.Since(began))
 			}

@@ -84,7 +84,10 @@ func TestStrangersWhoHoldBackTheirRequestsKeepNobodyElseWaiting(t *testing.T) {
 	if res, body := other.ask("GET", "/login", ""); res.StatusCode != http.StatusOK {
 		t.Errorf("a stranger from elsewhere gets %d %s", res.StatusCode, body)
 	}
-	if n := s.strangers.here; n == 0 {
+	s.strangers.mu.Lock()
+	here := s.strangers.here
+	s.strangers.mu.Unlock()
+	if here == 0 {
 		t.Error("nobody held a request back any more")
 	}
 	told, err := http.ReadResponse(bufio.NewReader(first), nil)

@@ -33,8 +33,10 @@ An appliance that has left can join this or another group by a new invitation.
 
 On the appliance that created the group, leaving destroys the group's CA key, for good:
 nobody can be invited, removed or given a new certificate any more, and the other
-members go on only until their certificates end. There it is asked about, or takes
---yes.`,
+members go on only until their certificates end.
+
+On a terminal the group's name is asked for. Elsewhere leaving takes --yes where it
+destroys the CA key.`,
 		Example: `  sudo landbridge group leave
   sudo landbridge group leave office --yes`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,7 +44,7 @@ members go on only until their certificates end. There it is asked about, or tak
 			if err != nil {
 				return err
 			}
-			if g.Authority && !yes {
+			if !yes && (g.Authority || isTerminal(p.in)) {
 				if err := p.confirm(cmd.Context(), g); err != nil {
 					return err
 				}
@@ -79,11 +81,11 @@ func (p *program) groupToLeave(ctx context.Context, ref string) (g api.Group, er
 	return g, err
 }
 
-// confirm asks whether the CA key shall go. Where there is nobody to ask, --yes is wanted.
+// confirm asks whether to leave. Where there is nobody to ask, --yes is wanted.
 func (p *program) confirm(ctx context.Context, g api.Group) error {
-	lost := fmt.Sprintf("this appliance keeps the CA key of group %s, and leaving destroys it for good: nobody can be invited, removed or given a new certificate any more", g.Name)
-	if others := len(g.Members) - 1; others > 0 {
-		lost += fmt.Sprintf(", and its %s can go on only until their certificates end", counted(others, "other member"))
+	lost := fmt.Sprintf("hosts of this LAN have no way to the other sites of group %s any more, and the way back is a new invitation", g.Name)
+	if g.Authority {
+		lost = lostWithAuthority(g)
 	}
 	if !isTerminal(p.in) {
 		return usageError{fmt.Errorf("%s. If that is what you want, give --yes", lost)}
@@ -103,6 +105,15 @@ func (p *program) confirm(ctx context.Context, g api.Group) error {
 	case <-ctx.Done():
 		return errors.New("interrupted: nothing was done")
 	}
+}
+
+// lostWithAuthority says what a group loses when its authority leaves.
+func lostWithAuthority(g api.Group) string {
+	lost := fmt.Sprintf("this appliance keeps the CA key of group %s, and leaving destroys it for good: nobody can be invited, removed or given a new certificate any more", g.Name)
+	if others := len(g.Members) - 1; others > 0 {
+		lost += fmt.Sprintf(", and its %s can go on only until their certificates end", counted(others, "other member"))
+	}
+	return lost
 }
 
 // isTerminal reports whether a person may be typing.

@@ -24,7 +24,7 @@ func plain() api.Group {
 	return g
 }
 
-func TestAMemberLeavesWithoutAQuestion(t *testing.T) {
+func TestAMemberLeavesWithoutAQuestionWhereNobodyIsThereToAnswer(t *testing.T) {
 	f := &fakeState{groups: []api.Group{plain()}}
 	state := "--state=" + t.TempDir()
 	for _, args := range [][]string{{}, {"OFFICE"}} {
@@ -108,8 +108,15 @@ func terminal(t *testing.T) (program, person *os.File) {
 }
 
 func TestOnATerminalTheGroupsNameConfirms(t *testing.T) {
+	for _, g := range []api.Group{office(), plain()} {
+		askedOnATerminal(t, g)
+	}
+}
+
+func askedOnATerminal(t *testing.T, g api.Group) {
+	t.Helper()
 	for typed, want := range map[string]int{"Office\n": 0, "yes\n": 1, "\n": 1, "\x04": 1} {
-		f := &fakeState{groups: []api.Group{office()}}
+		f := &fakeState{groups: []api.Group{g}}
 		in, person := terminal(t)
 		if _, err := person.WriteString(typed); err != nil {
 			t.Fatal(err)

@@ -65,6 +65,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 		return err
 	}
 	// The prober writes by the router and the router shows it what comes back.
+	a.service = d.ServiceAddr()
 	a.prober = arp.NewProber(mac, func(f []byte) error { return a.router.WriteFrame(f) })
 	directory, show := directory{registry: n.registry}, router.ARPDirectory
 	switch {

@@ -22,13 +22,14 @@ import (
 // them and the tunnel. It has a life of its own, so that another can take its place while
 // tunnel, registry and overlay stand.
 type attachment struct {
-	setup  modes.Setup
-	tap    *iface.TAP
-	bridge *iface.Bridge // router mode
-	hosts  *router.Hosts
-	router *router.Router
-	prober *arp.Prober
-	hybrid *hybrid // hybrid mode
+	setup   modes.Setup
+	tap     *iface.TAP
+	bridge  *iface.Bridge // router mode
+	hosts   *router.Hosts
+	router  *router.Router
+	service netip.Addr // of the group, from which hosts are asked
+	prober  *arp.Prober
+	hybrid  *hybrid // hybrid mode
 
 	segment    *segment                     // router mode
 	neighbours *neighbours                  // router mode

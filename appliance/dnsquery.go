@@ -24,7 +24,7 @@ func (n *node) QueryDNS(ctx context.Context, q api.DNSQuery) (api.DNSAnswer, err
 		return api.DNSAnswer{}, err
 	}
 	begun := time.Now()
-	e, err := nw.resolver().Explain(ctx, q.Name, q.Type)
+	e, err := nw.resolver().Explain(ctx, searched(q.Name, nw.membership.Descriptor().Zone), q.Type)
 	if errors.Is(err, dns.ErrQuestion) {
 		text := strings.TrimPrefix(err.Error(), dns.ErrQuestion.Error()+": ")
 		field := "name"
@@ -40,6 +40,15 @@ func (n *node) QueryDNS(ctx context.Context, q api.DNSQuery) (api.DNSAnswer, err
 		Group: nw.id.String(), Server: nw.membership.Descriptor().ServiceAddr(), Name: e.Name, Type: e.Type, Code: e.Code,
 		Answers: dnsRecords(e.Answer), Authority: dnsRecords(e.Authority), Reasons: e.Reasons, TookMicroseconds: time.Since(begun).Microseconds(),
 	}, nil
+}
+
+// searched returns a name as a host asks for it: to one without a dot (or the colon of an address) it adds the zone, which
+// DHCP has told it to.
+func searched(name, zone string) string {
+	if name == "" || strings.ContainsAny(name, ".:") {
+		return name
+	}
+	return name + "." + zone
 }
 
 func dnsRecords(all []dns.Record) []api.DNSRecord {

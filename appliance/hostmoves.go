@@ -22,7 +22,7 @@ func (n *network) present(ctx context.Context, addr netip.Addr) (bool, error) {
 	if !a.neighbours.carrier.Settled(time.Now()) {
 		return false, errNotSettled
 	}
-	there, err := a.prober.Present(ctx, addr, n.membership.Descriptor().ServiceAddr())
+	there, err := a.prober.Present(ctx, addr, a.service)
 	if err == nil && !there && !a.neighbours.carrier.Settled(time.Now()) {
 		return false, errNotSettled
 	}

@@ -50,7 +50,7 @@ func TestAPathIsToldHopByHopAndStepByStep(t *testing.T) {
 
 func TestADNSQueryIsAnsweredWithItsReasons(t *testing.T) {
 	a := post(t, serve(newFake(2, 3)), "/diagnostics/dns", "name", "printer-1", "type", "A")
-	for _, want := range []string{"for which this appliance answers itself", "10.9.4.2", "NOERROR", "printer-1.office.internal.", `value="printer-1"`, `<option selected>A</option>`} {
+	for _, want := range []string{"for which this appliance answers itself", "10.9.4.2", "NOERROR", "printer-1.", `value="printer-1"`, `<option selected>A</option>`} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("%d: the page doesn't say %q", a.Code, want)
 		}

@@ -36,7 +36,10 @@ func TestNamesAreSetFromThePageAndWhatWasDoneIsUndone(t *testing.T) {
 	undone := func(path, said string, fields ...string) {
 		t.Helper()
 		a := post(t, server, path, fields...)
-		to := a.Header().Get("Location")
+		to, fragment, _ := strings.Cut(a.Header().Get("Location"), "#")
+		if fragment != "main" {
+			t.Errorf("the browser stays at the form, and doesn't show what was done: %q", fragment)
+		}
 		body := get(t, server, to).body
 		if a.Code != http.StatusSeeOther || !strings.HasPrefix(to, "/dns?deed=") || !strings.Contains(body, said) {
 			t.Fatalf("%s %v: %d %s: %.300s", path, fields, a.Code, to, body)

@@ -194,29 +194,14 @@ func (p *Pages) queryDNS(c echo.Context) error {
 // askDNS asks the resolver what a form wants to know; status is that of the page that shows it.
 func (p *Pages) askDNS(c echo.Context) (t dnsTool, status int, err error) {
 	t = dnsTool{Name: strings.TrimSpace(c.FormValue("name")), Type: c.FormValue("type"), Group: c.FormValue("group")}
-	s, err := p.status(c)
-	if err != nil {
-		return t, 0, err
-	}
 	a, err := ask[api.QueryDNSRequestObject, api.QueryDNSResponseObject, api.QueryDNS200JSONResponse](
-		c, p.api.QueryDNS, api.QueryDNSRequestObject{Body: &api.DNSQuery{Name: searched(t.Name, t.Group, s.Groups), Type: t.Type, Group: t.Group}})
+		c, p.api.QueryDNS, api.QueryDNSRequestObject{Body: &api.DNSQuery{Name: t.Name, Type: t.Type, Group: t.Group}})
 	if err == nil {
 		t.Answer = (*api.DNSAnswer)(&a)
 		return t, http.StatusOK, nil
 	}
 	t.Flaws, status = p.flawsOf(err)
 	return t, status, nil
-}
-
-// searched returns a name as a host asks for it: to one without a dot (or the colon of an address) it adds the zone, which
-// DHCP has told it to.
-func searched(name, group string, groups []api.GroupStatus) string {
-	for _, g := range groups {
-		if name != "" && !strings.ContainsAny(name, ".:") && (group == "" || group == g.ID) {
-			return name + "." + g.Zone
-		}
-	}
-	return name
 }
 
 // capture sends packets as they pass, or the form again.

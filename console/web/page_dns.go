@@ -228,7 +228,7 @@ func serverList(z api.Forwarder) string { return strings.Join(serversOf(z), " ")
 // nameDone keeps what was done, and goes back to the page, which says so.
 func (p *Pages) nameDone(c echo.Context, done nameDone) error {
 	id := p.deeds.add(p.who(c), p.now(), deed{Do: done.Do, Name: &done, Back: "/dns"})
-	return c.Redirect(http.StatusSeeOther, withDeed("/dns", id))
+	return c.Redirect(http.StatusSeeOther, withDeed("/dns", id)+"#main") // and not at the form, whose fragment a browser keeps
 }
 
 // undoName takes back what was done with an alias or a zone.

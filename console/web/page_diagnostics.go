@@ -183,25 +183,22 @@ func (p *Pages) explain(c echo.Context, t *reachTool) error {
 // queryDNS asks the resolver.
 func (p *Pages) queryDNS(c echo.Context) error {
 	page := p.newDiagnostics(c)
-	tool, status, err := p.askDNS(c)
-	if err != nil {
-		return p.fail(c, err)
-	}
+	tool, status := p.askDNS(c)
 	page.DNS = tool
 	return p.showDiagnostics(c, status, page)
 }
 
 // askDNS asks the resolver what a form wants to know; status is that of the page that shows it.
-func (p *Pages) askDNS(c echo.Context) (t dnsTool, status int, err error) {
+func (p *Pages) askDNS(c echo.Context) (t dnsTool, status int) {
 	t = dnsTool{Name: strings.TrimSpace(c.FormValue("name")), Type: c.FormValue("type"), Group: c.FormValue("group")}
 	a, err := ask[api.QueryDNSRequestObject, api.QueryDNSResponseObject, api.QueryDNS200JSONResponse](
 		c, p.api.QueryDNS, api.QueryDNSRequestObject{Body: &api.DNSQuery{Name: t.Name, Type: t.Type, Group: t.Group}})
 	if err == nil {
 		t.Answer = (*api.DNSAnswer)(&a)
-		return t, http.StatusOK, nil
+		return t, http.StatusOK
 	}
 	t.Flaws, status = p.flawsOf(err)
-	return t, status, nil
+	return t, status
 }
 
 // capture sends packets as they pass, or the form again.

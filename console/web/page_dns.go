@@ -246,9 +246,6 @@ func (p *Pages) undoName(c echo.Context) error {
 
 // queryNames asks the resolver.
 func (p *Pages) queryNames(c echo.Context) error {
-	tool, status, err := p.askDNS(c)
-	if err != nil {
-		return p.fail(c, err)
-	}
+	tool, status := p.askDNS(c)
 	return p.showNames(c, status, dnsPage{DNS: tool})
 }

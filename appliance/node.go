@@ -92,20 +92,23 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, state.close()) }()
+	if err := iface.CheckPrivileges(); err != nil {
+		return err // no fault of the state's
+	}
 	memberships, err := state.memberships()
 	if err != nil {
-		return err
+		return undoRestore(state, err)
 	}
 	if cfg.Name, err = state.calledName(cfg); err != nil {
-		return err
+		return undoRestore(state, err)
 	}
 	former, err := modes.Read(state.db)
 	if err != nil {
-		return err
+		return undoRestore(state, err)
 	}
 	setup, record, remark := former.Start(modes.Setup{Mode: cfg.Mode, LANPort: cfg.LANPort}, cfg.Configured(), time.Now())
 	if err := preflight(cfg, setup, state.owner(), memberships); err != nil {
-		return explainPreflight(err, setup, record)
+		return undoRestore(state, explainPreflight(err, setup, record))
 	}
 
 	// -------- Above, only validation; below, the system is changed. --------
@@ -180,9 +183,6 @@ func (n *node) serveConsole(ctx context.Context) error {
 // preflight finds out, changing nothing, whether the appliance can be attached as it is to
 // be.
 func preflight(cfg config.Config, s modes.Setup, owner string, memberships []*group.Membership) error {
-	if err := iface.CheckPrivileges(); err != nil {
-		return err
-	}
 	all := territories(memberships)
 	if _, err := divide(cfg.Groups, s, all); err != nil {
 		return err

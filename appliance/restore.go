@@ -28,6 +28,7 @@ const (
 	checkedFile   = "restore.checked.db"
 	confirmedFile = "restore.confirmed.db"
 	formerFile    = "landbridge.before-restore.db" // what was there before the last restore
+	unfitFile     = "landbridge.unfit-restore.db"  // the last copy with which no start was possible here
 
 	maxRestore = 256 << 20 // bytes of a copy
 )
@@ -204,24 +205,38 @@ func fingerprintOf(path string) (string, error) {
 }
 
 // adoptRestore puts a copy that was confirmed into the place of the database, before that is opened.
-// It holds the database's lock, so that it is nobody's meanwhile.
-func adoptRestore(dir string) error {
+// It holds the database's lock, so that it is nobody's meanwhile. It says whether it did.
+func adoptRestore(dir string) (done bool, err error) {
 	confirmed, path := filepath.Join(dir, confirmedFile), filepath.Join(dir, databaseFile)
 	if missing(confirmed) {
-		return nil
+		return false, nil
 	}
 	if !missing(path) {
 		db, err := store.Open(path)
 		if err == nil {
 			defer db.Close()
 		} else if !errors.Is(err, store.ErrDamaged) && !errors.Is(err, store.ErrSchema) { // which a restore mends
-			return err
+			return false, err
 		}
 	}
 	if err := store.Replace(path, confirmed, filepath.Join(dir, formerFile)); err != nil {
-		return fmt.Errorf("restore the copy of the state: %w", err)
+		return false, fmt.Errorf("restore the copy of the state: %w", err)
 	}
-	return nil
+	return true, nil
+}
+
+// undoRestore puts back what was before, where the copy that openState has just restored can't be
+// started with here, as its mode's LAN port or a group's prefix may be another host's: where nobody has
+// a shell that would be the end. The state is still open, so it is nobody's meanwhile.
+func undoRestore(s *state, why error) error {
+	former := filepath.Join(s.dir, formerFile)
+	if why == nil || !s.restored || missing(former) {
+		return why
+	}
+	if err := store.Replace(s.file(), former, filepath.Join(s.dir, unfitFile)); err != nil {
+		return errors.Join(why, fmt.Errorf("put back what was before the restore: %w", err))
+	}
+	return fmt.Errorf("this host can't start with the copy that was restored (%w): the state from before it is back for the next start, and the copy is kept as %s", why, unfitFile)
 }
 
 // backupRecord is kept in the state as a copy of it is made, so that the copy says when that was.

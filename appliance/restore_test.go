@@ -143,6 +143,38 @@ func TestARestoreThatWasKilledIsDoneByTheNextStart(t *testing.T) {
 	}
 }
 
+// Where nobody has a shell, as at the image, nothing else would get it started again.
+func TestACopyThatCannotBeStartedWithIsUndoneOnce(t *testing.T) {
+	dir := t.TempDir()
+	o, copied := withGroup(t, dir, "office")
+	r, err := o.CheckRestore(t.Context(), bytes.NewReader(copied))
+	must(t, err)
+	_, err = o.Leave(t.Context(), "office", true)
+	must(t, err)
+	must(t, errors.Join(o.ApplyRestore(t.Context(), r.ID), o.Close()))
+
+	unfit := errors.New("there is no port eth9 here")
+	start := func() error { // as Run does where the checks before a start fail
+		s, err := openState(dir)
+		must(t, err)
+		err = undoRestore(s, unfit)
+		must(t, s.db.Close())
+		return err
+	}
+	if err := start(); !errors.Is(err, unfit) || !strings.Contains(err.Error(), "is back for the next start") {
+		t.Errorf("the first start says: %v", err)
+	}
+	if got := groupsOf(t, dir); got != "" {
+		t.Errorf("the next start is with the copy: in %q", got)
+	}
+	if missing(filepath.Join(dir, unfitFile)) {
+		t.Error("the copy is gone")
+	}
+	if err := start(); err.Error() != unfit.Error() {
+		t.Errorf("a start without a restore says: %v", err)
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -30,6 +30,7 @@ type state struct {
 	restores restores
 
 	madeFile, madeDir bool        // by openState
+	restored          bool        // by openState, from a copy that was confirmed; not started with yet
 	kept              atomic.Bool // whatever becomes of it: see close
 }
 
@@ -47,10 +48,10 @@ func openState(dir string) (*state, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, explainState(dir, err)
 	}
-	if err := adoptRestore(dir); err != nil {
+	var err error
+	if s.restored, err = adoptRestore(dir); err != nil {
 		return nil, explainState(dir, err)
 	}
-	var err error
 	if s.db, err = store.Open(s.file()); err != nil {
 		return nil, explainState(dir, err)
 	}

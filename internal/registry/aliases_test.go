@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -251,5 +252,29 @@ func TestAReplicaTakesTablesInTheRegisterOfTheAliasesAlone(t *testing.T) {
 		if a.Status != c.want {
 			t.Errorf("%d: register %d, %+v: status %d, want %d", i, c.block, c.value, a.Status, c.want)
 		}
+	}
+}
+
+// The table may have 96 KiB, and a request could have 512 answers.
+func TestTheAliasesAreAskedForAlone(t *testing.T) {
+	c := must(newCodec())
+	for _, k := range []kind{kindGrants, kindTransfer} {
+		for _, blocks := range [][]BlockID{{aliasRegister, aliasRegister}, {1, aliasRegister}} {
+			if _, err := c.decodeRequest(must(c.encode(request{Kind: k, Group: labGroup(), Blocks: blocks}))); err == nil {
+				t.Errorf("kind %d: taken for %v", k, blocks)
+			}
+		}
+		if _, err := c.decodeRequest(must(c.encode(request{Kind: k, Group: labGroup(), Blocks: []BlockID{aliasRegister}}))); err != nil {
+			t.Errorf("kind %d: alone: %v", k, err)
+		}
+	}
+	half := Grant{Aliases: strings.Repeat("a", maxAliasText/2+1)}
+	for _, a := range []reply{{Grants: []Grant{half, half}}, {States: []transferReply{{Value: half}, {Value: half}}}} {
+		if _, err := c.decodeReply(must(c.encode(a))); err == nil {
+			t.Errorf("%d grants and %d states are taken with more text than there can be", len(a.Grants), len(a.States))
+		}
+	}
+	if _, err := c.decodeReply(must(c.encode(reply{Grants: []Grant{half}}))); err != nil {
+		t.Error(err)
 	}
 }

@@ -65,17 +65,21 @@ func (r *Registry) sweep(t *terms) bool {
 			kept = append(kept, b)
 		}
 	}
+	chunks := slices.Collect(slices.Chunk(kept, maxBlocksAsk))
 	if t.keeps(aliasRegister, r.id) {
-		kept = append(kept, aliasRegister)
+		chunks = append(chunks, []BlockID{aliasRegister}) // large: alone, as decodeRequest wants it
 	}
-	for first := 0; first < len(kept) && r.ctx.Err() == nil; first += maxBlocksAsk {
-		if err := r.transfer(r.ctx, t, kept[first:min(first+maxBlocksAsk, len(kept))]); err != nil {
+	for i, chunk := range chunks {
+		if r.ctx.Err() != nil {
+			break
+		}
+		if err := r.transfer(r.ctx, t, chunk); err != nil {
 			complete = false
 			r.log.Debug("registers not all taken over yet", "version", t.version, "err", err)
 			if errors.Is(err, errStale) {
 				return false // there is a newer version, whose sweep tells
 			}
-			if errors.Is(err, ErrNoQuorum) && first == 0 {
+			if errors.Is(err, ErrNoQuorum) && i == 0 {
 				break
 			}
 		}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -166,6 +167,8 @@ func (c codec) decodeRequest(raw []byte) (request, error) {
 		len(q.Descriptor) > maxDescriptor, len(q.Certificate) > maxCertificate, len(q.Others) > replicaCount,
 		len(q.Base.Aliases) > maxAliasText, len(q.Value.Aliases) > maxAliasText:
 		return q, fmt.Errorf("registry request of kind %d is over its limits", q.Kind)
+	case len(q.Blocks) > 1 && slices.Contains(q.Blocks, aliasRegister):
+		return q, fmt.Errorf("registry request of kind %d: the register of the aliases stands alone", q.Kind)
 	case q.Kind == kindAsk && len(q.Key) != 32:
 		return q, fmt.Errorf("registry request: key of %d bytes, want 32", len(q.Key))
 	case q.Kind == kindMove && (q.Move == nil || q.Move.Kind == 0 || q.Move.Kind >= moveEnd || len(q.Move.Name) > maxName):
@@ -185,8 +188,20 @@ func (c codec) decodeReply(raw []byte) (reply, error) {
 	}
 	if a.Status >= statusCount || len(a.States) > maxBlocksAsk || len(a.Grants) > maxBlocksAsk ||
 		len(a.Record) > maxRecord || len(a.Addrs) > maxCandidates || len(a.Descriptor) > maxDescriptor ||
-		len(a.Client) > maxClientID || len(a.Name) > maxName || len(a.Value.Aliases) > maxAliasText {
+		len(a.Client) > maxClientID || len(a.Name) > maxName || len(a.Value.Aliases) > maxAliasText || tooMuchText(a) {
 		return a, fmt.Errorf("registry reply is over its limits")
 	}
 	return a, nil
+}
+
+// tooMuchText reports whether an answer has more of the aliases than their register alone may have.
+func tooMuchText(a reply) bool {
+	text := 0
+	for _, g := range a.Grants {
+		text += len(g.Aliases)
+	}
+	for _, s := range a.States {
+		text += len(s.Value.Aliases)
+	}
+	return text > maxAliasText
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -120,6 +121,49 @@ func TestADamagedFileIsRefusedAndNothingIsLeft(t *testing.T) {
 		b := bytes.Clone(whole)
 		harm(b)
 		refused(name, b)
+	}
+}
+
+// The page that is followed is the one that was checked: bbolt takes the later meta page, whatever size of
+// pages stands in it.
+func TestAFileWhoseMetaPagesDisagreeIsRefused(t *testing.T) {
+	whole, err := os.ReadFile(filled(t, 30))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := readMeta(bytes.NewReader(whole), int64(len(whole)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := binary.NativeEndian
+	size := int(m.pageSize)
+	latest := whole[int(m.transaction%2)*size+pageHeader:][:metaSize]
+	for name, later := range map[string]struct {
+		page, pageSize uint32
+		transactions   uint64
+		want           error
+	}{
+		"the second, of larger pages":         {1, 2 * m.pageSize, 2, ErrDamaged},
+		"the second, of no size":              {1, 0, 2, ErrDamaged},
+		"the second, older, of smaller pages": {1, m.pageSize / 2, 0, ErrDamaged},
+		"the first, of a size of no page":     {0, m.pageSize + 1, 2, ErrDamaged},
+		"the second, as bbolt has it":         {1, m.pageSize, 2, nil},
+	} {
+		b := bytes.Clone(whole)
+		for page := range uint32(2) {
+			meta := b[int(page)*size+pageHeader:][:metaSize]
+			copy(meta, latest)
+			if page == later.page {
+				o.PutUint32(meta[8:], later.pageSize)
+				o.PutUint64(meta[48:], m.transaction+later.transactions)
+			}
+			sum := fnv.New64a()
+			_, _ = sum.Write(meta[:metaSize-8])
+			o.PutUint64(meta[56:], sum.Sum64())
+		}
+		if err := checkIntact(bytes.NewReader(b), int64(len(b))); !errors.Is(err, later.want) {
+			t.Errorf("%s: %v, want %v", name, err, later.want)
+		}
 	}
 }
 

@@ -64,25 +64,35 @@ type metaPage struct {
 	root, pages, transaction uint64
 }
 
-// readMeta returns what counts of the two meta pages.
+// readMeta returns what counts of the two meta pages: as bbolt has it, the later of those whose checksum
+// is right. A file whose meta pages don't agree on the size of pages, or whose second one isn't where
+// that puts it, is refused: what counts of it would be another page than the one that is checked.
 func readMeta(f io.ReaderAt, size int64) (metaPage, error) {
-	first, ok := metaAt(f, 0)
-	for pageSize := int64(1 << 9); pageSize <= 1<<16 && pageSize < size; pageSize <<= 1 {
-		if ok && int64(first.pageSize) != pageSize {
+	best, ok := metaAt(f, 0)
+	for pageSize := int64(1 << 10); pageSize <= 1<<16 && pageSize < size; pageSize <<= 1 {
+		if ok && int64(best.pageSize) != pageSize {
 			continue
 		}
 		second, also := metaAt(f, pageSize)
-		if also && int64(second.pageSize) == pageSize && (!ok || second.transaction > first.transaction) {
-			first, ok = second, true
+		if also && int64(second.pageSize) != pageSize {
+			return metaPage{}, fmt.Errorf("its beginnings have pages of %d and of %d bytes: %w", pageSize, second.pageSize, ErrDamaged)
+		}
+		if also && (!ok || second.transaction > best.transaction) {
+			best, ok = second, true
 		}
 	}
-	if !ok {
+	if !ok || !best.possible() {
 		return metaPage{}, fmt.Errorf("it has no beginning: %w", ErrDamaged)
 	}
-	return first, nil
+	return best, nil
 }
 
-// metaAt reads a meta page.
+// possible reports whether a file may say so.
+func (m metaPage) possible() bool {
+	return bits.OnesCount32(m.pageSize) == 1 && m.pageSize >= 1<<10 && m.pageSize <= 1<<16 && m.pages < 1<<40
+}
+
+// metaAt reads a meta page, and reports whether bbolt would take it.
 func metaAt(f io.ReaderAt, offset int64) (metaPage, bool) {
 	b := make([]byte, pageHeader+metaSize)
 	if _, err := f.ReadAt(b, offset); err != nil {
@@ -93,8 +103,7 @@ func metaAt(f io.ReaderAt, offset int64) (metaPage, bool) {
 	_, _ = sum.Write(b[:metaSize-8])
 	o := binary.NativeEndian
 	m := metaPage{pageSize: o.Uint32(b[8:]), root: o.Uint64(b[16:]), pages: o.Uint64(b[40:]), transaction: o.Uint64(b[48:])}
-	ok := o.Uint32(b) == boltMagic && o.Uint32(b[4:]) == boltVersion && o.Uint64(b[56:]) == sum.Sum64() &&
-		bits.OnesCount32(m.pageSize) == 1 && m.pageSize >= 1<<9 && m.pageSize <= 1<<16 && m.pages < 1<<40
+	ok := o.Uint32(b) == boltMagic && o.Uint32(b[4:]) == boltVersion && o.Uint64(b[56:]) == sum.Sum64()
 	return m, ok
 }
 

@@ -315,6 +315,24 @@ func (w *wire) signal(cmd *exec.Cmd, s os.Signal) {
 	}
 }
 
+// signalUntil signals now and every other second until stopped.
+func (w *wire) signalUntil(cmd *exec.Cmd, s os.Signal) (stop func()) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	var signalling sync.WaitGroup
+	signalling.Go(func() {
+		tick := time.NewTicker(2 * time.Second)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			_ = cmd.Process.Signal(s) // where it has ended, the test's wait says so
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+	})
+	return func() { cancel(); signalling.Wait() }
+}
+
 func acked(m message) bool    { return m.reply == dhcpv4.MessageTypeAck }
 func offered(m message) bool  { return m.reply == dhcpv4.MessageTypeOffer }
 func released(m message) bool { return m.kind == dhcpv4.MessageTypeRelease }
@@ -453,8 +471,9 @@ func TestDhcpcdGetsRebindsAndReleases(t *testing.T) {
 	cmd := w.client("dhcpcd", append(args, "-d", "cli")...)
 	_, n := w.wait(0, "ACK", acked)
 	w.expectFile(out, "BOUND 10.9.1.1 255.255.0.0 10.9.0.1 demo.example demo.example 1376")
-	w.signal(cmd, syscall.SIGHUP)
+	asked := w.signalUntil(cmd, syscall.SIGHUP) // it forgets one that comes while it still sets its address up
 	_, n = w.wait(n, "renewal", func(m message) bool { return m.kind == dhcpv4.MessageTypeRequest && acked(m) })
+	asked()
 	w.expectFile(out, "RENEW 10.9.1.1") // the client has the ACK
 	w.signal(cmd, syscall.SIGALRM)      // "release and exit"
 	w.wait(n, "RELEASE", released)

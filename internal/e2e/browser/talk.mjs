@@ -17,8 +17,27 @@ export async function outside(key, value = "") {
   return line;
 }
 
-// expect waits until a text is to be seen.
-export const expect = (page, text) => page.getByText(text).filter({ visible: true }).first().waitFor();
+// expect waits until a text is to be seen. The browser is on the appliance's host: when a device
+// comes or an address is ready there, it gives up what it was about to load, a form that was sent as
+// well, and a person would go to the console again.
+export async function expect(page, text) {
+  const seen = page.getByText(text).filter({ visible: true }).first().waitFor();
+  seen.catch(() => {}); // it is waited for below
+  for (let waiting = true; waiting;) {
+    waiting = await Promise.race([seen.then(() => false, () => false), new Promise((done) => setTimeout(done, 500, true))]);
+    if (waiting && page.url().startsWith("chrome-error:") && home.has(page)) await page.goto(home.get(page)).catch(() => {});
+  }
+  return seen;
+}
+
+// home has the console that a page has shown last.
+const home = new WeakMap();
+
+function noteHome(page) {
+  page.on("framenavigated", (frame) => {
+    if (frame === page.mainFrame() && frame.url().startsWith("https:")) home.set(page, new URL(frame.url()).origin + "/");
+  });
+}
 
 // fillSetup fills in and sends the first page of an appliance that nobody has set up.
 export async function fillSetup(page, code) {
@@ -48,6 +67,7 @@ export async function drive(steps, options) {
   let page;
   try {
     page = await person(browser, faults, options);
+    noteHome(page);
     for (const step of steps) {
       const began = Date.now();
       await step(page);

@@ -49,6 +49,7 @@ func browse(t *testing.T, h *netlab.Host, script, url string, more ...string) *b
 	if err != nil {
 		t.Fatal(err)
 	}
+	settled(t, h)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	b := &browsing{t: t, cmd: h.Command(ctx, "node", append([]string{"browser/" + script, url, shots}, more...)...)}
@@ -67,6 +68,16 @@ func browse(t *testing.T, h *netlab.Host, script, url string, more ...string) *b
 		in.Close()
 	}()
 	return b
+}
+
+// settled waits until no address of a host is tentative any longer (RFC 4862 section 5.4): a browser
+// gives up what it loads when an address becomes ready on its host.
+func settled(t *testing.T, h *netlab.Host) {
+	t.Helper()
+	waitFor(t, h.Name+": its addresses to be ready", func() (bool, error) {
+		tentative, err := h.Run(t.Context(), "ip", "-6", "-o", "addr", "show", "tentative")
+		return err == nil && tentative == "", fmt.Errorf("tentative: %s (%v)", tentative, err)
+	})
 }
 
 // serve does what the script wants done outside of the browser, by the key of it, until the

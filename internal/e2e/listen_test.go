@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"landbridge/console/api"
-	"landbridge/internal/netlab"
 )
 
 // Before a port becomes a LAN port, listening tells who is on its segment: the site's own DHCP
@@ -26,16 +25,29 @@ func TestListeningOnAPortTellsWhoIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	listen := func(port string) api.PortHearing {
+	listen := func(port string) (api.PortHearing, error) {
 		a, err := client.ListenOnPortWithResponse(t.Context(), port, api.ListenRequest{Seconds: 2})
-		if err != nil || a.JSON200 == nil {
-			t.Fatalf("listen on %s: %v %s", port, err, a.Body)
+		if err != nil {
+			return api.PortHearing{}, err
 		}
-		return *a.JSON200
+		if a.JSON200 == nil {
+			return api.PortHearing{}, fmt.Errorf("listen on %s: %s", port, a.Body)
+		}
+		return *a.JSON200, nil
 	}
 	m.wait("to hear all of them", func() (bool, error) {
-		host.lease(netlab.Udhcpc) // as a host that is switched on
-		h := listen("lan0")
+		switchedOn := make(chan struct{}) // what it has to say to all it says while it is listened to
+		go func() {
+			defer close(switchedOn)
+			for range 4 {
+				_, _ = host.Run(t.Context(), "timeout", "1", "udhcpc", "-f", "-q", "-n", "-t1", "-T1", "-i", "eth0", "-s", "/bin/true")
+			}
+		}()
+		h, err := listen("lan0")
+		<-switchedOn
+		if err != nil {
+			return false, err
+		}
 		server := slices.ContainsFunc(h.DhcpServers, func(s api.HeardServer) bool {
 			return s.Address == officePrefix.Addr().Next() || strings.HasPrefix(s.Address.String(), "10.77.")
 		})
@@ -43,8 +55,8 @@ func TestListeningOnAPortTellsWhoIsThere(t *testing.T) {
 		other := slices.ContainsFunc(h.Appliances, func(a api.HeardAppliance) bool { return a.Name == "r" && a.GroupName == "e2e" })
 		return h.Up && server && station && other, fmt.Errorf("%+v", h)
 	})
-	if h := listen("eth0"); len(h.Gateways) != 1 || h.Gateways[0].Sign != api.HeardGatewaySignRoute || h.Gateways[0].MAC == "" {
-		t.Errorf("the way out of eth0 isn't told: %+v", h)
+	if h, err := listen("eth0"); err != nil || len(h.Gateways) != 1 || h.Gateways[0].Sign != api.HeardGatewaySignRoute || h.Gateways[0].MAC == "" {
+		t.Errorf("the way out of eth0 isn't told: %+v, %v", h, err)
 	}
 	if a, err := client.ListenOnPortWithResponse(t.Context(), "eth9", api.ListenRequest{}); err != nil || a.StatusCode() != 404 {
 		t.Errorf("a port that isn't there: %v %s", err, a.Body)

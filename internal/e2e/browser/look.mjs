@@ -9,7 +9,7 @@ import { join } from "node:path";
 
 const axeFile = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--force-color-profile=srgb"];
+  "--disable-component-update", "--disable-sync", "--disable-auto-reload", "--disable-dev-shm-usage", "--force-color-profile=srgb"];
 
 export const patience = 30_000;
 export const looks = ["light", "dark"];
@@ -99,7 +99,7 @@ export async function visit(page, url, faults, most = 200 * 1024) {
     const failed = await page.goto(url, { waitUntil: "load" }).then(() => null, (e) => e);
     if (!failed) break;
     // The host's own cable was plugged in a moment ago, or the page that says so is still on its way.
-    if (!tries || !/ERR_NETWORK_CHANGED|chrome-error/.test(failed.message)) throw failed;
+    if (!tries || !/ERR_NETWORK_CHANGED|chrome-error|interrupted by another navigation/.test(failed.message)) throw failed;
     bytes = 0;
   }
   await rest(page);

@@ -22,6 +22,8 @@ func (e *elsewhere) Forward(_ context.Context, from netip.Addr, q dns.Question, 
 	switch {
 	case name == "gone.corp.example.":
 		m.Rcode = dns.RcodeNameError
+	case name == "version.corp.example.":
+		m.Rcode = dns.RcodeBadVers
 	case name == "big.corp.example.":
 		for range 300 {
 			m.Answer = append(m.Answer, address(q.Name, from, 60))
@@ -69,6 +71,9 @@ func TestWhatIsForwardedIsAnsweredToHostsOfTheGroupAlone(t *testing.T) {
 	}
 	if m := handled(t, h, "10.9.3.7", question("gone.corp.example.", dns.TypeA)); m.Rcode != dns.RcodeNameError || !m.RecursionAvailable {
 		t.Errorf("there is no such name: %v", m)
+	}
+	if m := handled(t, h, "10.9.3.7", question("version.corp.example.", dns.TypeA)); m.Rcode != dns.RcodeServerFailure {
+		t.Errorf("a code that has no room without EDNS: %v", m)
 	}
 	big := question("big.corp.example.", dns.TypeA)
 	big.SetEdns0(4096, false)

@@ -163,7 +163,10 @@ func (h *Handler) forward(ctx context.Context, from netip.Addr, m *dns.Msg, w Wi
 	if said == nil {
 		return
 	}
-	m.Rcode, m.Answer, m.Ns, m.Extra = said.Rcode&0xf, said.Answer, said.Ns, said.Extra
+	if m.Rcode = said.Rcode; m.Rcode > 0xf { // one of EDNS, which is between the server and its asker; cut to 4 bits it would be another
+		m.Rcode = dns.RcodeServerFailure
+	}
+	m.Answer, m.Ns, m.Extra = said.Answer, said.Ns, said.Extra
 	m.RecursionAvailable, m.AuthenticatedData, m.Truncated, m.CheckingDisabled = true, said.AuthenticatedData && w.DO, said.Truncated, w.CD
 }
 

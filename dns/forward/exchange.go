@@ -16,12 +16,14 @@ import (
 
 // exchange asks one server: by UDP, and by TCP where its answer is cut.
 func (f *Forwarder) exchange(ctx context.Context, server netip.AddrPort, q dns.Question, o service.Wish) (*dns.Msg, error) {
-	m, err := f.once(ctx, "udp", server, q, o, true)
-	if err == nil && m.Rcode == dns.RcodeFormatError {
-		m, err = f.once(ctx, "udp", server, q, o, false) // a server that knows no EDNS (RFC 6891 section 7)
+	edns := true
+	m, err := f.once(ctx, "udp", server, q, o, edns)
+	if err == nil && (m.Rcode == dns.RcodeFormatError || m.Rcode > 0xf) {
+		edns = false // a server that knows no EDNS, or another one (RFC 6891 sections 6.1.3 and 7)
+		m, err = f.once(ctx, "udp", server, q, o, edns)
 	}
 	if err == nil && m.Truncated {
-		if whole, tcpErr := f.once(ctx, "tcp", server, q, o, true); tcpErr == nil {
+		if whole, tcpErr := f.once(ctx, "tcp", server, q, o, edns); tcpErr == nil {
 			return whole, nil
 		} // else what came is better than nothing, and says that it is cut
 	}

@@ -355,15 +355,41 @@ func TestWhatAServerRefusesAnotherIsAsked(t *testing.T) {
 
 func TestAServerWithoutEDNSIsAskedWithoutIt(t *testing.T) {
 	t.Parallel()
-	u := newUpstream(t, func(q *dns.Msg, _ bool) *dns.Msg {
+	u := newUpstream(t, func(q *dns.Msg, tcp bool) *dns.Msg {
 		if q.IsEdns0() != nil {
 			return new(dns.Msg).SetRcode(q, dns.RcodeFormatError)
 		}
-		return says(q, dns.RcodeSuccess, q.Question[0].Name+" 60 A 192.0.2.1")
+		m := says(q, dns.RcodeSuccess, q.Question[0].Name+" 60 A 192.0.2.1")
+		m.Truncated = q.Question[0].Name == "big." && !tcp
+		return m
 	})
 	f := newForwarder(t, nil, zoneOf(".", u))
-	if m := ask(f, "a.", dns.TypeA); m == nil || len(m.Answer) != 1 {
-		t.Errorf("%v", m)
+	for _, name := range []string{"a.", "big."} {
+		if m := ask(f, name, dns.TypeA); m == nil || len(m.Answer) != 1 || m.Truncated {
+			t.Errorf("%s: %v", name, m)
+		}
+	}
+}
+
+func TestAServerThatKnowsAnotherEDNSIsAskedWithoutItAndThenAnother(t *testing.T) {
+	t.Parallel()
+	bad := func(q *dns.Msg, _ bool) *dns.Msg {
+		m := new(dns.Msg).SetRcode(q, dns.RcodeBadVers)
+		m.SetEdns0(udpSize, false)
+		return m
+	}
+	newer := newUpstream(t, func(q *dns.Msg, tcp bool) *dns.Msg {
+		if q.IsEdns0() != nil {
+			return bad(q, tcp)
+		}
+		return says(q, dns.RcodeSuccess, q.Question[0].Name+" 60 A 192.0.2.1")
+	})
+	stubborn := newUpstream(t, bad)
+	f := newForwarder(t, nil, zoneOf("a.example.", newer), zoneOf("b.example.", stubborn), zoneOf("c.example.", stubborn, newer))
+	for name, want := range map[string]int{"a.example.": dns.RcodeSuccess, "b.example.": dns.RcodeBadVers, "c.example.": dns.RcodeSuccess} {
+		if m := ask(f, name, dns.TypeA); m == nil || m.Rcode != want || len(m.Answer) == 0 && want == dns.RcodeSuccess {
+			t.Errorf("%s: %v", name, m)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -123,18 +124,18 @@ func (r *Registry) changeAliases(ctx context.Context, name string, edit func(Gra
 		return Alias{}, err
 	}
 	r.adoptAliases(g)
-	r.spawn(func() { r.tellOfAliases(g.Epoch) })
+	r.spawn(r.tellOfAliases)
 	return was, nil
 }
 
 // tellOfAliases tells the other members that there is a newer table. They don't believe it,
-// but ask those who keep it.
-func (r *Registry) tellOfAliases(epoch uint64) {
+// but ask those who keep it. Every other message tells it as well.
+func (r *Registry) tellOfAliases() {
 	t, err := r.terms()
 	if err != nil {
 		return
 	}
-	r.ask(t, others(t, r.id), 4*r.pace.phase, request{Kind: kindAliases, Value: Grant{Epoch: epoch}})
+	r.ask(t, others(t, r.id), 4*r.pace.phase, request{Kind: kindAliases})
 }
 
 // heardOfAliases asks for the table where there may be a newer one than ours.
@@ -262,14 +263,11 @@ func (r *Registry) loadAliases(tx *store.Tx) error {
 	return err
 }
 
-// followAliases asks for the aliases now and then: news of them may be lost, and who was away
-// has heard none.
-func (r *Registry) followAliases(k *keeper, t *terms, now Instant) {
-	if k.aliasVersion != t.version { // soon: its keepers may be others, who take it over first
-		k.aliasVersion, k.aliases = t.version, min(k.aliases, now.Mono+2*r.pace.phase)
-	}
+// followAliases asks for the aliases at the start, and now and then: who was away when they changed
+// hears of it with whatever it asks others, or is asked, but that may take long in a quiet group.
+func (r *Registry) followAliases(k *keeper, now Instant) {
 	if now.Mono >= k.aliases {
-		k.aliases = now.Mono + r.pace.aliases
+		k.aliases = now.Mono + r.pace.aliases/2 + rand.N(r.pace.aliases)
 		r.learnAliases(0)
 	}
 }

@@ -67,8 +67,39 @@ func TestAnAliasSetAnywhereIsKnownEverywhereAndOutlivesKills(t *testing.T) {
 
 func TestAMemberThatWasCutOffLearnsTheAliasesThatItMissed(t *testing.T) {
 	t.Parallel()
+	for name, back := range map[string]struct {
+		asks time.Duration
+		meet func(t *testing.T, it, other *node)
+	}{
+		"by asking":              {200 * time.Millisecond, func(*testing.T, *node, *node) {}},
+		"by what it asks others": {time.Hour, func(t *testing.T, it, other *node) { meets(t, it, other) }},
+		"by what it is asked":    {time.Hour, func(t *testing.T, it, other *node) { meets(t, other, it) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cutOffFromAliases(t, back.asks, back.meet)
+		})
+	}
+}
+
+// meets has a member ask another for something else than aliases.
+func meets(t *testing.T, it, other *node) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	terms, err := it.reg.terms()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := it.reg.call(ctx, terms, other.id, request{Kind: kindAsk, Key: make([]byte, 32)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func cutOffFromAliases(t *testing.T, asks time.Duration, meet func(t *testing.T, it, other *node)) {
+	t.Helper()
 	l := newLab(t, "10.9.0.0/20", 6)
-	l.pace.aliases = 200 * time.Millisecond
+	l.pace.aliases = asks
 	ns := l.members(4)
 	l.isolate(ns[3], true)
 	if err := setAlias(t, ns[0], "wiki", "web"); err != nil {
@@ -83,6 +114,7 @@ func TestAMemberThatWasCutOffLearnsTheAliasesThatItMissed(t *testing.T) {
 		t.Fatal("news have come to a member that is cut off")
 	}
 	l.isolate(ns[3], false)
+	meet(t, ns[3], ns[1])
 	has(t, ns[3], "wiki", "web")
 }
 

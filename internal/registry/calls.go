@@ -18,7 +18,7 @@ type answer struct {
 // call asks one member and takes care of what it may want first: our descriptor,
 // our certificate. Its own newer descriptor is learnt in passing.
 func (r *Registry) call(ctx context.Context, t *terms, to group.MemberID, q request) (reply, error) {
-	q.Group, q.Version, q.Mark, q.OfYou = r.group, t.version, r.mark(), r.seenOf(to)
+	q.Group, q.Version, q.Mark, q.OfYou, q.Aliases = r.group, t.version, r.mark(), r.seenOf(to), r.aliasEpoch()
 	if to == r.id {
 		return r.handle(ctx, r.id, q), nil
 	}
@@ -37,6 +37,7 @@ func (r *Registry) call(ctx context.Context, t *terms, to group.MemberID, q requ
 		if !r.judge(to, a.Mark, a.OfYou) {
 			return reply{}, errWitnessed
 		}
+		r.heardOfAliases(a.Aliases)
 		if len(a.Descriptor) > 0 {
 			if err := r.standing.learn(a.Descriptor); err != nil {
 				return reply{}, fmt.Errorf("descriptor from member %s: %w", to.Short(), err)

@@ -90,7 +90,7 @@
 // The group's aliases are the value of one more register (aliases.go, aliastable.go): a table
 // as text, whose epoch counts its changes, and which nobody holds. A member changes it by a ballot that
 // edits the table it finds, so that of two at once none is lost. Every member goes by the newest table that it
-// has read from a quorum, kept over restarts; one that is told of a newer one (kindAliases), and each now and
+// has read from a quorum, kept over restarts; one that hears of a newer one, which every message tells, and each now and
 // then, asks the register's keepers, as kindGrants, which writes nothing.
 //
 // # Lookups

@@ -95,20 +95,19 @@ func (r *Registry) suspect(b BlockID, epoch uint64) {
 
 // keeper is what the background loop remembers.
 type keeper struct {
-	seen         *terms        // last; nil at first
-	swept        atomic.Uint64 // version whose transfers are complete
-	sweeping     atomic.Bool
-	sweepAt      time.Duration // not to be tried again before
-	patience     time.Duration // between tries
-	republish    time.Duration
-	inherit      time.Duration
-	grow         time.Duration
-	surplus      time.Duration
-	orphans      time.Duration // when the members are asked about them next
-	aliases      time.Duration // likewise
-	aliasVersion uint64
-	backoff      time.Duration
-	renewing     map[BlockID]time.Duration // not to be tried again before
+	seen      *terms        // last; nil at first
+	swept     atomic.Uint64 // version whose transfers are complete
+	sweeping  atomic.Bool
+	sweepAt   time.Duration // not to be tried again before
+	patience  time.Duration // between tries
+	republish time.Duration
+	inherit   time.Duration
+	grow      time.Duration
+	surplus   time.Duration
+	orphans   time.Duration // when the members are asked about them next
+	aliases   time.Duration // likewise
+	backoff   time.Duration
+	renewing  map[BlockID]time.Duration // not to be tried again before
 }
 
 // keep is the background loop: expiry, renewal, spare blocks, watches, transfers.
@@ -163,7 +162,7 @@ func (r *Registry) turn(k *keeper) {
 		k.orphans = now.Mono + r.orphanPause(t)
 		r.spawn(func() { r.findOrphans(t) })
 	}
-	r.followAliases(k, t, now)
+	r.followAliases(k, now)
 	r.tendOrphans(t, now)
 	r.renewWatches(now)
 	if now.Mono >= r.history.prune {

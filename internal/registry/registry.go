@@ -55,7 +55,7 @@ type pace struct {
 	push      time.Duration // its changes are here by then, unless they are lost
 	witness   time.Duration // at the start, waiting for another member that remembers us
 
-	aliases time.Duration // between two questions for the aliases, where nobody tells of new ones
+	aliases time.Duration // between two questions for the aliases, about, where nobody tells of new ones
 
 	audit func(ballotAudit) // hears of every ballot, for tests that judge histories
 }
@@ -66,7 +66,7 @@ func defaultPace() pace {
 		tick: 250 * time.Millisecond, watch: 90 * time.Second, republish: 10 * time.Minute,
 		reserve: time.Minute, silence: 600 * time.Millisecond, late: 2400 * time.Millisecond,
 		negative: 750 * time.Millisecond, unsure: 250 * time.Millisecond, fresh: 20 * time.Millisecond,
-		trust: time.Second, push: 300 * time.Millisecond, witness: 2 * time.Second, aliases: time.Minute,
+		trust: time.Second, push: 300 * time.Millisecond, witness: 2 * time.Second, aliases: 15 * time.Minute,
 	}
 }
 

@@ -27,7 +27,7 @@ func (r *Registry) Serve(ctx context.Context, from group.MemberID, raw []byte) (
 		return nil, ErrClosed
 	}
 	a := r.handle(ctx, from, q)
-	a.Mark, a.OfYou = r.mark(), r.seenOf(from)
+	a.Mark, a.OfYou, a.Aliases = r.mark(), r.seenOf(from), r.aliasEpoch()
 	return r.codec.encode(a)
 }
 
@@ -65,6 +65,7 @@ func (r *Registry) handle(ctx context.Context, from group.MemberID, q request) r
 	if from != r.id && !r.remembers(ctx, t, from, q) {
 		return reply{Status: statusForgetful}
 	}
+	r.heardOfAliases(q.Aliases)
 	a := r.dispatch(ctx, t, from, q)
 	if q.Version < t.version && len(a.Descriptor) == 0 {
 		a.Descriptor = t.raw
@@ -136,7 +137,6 @@ func (r *Registry) dispatch(ctx context.Context, t *terms, from group.MemberID, 
 	case kindGrants:
 		return r.grants(t, q.Blocks)
 	case kindAliases:
-		r.heardOfAliases(q.Value.Epoch)
 		return reply{}
 	}
 	return reply{Status: statusRefused}

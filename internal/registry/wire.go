@@ -37,7 +37,7 @@ const (
 	kindHint                     // Hints: to the replicas of their keys
 	kindAsk                      // Key -> Addrs
 	kindGrants                   // Blocks -> Grants: what the replica knows, without a quorum
-	kindAliases                  // Value.Epoch: there is a newer table of aliases
+	kindAliases                  // nothing but what every message tells: the epoch of the aliases
 	kindEnd
 )
 
@@ -65,6 +65,8 @@ type request struct {
 	Mark   mark        `cbor:"16,keyasint,omitzero"`
 	OfYou  seen        `cbor:"17,keyasint,omitzero"`
 	Others []testimony `cbor:"18,keyasint,omitempty"`
+	// Aliases is the epoch of the table of aliases that the sender goes by.
+	Aliases uint64 `cbor:"19,keyasint,omitempty"`
 }
 
 // moveKind says what a serving member wants of an address in another's block.
@@ -114,6 +116,8 @@ type reply struct {
 	// Client and Name are the lessee's, of an address that is given up for moveSeen.
 	Client []byte `cbor:"13,keyasint,omitempty"`
 	Name   string `cbor:"14,keyasint,omitempty"`
+	// Aliases is as in request.
+	Aliases uint64 `cbor:"15,keyasint,omitempty"`
 }
 
 func (r reply) verdict() verdict {

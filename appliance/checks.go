@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"landbridge/console"
 	"landbridge/console/api"
@@ -49,6 +50,24 @@ func (n *node) CheckLeaseName(ctx context.Context, addr netip.Addr, name string)
 	}
 	_, err = nw.freeName(ctx, addr, name)
 	return aboutField("name", err)
+}
+
+// CheckHost says what RegisterHost would refuse.
+func (n *node) CheckHost(_ context.Context, text string) error {
+	_, err := parseHost(text)
+	return err
+}
+
+// CheckJoin says what Join would refuse before it asks the group's authority.
+func (n *node) CheckJoin(_ context.Context, req api.JoinRequest) error {
+	inv, err := parseInvitation(req.Token)
+	if err != nil {
+		return err
+	}
+	if _, already, err := n.state.alreadyIn(inv.Group); already || err != nil {
+		return err
+	}
+	return aboutField("token", inv.Check(time.Now()))
 }
 
 // freeName returns a name as a host of an address may have it: no other has it.

@@ -2,11 +2,15 @@ package appliance
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"landbridge/console"
 	"landbridge/console/api"
+	"landbridge/internal/group"
+	"landbridge/internal/store"
 )
 
 func TestEachFieldOfANewGroupIsToldWhatIsWrongWithIt(t *testing.T) {
@@ -36,6 +40,46 @@ func TestEachFieldOfANewGroupIsToldWhatIsWrongWithIt(t *testing.T) {
 		}
 		if len(got) != len(strings.Fields(c.fields)) || (err == nil) != (c.fields == "") {
 			t.Errorf("%s: %v, of the fields %v, want %s", name, err, got, c.fields)
+		}
+	}
+}
+
+func TestAnInvitationAndAHostAreToldWhatIsWrongWithThemBeforeAnybodyIsAsked(t *testing.T) {
+	db, err := store.Open(filepath.Join(t.TempDir(), "landbridge.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	key, err := nodeKey(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{state: &state{db: db, key: key}}
+	token := func(ends time.Time) string {
+		text, err := group.Invitation{Group: group.ID{1}, Expires: ends}.Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	for name, c := range map[string]struct {
+		err         error
+		field, says string
+	}{
+		"no invitation":  {n.CheckJoin(t.Context(), api.JoinRequest{Token: "hello"}), "token", "not an invitation"},
+		"cut off":        {n.CheckJoin(t.Context(), api.JoinRequest{Token: token(time.Now().Add(time.Hour))[:60]}), "token", ""},
+		"ended":          {n.CheckJoin(t.Context(), api.JoinRequest{Token: token(time.Now().Add(-time.Hour))}), "token", "has expired"},
+		"a good one":     {n.CheckJoin(t.Context(), api.JoinRequest{Token: token(time.Now().Add(time.Hour))}), "", ""},
+		"no host":        {n.CheckHost(t.Context(), "52:54"), "mac", "hardware address"},
+		"a host":         {n.CheckHost(t.Context(), "52:54:00:12:34:56"), "", ""},
+		"nobody's alone": {n.CheckHost(t.Context(), "01:00:5e:00:00:01"), "mac", "no single host's"},
+	} {
+		var refused *console.Error
+		switch {
+		case c.field == "" && c.err != nil:
+			t.Errorf("%s: %v", name, c.err)
+		case c.field != "" && (!errors.As(c.err, &refused) || len(refused.Fields()) != 1 || refused.Fields()[0].Field != c.field || !strings.Contains(c.err.Error(), c.says)):
+			t.Errorf("%s: %v", name, c.err)
 		}
 	}
 }

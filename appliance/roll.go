@@ -119,11 +119,20 @@ func registeredHost(mac frame.MAC, r hostRecord) api.RegisteredHost {
 	return h
 }
 
-// RegisterHost has DHCP serve a host from now on, whatever the policy says of others.
-func (n *node) RegisterHost(_ context.Context, text string) (api.RegisteredHost, error) {
+// parseHost reads the hardware address of a host.
+func parseHost(text string) (frame.MAC, error) {
 	mac, err := config.ParseHost(text)
 	if err != nil {
-		return api.RegisteredHost{}, console.Invalid(err, api.FieldError{Field: "mac", Detail: err.Error()})
+		return mac, console.Invalid(err, api.FieldError{Field: "mac", Detail: err.Error()})
+	}
+	return mac, nil
+}
+
+// RegisterHost has DHCP serve a host from now on, whatever the policy says of others.
+func (n *node) RegisterHost(_ context.Context, text string) (api.RegisteredHost, error) {
+	mac, err := parseHost(text)
+	if err != nil {
+		return api.RegisteredHost{}, err
 	}
 	if slices.Contains(n.roll.fixed, mac) {
 		return api.RegisteredHost{MAC: mac.String(), Configured: true}, nil
@@ -134,10 +143,10 @@ func (n *node) RegisterHost(_ context.Context, text string) (api.RegisteredHost,
 
 // ForgetHost ends a host's registration. What it has leased it keeps until the lease ends.
 func (n *node) ForgetHost(_ context.Context, text string) (api.RegisteredHost, error) {
-	mac, err := config.ParseHost(text)
+	mac, err := parseHost(text)
 	switch {
 	case err != nil:
-		return api.RegisteredHost{}, console.Invalid(err, api.FieldError{Field: "mac", Detail: err.Error()})
+		return api.RegisteredHost{}, err
 	case slices.Contains(n.roll.fixed, mac):
 		return api.RegisteredHost{}, console.Conflict(fmt.Errorf("%v is registered by the configuration (dhcp-host): take it out there, and start the appliance anew", mac))
 	case !n.roll.has(mac):

@@ -15,6 +15,8 @@ type Checks interface {
 	CheckGroup(ctx context.Context, req api.GroupCreate) error
 	CheckReservation(ctx context.Context, addr netip.Addr, r api.ReservationCreate) error
 	CheckLeaseName(ctx context.Context, addr netip.Addr, name string) error
+	CheckHost(ctx context.Context, mac string) error
+	CheckJoin(ctx context.Context, req api.JoinRequest) error
 }
 
 // errNothingWrong is the outcome of a check that found nothing. It is an error so that nobody

@@ -30,6 +30,7 @@ func TestWhatIsOnlyCheckedIsNotDone(t *testing.T) {
 		"createGroup": `{"name":"office","prefix":"10.9.0.0/16"}`, "reserveLease": `{"mac":"02:00:00:00:00:01"}`, "renameLease": `{"name":"nora"}`, "noteLease": `{"note":"x"}`,
 		"createUser": `{"name":"vera","role":"viewer","password":"correct horse battery"}`, "changePassword": `{"current":"x","new":"another horse battery"}`,
 		"createToken": `{"name":"x","role":"viewer"}`, "renameAppliance": `{"name":"lisbon"}`,
+		"registerHost": `{}`, "joinGroup": `{"token":"lb1abc"}`, "planMode": `{"mode":"interface"}`,
 	}
 	checked := 0
 	for _, op := range api.Operations() {
@@ -57,7 +58,7 @@ func TestWhatIsOnlyCheckedIsNotDone(t *testing.T) {
 	if len(f.ordered)+len(f.created)+len(f.left)+len(f.removed)+len(f.switched)+f.restarts > 0 || before() != was {
 		t.Errorf("something was done: %q, %v; %s, then %s", f.ordered, f.created, was, before())
 	}
-	if len(f.checked) != 3 || checked != len(bodies) {
+	if len(f.checked) != 5 || checked != len(bodies) {
 		t.Errorf("checked were %q", f.checked)
 	}
 	if _, body := p.ask("GET", "/api/v1/audit", ""); strings.Contains(string(body), "createUser") || strings.Contains(string(body), "renameLease") {
@@ -70,11 +71,14 @@ func TestACheckSaysWhatWouldBeRefused(t *testing.T) {
 	p := atDoor(t, newServer(t, f), everybody)
 	p.setUp()
 	for path, c := range map[string]struct{ method, body, field string }{
-		"/api/v1/users":                      {"POST", `{"name":"no ra","role":"viewer","password":"correct horse battery"}`, "name"},
-		"/api/v1/session/password":           {"PUT", `{"current":"x","new":"short"}`, "new"},
-		"/api/v1/groups":                     {"POST", `{"name":"","prefix":"10.9.0.0/16"}`, "name"},
-		"/api/v1/leases/10.9.0.7/name":       {"PUT", `{"name":"` + strings.Repeat("x", 64) + `"}`, "name"},
-		"/api/v1/leases/nowhere/reservation": {"PUT", `{}`, "address"},
+		"/api/v1/users":                            {"POST", `{"name":"no ra","role":"viewer","password":"correct horse battery"}`, "name"},
+		"/api/v1/session/password":                 {"PUT", `{"current":"x","new":"short"}`, "new"},
+		"/api/v1/groups":                           {"POST", `{"name":"","prefix":"10.9.0.0/16"}`, "name"},
+		"/api/v1/leases/10.9.0.7/name":             {"PUT", `{"name":"` + strings.Repeat("x", 64) + `"}`, "name"},
+		"/api/v1/hosts/" + strings.Repeat("a", 33): {"PUT", `{}`, "mac"},
+		"/api/v1/join":                             {"POST", `{"token":""}`, "token"},
+		"/api/v1/mode/plan":                        {"POST", `{"mode":""}`, "mode"},
+		"/api/v1/leases/nowhere/reservation":       {"PUT", `{}`, "address"},
 	} {
 		res, body := p.ask(c.method, path, c.body, only)
 		if res.StatusCode != http.StatusUnprocessableEntity {

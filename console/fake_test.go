@@ -377,4 +377,13 @@ func (f *fake) CheckLeaseName(_ context.Context, addr netip.Addr, name string) e
 	return f.answer()
 }
 
+func (f *fake) CheckHost(_ context.Context, mac string) error {
+	f.checked = append(f.checked, "host "+mac)
+	return f.answer()
+}
+func (f *fake) CheckJoin(_ context.Context, req api.JoinRequest) error {
+	f.checked = append(f.checked, "join "+req.Token)
+	return f.answer()
+}
+
 func (f *fake) Time(context.Context) (api.Time, error) { return api.Time{}, f.answer() }

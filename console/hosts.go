@@ -28,6 +28,9 @@ func (h *handlers) RegisterHost(ctx context.Context, req api.RegisterHostRequest
 	if err := c.err(); err != nil {
 		return nil, err
 	}
+	if api.IsCheck(ctx) {
+		return nil, h.appliance.CheckHost(ctx, req.MAC)
+	}
 	host, err := h.appliance.RegisterHost(ctx, req.MAC)
 	if err != nil {
 		return nil, err

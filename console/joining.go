@@ -13,6 +13,9 @@ func (h *handlers) JoinGroup(ctx context.Context, req api.JoinGroupRequestObject
 	if err := c.err(); err != nil {
 		return nil, err
 	}
+	if api.IsCheck(ctx) {
+		return nil, h.appliance.CheckJoin(ctx, *req.Body)
+	}
 	j, err := h.appliance.Join(ctx, *req.Body)
 	if err != nil {
 		return nil, err

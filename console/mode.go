@@ -21,7 +21,7 @@ func (h *handlers) PlanMode(ctx context.Context, req api.PlanModeRequestObject) 
 		return nil, err
 	}
 	p, err := h.appliance.PlanMode(ctx, *req.Body)
-	if err != nil {
+	if err != nil || api.IsCheck(ctx) {
 		return nil, err
 	}
 	p.Steps, p.Notices = orEmpty(p.Steps), orEmpty(p.Notices)

@@ -95,7 +95,7 @@ func TestFormsThatAreCheckedAsTheyAreTypedNameTheirFields(t *testing.T) {
 			}
 		}
 	}
-	if checked < 6 {
+	if checked < 9 {
 		t.Errorf("%d forms are checked as they are typed", checked)
 	}
 }

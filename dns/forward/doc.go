@@ -13,6 +13,8 @@
 //	     │
 //	   room? ── no: SERVFAIL        bound: questions under way, in all and of one zone (one while it fails), and questions a second of one host
 //	     │
+//	   under way already? ── yes: answered with that one
+//	     │
 //	   the zone's servers, those that answered last first: UDP, and TCP where the answer is cut
 //	     │
 //	   answered: into the cache; nobody answered: SERVFAIL, and the zone is told as failing

@@ -23,7 +23,7 @@ const (
 	totalTime = 1800 * time.Millisecond
 	maxTries  = 4
 
-	underWay     = 48 // questions to servers at a time: fewer than the router handles, so that our own names go on
+	underWay     = 48 // questions of hosts at a time: fewer than the router handles, so that our own names go on
 	zoneUnderWay = 16 // of those, of one zone, so that one whose servers are slow leaves room to others
 	hostRate     = 50 // questions of one host a second, in the long run
 	hostBurst    = 200
@@ -62,7 +62,8 @@ type zone struct {
 	servers []*server
 	asked   uint64
 	failed  uint64
-	open    int // questions under way
+	open    int               // who waits for an answer
+	asking  map[key]*question // under way
 }
 
 // server is one server of a zone.
@@ -110,7 +111,7 @@ func (f *Forwarder) Set(zones []Zone) {
 	was := f.zones
 	f.zones = make(map[string]*zone)
 	for _, z := range zones {
-		next := &zone{Zone: z}
+		next := &zone{Zone: z, asking: make(map[key]*question)}
 		old := was[z.Name]
 		if old != nil {
 			next.asked, next.failed = old.asked, old.failed
@@ -193,43 +194,12 @@ func (f *Forwarder) Forward(ctx context.Context, from netip.Addr, q dns.Question
 	defer f.leave(z)
 	ctx, cancel := context.WithTimeout(ctx, totalTime)
 	defer cancel()
-	f.counts.asked.Add(1)
-	m := f.ask(ctx, z, q, o)
+	m := f.answer(ctx, z, k, q, o)
 	if m == nil {
 		f.counts.failed.Add(1)
 		return failure()
 	}
-	f.cache.put(k, m, f.now())
 	return m
-}
-
-// enter takes a place for a question to a zone's servers, if there is one. While the zone fails there
-// is one alone, by which it is noticed soon that a server is back (probeAll asks too): all others are
-// answered at once (RFC 9520), and take no place from zones that do well.
-func (f *Forwarder) enter(z *zone) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	most := zoneUnderWay
-	if z.failing() {
-		most = 1
-	}
-	if z.open >= most {
-		return false
-	}
-	select {
-	case f.slots <- struct{}{}:
-		z.open++
-		return true
-	default:
-		return false
-	}
-}
-
-func (f *Forwarder) leave(z *zone) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	z.open--
-	<-f.slots
 }
 
 func failure() *dns.Msg {
@@ -241,6 +211,7 @@ func failure() *dns.Msg {
 // ask asks the servers of a zone in turn, those that answered last first; nil where none has
 // answered. What a server refuses or fails at, another is asked, too.
 func (f *Forwarder) ask(ctx context.Context, z *zone, q dns.Question, o service.Wish) (best *dns.Msg) {
+	f.counts.asked.Add(1)
 	servers := f.inOrder(z)
 	for try := range maxTries {
 		if try >= max(2, len(servers)) || ctx.Err() != nil {

@@ -436,7 +436,7 @@ func TestQuestionsUnderWayAreBounded(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range underWay {
 		all.Go(func() {
-			f.Forward(ctx, netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), dns.Question{Name: []string{"a.", "b.", "c."}[i%3], Qtype: dns.TypeA, Qclass: dns.ClassINET}, service.Wish{})
+			f.Forward(ctx, netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), dns.Question{Name: fmt.Sprintf("n%d.%s", i, []string{"a.", "b.", "c."}[i%3]), Qtype: dns.TypeA, Qclass: dns.ClassINET}, service.Wish{})
 		})
 	}
 	for range underWay {

@@ -21,7 +21,7 @@ type Report struct {
 	Zone
 	Failing bool // none of its servers answers
 	States  []ServerState
-	Asked   uint64 // questions that hosts asked, those answered from the cache apart
+	Asked   uint64 // questions of hosts that its servers were asked: not those answered from the cache, or with another's
 	Failed  uint64 // of those, that no server answered
 }
 

@@ -45,6 +45,9 @@ type Forwarder struct {
 	slots  chan struct{}
 	counts counts
 
+	telling sync.Mutex          // taken before mu, and held while told is called
+	ailing  map[string]struct{} // zones that were told as failing last; guarded by telling
+
 	mu      sync.Mutex
 	zones   map[string]*zone
 	probe   *time.Timer // nil while nothing fails
@@ -79,7 +82,8 @@ type server struct {
 const failingAfter = 2
 
 // New returns a Forwarder that forwards nothing yet. dial is nil for the kernel's. told, if it
-// isn't nil, is called when a zone begins to fail and when it answers again.
+// isn't nil, is called when a zone begins to fail and when it answers again, once at a time; it mustn't
+// call Set.
 func New(dial Dial, told func(Report)) *Forwarder {
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
@@ -87,7 +91,7 @@ func New(dial Dial, told func(Report)) *Forwarder {
 	if told == nil {
 		told = func(Report) {}
 	}
-	f := &Forwarder{dial: dial, now: time.Now, told: told, slots: make(chan struct{}, underWay), zones: make(map[string]*zone)}
+	f := &Forwarder{dial: dial, now: time.Now, told: told, slots: make(chan struct{}, underWay), zones: make(map[string]*zone), ailing: make(map[string]struct{})}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f
 }
@@ -127,16 +131,10 @@ func (f *Forwarder) Set(zones []Zone) {
 		}
 		f.zones[z.Name] = next
 	}
-	var changed []Report
-	for name, old := range was { // what fails no more, as it isn't asked any more
-		if next := f.zones[name]; old.failing() && (next == nil || !next.failing()) {
-			changed = append(changed, Report{Zone: old.Zone})
-		}
-	}
-	f.mu.Unlock()
 	f.cache.clear()
-	for _, r := range changed {
-		f.told(r)
+	f.mu.Unlock()
+	for name := range was { // what fails no more, as it isn't asked any more
+		f.tell(name)
 	}
 }
 

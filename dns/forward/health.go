@@ -79,11 +79,32 @@ func (f *Forwarder) note(z *zone, s *server, err error) {
 	if is && f.probe == nil {
 		f.probe = time.AfterFunc(probeEvery, f.probeAll)
 	}
-	r := z.report()
 	f.mu.Unlock()
 	if was != is {
-		f.told(r)
+		f.tell(z.Name)
 	}
+}
+
+// tell tells how a zone does, unless it was told so last. What is told is read while nothing else
+// is, so that it is never older than what was told before.
+func (f *Forwarder) tell(name string) {
+	f.telling.Lock()
+	defer f.telling.Unlock()
+	r := Report{Zone: Zone{Name: name}}
+	f.mu.Lock()
+	if z := f.zones[name]; z != nil {
+		r = z.report()
+	}
+	f.mu.Unlock()
+	if _, ailing := f.ailing[name]; ailing == r.Failing {
+		return
+	}
+	if r.Failing {
+		f.ailing[name] = struct{}{}
+	} else {
+		delete(f.ailing, name)
+	}
+	f.told(r)
 }
 
 // probeAll asks the servers of failing zones, and again later while one fails.

@@ -62,10 +62,10 @@ func (f *Forwarder) answer(ctx context.Context, z *zone, k key, q dns.Question, 
 		}
 	} else {
 		asking.answer = f.ask(ctx, z, q, o)
-		if asking.answer != nil {
+		f.mu.Lock()
+		if asking.answer != nil && f.zones[z.Name] == z { // not set anew meanwhile, with other servers
 			f.cache.put(k, asking.answer, f.now())
 		}
-		f.mu.Lock()
 		delete(z.asking, k)
 		f.mu.Unlock()
 		close(asking.done)

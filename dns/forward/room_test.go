@@ -177,3 +177,28 @@ func TestWhoWaitsForAnEqualQuestionLeavesWhenItsTimeIsOver(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAnswerOfServersThatWereReplacedMeanwhileIsNotRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := make(chan net.Conn)
+		f := forwarderTo(t, asked, ".")
+		before, after := make(chan *dns.Msg, 1), make(chan *dns.Msg, 1)
+		go func() { before <- ask(f, "a.example.", dns.TypeA) }()
+		wrong := <-asked
+		f.Set(at("192.0.2.2:53", "."))
+		go func() { after <- ask(f, "a.example.", dns.TypeA) }()
+		right := <-asked // though the same is under way at the other
+		reply(t, wrong, "a.example. 3600 A 192.0.2.66")
+		if m := <-before; len(m.Answer) != 1 {
+			t.Errorf("answered: %v", m)
+		}
+		if n, _ := f.Cached(); n != 0 {
+			t.Errorf("%d are remembered", n)
+		}
+		reply(t, right, "a.example. 3600 A 192.0.2.1")
+		<-after
+		if m := ask(f, "a.example.", dns.TypeA); len(m.Answer) != 1 || m.Answer[0].(*dns.A).A.String() != "192.0.2.1" {
+			t.Errorf("remembered: %v", m)
+		}
+	})
+}

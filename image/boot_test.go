@@ -98,7 +98,7 @@ func (m *machine) console(addr string) func(context.Context) error {
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true,
 	}}
 	return func(ctx context.Context) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://console/healthz", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+addr+"/healthz", nil) // by an address: the console has no name yet
 		if err != nil {
 			return err
 		}

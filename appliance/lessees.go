@@ -2,33 +2,20 @@ package appliance
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
-	"landbridge/internal/neighbourhood"
 	"landbridge/internal/registry"
 	"landbridge/internal/share"
 )
 
 // Which of a LAN's routers answers a host by DHCP: the one that has leased it the address that it names,
 // and about others the one to which they fall. So a router must know what the others have leased.
-
-const (
-	// maxBlocksTold bounds the blocks that a router tells another of; leases in others are looked up as hosts ask.
-	maxBlocksTold = 256
-	// blocksAtOnce bounds those that are fetched at a time.
-	blocksAtOnce = 8
-	// addrLen is how an address is told.
-	addrLen = 4
-)
 
 // serves says whether a DHCP client is ours (dhcp.Policy): the one that has its address from us,
 // a new one that falls to us, and one that its own router neglects.
@@ -86,38 +73,14 @@ func (s *neighbours) hear(routers []share.Router) {
 	s.others.Store(&heard)
 }
 
-// blocksTold lists blocks, each by an address in its middle, which is never reserved, as they are told another router.
-func blocksTold(blocks []registry.BlockStatus) (b []byte) {
-	for _, s := range blocks[:min(len(blocks), maxBlocksTold)] {
-		first := s.First.As4()
-		b = binary.BigEndian.AppendUint32(b, binary.BigEndian.Uint32(first[:])+uint32(s.Size/2))
-	}
-	return b
-}
-
 // fetchLeases has the registry know what a router has leased that has appeared on the segment,
 // and be told of what it leases from now on.
 func (s *neighbours) fetchLeases(ctx context.Context, m group.MemberID) error {
 	within, cancel := context.WithTimeout(ctx, vouchAgain)
 	defer cancel()
-	told, err := s.network.node.gate.call(within, s.network, m, neighbourhood.Protocol, []byte{neighbourhood.AskBlocks})
+	blocks, err := s.network.blocksOf(within, m)
 	if err != nil {
 		return err
 	}
-	if len(told)%addrLen != 0 || len(told) > maxBlocksTold*addrLen {
-		return fmt.Errorf("blocks told in %d bytes", len(told))
-	}
-	var fetching sync.WaitGroup
-	slots := make(chan struct{}, blocksAtOnce)
-	for ; len(told) > 0; told = told[addrLen:] {
-		addr := netip.AddrFrom4([4]byte(told))
-		slots <- struct{}{}
-		fetching.Go(func() {
-			// What is asked about is one address; the answer is the record of the block that it is in.
-			_, _ = s.network.registry.Resolve(within, addr)
-			<-slots
-		})
-	}
-	fetching.Wait()
-	return within.Err()
+	return s.network.registry.Visit(within, m, blocks)
 }

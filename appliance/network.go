@@ -50,6 +50,8 @@ type network struct {
 	stopped bool
 	clocks  clocks                      // of the members, as they said hello
 	met     map[group.MemberID]greeting // what members said, when they said hello last
+
+	visits visits
 }
 
 // newNetwork opens a group's rooms; nothing runs and no device is touched before start.
@@ -160,13 +162,14 @@ func (n *network) meet(ctx context.Context, m group.MemberID) {
 func (n *network) onStop(cancel func()) { n.cancels = append(n.cancels, cancel) }
 
 // background runs work on a goroutine that stop waits for. Once stop has begun it does
-// nothing.
-func (n *network) background(work func()) {
+// nothing, and says so.
+func (n *network) background(work func()) (begun bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !n.stopped {
 		n.running.Go(work)
 	}
+	return !n.stopped
 }
 
 // part has a group that is left say goodbye, while its registry still runs.

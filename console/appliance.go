@@ -10,7 +10,7 @@ import (
 )
 
 // Appliance is what the console shows and steers. All methods are safe for concurrent
-// use, return at once or soon (they must not wait for other members, Join, Leave and SwitchMode apart), and
+// use, return at once or soon (they must not wait for other members, Join, Leave, SwitchMode and HearAll apart), and
 // hand over values that the caller may keep and change.
 //
 // An error that a person caused is marked by Invalid, NotFound, Conflict or Unavailable

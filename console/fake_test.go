@@ -60,6 +60,7 @@ type fake struct {
 	switched  []api.ModeRequest
 	nameFixed bool
 	restarts  int
+	rounds    int   // HearAll was called this often
 	restored  int64 // bytes that CheckRestore was given
 	already   bool  // what Join says of the membership
 	events    *Events
@@ -85,6 +86,12 @@ func (f *fake) Leases(context.Context, bool) (iter.Seq[LeaseRow], error) {
 		return f.made, f.answer()
 	}
 	return rows(f.leases), f.answer()
+}
+func (f *fake) HearAll(context.Context) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rounds++
+	return []string{"porto"}
 }
 func (f *fake) Blocks(context.Context) ([]api.Block, error) {
 	return slices.Clone(f.blocks), f.answer()

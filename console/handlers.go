@@ -93,11 +93,18 @@ func (h *handlers) ListLeases(ctx context.Context, req api.ListLeasesRequestObje
 	if err != nil {
 		return nil, err
 	}
-	leases, err := h.appliance.Leases(ctx, q.site != "" && q.site != api.LeaseSiteHere)
+	elsewhere := q.site != "" && q.site != api.LeaseSiteHere
+	var unheard []string
+	if elsewhere {
+		unheard = h.appliance.HearAll(ctx)
+	}
+	leases, err := h.appliance.Leases(ctx, elsewhere)
 	if err != nil {
 		return nil, err
 	}
-	return api.ListLeases200JSONResponse(q.page(leases)), nil
+	list := q.page(leases)
+	list.Unheard = unheard
+	return api.ListLeases200JSONResponse(list), nil
 }
 
 // leaseQuery checks the parameters of a listing.

@@ -18,6 +18,9 @@ type Leases interface {
 	// Leases yields the addresses that there is something to say about, in any order; those that
 	// other members serve, too, where elsewhere is set.
 	Leases(ctx context.Context, elsewhere bool) (iter.Seq[LeaseRow], error)
+	// HearAll has the other members asked for what they have leased, so that Leases knows of it, and returns the
+	// names of those that haven't told all of it. It waits two seconds at most, and asks again only after some more.
+	HearAll(ctx context.Context) (unheard []string)
 	Lease(ctx context.Context, addr netip.Addr) (api.Lease, error)
 	Reserve(ctx context.Context, addr netip.Addr, r api.ReservationCreate, by string) (api.Lease, error)
 	Unreserve(ctx context.Context, addr netip.Addr, by string) (api.Lease, error)

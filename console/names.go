@@ -67,6 +67,10 @@ func (h *handlers) ListNames(ctx context.Context, req api.ListNamesRequestObject
 	if err != nil {
 		return nil, err
 	}
+	var unheard []string
+	if q.kind != api.NameKindAlias {
+		unheard = h.appliance.HearAll(ctx)
+	}
 	leases, err := h.appliance.Leases(ctx, true)
 	if err != nil {
 		return nil, err
@@ -83,7 +87,9 @@ func (h *handlers) ListNames(ctx context.Context, req api.ListNamesRequestObject
 	for _, g := range groups {
 		zones[g.ID] = g.Zone
 	}
-	return api.ListNames200JSONResponse(q.page(leases, aliases, zones)), nil
+	list := q.page(leases, aliases, zones)
+	list.Unheard = unheard
+	return api.ListNames200JSONResponse(list), nil
 }
 
 func (h *handlers) nameQuery(ctx context.Context, p api.ListNamesParams) (nameQuery, error) {

@@ -110,3 +110,22 @@ func TestForwardersAreListedByZoneAndCheckedBeforeTheyAreSet(t *testing.T) {
 		t.Errorf("%v, %s", err, gone.Body)
 	}
 }
+
+func TestAListOfTheWholeGroupSaysWhoseHostsItMayLack(t *testing.T) {
+	f := nameScene()
+	client := serve(t, f)
+	names, err := client.ListNamesWithResponse(t.Context(), &api.ListNamesParams{})
+	if err != nil || names.JSON200 == nil || strings.Join(names.JSON200.Unheard, " ") != "porto" {
+		t.Errorf("%v, %s", err, names.Body)
+	}
+	for site, want := range map[api.LeaseSite]string{"": "", api.LeaseSiteHere: "", api.LeaseSiteElsewhere: "porto", api.LeaseSiteAll: "porto"} {
+		leases, err := client.ListLeasesWithResponse(t.Context(), &api.ListLeasesParams{Site: site})
+		if err != nil || leases.JSON200 == nil || strings.Join(leases.JSON200.Unheard, " ") != want {
+			t.Errorf("site %q: %v, %s", site, err, leases.Body)
+		}
+	}
+	before := f.rounds
+	if _, err := client.ListNamesWithResponse(t.Context(), &api.ListNamesParams{Kind: api.NameKindAlias}); err != nil || f.rounds != before || before != 3 {
+		t.Errorf("members asked %d times, and %d times for aliases, which all know", before, f.rounds-before)
+	}
+}

@@ -115,7 +115,7 @@ member, in capitals or not.`,
 	f.Var(textFlag(&params.Group, "GROUP", ""), "group", "only leases of this group (name or ID)")
 	f.Var(textFlag((*string)(&params.State), "STATE", ""), "only", "only those in this state: leased, reserved, expired, declined, or all")
 	f.Var(textFlag((*string)(&params.Kind), "KIND", ""), "kind", "dhcp, static, or own")
-	f.Var(textFlag((*string)(&params.Site), "SITE", ""), "site", "here, elsewhere (as far as it is known), or all")
+	f.Var(textFlag((*string)(&params.Site), "SITE", ""), "site", "here, elsewhere, or all")
 	f.Var(textFlag(&params.Member, "MEMBER", ""), "member", "only leases that this member serves")
 	f.Var(textFlag((*string)(&params.Sort), "ORDER", ""), "sort", "address, name, mac, end or changed; with a minus in front the other way round")
 	cmd.AddCommand(p.leaseCommands()...)
@@ -131,13 +131,30 @@ func leasesLike(ctx context.Context, c *api.Local, params api.ListLeasesParams, 
 		params.Limit = &size
 		list, err := said(c.ListLeasesWithResponse(ctx, &params))
 		all.Items = append(all.Items, list.Items...)
-		all.Total, all.Next, params.Cursor = list.Total, list.Next, list.Next
+		all.Total, all.Next, params.Cursor, all.Unheard = list.Total, list.Next, list.Next, list.Unheard
 		return len(list.Items), list.Next, err
 	})
 	return all, err
 }
 
+// remarkUnheard says whose hosts a list may lack.
+func (p *program) remarkUnheard(members []string) {
+	if len(members) > 0 {
+		p.remark("Hosts of %s may be missing: not reached, or not all told in time. landbridge peers says more.", some(members))
+	}
+}
+
+// some names the first of many.
+func some(names []string) string {
+	const shown = 5
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}
+
 func (p *program) printLeases(list api.LeaseList) error {
+	defer p.remarkUnheard(list.Unheard)
 	if len(list.Items) == 0 {
 		p.remark("There are no such leases here.")
 		return nil

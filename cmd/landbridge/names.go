@@ -23,8 +23,8 @@ func (p *program) namesCommand() *cobra.Command {
 		ValidArgsFunction: noFiles,
 		Long: `List the names of the groups' zones, those of hosts and the aliases that operators have
 set, by name. SEARCH leaves those that have this text in them, in what they stand for, in
-the serving member's name or in who set them. Of hosts at other sites those are listed of which this
-appliance knows already; landbridge query NAME finds the others.`,
+the serving member's name or in who set them. The other members are asked for their hosts; which
+of them hasn't answered is said below the list.`,
 		Example: `  sudo landbridge names
   sudo landbridge names set wiki web-2
   sudo landbridge names set router 192.168.1.1
@@ -56,7 +56,7 @@ func namesLike(ctx context.Context, c *api.Local, params api.ListNamesParams, li
 		params.Limit = &size
 		list, err := said(c.ListNamesWithResponse(ctx, &params))
 		all.Items = append(all.Items, list.Items...)
-		all.Total, all.Next, params.Cursor = list.Total, list.Next, list.Next
+		all.Total, all.Next, params.Cursor, all.Unheard = list.Total, list.Next, list.Next, list.Unheard
 		return len(list.Items), list.Next, err
 	})
 	return all, err
@@ -64,8 +64,9 @@ func namesLike(ctx context.Context, c *api.Local, params api.ListNamesParams, li
 
 // printNames prints names for a person.
 func (p *program) printNames(list api.NameList, now time.Time) error {
+	defer p.remarkUnheard(list.Unheard)
 	if len(list.Items) == 0 {
-		p.remark("There are no such names here.")
+		p.remark("There are no such names.")
 		return nil
 	}
 	t := &table{columns: []column{{title: "NAME", keep: true}, {title: "KIND", keep: true}, {title: "STANDS FOR", keep: true}, {title: "AT"}, {title: "SET BY"}, {title: "SINCE"}, {title: "REMARK"}}}

@@ -453,8 +453,8 @@ type ClientInterface interface {
 	// last has `next`: give it as `cursor`, with the same sort, to get the page after it. Leases that come and go between
 	// two pages don't disturb the others.
 	//
-	// Of leases at other sites (`site`) is known what the records say of those blocks with which this appliance has had to do within the last minutes, or which it
-	// holds itself: address, host name, the member that serves it, and since when. They can be changed at that member only.
+	// Of leases at other sites (`site`) is known what those members say: address, host name, the member that serves it, and since when. They are asked, which may take two seconds;
+	// whose leases may be missing is said by `unheard`. They can be changed at that member only.
 	//
 	// Corresponds with GET /api/v1/leases (the `ListLeases` operationId).
 	ListLeases(ctx context.Context, params *ListLeasesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -655,8 +655,8 @@ type ClientInterface interface {
 
 	// ListNames Names of the groups' zones, by name
 	//
-	// The names of hosts, by their leases and reservations, and the aliases, a page at a time. Of hosts at other sites are listed those of whose leases this appliance
-	// knows (see `listLeases`, `site`): there may be more, which are found when they are asked for. A page that is not the last has `next`: give it as `cursor` to get the page after it.
+	// The names of hosts of the whole group, by their leases and reservations, and the aliases, a page at a time. The other members are asked for theirs, which may take two seconds;
+	// whose hosts may be missing is said by `unheard`. Those are found by DNS all the same, once they can be asked. A page that is not the last has `next`: give it as `cursor` to get the page after it.
 	//
 	// Corresponds with GET /api/v1/names (the `ListNames` operationId).
 	ListNames(ctx context.Context, params *ListNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1793,8 +1793,8 @@ func (c *Client) ListLeaseHistory(ctx context.Context, params *ListLeaseHistoryP
 // last has `next`: give it as `cursor`, with the same sort, to get the page after it. Leases that come and go between
 // two pages don't disturb the others.
 //
-// Of leases at other sites (`site`) is known what the records say of those blocks with which this appliance has had to do within the last minutes, or which it
-// holds itself: address, host name, the member that serves it, and since when. They can be changed at that member only.
+// Of leases at other sites (`site`) is known what those members say: address, host name, the member that serves it, and since when. They are asked, which may take two seconds;
+// whose leases may be missing is said by `unheard`. They can be changed at that member only.
 //
 // Corresponds with GET /api/v1/leases (the `ListLeases` operationId).
 func (c *Client) ListLeases(ctx context.Context, params *ListLeasesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2235,8 +2235,8 @@ func (c *Client) RenameAppliance(ctx context.Context, body RenameApplianceJSONRe
 
 // ListNames Names of the groups' zones, by name
 //
-// The names of hosts, by their leases and reservations, and the aliases, a page at a time. Of hosts at other sites are listed those of whose leases this appliance
-// knows (see `listLeases`, `site`): there may be more, which are found when they are asked for. A page that is not the last has `next`: give it as `cursor` to get the page after it.
+// The names of hosts of the whole group, by their leases and reservations, and the aliases, a page at a time. The other members are asked for theirs, which may take two seconds;
+// whose hosts may be missing is said by `unheard`. Those are found by DNS all the same, once they can be asked. A page that is not the last has `next`: give it as `cursor` to get the page after it.
 //
 // Corresponds with GET /api/v1/names (the `ListNames` operationId).
 func (c *Client) ListNames(ctx context.Context, params *ListNamesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6862,8 +6862,8 @@ type ClientWithResponsesInterface interface {
 	// last has `next`: give it as `cursor`, with the same sort, to get the page after it. Leases that come and go between
 	// two pages don't disturb the others.
 	//
-	// Of leases at other sites (`site`) is known what the records say of those blocks with which this appliance has had to do within the last minutes, or which it
-	// holds itself: address, host name, the member that serves it, and since when. They can be changed at that member only.
+	// Of leases at other sites (`site`) is known what those members say: address, host name, the member that serves it, and since when. They are asked, which may take two seconds;
+	// whose leases may be missing is said by `unheard`. They can be changed at that member only.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7084,8 +7084,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListNamesWithResponse Names of the groups' zones, by name
 	//
-	// The names of hosts, by their leases and reservations, and the aliases, a page at a time. Of hosts at other sites are listed those of whose leases this appliance
-	// knows (see `listLeases`, `site`): there may be more, which are found when they are asked for. A page that is not the last has `next`: give it as `cursor` to get the page after it.
+	// The names of hosts of the whole group, by their leases and reservations, and the aliases, a page at a time. The other members are asked for theirs, which may take two seconds;
+	// whose hosts may be missing is said by `unheard`. Those are found by DNS all the same, once they can be asked. A page that is not the last has `next`: give it as `cursor` to get the page after it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -12221,8 +12221,8 @@ func (c *ClientWithResponses) ListLeaseHistoryWithResponse(ctx context.Context, 
 // last has `next`: give it as `cursor`, with the same sort, to get the page after it. Leases that come and go between
 // two pages don't disturb the others.
 //
-// Of leases at other sites (`site`) is known what the records say of those blocks with which this appliance has had to do within the last minutes, or which it
-// holds itself: address, host name, the member that serves it, and since when. They can be changed at that member only.
+// Of leases at other sites (`site`) is known what those members say: address, host name, the member that serves it, and since when. They are asked, which may take two seconds;
+// whose leases may be missing is said by `unheard`. They can be changed at that member only.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -12587,8 +12587,8 @@ func (c *ClientWithResponses) RenameApplianceWithResponse(ctx context.Context, b
 
 // ListNamesWithResponse Names of the groups' zones, by name
 //
-// The names of hosts, by their leases and reservations, and the aliases, a page at a time. Of hosts at other sites are listed those of whose leases this appliance
-// knows (see `listLeases`, `site`): there may be more, which are found when they are asked for. A page that is not the last has `next`: give it as `cursor` to get the page after it.
+// The names of hosts of the whole group, by their leases and reservations, and the aliases, a page at a time. The other members are asked for theirs, which may take two seconds;
+// whose hosts may be missing is said by `unheard`. Those are found by DNS all the same, once they can be asked. A page that is not the last has `next`: give it as `cursor` to get the page after it.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -1786,6 +1786,9 @@ type LeaseList struct {
 
 	// Total How many leases match in all.
 	Total int `json:"total"`
+
+	// Unheard Names of the members whose hosts may be missing: they aren't connected, or haven't told all of them in time.
+	Unheard []string `json:"unheard,omitempty,omitzero"`
 }
 
 // LeaseName defines model for LeaseName.
@@ -2035,6 +2038,9 @@ type NameList struct {
 
 	// Total How many names match, on all pages.
 	Total int `json:"total"`
+
+	// Unheard Names of the members whose hosts may be missing: they aren't connected, or haven't told all of them in time.
+	Unheard []string `json:"unheard,omitempty,omitzero"`
 }
 
 // Neighbour defines model for Neighbour.

@@ -10,7 +10,7 @@ func TestThePageOfNamesShowsNamesAndHowForwardersDo(t *testing.T) {
 	server := serve(newFake(2, 3))
 	body := get(t, server, "/dns").body
 	for _, want := range []string{
-		"5 names", `<span class="tag">alias</span> <span class="mono">nas-1</span>`, `href="/leases/10.9.4.3"`, "an alias has this name: found by address only",
+		"5 names", "Hosts of porto, rom may be missing", `<span class="tag">alias</span> <span class="mono">nas-1</span>`, `href="/leases/10.9.4.3"`, "an alias has this name: found by address only",
 		`href="/dns?cursor=more"`, "corp.example", "everything else", "named by the configuration", "doesn’t answer", "no answer within 700ms", "not asked yet", "Set the alias", `action="/dns/query#dns"`,
 	} {
 		if !strings.Contains(body, want) {

@@ -18,7 +18,7 @@ type spoken struct {
 var errTaken = errors.New("printer-1 is the name of the host 10.9.4.2")
 
 func (f *fake) ListNames(_ context.Context, r api.ListNamesRequestObject) (api.ListNamesResponseObject, error) {
-	l := api.ListNames200JSONResponse{Items: []api.Name{}}
+	l := api.ListNames200JSONResponse{Items: []api.Name{}, Unheard: []string{"porto", "rom"}}
 	for _, n := range f.names {
 		if strings.Contains(n.Full+n.Target, r.Params.Search) && (r.Params.Kind == "" || r.Params.Kind == n.Kind) {
 			l.Items = append(l.Items, n)

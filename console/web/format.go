@@ -92,6 +92,7 @@ func forms(now func() time.Time) template.FuncMap {
 		"short":      short,
 		"add":        func(a, b int) int { return a + b },
 		"join":       strings.Join,
+		"some":       some,
 		"title":      func(s string) string { return strings.ToUpper(s[:min(1, len(s))]) + s[min(1, len(s)):] },
 		"args":       arguments,
 		"paragraphs": paragraphs,
@@ -197,6 +198,15 @@ func short(id string) string {
 		return id
 	}
 	return id[:6] + "…" + id[len(id)-6:]
+}
+
+// some names the first of many.
+func some(names []string) string {
+	const shown = 5
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }
 
 // paragraphs splits a text where a line is empty.

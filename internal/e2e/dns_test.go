@@ -41,6 +41,12 @@ func TestAnAliasSetAtOneSiteIsAnsweredAtAnother(t *testing.T) {
 	user := newClient(t, b.wire, "user").lease(netlab.Dhclient)
 	user.answered("web."+zone, "status: NOERROR", "A "+web.addr.String())
 
+	// A member that has had to do with neither lists both.
+	waitFor(t, "d lists the hosts of a and b", func() (bool, error) {
+		out := s.d.must("names", "--kind", "host")
+		return strings.Contains(out, "web."+zone) && strings.Contains(out, "user."+zone), errors.New(out)
+	})
+
 	// At a member where neither host is, and in another's own words.
 	s.d.must("names", "set", "wiki", "web")
 	a.must("names", "set", "Docs."+zone, "wiki."+zone+".")

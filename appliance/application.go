@@ -62,17 +62,31 @@ func (s *state) knock(ctx context.Context, o *overlay.Overlay, token, name strin
 		return group.JoinReply{}, nil, console.Invalid(err, api.FieldError{Field: "token", Detail: err.Error()})
 	}
 	reply, err := apply(ctx, s, o, name, inv)
-	switch {
-	case awaitsApproval(err):
-		if !waited {
-			former = application{Token: token, Name: group.NodeName(name), Since: time.Now(), id: inv.Group}
-		}
-		return group.JoinReply{}, &former, s.keepApplication(former)
-	case refusesNewcomer(err) && waited:
-		former.Refused = err.Error()
-		return group.JoinReply{}, nil, errors.Join(err, s.keepApplication(former))
+	if err == nil {
+		return reply, nil, nil
 	}
-	return reply, nil, err
+	if !waited {
+		former = application{Token: token, Name: group.NodeName(name), Since: time.Now(), id: inv.Group}
+	}
+	waiting, err := s.turnedAway(former, waited, err)
+	return group.JoinReply{}, waiting, err
+}
+
+// turnedAway takes down what the authority said to who isn't let in, or not yet: what to ask with again is
+// stored where it isn't yet, and returned; that one was refused is, unless it was withdrawn or replaced meanwhile.
+func (s *state) turnedAway(a application, waited bool, said error) (*application, error) {
+	switch {
+	case awaitsApproval(said) && waited:
+		return &a, nil
+	case awaitsApproval(said):
+		if err := s.keepApplication(a); err != nil {
+			return nil, err
+		}
+		return &a, nil
+	case refusesNewcomer(said) && waited:
+		return nil, errors.Join(said, s.refuseApplication(a, said))
+	}
+	return nil, said
 }
 
 // application returns what this appliance waits for in a group.
@@ -105,6 +119,17 @@ func (s *state) keepApplication(a application) error {
 			return errors.Join(err, console.Conflict(fmt.Errorf("this appliance waits to be let into %d groups already: landbridge join cancel ends one", maxApplications)))
 		}
 		return applicationBucket().Put(tx, a.id[:], a)
+	})
+}
+
+func (s *state) refuseApplication(a application, why error) error {
+	return s.db.Update(func(tx *store.Tx) error {
+		kept, known, err := applicationBucket().Get(tx, a.id[:])
+		if err != nil || !known || kept.Token != a.Token {
+			return err
+		}
+		kept.Refused = why.Error()
+		return applicationBucket().Put(tx, a.id[:], kept)
 	})
 }
 
@@ -156,6 +181,16 @@ func (n *node) resumeApplications() error {
 	return err
 }
 
+// pursueKept goes on with what the state has of a group, if it has anything.
+func (n *node) pursueKept(id group.ID) error {
+	a, known, err := n.state.application(id)
+	if err != nil || !known {
+		return err
+	}
+	n.pursue(id, &a)
+	return nil
+}
+
 // pursue has an application asked for from now on, and no more where it is nil.
 func (n *node) pursue(id group.ID, a *application) {
 	p := &n.pursuits
@@ -179,6 +214,15 @@ func (n *node) pursue(id group.ID, a *application) {
 		defer cancel()
 		n.askUntilDecided(ctx, *a)
 	})
+}
+
+// unlessEnded does something for the pursuit that has this context, unless it was ended: withdrawn, or begun anew.
+func (p *pursuits) unlessEnded(ctx context.Context, do func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ctx.Err() == nil {
+		do()
+	}
 }
 
 // close ends all pursuits, for the next run to go on with.
@@ -207,12 +251,12 @@ func (n *node) askUntilDecided(ctx context.Context, a application) {
 		if decided || ctx.Err() != nil {
 			return
 		}
-		n.pursuits.mu.Lock()
-		n.pursuits.why[a.id] = ""
-		if err != nil {
-			n.pursuits.why[a.id] = err.Error()
-		}
-		n.pursuits.mu.Unlock()
+		n.pursuits.unlessEnded(ctx, func() {
+			n.pursuits.why[a.id] = ""
+			if err != nil {
+				n.pursuits.why[a.id] = err.Error()
+			}
+		})
 	}
 }
 
@@ -228,8 +272,10 @@ func (n *node) askAgain(ctx context.Context, a application) (decided bool, err e
 		return false, err
 	case refusesNewcomer(err):
 		a.Refused = err.Error()
-		n.log.Warn("not admitted to a group", "group", a.id.Short(), "err", err)
-		n.reportApplication(a.id, &a)
+		n.pursuits.unlessEnded(ctx, func() {
+			n.log.Warn("not admitted to a group", "group", a.id.Short(), "err", err)
+			n.reportApplication(a.id, &a)
+		})
 		return true, err
 	case err != nil:
 		return false, err

@@ -31,9 +31,12 @@ func (n *node) Join(ctx context.Context, req api.JoinRequest) (api.Joined, error
 	}
 	name := cmp.Or(req.MemberName, n.name())
 	reply, waiting, err := n.state.knock(ctx, n.overlay, req.Token, name, inv)
-	if err != nil || waiting != nil {
+	if err != nil {
+		return api.Joined{}, errors.Join(err, n.pursueKept(inv.Group))
+	}
+	if waiting != nil {
 		n.pursue(inv.Group, waiting)
-		return n.state.waits(waiting), err
+		return n.state.waits(waiting), nil
 	}
 	m, err := n.enter(inv, reply)
 	if err != nil {

@@ -169,14 +169,16 @@ type pursuits struct {
 func (n *node) resumeApplications() error {
 	all, err := n.state.applications()
 	for _, a := range all {
-		if _, already, err := n.state.alreadyIn(a.id); err != nil || already {
-			err = errors.Join(err, n.state.forgetApplication(a.id))
-			if err != nil {
-				return err
-			}
-			continue
+		_, already, err := n.state.alreadyIn(a.id)
+		if err == nil && already {
+			err = n.state.forgetApplication(a.id)
 		}
-		n.pursue(a.id, &a)
+		if err != nil {
+			return err
+		}
+		if !already {
+			n.pursue(a.id, &a)
+		}
 	}
 	return err
 }

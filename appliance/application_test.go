@@ -2,6 +2,8 @@ package appliance
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -100,5 +102,31 @@ func TestAnApplianceThatWaitsGoesOnAskingWhereJoinFails(t *testing.T) {
 	_, err = m.WithdrawApplication(t.Context(), id.String())
 	if must(t, err); m.asks(id) {
 		t.Error("it asks on")
+	}
+}
+
+func TestAnApplicationForAGroupThatCannotBeReadIsKept(t *testing.T) {
+	n := newMember(t, (&testGroup{t: t}).create)
+	t.Cleanup(n.node.pursuits.close)
+	must(t, n.node.state.keepApplication(application{Token: "lb1-token", Since: anHourAgo(), id: n.id}))
+	n.node.state.key = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) // not that of the membership
+	if err := n.node.resumeApplications(); !errors.Is(err, group.ErrOtherNode) {
+		t.Errorf("it goes on with: %v", err)
+	}
+	if all, err := n.node.state.applications(); err != nil || len(all) != 1 {
+		t.Errorf("it waits for %+v, %v", all, err)
+	}
+}
+
+func TestAnApplianceThatIsInAGroupWaitsForItNoMore(t *testing.T) {
+	n := newMember(t, (&testGroup{t: t}).create)
+	t.Cleanup(n.node.pursuits.close)
+	other := group.ID{1}
+	for _, id := range []group.ID{n.id, other} {
+		must(t, n.node.state.keepApplication(application{Token: "lb1-token", Since: anHourAgo(), id: id}))
+	}
+	must(t, n.node.resumeApplications())
+	if all, err := n.node.state.applications(); err != nil || len(all) != 1 || all[0].id != other || !n.node.asks(other) || n.node.asks(n.id) {
+		t.Errorf("it waits for %+v, %v", all, err)
 	}
 }

@@ -27,6 +27,8 @@ IMAGING  := kmod=depmod mtools=mcopy dosfstools=mkfs.vfat squashfs-tools=mksquas
             grub-common=grub-mkimage zstd=zstd xz-utils=xz qemu-utils=qemu-img
 BOOTING  := qemu-system-x86=qemu-system-x86_64 qemu-utils=qemu-img
 IMAGE    := out/image
+# UPDATE_KEY=FILE signs updates of the image, and is made where there is none; CHANGES is for who updates.
+MKIMAGE   = $(BIN)/mkimage -program $(BIN)/landbridge-image -version '$(VERSION)' -time $(COMMITTED) -update-key '$(UPDATE_KEY)' -changes '$(CHANGES)'
 COMMITTED = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 export GOFLAGS ?= -mod=readonly
@@ -65,13 +67,13 @@ test-vlan: go-version ## a group for each VLAN of a trunk, in a guest (QEMU, by 
 	./scripts/test-vlan .cache/guest
 
 .PHONY: image
-image: image-tools ## the bootable appliance: raw, qcow2 and OVA, with SBOM and licences, into out/image (half a minute)
-	bin/mkimage -program $(BIN)/landbridge-image -version '$(VERSION)' -time $(COMMITTED) -out $(IMAGE)
+image: image-tools ## the bootable appliance: raw, qcow2 and OVA, an update of it, SBOM and licences, into out/image (half a minute)
+	$(MKIMAGE) -out $(IMAGE)
 	@ls -l $(IMAGE)
 
 .PHONY: image-check
 image-check: image ## the image built once more, which must be the same, byte by byte
-	umask 077; TMPDIR=/var/tmp $(BIN)/mkimage -program $(BIN)/landbridge-image -version '$(VERSION)' -time $(COMMITTED) -out $(IMAGE)-again
+	umask 077; TMPDIR=/var/tmp $(MKIMAGE) -out $(IMAGE)-again
 	@(cd $(IMAGE) && sha256sum landbridge.* LICENCES.txt) | tee /dev/stderr | (cd $(IMAGE)-again && sha256sum --quiet -c)
 	@rm -rf $(IMAGE)-again; echo 'Two builds are the same.'
 

@@ -9,17 +9,25 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"landbridge/image/bundle"
+	"landbridge/image/updating"
 )
 
 // Options says what an image is built of.
 type Options struct {
-	Program  string    // Landbridge built for the image (with the tag image), a file
-	Version  string    // its version, for what a person reads
-	Time     time.Time // of the commit: what every time stamp says
-	Cache    string    // directory of packages, which is kept
-	Out      string    // directory of what is made
-	Progress io.Writer // a line for each step
+	Program string    // Landbridge built for the image (with the tag image), a file
+	Version string    // its version, for what a person reads
+	Time    time.Time // of the commit: what every time stamp says
+	Cache   string    // directory of packages, which is kept
+	Out     string    // directory of what is made
+	// UpdateKey is the file of the key that signs updates (Ed25519, PKCS #8 in PEM), made where there
+	// is none; empty: the development key.
+	UpdateKey string
+	Changes   string    // for who updates, or nothing
+	Progress  io.Writer // a line for each step
 }
 
 // Names of what Build makes in the directory Out.
@@ -27,6 +35,7 @@ const (
 	DiskName     = "landbridge.raw"       // as dd writes it to a disk
 	QCOW2Name    = "landbridge.qcow2"     // for QEMU, Proxmox, OpenStack; compressed
 	OVAName      = "landbridge.ova"       // for VMware: a description, and the disk as VMDK
+	UpdateName   = "landbridge.update"    // for appliances that run already: slot A, signed
 	SBOMName     = "landbridge.spdx.json" // what is in it
 	LicencesName = "LICENCES.txt"         // under which licences, and where its sources are
 )
@@ -48,6 +57,10 @@ func Build(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	key, err := o.signer()
+	if err != nil {
+		return err
+	}
 	root := filepath.Join(dir, "packages")
 	for _, p := range packages() {
 		o.step("%s %s", p.Name, p.Version)
@@ -65,7 +78,7 @@ func Build(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	o.step("initramfs: Landbridge and kernel modules")
-	initrd, err := o.initramfs(ctx, root, state)
+	initrd, err := o.initramfs(ctx, root, state, bundle.KeyOf(key))
 	if err != nil {
 		return err
 	}
@@ -74,7 +87,14 @@ func Build(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	o.step("disk: boot loaders, slot A, state")
-	if err := o.disk(ctx, root, dir, kernel, initrd, state); err != nil {
+	squash, err := slot(ctx, dir, kernel, initrd, o.Time)
+	if err != nil {
+		return err
+	}
+	if err := o.disk(ctx, root, dir, squash, state); err != nil {
+		return err
+	}
+	if err := o.update(squash, key); err != nil {
 		return err
 	}
 	if err := o.export(ctx, dir); err != nil {
@@ -91,7 +111,7 @@ func (o Options) step(format string, args ...any) {
 }
 
 // initramfs makes what the kernel starts: PID 1, the appliance, and the modules.
-func (o Options) initramfs(ctx context.Context, root, state string) ([]byte, error) {
+func (o Options) initramfs(ctx context.Context, root, state string, updates bundle.Key) ([]byte, error) {
 	t := tree{}
 	t.dir("dev", "proc", "sys", "run", "tmp", "etc", "var", "boot", "state")
 	for name, file := range map[string]string{"bin/landbridge": o.Program, "bin/e2fsck": filepath.Join(root, "sbin/e2fsck.static")} {
@@ -109,6 +129,7 @@ func (o Options) initramfs(ctx context.Context, root, state string) ([]byte, err
 	t.add("init", os.ModeSymlink|0o777, []byte("/bin/landbridge"))
 	t.add("sbin/modprobe", os.ModeSymlink|0o777, []byte("/bin/landbridge"))
 	t.add("etc/landbridge-release", 0o644, []byte(o.Version+"\n"))
+	t.add(strings.TrimPrefix(updating.KeysFile, "/"), 0o644, bundle.FormatKeys(updates))
 	m, err := readModules(ctx, root)
 	if err != nil {
 		return nil, err
@@ -178,12 +199,8 @@ func packed(file string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// disk makes the disk from kernel and initramfs.
-func (o Options) disk(ctx context.Context, root, dir string, kernel, initrd []byte, state string) error {
-	squash, err := slot(ctx, dir, kernel, initrd, o.Time)
-	if err != nil {
-		return err
-	}
+// disk makes the disk from a slot and the empty state.
+func (o Options) disk(ctx context.Context, root, dir, squash, state string) error {
 	bios, uefi, err := grub(ctx, root, dir)
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"encoding/binary"
@@ -12,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"landbridge/image/pid1"
+	"landbridge/image/slots"
 )
 
 // Sizes of the partitions in MiB; see the package's comment.
@@ -72,8 +71,7 @@ func grub(ctx context.Context, root, dir string) (bios, uefi string, err error) 
 
 // environment returns GRUB's environment block of a new disk.
 func environment() []byte {
-	block := []byte("# GRUB Environment Block\nprimary=A\ntrial=\n")
-	return append(block, bytes.Repeat([]byte("#"), pid1.EnvironmentSize-len(block))...)
+	return slots.Environment{Primary: "A"}.Block()
 }
 
 // esp makes the EFI system partition.

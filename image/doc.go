@@ -9,6 +9,7 @@
 //	modules     which kernel modules go in, and what they need
 //	initramfs   a tree of files as a cpio archive
 //	disk        partitions, file systems and boot loader
+//	update      the slot as a signed bundle (package image/bundle)
 //
 // # The disk
 //
@@ -25,6 +26,7 @@
 // grubenv holds primary (A or B) and trial (A, B or nothing). GRUB starts trial where there is
 // one, and clears it before it does; PID 1 makes the running slot primary once the appliance is
 // well. A trial that panics, hangs (a watchdog resets) or isn't well is followed by the primary.
+// Packages image/slots and image/pid1 have the order of what is written, and what well means.
 //
 // # The same bytes
 //

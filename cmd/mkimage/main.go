@@ -19,6 +19,8 @@ func main() {
 	flag.Int64Var(&epoch, "time", 0, "what every time stamp says, in seconds since 1970")
 	flag.StringVar(&o.Cache, "cache", ".cache/image", "where packages are kept")
 	flag.StringVar(&o.Out, "out", "out/image", "where the image is put")
+	flag.StringVar(&o.UpdateKey, "update-key", "", "the key that signs updates, made where there is none; the development key")
+	flag.StringVar(&o.Changes, "changes", "", "what is new, for who updates")
 	flag.Parse()
 	o.Time = time.Unix(epoch, 0).UTC()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

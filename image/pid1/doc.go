@@ -14,12 +14,16 @@
 //	first       what is done once: administrator, group
 //	Screen      what people see on the screen and the serial line
 //	rescue      the menu there
-//	Slots       GRUB's environment block: which slot is primary, which is tried
+//	updates     orders of the program about the slots (packages updating, slots), and their record
+//	gate        decides whether the version that runs is well
 //
 // # The way of a start
 //
 //	kernel -> mounts -> modules -> state (checked, mounted, grown) -> configuration -> network
 //	       -> the program, supervised, and the rescue console -> well for a while: this slot is the primary
+//
+// A slot on trial that isn't well within five minutes, or whose program ends again and again, is given
+// up by a restart; a watchdog ends one that hangs. The record says what became of it.
 //
 // Nothing here gives up: what fails is shown on the screen and in the log, and the rest goes on.
 // A PID 1 that returns is a kernel panic, which restarts the machine with its primary slot.

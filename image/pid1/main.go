@@ -11,10 +11,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"landbridge/image/bundle"
+	"landbridge/image/updating"
 	"landbridge/image/userdata"
 )
 
@@ -64,12 +67,20 @@ type machine struct {
 	lost    string // the partition with the state, where that couldn't be mounted
 	told    userdata.Data
 	network *Network
+	program *Supervisor
+	updates *updates
+	gate    *gate
 	end     func(ending)
 	running sync.WaitGroup
+
+	settled atomic.Bool // whether the running slot is kept or given up
 
 	mu     sync.Mutex
 	forget bool // the state, at the end
 }
+
+// overdue is when a machine whose slot is tried is left to its watchdog: all that should have given up by then has hung.
+const overdue = trialWithin + time.Minute
 
 func (m *machine) run() {
 	mounted := mountKernel()
@@ -85,10 +96,15 @@ func (m *machine) run() {
 	m.signals()
 	m.screen.Warn("clock", mendClock())
 	m.hardware(ctx)
+	tried := parameter(m.cmdline, "trial") == "1"
+	m.running.Go(func() {
+		watchdog(ctx, func() bool { return !tried || m.settled.Load() || time.Since(m.started) < overdue }, m.log)
+	})
 	var warning string
 	m.lost, warning = openState(ctx, m.log)
 	m.screen.Warn("state", warning)
 	m.system(ctx)
+	m.prepareUpdates(ctx, tried)
 	var wrong []string
 	m.told, wrong = configured(stateDir, m.seed)
 	m.screen.Warn("user-data", wrong...)
@@ -119,11 +135,11 @@ func (m *machine) work(ctx context.Context) {
 	servers := func() []string { return append(append([]string(nil), m.told.NTP...), m.network.TimeServers()...) }
 	m.running.Go(func() { keepTime(ctx, servers, func(lines ...string) { m.screen.Warn("time", lines...) }, m.log) })
 	buttons(ctx, func() { m.end(powerOff) })
-	m.running.Go(func() { watchdog(ctx, m.log) })
-	program := &Supervisor{program: Program, args: programArgs(m.told), out: m.kept, log: m.log}
-	m.running.Go(func() { program.Run(ctx) })
-	go reap(ctx, func(pid int) bool { return int64(pid) == program.pid.Load() })
+	m.program = &Supervisor{program: Program, args: programArgs(m.told), out: m.kept, log: m.log}
+	m.running.Go(func() { m.program.Run(ctx) })
+	go reap(ctx, func(pid int) bool { return int64(pid) == m.program.pid.Load() })
 	m.running.Go(func() { m.watch(ctx) })
+	m.running.Go(func() { m.updates.serve(ctx) })
 	if m.lost == "" {
 		m.running.Go(func() { m.first(ctx) })
 	}
@@ -256,6 +272,25 @@ func (m *machine) system(ctx context.Context) {
 	if err != nil {
 		m.log.Error("no system partition: a new slot can't be kept", "err", err)
 	}
+}
+
+// prepareUpdates finds out what became of the last update, before the program asks.
+func (m *machine) prepareUpdates(ctx context.Context, tried bool) {
+	m.updates = &updates{
+		desk: updating.Desk{Dir: updating.Dir}, log: m.log, say: func(lines ...string) { m.screen.Warn("update", lines...) }, restart: func() { m.end(restart) },
+		system: disks{}, now: runningVersion(m.version), slot: parameter(m.cmdline, "slot"), state: stateDir,
+	}
+	text, err := os.ReadFile(updating.KeysFile)
+	if err == nil {
+		m.updates.keys, err = bundle.ParseKeys(text)
+	}
+	if err == nil {
+		err = os.MkdirAll(updating.Dir, 0o700)
+	}
+	if err != nil {
+		m.log.Error("no updates are taken", "err", err)
+	}
+	m.gate = m.updates.begin(ctx, m.lost != "", tried)
 }
 
 // parameter returns a parameter of the kernel's command line.

@@ -50,11 +50,11 @@ func (h *fakeHands) SetNetwork(_ context.Context, file []byte) error {
 func (h *fakeHands) ResetPassword(_ context.Context, user, password string) error {
 	return h.note("password %s %s", user, password)
 }
-func (h *fakeHands) Log() []byte     { return []byte("a line of the log\n") }
-func (h *fakeHands) Rollback() error { return h.note("rollback") }
-func (h *fakeHands) FactoryReset()   { _ = h.note("factory reset") }
-func (h *fakeHands) Restart()        { _ = h.note("restart") }
-func (h *fakeHands) PowerOff()       { _ = h.note("power off") }
+func (h *fakeHands) Log() []byte                    { return []byte("a line of the log\n") }
+func (h *fakeHands) Rollback(context.Context) error { return h.note("rollback") }
+func (h *fakeHands) FactoryReset()                  { _ = h.note("factory reset") }
+func (h *fakeHands) Restart()                       { _ = h.note("restart") }
+func (h *fakeHands) PowerOff()                      { _ = h.note("power off") }
 
 // typing has somebody type this at a terminal, and returns what they saw.
 func typing(t *testing.T, h *fakeHands, typed string) string {

@@ -215,53 +215,6 @@ func FuzzATableIsGrownOrRefused(f *testing.F) {
 	})
 }
 
-func TestTheEnvironmentBlockComesBackAsItWasWritten(t *testing.T) {
-	for _, s := range []Slots{{Primary: "A"}, {Primary: "B", Trial: "A"}} {
-		block := s.block()
-		if len(block) != EnvironmentSize {
-			t.Errorf("the block has %d bytes", len(block))
-		}
-		if got, err := readSlots(block); err != nil || got != s {
-			t.Errorf("%v came back as %v, %v", s, got, err)
-		}
-	}
-}
-
-func TestBlocksThatGRUBWouldNotTakeAreRefused(t *testing.T) {
-	good := Slots{Primary: "A"}.block()
-	for name, block := range map[string][]byte{
-		"empty": nil, "short": good[:100], "another slot": bytes.Replace(good, []byte("primary=A"), []byte("primary=C"), 1),
-		"no slot": bytes.Replace(good, []byte("primary=A"), []byte("xrimary=A"), 1), "no block": bytes.Repeat([]byte("#"), EnvironmentSize),
-	} {
-		if s, err := readSlots(block); !errors.Is(err, errEnvironment) {
-			t.Errorf("%s: %v, %v", name, s, err)
-		}
-	}
-}
-
-func TestTheRunningSlotIsKeptInPlace(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "grubenv")
-	if err := os.WriteFile(file, Slots{Primary: "A"}.block(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, step := range []struct {
-		running, primary string
-		changed          bool
-	}{{"A", "A", false}, {"B", "B", true}, {"B", "B", false}, {"", "B", false}, {"C", "B", false}} {
-		changed, err := keep(file, step.running)
-		if err != nil || changed != step.changed {
-			t.Errorf("slot %q: changed %t, %v", step.running, changed, err)
-		}
-		block, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if s, err := readSlots(block); err != nil || s.Primary != step.primary || s.Trial != "" {
-			t.Errorf("slot %q: the block says %v, %v", step.running, s, err)
-		}
-	}
-}
-
 func TestOnlyEndedChildrenOfTheFirstProcessAreReaped(t *testing.T) {
 	proc := t.TempDir()
 	for pid, stat := range map[string]string{

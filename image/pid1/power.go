@@ -55,8 +55,9 @@ func watchButton(r io.Reader, pressed func()) {
 }
 
 // watchdog keeps the machine's watchdog from restarting it, until ctx is done. A PID 1 that
-// hangs stops doing so. A machine without one gets the kernel's own (softdog).
-func watchdog(ctx context.Context, log *slog.Logger) {
+// hangs stops doing so, and so does one that is asked not to go on. A machine without one gets the
+// kernel's own (softdog).
+func watchdog(ctx context.Context, goOn func() bool, log *slog.Logger) {
 	f, err := os.OpenFile("/dev/watchdog", os.O_WRONLY, 0)
 	if err != nil {
 		log.Warn("no watchdog: a machine that hangs stays so", "err", err)
@@ -66,7 +67,9 @@ func watchdog(ctx context.Context, log *slog.Logger) {
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
 	for {
-		if _, err := f.Write([]byte{0}); err != nil {
+		if !goOn() {
+			log.Error("the version on trial hangs: the watchdog restarts the machine with the one before")
+		} else if _, err := f.Write([]byte{0}); err != nil {
 			log.Warn("the watchdog doesn't answer", "err", err)
 			return
 		}

@@ -19,7 +19,7 @@ type hands interface {
 	ResetPassword(ctx context.Context, user, password string) error
 	Log() []byte
 	// Rollback has the machine start by the other slot.
-	Rollback() error
+	Rollback(ctx context.Context) error
 	FactoryReset()
 	Restart()
 	PowerOff()
@@ -74,7 +74,7 @@ func (r *rescue) choose(ctx context.Context) {
 		r.hands.PowerOff()
 	case "6":
 		if r.sure("Start the other version that is on the disk?") {
-			r.told(r.hands.Rollback(), "The machine restarts with the other version.")
+			r.told(r.hands.Rollback(ctx), "The machine restarts with the other version.")
 		}
 	case "7":
 		if r.sure("Forget everything: groups, leases, users, and what this appliance was told?") {

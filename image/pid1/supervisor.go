@@ -25,6 +25,7 @@ type Supervisor struct {
 	out     io.Writer
 	log     *slog.Logger
 	pid     atomic.Int64 // 0: not running
+	ends    atomic.Int64 // how often it has ended
 }
 
 // Run runs the program until ctx is done, then ends it: SIGTERM, and SIGKILL ten seconds later.
@@ -36,6 +37,7 @@ func (s *Supervisor) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		s.ends.Add(1)
 		if time.Since(began) > lasted {
 			pause = firstPause
 		}

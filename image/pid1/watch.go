@@ -2,10 +2,8 @@ package pid1
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -16,11 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"landbridge/console/api"
 	"landbridge/image/userdata"
 )
-
-// grubenv is GRUB's environment block.
-const grubenv = systemDir + "/grub/grubenv"
 
 // How often the appliance is looked at: until it is well, and then.
 const (
@@ -34,27 +30,25 @@ const (
 func (m *machine) watch(ctx context.Context) {
 	program := newLocal(stateDir)
 	v := view{version: m.version}
-	for answers, kept := 0, false; ; {
+	for kept := false; ; {
 		v.answers = consoleAnswers(ctx)
-		if v.answers {
-			if answers++; v.ready == 0 {
-				v.ready = time.Since(m.started)
-			}
+		seen := sighting{door: v.answers, lost: m.lost != "", ends: int(m.program.ends.Load())}
+		if v.answers && v.ready == 0 {
+			v.ready = time.Since(m.started)
+		}
+		if v.answers || m.gate.trial && !kept {
 			if c, err := program.Console(ctx); err == nil {
 				v.console = c
 			}
 			if s, err := program.Status(ctx); err == nil {
-				v.status = s
+				v.status, seen.socket, seen.reached = s, true, reachesOthers(s)
 			}
-		} else {
-			answers = 0
 		}
 		m.screen.Warn("network", m.network.Trouble())
 		v.urls, v.warnings = urls(), m.screen.Warnings()
 		m.screen.Page(v.text())
-		if answers >= wellAfter && !kept && m.lost == "" {
-			m.keepSlot()
-			kept = true
+		if !kept {
+			kept = m.weigh(ctx, seen)
 		}
 		wait := lookOften
 		if kept {
@@ -66,15 +60,23 @@ func (m *machine) watch(ctx context.Context) {
 	}
 }
 
-func (m *machine) keepSlot() {
-	slot := parameter(m.cmdline, "slot")
-	changed, err := keep(grubenv, slot)
-	switch {
-	case err != nil:
-		m.log.Error("the running slot wasn't kept", "slot", slot, "err", err)
-	case changed:
-		m.log.Info("the running slot is the primary now", "slot", slot)
+// weigh keeps the running slot, or gives it up, as soon as it is known which; it reports whether it is.
+func (m *machine) weigh(ctx context.Context, seen sighting) bool {
+	switch v, why := m.gate.judge(seen, time.Since(m.started)); v {
+	case well:
+		m.updates.keep(ctx)
+	case unwell:
+		m.updates.giveUp(why)
+	default:
+		return false
 	}
+	m.settled.Store(true)
+	return true
+}
+
+// reachesOthers reports whether another member of any group is reached.
+func reachesOthers(s api.Status) bool {
+	return slices.ContainsFunc(s.Groups, func(g api.GroupStatus) bool { return g.MembersConnected > 1 })
 }
 
 // openTerminals returns where people may be: the screen and the first serial line.
@@ -207,32 +209,11 @@ func forgetState(lost string, log *slog.Logger) {
 	}
 }
 
-// Rollback has the machine start by the other slot, if there is something in it.
-func (m *machine) Rollback() error {
-	other := map[string]string{"A": "B", "B": "A"}[parameter(m.cmdline, "slot")]
-	if other == "" {
-		return errors.New("the running slot isn't known: the machine wasn't started by the image's boot loader")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	device, err := partition(ctx, "/sys", map[string]string{"A": "lb-slot-a", "B": "lb-slot-b"}[other])
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(device)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	magic := make([]byte, 4)
-	if _, err := f.ReadAt(magic, 0); err != nil || !bytes.Equal(magic, []byte("hsqs")) {
-		return fmt.Errorf("there is no other version: slot %s is empty", other)
-	}
-	if _, err := keep(grubenv, other); err != nil {
-		return err
-	}
-	m.end(restart)
-	return nil
+// Rollback has the machine start by the other slot, if there is something in it. Unless that is well
+// this one comes back; whether it reaches others is for who is at the screen to see.
+func (m *machine) Rollback(ctx context.Context) error {
+	_, err := m.updates.rollback(ctx, false)
+	return err
 }
 
 func sortedKeys(m map[string][]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -38,6 +38,16 @@ func (n *node) Ping(ctx context.Context, req api.PingRequest) (api.PingResult, e
 	return r, doctorProblem(err)
 }
 
+// Trace measures round trips to each whom a packet passes.
+func (n *node) Trace(ctx context.Context, req api.TraceRequest) (api.TraceResult, error) {
+	nw, err := n.choose(req.Group)
+	if err != nil {
+		return api.TraceResult{}, err
+	}
+	r, err := nw.doctor.Trace(ctx, req)
+	return r, doctorProblem(err)
+}
+
 // Path says what would happen to a packet from here to what target names.
 func (n *node) Path(ctx context.Context, ref, target string) (api.PathReport, error) {
 	nw, err := n.choose(ref)

@@ -12,13 +12,15 @@ import (
 )
 
 // Diagnostics is how one finds out what is wrong with an Appliance, and keeps a copy of its
-// state. PingTarget, Listen and Capture take as long as they are asked to.
+// state. Ping, Trace, Listen and Capture take as long as they are asked to.
 //
 // What takes a writer fails before the first byte, which becomes a problem as with other
 // methods, or after it, which breaks the connection off so that nobody takes the half for the whole.
 type Diagnostics interface {
 	// Ping sends the packets that a request asks for and waits for the answers.
 	Ping(ctx context.Context, req api.PingRequest) (api.PingResult, error)
+	// Trace measures round trips to each whom a packet passes.
+	Trace(ctx context.Context, req api.TraceRequest) (api.TraceResult, error)
 	// Listen listens so long on a port.
 	Listen(ctx context.Context, port string, seconds int) (api.PortHearing, error)
 	// Path says what would happen to a packet from here to target.
@@ -88,6 +90,21 @@ func (h *handlers) PingTarget(ctx context.Context, req api.PingTargetRequestObje
 	}
 	r.Packets = orEmpty(r.Packets)
 	return api.PingTarget200JSONResponse(r), nil
+}
+
+// TraceRoute measures round trips to each whom a packet passes.
+func (h *handlers) TraceRoute(ctx context.Context, req api.TraceRouteRequestObject) (api.TraceRouteResponseObject, error) {
+	var c checker
+	c.bounds(req.Body)
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	r, err := h.appliance.Trace(ctx, *req.Body)
+	if err != nil {
+		return nil, err
+	}
+	r.Hops = orEmpty(r.Hops)
+	return api.TraceRoute200JSONResponse(r), nil
 }
 
 // GetPath says what would happen to a packet.

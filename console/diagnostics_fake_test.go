@@ -22,6 +22,10 @@ func (f *fake) Ping(_ context.Context, req api.PingRequest) (api.PingResult, err
 	return api.PingResult{Target: req.Target, Kind: api.PingKindMember}, f.answer()
 }
 
+func (f *fake) Trace(_ context.Context, req api.TraceRequest) (api.TraceResult, error) {
+	return api.TraceResult{Target: req.Target, Verdict: api.PathVerdictTunnel, Total: 2}, f.answer()
+}
+
 func (f *fake) Listen(_ context.Context, port string, seconds int) (api.PortHearing, error) {
 	return api.PortHearing{
 		Port: port, Seconds: seconds, Stations: []api.HeardStation{}, DhcpServers: []api.HeardServer{}, Gateways: []api.HeardGateway{}, Appliances: []api.HeardAppliance{},

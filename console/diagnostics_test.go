@@ -101,6 +101,10 @@ func TestDiagnosesOutOfBoundsAreRefused(t *testing.T) {
 	if err != nil || ping.StatusCode() != http.StatusUnprocessableEntity || len(ping.ApplicationProblemJSONDefault.Errors) != 3 {
 		t.Errorf("%v, %+v", err, ping)
 	}
+	trace, err := c.TraceRouteWithResponse(t.Context(), api.TraceRequest{Target: "b", Hop: 17, Count: 11, TimeoutMilliseconds: 5001})
+	if err != nil || trace.StatusCode() != http.StatusUnprocessableEntity || len(trace.ApplicationProblemJSONDefault.Errors) != 3 {
+		t.Errorf("%v, %+v", err, trace)
+	}
 	if len(f.captured)+len(f.pinged) > 0 {
 		t.Error("what is out of bounds reached the appliance")
 	}
@@ -108,7 +112,7 @@ func TestDiagnosesOutOfBoundsAreRefused(t *testing.T) {
 
 func TestEachOperationOfDiagnosisSaysWhoMayDoIt(t *testing.T) {
 	doc := string(api.Document())
-	for _, op := range []string{"getMetrics", "getHealth", "pingTarget", "getPath", "queryDNS", "getDoctor", "startCapture", "listLogs", "getSupportBundle", "getBackup"} {
+	for _, op := range []string{"getMetrics", "getHealth", "pingTarget", "traceRoute", "getPath", "queryDNS", "getDoctor", "startCapture", "listLogs", "getSupportBundle", "getBackup"} {
 		_, after, ok := strings.Cut(doc, "operationId: "+op+"\n")
 		if !ok || !strings.Contains(after[:strings.Index(after, "responses:")], "x-role: ") {
 			t.Errorf("%s has no x-role", op)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/netip"
 	"os"
@@ -39,6 +40,37 @@ func TestPingShowsThePathOfEachPacket(t *testing.T) {
 	asked = 2
 	if got := command(t, engine{}, "", "ping", "site-b", "-c", "1", "--state", state); got.code != exitFailed {
 		t.Errorf("nothing answered: %+v", got)
+	}
+}
+
+func TestATraceShowsEachHopAsItAnswers(t *testing.T) {
+	hops := []api.TraceHop{
+		{Number: 1, Kind: api.PathHopKindRelay, Name: "d", Address: "192.0.2.1:4860", Packets: []api.PingPacket{{Answered: true, RttMicroseconds: 2000}, {Why: "no answer in time"}}},
+		{Number: 2, Kind: api.PathHopKindHost, Name: "10.9.0.7", Address: "10.9.0.7", Packets: []api.PingPacket{{Answered: true, RttMicroseconds: 4000}}},
+	}
+	reached := true
+	state := daemon(t, map[string]any{"POST /api/v1/traceroute": func(r *http.Request) any {
+		var req api.TraceRequest
+		if err := json.NewDecoder(r.Body).Decode(&req); err != nil || req.Hop < 1 || req.Hop > 2 || req.Count != 2 {
+			t.Errorf("asked for %+v, %v", req, err)
+			return nil
+		}
+		return answerOK{api.TraceResult{Target: "10.9.0.7", Total: 2, Reached: reached && req.Hop == 2, Why: "a symmetric NAT", Hops: hops[req.Hop-1 : req.Hop]}}
+	}})
+	got := command(t, engine{}, "", "traceroute", "10.9.0.7", "-c", "2", "--state", state)
+	want := " 1  d at 192.0.2.1:4860  relay  2.00 ms  *  no answer in time\n 2  10.9.0.7  host  4.00 ms\n"
+	if got.code != exitOK || got.out != want || !strings.Contains(got.err, "Not better: a symmetric NAT") {
+		t.Errorf("%+v, want %q", got, want)
+	}
+	if got := command(t, engine{}, "", "traceroute", "10.9.0.7", "-c", "2", "--json", "--state", state); got.code != exitOK || strings.Count(got.out, `"number"`) != 2 {
+		t.Errorf("as JSON: %+v", got)
+	}
+	reached = false
+	if got := command(t, engine{}, "", "traceroute", "10.9.0.7", "-c", "2", "--state", state); got.code != exitFailed || !strings.Contains(got.err, "10.9.0.7 isn't reached") {
+		t.Errorf("not reached: %+v", got)
+	}
+	if got := command(t, engine{}, "", "traceroute", "b", "-c", "11"); got.code != exitUsage {
+		t.Errorf("%+v", got)
 	}
 }
 

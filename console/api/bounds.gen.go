@@ -268,6 +268,21 @@ func (r TokenCreate) Bounds(b Bounds) {
 }
 
 // Bounds tells the bounds of the fields, with what they hold.
+func (r TraceRequest) Bounds(b Bounds) {
+	b.Length("group", r.Group, false, 128)
+	b.Length("target", r.Target, true, 253)
+	if r.Hop != 0 {
+		b.Between("hop", int64(r.Hop), 1, 16)
+	}
+	if r.Count != 0 {
+		b.Between("count", int64(r.Count), 1, 10)
+	}
+	if r.TimeoutMilliseconds != 0 {
+		b.Between("timeoutMilliseconds", int64(r.TimeoutMilliseconds), 10, 5000)
+	}
+}
+
+// Bounds tells the bounds of the fields, with what they hold.
 func (r UserChange) Bounds(b Bounds) {
 	b.Length("password", r.Password, false, 256)
 }

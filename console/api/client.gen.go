@@ -933,6 +933,26 @@ type ClientInterface interface {
 	// Corresponds with DELETE /api/v1/tokens/{token} (the `RevokeToken` operationId).
 	RevokeToken(ctx context.Context, token string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// TraceRouteWithBody Measure round trips to each whom a packet passes
+	//
+	// On its way from this appliance to a member or a host: the member that relays, the member that has the host, the host. Each is asked as
+	// `POST /api/v1/ping` does, and its round trip is that from here. Waits for the answers: ask for one hop after the other to see them as they come.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/traceroute (the `TraceRoute` operationId).
+	TraceRouteWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TraceRoute Measure round trips to each whom a packet passes
+	//
+	// On its way from this appliance to a member or a host: the member that relays, the member that has the host, the host. Each is asked as
+	// `POST /api/v1/ping` does, and its round trip is that from here. Waits for the answers: ask for one hop after the other to see them as they come.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/traceroute (the `TraceRoute` operationId).
+	TraceRoute(ctx context.Context, body TraceRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListUsers The users, by name
 	//
 	// Corresponds with GET /api/v1/users (the `ListUsers` operationId).
@@ -2873,6 +2893,46 @@ func (c *Client) CreateToken(ctx context.Context, body CreateTokenJSONRequestBod
 // Corresponds with DELETE /api/v1/tokens/{token} (the `RevokeToken` operationId).
 func (c *Client) RevokeToken(ctx context.Context, token string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeTokenRequest(c.Server, token)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TraceRouteWithBody Measure round trips to each whom a packet passes
+//
+// On its way from this appliance to a member or a host: the member that relays, the member that has the host, the host. Each is asked as
+// `POST /api/v1/ping` does, and its round trip is that from here. Waits for the answers: ask for one hop after the other to see them as they come.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/traceroute (the `TraceRoute` operationId).
+func (c *Client) TraceRouteWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTraceRouteRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TraceRoute Measure round trips to each whom a packet passes
+//
+// On its way from this appliance to a member or a host: the member that relays, the member that has the host, the host. Each is asked as
+// `POST /api/v1/ping` does, and its round trip is that from here. Waits for the answers: ask for one hop after the other to see them as they come.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/traceroute (the `TraceRoute` operationId).
+func (c *Client) TraceRoute(ctx context.Context, body TraceRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTraceRouteRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6201,6 +6261,46 @@ func NewRevokeTokenRequest(server string, token string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewTraceRouteRequest calls the generic TraceRoute builder with application/json body
+func NewTraceRouteRequest(server string, body TraceRouteJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewTraceRouteRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewTraceRouteRequestWithBody constructs an http.Request for the TraceRoute method, with any body, and a specified content type
+func NewTraceRouteRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/traceroute")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListUsersRequest constructs an http.Request for the ListUsers method
 func NewListUsersRequest(server string) (*http.Request, error) {
 	var err error
@@ -7397,6 +7497,26 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /api/v1/tokens/{token} (the `RevokeToken` operationId).
 	RevokeTokenWithResponse(ctx context.Context, token string, reqEditors ...RequestEditorFn) (*RevokeTokenResponse, error)
+
+	// TraceRouteWithBodyWithResponse Measure round trips to each whom a packet passes
+	//
+	// On its way from this appliance to a member or a host: the member that relays, the member that has the host, the host. Each is asked as
+	// `POST /api/v1/ping` does, and its round trip is that from here. Waits for the answers: ask for one hop after the other to see them as they come.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/traceroute (the `TraceRoute` operationId).
+	TraceRouteWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TraceRouteResponse, error)
+
+	// TraceRouteWithResponse Measure round trips to each whom a packet passes
+	//
+	// On its way from this appliance to a member or a host: the member that relays, the member that has the host, the host. Each is asked as
+	// `POST /api/v1/ping` does, and its round trip is that from here. Waits for the answers: ask for one hop after the other to see them as they come.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/traceroute (the `TraceRoute` operationId).
+	TraceRouteWithResponse(ctx context.Context, body TraceRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*TraceRouteResponse, error)
 
 	// ListUsersWithResponse The users, by name
 	//
@@ -11268,6 +11388,54 @@ func (r RevokeTokenResponse) ContentType() string {
 	return ""
 }
 
+type TraceRouteResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TraceResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TraceRouteResponse) GetJSON200() *TraceResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TraceRouteResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TraceRouteResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TraceRouteResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TraceRouteResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TraceRouteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListUsersResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -13121,6 +13289,38 @@ func (c *ClientWithResponses) RevokeTokenWithResponse(ctx context.Context, token
 		return nil, err
 	}
 	return ParseRevokeTokenResponse(rsp)
+}
+
+// TraceRouteWithBodyWithResponse Measure round trips to each whom a packet passes
+//
+// On its way from this appliance to a member or a host: the member that relays, the member that has the host, the host. Each is asked as
+// `POST /api/v1/ping` does, and its round trip is that from here. Waits for the answers: ask for one hop after the other to see them as they come.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/traceroute (the `TraceRoute` operationId).
+func (c *ClientWithResponses) TraceRouteWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TraceRouteResponse, error) {
+	rsp, err := c.TraceRouteWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTraceRouteResponse(rsp)
+}
+
+// TraceRouteWithResponse Measure round trips to each whom a packet passes
+//
+// On its way from this appliance to a member or a host: the member that relays, the member that has the host, the host. Each is asked as
+// `POST /api/v1/ping` does, and its round trip is that from here. Waits for the answers: ask for one hop after the other to see them as they come.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/traceroute (the `TraceRoute` operationId).
+func (c *ClientWithResponses) TraceRouteWithResponse(ctx context.Context, body TraceRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*TraceRouteResponse, error) {
+	rsp, err := c.TraceRoute(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTraceRouteResponse(rsp)
 }
 
 // ListUsersWithResponse The users, by name
@@ -15869,6 +16069,39 @@ func ParseRevokeTokenResponse(rsp *http.Response) (*RevokeTokenResponse, error) 
 	switch {
 	case rsp.StatusCode == 204:
 		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseTraceRouteResponse parses an HTTP response from a TraceRouteWithResponse call
+func ParseTraceRouteResponse(rsp *http.Response) (*TraceRouteResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TraceRouteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TraceResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem

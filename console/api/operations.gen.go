@@ -90,6 +90,7 @@ func Operations() []Operation {
 		{ID: "listTokens", Method: "GET", Path: "/api/v1/tokens", Role: "viewer"},
 		{ID: "createToken", Method: "POST", Path: "/api/v1/tokens", Role: "viewer", Reauth: true, Check: true, Audit: true},
 		{ID: "revokeToken", Method: "DELETE", Path: "/api/v1/tokens/:token", Role: "viewer", Reauth: true, Audit: true},
+		{ID: "traceRoute", Method: "POST", Path: "/api/v1/traceroute", Role: "operator", Audit: true},
 		{ID: "listUsers", Method: "GET", Path: "/api/v1/users", Role: "administrator"},
 		{ID: "createUser", Method: "POST", Path: "/api/v1/users", Role: "administrator", Reauth: true, Check: true, Audit: true},
 		{ID: "removeUser", Method: "DELETE", Path: "/api/v1/users/:user", Role: "administrator", Reauth: true, Audit: true},
@@ -829,6 +830,15 @@ func (g *guarded) CreateToken(ctx context.Context, req CreateTokenRequestObject)
 func (g *guarded) RevokeToken(ctx context.Context, req RevokeTokenRequestObject) (res RevokeTokenResponseObject, err error) {
 	err = g.guard(ctx, g.ops["revokeToken"], fmt.Sprint(req.Token), func(ctx context.Context) (err error) {
 		res, err = g.next.RevokeToken(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// TraceRoute does traceRoute, if the guard lets it.
+func (g *guarded) TraceRoute(ctx context.Context, req TraceRouteRequestObject) (res TraceRouteResponseObject, err error) {
+	err = g.guard(ctx, g.ops["traceRoute"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.TraceRoute(ctx, req)
 		return err
 	})
 	return res, err

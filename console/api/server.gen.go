@@ -257,6 +257,9 @@ type ServerInterface interface {
 	// RevokeToken Revoke an API token
 	// (DELETE /api/v1/tokens/{token})
 	RevokeToken(ctx echo.Context, token string) error
+	// TraceRoute Measure round trips to each whom a packet passes
+	// (POST /api/v1/traceroute)
+	TraceRoute(ctx echo.Context) error
 	// ListUsers The users, by name
 	// (GET /api/v1/users)
 	ListUsers(ctx echo.Context) error
@@ -1495,6 +1498,15 @@ func (w *ServerInterfaceWrapper) RevokeToken(ctx echo.Context) error {
 	return err
 }
 
+// TraceRoute converts echo context to params.
+func (w *ServerInterfaceWrapper) TraceRoute(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TraceRoute(ctx)
+	return err
+}
+
 // ListUsers converts echo context to params.
 func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
 	var err error
@@ -1653,6 +1665,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
 	router.POST(options.BaseURL+"/api/v1/ping", wrapper.PingTarget, options.OperationMiddlewares["pingTarget"]...)
 	router.GET(options.BaseURL+"/api/v1/path", wrapper.GetPath, options.OperationMiddlewares["getPath"]...)
+	router.POST(options.BaseURL+"/api/v1/traceroute", wrapper.TraceRoute, options.OperationMiddlewares["traceRoute"]...)
 	router.POST(options.BaseURL+"/api/v1/ports/:port/listen", wrapper.ListenOnPort, options.OperationMiddlewares["listenOnPort"]...)
 	router.POST(options.BaseURL+"/api/v1/dns/query", wrapper.QueryDNS, options.OperationMiddlewares["queryDNS"]...)
 	router.GET(options.BaseURL+"/api/v1/names", wrapper.ListNames, options.OperationMiddlewares["listNames"]...)
@@ -4880,6 +4893,45 @@ func (response RevokeTokendefaultApplicationProblemPlusJSONResponse) VisitRevoke
 	return err
 }
 
+type TraceRouteRequestObject struct {
+	Body *TraceRouteJSONRequestBody
+}
+
+type TraceRouteResponseObject interface {
+	VisitTraceRouteResponse(w http.ResponseWriter) error
+}
+
+type TraceRoute200JSONResponse TraceResult
+
+func (response TraceRoute200JSONResponse) VisitTraceRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TraceRoutedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TraceRoutedefaultApplicationProblemPlusJSONResponse) VisitTraceRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListUsersRequestObject struct {
 }
 
@@ -5356,6 +5408,9 @@ type StrictServerInterface interface {
 	// RevokeToken Revoke an API token
 	// (DELETE /api/v1/tokens/{token})
 	RevokeToken(ctx context.Context, request RevokeTokenRequestObject) (RevokeTokenResponseObject, error)
+	// TraceRoute Measure round trips to each whom a packet passes
+	// (POST /api/v1/traceroute)
+	TraceRoute(ctx context.Context, request TraceRouteRequestObject) (TraceRouteResponseObject, error)
 	// ListUsers The users, by name
 	// (GET /api/v1/users)
 	ListUsers(ctx context.Context, request ListUsersRequestObject) (ListUsersResponseObject, error)
@@ -7868,6 +7923,52 @@ func (sh *strictHandler) RevokeToken(ctx echo.Context, token string) error {
 		return err
 	} else if validResponse, ok := response.(RevokeTokenResponseObject); ok {
 		return validResponse.VisitRevokeTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TraceRoute operation middleware
+func (sh *strictHandler) TraceRoute(ctx echo.Context) error {
+	var request TraceRouteRequestObject
+
+	var body TraceRouteJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TraceRoute(ctx.Request().Context(), request.(TraceRouteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TraceRoute")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TraceRouteResponseObject); ok {
+		return validResponse.VisitTraceRouteResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

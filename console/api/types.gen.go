@@ -2774,6 +2774,65 @@ type TokenList struct {
 	Items []Token `json:"items"`
 }
 
+// TraceHop defines model for TraceHop.
+type TraceHop struct {
+	Address string      `json:"address,omitempty,omitzero"`
+	Kind    PathHopKind `json:"kind"`
+	Name    string      `json:"name"`
+
+	// Number From 1.
+	Number  int          `json:"number"`
+	Packets []PingPacket `json:"packets"`
+}
+
+// TraceRequest defines model for TraceRequest.
+type TraceRequest struct {
+	// Count How many packets each gets; 3 where none is given.
+	Count int `json:"count,omitempty,omitzero"`
+
+	// Group The group's ID or name; needed where this appliance is in several.
+	Group string `json:"group,omitempty,omitzero"`
+
+	// Hop The hop to measure, from 1; all of them where none is given.
+	Hop int `json:"hop,omitempty,omitzero"`
+
+	// Target An address of the group, the name of a host, or a member's name or ID.
+	Target string `json:"target"`
+
+	// TimeoutMilliseconds How long to wait for an answer; 2000 where none is given.
+	TimeoutMilliseconds int `json:"timeoutMilliseconds,omitempty,omitzero"`
+}
+
+// TraceResult defines model for TraceResult.
+type TraceResult struct {
+	Address netip.Addr `json:"address,omitempty,omitzero"`
+
+	// Group The group ID.
+	Group string `json:"group"`
+
+	// Help What would help.
+	Help string     `json:"help,omitempty,omitzero"`
+	Hops []TraceHop `json:"hops"`
+
+	// Note Why there are no hops.
+	Note string `json:"note,omitempty,omitzero"`
+
+	// Reached Whether the target answered, where it is among the hops that were measured.
+	Reached bool   `json:"reached"`
+	Target  string `json:"target"`
+
+	// Total How many hops there are, with the target itself; 0 where no packet leaves.
+	Total int `json:"total"`
+
+	// Verdict self: the address is this appliance's. service: each appliance answers for it. segment: the host is on the LAN here. native: on the LAN,
+	// served by another appliance there. tunnel: a member elsewhere serves it. absent: nobody has the address. unknown: nobody could say. outside:
+	// not an address of the group.
+	Verdict PathVerdict `json:"verdict"`
+
+	// Why Why the path is not a better one.
+	Why string `json:"why,omitempty,omitzero"`
+}
+
 // TrafficCount defines model for TrafficCount.
 type TrafficCount struct {
 	RxBytes   uint64 `json:"rxBytes"`
@@ -3071,6 +3130,9 @@ type SetUpJSONRequestBody = SetupRequest
 
 // CreateTokenJSONRequestBody defines body for CreateToken for application/json ContentType.
 type CreateTokenJSONRequestBody = TokenCreate
+
+// TraceRouteJSONRequestBody defines body for TraceRoute for application/json ContentType.
+type TraceRouteJSONRequestBody = TraceRequest
 
 // CreateUserJSONRequestBody defines body for CreateUser for application/json ContentType.
 type CreateUserJSONRequestBody = UserCreate

@@ -48,6 +48,33 @@ func TestAPathIsToldHopByHopAndStepByStep(t *testing.T) {
 	}
 }
 
+func TestATraceIsShownHopByHopAsTheyAnswer(t *testing.T) {
+	f := newFake(2, 3)
+	server := serve(f, named)
+	live := []string{"HX-Request", "true", "HX-Target"}
+	first := post(t, server, "/diagnostics/reach", "target", "printer-1", "count", "4", "do", "trace")
+	for _, want := range []string{"madrid", "12 ms", "31 ms", "no answer", "the host doesn&#39;t answer ARP", "printer-1 doesn't answer.", "Forward UDP port 4860"} {
+		if !strings.Contains(first.body, want) {
+			t.Errorf("without scripts all is measured at once: %d, without %q", first.Code, want)
+		}
+	}
+	if strings.Contains(first.body, `id="trace-rest"`) || f.traced[0].Hop != 0 || f.traced[0].Count != 4 {
+		t.Errorf("asked for %+v", f.traced)
+	}
+	one := postWith(t, server, "/diagnostics/reach", append(live, "reach"), "target", "printer-1", "count", "4", "do", "trace")
+	if !strings.Contains(one.body, "madrid") || strings.Contains(one.body, "31 ms") || !strings.Contains(one.body, `name="hop" value="2"`) {
+		t.Errorf("the first hop: %s", one.body)
+	}
+	last := postWith(t, server, "/diagnostics/reach", append(live, "trace-rest"), "target", "printer-1", "do", "trace", "hop", "3")
+	if strings.Contains(last.body, "madrid") || !strings.Contains(last.body, "printer-1 doesn't answer.") || strings.Contains(last.body, `id="trace-rest"`) || strings.Contains(last.body, "<section") {
+		t.Errorf("the last hop: %s", last.body)
+	}
+	gone := postWith(t, server, "/diagnostics/reach", append(live, "trace-rest"), "target", "nowhere", "do", "trace", "hop", "2")
+	if !strings.Contains(gone.body, `<tbody id="trace-rest">`) || !strings.Contains(gone.body, "nobody is called nowhere") {
+		t.Errorf("what went away meanwhile: %s", gone.body)
+	}
+}
+
 func TestADNSQueryIsAnsweredWithItsReasons(t *testing.T) {
 	a := post(t, serve(newFake(2, 3)), "/diagnostics/dns", "name", "printer-1", "type", "A")
 	for _, want := range []string{"for which this appliance answers itself", "10.9.4.2", "NOERROR", "printer-1.", `value="printer-1"`, `<option selected>A</option>`} {

@@ -15,6 +15,7 @@ import (
 
 // found is what the fake says of diagnostics, and what it was asked for.
 type found struct {
+	traced   []api.TraceRequest
 	captured []api.CaptureRequest
 	logs     []api.ListLogsParams
 }
@@ -51,6 +52,24 @@ func (f *fake) PingTarget(_ context.Context, r api.PingTargetRequestObject) (api
 		p.Packets = append(p.Packets, k)
 	}
 	return p, f.err
+}
+
+func (f *fake) TraceRoute(_ context.Context, r api.TraceRouteRequestObject) (api.TraceRouteResponseObject, error) {
+	f.traced = append(f.traced, *r.Body)
+	if r.Body.Target == "nowhere" {
+		return nil, &fieldError{"target", "nobody is called nowhere"}
+	}
+	way := api.TraceRoute200JSONResponse{Target: r.Body.Target, Group: office, Address: netip.MustParseAddr("10.9.8.2"), Verdict: api.PathVerdictTunnel, Total: 3, Help: "Forward UDP port 4860 at one of them."}
+	for i, h := range []api.TraceHop{
+		{Kind: api.PathHopKindRelay, Name: "madrid", Address: "198.51.100.7:4860", Packets: []api.PingPacket{{Answered: true, Path: api.PathKindDirect, RttMicroseconds: 12_000}}},
+		{Kind: api.PathHopKindMember, Name: "porto", Packets: []api.PingPacket{{Answered: true, Path: api.PathKindRelay, ViaName: "madrid", RttMicroseconds: 31_200}}},
+		{Kind: api.PathHopKindHost, Name: "printer-1", Address: "10.9.8.2", Packets: []api.PingPacket{{Path: api.PathKindRelay, Why: "the host doesn't answer ARP"}}},
+	} {
+		if h.Number = i + 1; r.Body.Hop == 0 || r.Body.Hop == h.Number {
+			way.Hops = append(way.Hops, h)
+		}
+	}
+	return way, f.err
 }
 
 func (f *fake) GetPath(_ context.Context, r api.GetPathRequestObject) (api.GetPathResponseObject, error) {

@@ -334,12 +334,18 @@ func get(t *testing.T, server http.Handler, path string, headers ...string) answ
 // post sends a form, with fields as name, value.
 func post(t *testing.T, server http.Handler, path string, fields ...string) answer {
 	t.Helper()
+	return postWith(t, server, path, nil, fields...)
+}
+
+// postWith sends a form with headers.
+func postWith(t *testing.T, server http.Handler, path string, headers []string, fields ...string) answer {
+	t.Helper()
 	form := url.Values{}
 	for i := 0; i < len(fields); i += 2 {
 		form.Add(fields[i], fields[i+1])
 	}
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(form.Encode()))
-	return do(t, server, req, echo.HeaderContentType, echo.MIMEApplicationForm)
+	return do(t, server, req, append(headers, echo.HeaderContentType, echo.MIMEApplicationForm)...)
 }
 
 func do(t *testing.T, server http.Handler, req *http.Request, headers ...string) answer {

@@ -35,6 +35,8 @@ func functions(now func() time.Time, static assets) template.FuncMap {
 		"farthest":     farthest,
 		"inFours":      totpPage.Groups,
 		"checks":       diagnosticsPage.Checks,
+		"lastWay":      lastWay,
+		"hopTrouble":   hopTrouble,
 		"dnsTypes":     dnsTypes,
 		"logLevels":    logLevels,
 		"logLink":      logTool.Link,

@@ -31,6 +31,8 @@ type reachTool struct {
 	Target, Group, Count string
 	Ping                 *pingReport
 	Path                 *api.PathReport
+	Trace                *api.TraceResult
+	Next                 int // the hop of the trace that is to be measured next; 0: none
 	Flaws                flaws
 }
 
@@ -106,7 +108,7 @@ func (p *Pages) showDiagnostics(c echo.Context, status int, page diagnosticsPage
 	}
 	page.Groups = s.Groups
 	switch {
-	case isPart(c, "reach"), isPart(c, "dns"), isPart(c, "capture"):
+	case isPart(c, "reach"), isPart(c, "trace-rest"), isPart(c, "dns"), isPart(c, "capture"):
 		return p.show(c, status, "diagnostics", page)
 	case !isPart(c, "logs"):
 		d, err := ask[api.GetDoctorRequestObject, api.GetDoctorResponseObject, api.GetDoctor200JSONResponse](
@@ -144,9 +146,12 @@ func (p *Pages) reach(c echo.Context) error {
 	t := &page.Reach
 	*t = reachTool{Target: strings.TrimSpace(c.FormValue("target")), Group: c.FormValue("group"), Count: c.FormValue("count")}
 	var err error
-	if c.FormValue("do") == "path" {
+	switch c.FormValue("do") {
+	case "path":
 		err = p.explain(c, t)
-	} else {
+	case "trace":
+		err = p.trace(c, t)
+	default:
 		err = p.ping(c, t)
 	}
 	if err == nil {
@@ -178,6 +183,48 @@ func (p *Pages) explain(c echo.Context, t *reachTool) error {
 		t.Path = (*api.PathReport)(&r)
 	}
 	return err
+}
+
+// trace measures the round trips to those on the way: all of them, or, for htmx, the one that comes
+// next, so that each is seen as it answers.
+func (p *Pages) trace(c echo.Context, t *reachTool) error {
+	count, err := wholeNumber("count", t.Count)
+	if err != nil {
+		return err
+	}
+	hop := 0
+	if c.Request().Header.Get("HX-Request") == "true" {
+		if hop, err = strconv.Atoi(c.FormValue("hop")); err != nil {
+			hop = 1
+		}
+	}
+	r, err := ask[api.TraceRouteRequestObject, api.TraceRouteResponseObject, api.TraceRoute200JSONResponse](
+		c, p.api.TraceRoute, api.TraceRouteRequestObject{Body: &api.TraceRequest{
+			Target: t.Target, Group: t.Group, Hop: hop, Count: int(count), TimeoutMilliseconds: 2000}})
+	if err != nil {
+		return err
+	}
+	t.Trace = (*api.TraceResult)(&r)
+	if hop > 0 && hop < r.Total {
+		t.Next = hop + 1
+	}
+	return nil
+}
+
+// lastWay returns the word of the path that the last packet to a hop took.
+func lastWay(h api.TraceHop) string {
+	if len(h.Packets) == 0 {
+		return ""
+	}
+	return wayOf(h.Packets[len(h.Packets)-1])
+}
+
+// hopTrouble returns why the last packet to a hop wasn't answered.
+func hopTrouble(h api.TraceHop) string {
+	if n := len(h.Packets); n > 0 && !h.Packets[n-1].Answered {
+		return h.Packets[n-1].Why
+	}
+	return ""
 }
 
 // queryDNS asks the resolver.

@@ -7,7 +7,8 @@
 //   - [Examine]: the check-up. It gathers what an [Appliance] tells and what the machine shows, and
 //     judges it; the judgement is pure. It asks nobody.
 //   - [NAT]: what stands between this appliance and the others, from what those see of it.
-//   - [Group]: one group at work here. Group.Path tells of a packet's way, Group.Ping measures it.
+//   - [Group]: one group at work here. Group.Path tells of a packet's way, Group.Ping
+//     measures it, and Group.Trace each part of it.
 //
 // # Between members
 //

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -225,6 +226,45 @@ func TestAPingGoesToWhoCanAnswerIt(t *testing.T) {
 		if c.kind == api.PingKindHost && c.answered && p.RttMicroseconds != 1000+512 {
 			t.Errorf("%s: a round trip of %d µs", c.target, p.RttMicroseconds)
 		}
+	}
+}
+
+func TestATraceMeasuresEachOnTheWay(t *testing.T) {
+	silent := map[netip.Addr]bool{at(20): true}
+	for _, c := range []struct {
+		target  string
+		f       fake
+		hop     int
+		hops    string // that are measured, with the round trip of each
+		total   int
+		reached bool
+		note    string
+	}{
+		{"10.9.0.20", fake{path: api.PathKindDirect, reply: []byte{1, 0, 0, 2, 0}}, 0, "member b 1000, host 10.9.0.20 1512", 2, true, ""},
+		{"printer", fake{path: api.PathKindRelay, reply: []byte{1, 0, 0, 2, 0}}, 0, "relay c 1000, member b 1000, host printer 1512", 3, true, ""},
+		{"printer", fake{path: api.PathKindRelay, reply: []byte{1, 0, 0, 2, 0}}, 2, "member b 1000", 3, false, ""},
+		{"10.9.0.20", fake{path: api.PathKindDirect, reply: []byte{0}}, 0, "member b 1000, host 10.9.0.20 -", 2, false, ""},
+		{"b", fake{path: api.PathKindNone, pingErr: errAway}, 0, "member b -", 1, false, ""},
+		{"10.9.0.10", fake{hasLAN: true}, 0, "host 10.9.0.10 ", 1, true, ""},
+		{"10.9.0.20", fake{hasLAN: true, near: there, absent: silent}, 0, "host 10.9.0.20 -", 1, false, ""},
+		{"a", fake{}, 0, "", 0, true, "the appliance itself"},
+		{"10.9.0.99", fake{}, 0, "", 0, false, "Nobody has 10.9.0.99"},
+	} {
+		r, err := look(&c.f).Trace(t.Context(), api.TraceRequest{Target: c.target, Hop: c.hop, Count: 1, TimeoutMilliseconds: 100})
+		var hops []string
+		for _, h := range r.Hops {
+			trip := "-"
+			if h.Packets[0].Answered {
+				trip = strconv.FormatInt(h.Packets[0].RttMicroseconds, 10)
+			}
+			hops = append(hops, string(h.Kind)+" "+h.Name+" "+trip)
+		}
+		if err != nil || !strings.HasPrefix(strings.Join(hops, ", "), c.hops) || r.Total != c.total || r.Reached != c.reached || !strings.Contains(r.Note, c.note) {
+			t.Errorf("%s, hop %d: %q of %d, reached %t, %q, %v; want %q of %d, %t, %q", c.target, c.hop, hops, r.Total, r.Reached, r.Note, err, c.hops, c.total, c.reached, c.note)
+		}
+	}
+	if _, err := look(&fake{}).Trace(t.Context(), api.TraceRequest{Target: "nobody"}); err == nil {
+		t.Error("nobody is traced")
 	}
 }
 

@@ -49,6 +49,7 @@ func TestAnOperatorFindsOutWhatIsWrong(t *testing.T) {
 			t.Errorf("path %s: %+v, %v; want %s", target, r, err, verdict)
 		}
 	}
+	traced(t, a, here, there)
 	var dns api.DNSAnswer
 	if err := a.get(&dns, "query", "there."+zone); err != nil || len(dns.Answers) != 1 || dns.Answers[0].Data != there.addr.String() {
 		t.Errorf("query: %+v, %v", dns, err)
@@ -62,6 +63,32 @@ func TestAnOperatorFindsOutWhatIsWrong(t *testing.T) {
 	}
 	whatIsKept(t, a)
 	captured(t, a, here, there)
+}
+
+// traced traces the way to a host of another site: from the appliance, and from a host by
+// means that know nothing of Landbridge, by UDP and by ICMP, as mtr does.
+func traced(t *testing.T, a *site, here, there *client) {
+	t.Helper()
+	var r api.TraceResult
+	a.wait("each hop to the host to answer", func() (bool, error) { return r.Reached, a.get(&r, "traceroute", "-c", "1", "there") })
+	if len(r.Hops) < 2 || r.Total != len(r.Hops) {
+		t.Fatalf("traceroute: %+v", r)
+	}
+	member, host := r.Hops[len(r.Hops)-2], r.Hops[len(r.Hops)-1]
+	if member.Kind != api.PathHopKindMember || member.Name != "b" || host.Kind != api.PathHopKindHost || host.Address != there.addr.String() ||
+		host.Packets[0].RttMicroseconds <= 0 {
+		t.Errorf("traceroute: %+v", r.Hops)
+	}
+	for _, by := range []string{"", "-I"} {
+		var hops string
+		waitFor(t, "traceroute "+by+" from a host", func() (bool, error) {
+			hops = here.sh("busybox traceroute "+by+" -n -q 1 -w 1 -m 5 $1 2>&1 || true", there.addr.String())
+			return strings.Contains(hops, "\n 1  "+service+" ") && strings.Contains(hops, "\n 2  "+there.addr.String()), nil
+		})
+		if strings.Count(hops, "\n") != 2 {
+			t.Errorf("traceroute %s: %s", by, hops)
+		}
+	}
 }
 
 // whatIsKept looks at bundle, backup and metrics.

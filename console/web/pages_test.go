@@ -35,17 +35,24 @@ func TestTheOverviewOfAnApplianceInNoGroupSaysSo(t *testing.T) {
 	}
 }
 
-func TestThePictureShowsEachOfFortyMembersAndGroupsMore(t *testing.T) {
-	for members, nodes := range map[int]int{0: 0, 1: 1, 3: 3, 40: 40, 41: 6, 300: 6} {
+func TestThePictureShowsEachOfFortyMembersOrSixteenOnAPhoneAndGroupsMore(t *testing.T) {
+	for members, want := range map[int][2]int{0: {}, 1: {1, 1}, 3: {3, 3}, 16: {16, 16}, 17: {17, 6}, 40: {40, 6}, 41: {6, 6}, 300: {6, 6}} {
 		links := linksOf(somePeers(members), nil)
-		for _, narrow := range []bool{false, true} {
+		for i, narrow := range []bool{false, true} {
+			nodes := want[i]
 			p := draw(site{Name: "lisbon", Detail: "router", Hosts: someLeases(3), Total: 3}, links, narrow)
 			if len(p.Nodes) != nodes {
 				t.Errorf("%d members, narrow %t: %d nodes, want %d", members, narrow, len(p.Nodes), nodes)
 			}
-			dots := 0
+			dots, alone := 0, 0
 			for _, n := range p.Nodes {
 				dots += n.Count
+				if n.Count == 0 {
+					alone++
+				}
+				if n.Count == 1 || n.Count != len(n.Dots) || n.Count > 0 && n.Dots[0].Name == "" {
+					t.Errorf("%d members, narrow %t: a group of %d has the dots %v", members, narrow, n.Count, n.Dots)
+				}
 				if n.X < 0 || n.X > p.Width || n.Y < 0 || n.Y > p.Height {
 					t.Errorf("%d members, narrow %t: %s at %v,%v is outside of %vx%v", members, narrow, n.Name, n.X, n.Y, p.Width, p.Height)
 				}
@@ -55,8 +62,8 @@ func TestThePictureShowsEachOfFortyMembersAndGroupsMore(t *testing.T) {
 					}
 				}
 			}
-			if members > most && dots != members {
-				t.Errorf("%d members, narrow %t: %d dots", members, narrow, dots)
+			if dots+alone != members {
+				t.Errorf("%d members, narrow %t: %d dots and %d alone", members, narrow, dots, alone)
 			}
 		}
 	}

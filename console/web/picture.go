@@ -9,8 +9,9 @@ import (
 	"landbridge/console/api"
 )
 
-// most is how many members a picture shows one by one; more are shown in groups.
-const most = 40
+// How many members a picture shows one by one; more are shown in groups. On a phone each takes a
+// line of its own.
+const most, mostNarrow = 40, 16
 
 // picture is the overlay as this site sees it: this site, its hosts, and the way to each
 // other member. Lengths are in the units of the picture's view box, which are pixels where
@@ -57,11 +58,17 @@ type node struct {
 	Thick     float64 // of the line
 	Roomy     bool    // room for a second line of text
 	Count     int     // of a group
-	Dots      []point // a group's members
+	Dots      []dot   // a group's members
 	Link      string
+	members   []link // of a group
 }
 
-type point struct{ X, Y float64 }
+// dot is a member of a group.
+type dot struct {
+	X, Y    float64
+	Name    string
+	Latency int64
+}
 
 // site is what a picture shows of this site.
 type site struct {
@@ -81,7 +88,11 @@ const (
 
 // draw makes the picture, wide or narrow.
 func draw(s site, links []link, narrow bool) picture {
-	nodes := nodesOf(links)
+	alone := most
+	if narrow {
+		alone = mostNarrow
+	}
+	nodes := nodesOf(links, alone)
 	p := picture{Narrow: narrow, Name: s.Name, Detail: s.Detail, Hosts: s.Hosts[:min(len(s.Hosts), hostMost)]}
 	p.MoreHosts = s.Total - len(p.Hosts)
 	if narrow {
@@ -113,15 +124,21 @@ func (p picture) hostsFrom() float64 {
 	return p.Self.Middle() - float64(len(p.Hosts))*hostPitch/2 + 3
 }
 
-// nodesOf makes a node of each member, or of each way to reach members where they are many.
-func nodesOf(links []link) []node {
+// nodeOf makes a node of a member.
+func nodeOf(l link) node {
+	return node{
+		Kind: l.Kind, Name: l.Name, Via: l.ViaName, Latency: l.RttMicroseconds, Rate: l.Rate, Why: l.Why,
+		Link: "/members?" + url.Values{"search": {l.Name}}.Encode(),
+	}
+}
+
+// nodesOf makes a node of each member where they are no more than alone, else of each way to
+// reach members; who is the only one of its way is shown as itself.
+func nodesOf(links []link, alone int) []node {
 	var nodes []node
-	if len(links) <= most {
+	if len(links) <= alone {
 		for _, l := range links {
-			nodes = append(nodes, node{
-				Kind: l.Kind, Name: l.Name, Via: l.ViaName, Latency: l.RttMicroseconds, Rate: l.Rate, Why: l.Why,
-				Link: "/members?" + url.Values{"search": {l.Name}}.Encode(),
-			})
+			nodes = append(nodes, nodeOf(l))
 		}
 		return nodes
 	}
@@ -133,10 +150,16 @@ func nodesOf(links []link) []node {
 		}
 		n := &nodes[i]
 		n.Count++
+		n.members = append(n.members, l)
 		n.Rate.Sent += l.Rate.Sent
 		n.Rate.Received += l.Rate.Received
 		if l.RttMicroseconds > 0 && (n.Latency == 0 || l.RttMicroseconds < n.Latency) {
 			n.Latency = l.RttMicroseconds
+		}
+	}
+	for i, n := range nodes {
+		if n.Count == 1 {
+			nodes[i] = nodeOf(n.members[0])
 		}
 	}
 	return nodes
@@ -233,10 +256,10 @@ func (p *picture) narrow(nodes []node) {
 
 // dots places a group's members below its text.
 func (n *node) dots(first float64) {
-	for i := range n.Count {
-		n.Dots = append(n.Dots, point{
-			first + float64(i%dotsInRow)*dotPitch + 3,
-			n.Y + 30 + float64(i/dotsInRow)*dotPitch,
+	for i, l := range n.members {
+		n.Dots = append(n.Dots, dot{
+			X: first + float64(i%dotsInRow)*dotPitch + 3, Y: n.Y + 30 + float64(i/dotsInRow)*dotPitch,
+			Name: l.Name, Latency: l.RttMicroseconds,
 		})
 	}
 }

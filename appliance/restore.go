@@ -133,7 +133,7 @@ func (r *restores) confirm(ctx context.Context, id string) error {
 	}
 	users, err := access.Open(copied.db, access.Options{})
 	if err == nil {
-		err = access.ForgetSessions(copied.db)
+		err = copied.forgetAdmissions()
 		users.Record(ctx, api.Operation{ID: "applyRestore"}, id, nil)
 	}
 	if err := errors.Join(err, copied.db.Close()); err != nil {
@@ -144,6 +144,25 @@ func (r *restores) confirm(ctx context.Context, id string) error {
 		return fmt.Errorf("confirm the copy: %w", err)
 	}
 	return store.SyncDir(r.state.dir)
+}
+
+// forgetAdmissions has nobody be let in by what an older copy of a state says: neither into the console by its
+// sessions, nor into a group by its invitations, of which some may have been used or revoked since.
+func (s *state) forgetAdmissions() error {
+	memberships, err := s.memberships()
+	if err != nil {
+		return err
+	}
+	for _, m := range memberships {
+		a, err := authorityOf(s.db, m.Group())
+		if err == nil && a != nil {
+			err = a.RevokeAll(time.Now())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return access.ForgetSessions(s.db)
 }
 
 // open opens the copy that waits.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -240,5 +241,41 @@ func TestNobodyIsLoggedInAfterARestore(t *testing.T) {
 	must(t, err)
 	if len(entries) == 0 || entries[0].Operation != "applyRestore" || entries[0].User != "root" {
 		t.Errorf("the audit log says %+v", entries)
+	}
+}
+
+// An invitation that leaked and was revoked since would be good again, and uses since would count no more.
+func TestInvitationsOfACopyAdmitNobody(t *testing.T) {
+	dir := t.TempDir()
+	o, _ := withGroup(t, dir, "office")
+	authority := func() *group.Authority {
+		t.Helper()
+		memberships, err := o.state.memberships()
+		must(t, err)
+		a, err := authorityOf(o.state.db, memberships[0].Group())
+		must(t, err)
+		return a
+	}
+	_, leaked, err := authority().Issue(group.Terms{Life: time.Hour, Uses: 5}, time.Now())
+	must(t, err)
+	_, _, err = authority().Issue(group.Terms{Life: time.Hour}, time.Now())
+	must(t, err)
+	var copied bytes.Buffer
+	must(t, o.state.db.Backup(&copied))
+	_, err = authority().Revoke(leaked.ID, time.Now())
+	must(t, err)
+	r, err := o.CheckRestore(t.Context(), &copied)
+	must(t, err)
+	if said := strings.Join(r.Dangers, "\n"); !strings.Contains(said, "open in the copy (2)") {
+		t.Errorf("it is said: %s", said)
+	}
+	must(t, errors.Join(o.ApplyRestore(t.Context(), r.ID), o.Close()))
+	o, err = OpenOffline(dir, slog.New(slog.DiscardHandler))
+	must(t, err)
+	defer o.Close()
+	all, err := authority().Invitations()
+	must(t, err)
+	if len(all) != 2 || slices.ContainsFunc(all, func(i group.Issued) bool { return i.Open(time.Now()) }) {
+		t.Errorf("after the restore there are %+v", all)
 	}
 }

@@ -30,6 +30,7 @@ type groupSummary struct {
 	name, prefix string
 	roster       uint64
 	authority    bool
+	invitations  int // that are open
 	registry     registry.Survey
 }
 
@@ -47,6 +48,9 @@ func summarize(s *state) (summary, error) {
 		}
 		d := m.Descriptor()
 		g := groupSummary{name: d.Name, prefix: d.Prefix.String(), roster: d.Version, authority: a != nil}
+		if g.invitations, err = openInvitations(a); err != nil {
+			return all, err
+		}
 		err = s.db.View(func(tx *store.Tx) (err error) { g.registry, err = registry.Look(tx, m.Group()); return err })
 		if err != nil {
 			return all, fmt.Errorf("group %s: %w", d.Name, err)
@@ -67,6 +71,21 @@ func summarize(s *state) (summary, error) {
 	}
 	all.users, err = access.ListUsers(s.db)
 	return all, err
+}
+
+// openInvitations counts those of a group's authority, if this is it.
+func openInvitations(a *group.Authority) (n int, err error) {
+	if a == nil {
+		return 0, nil
+	}
+	all, err := a.Invitations()
+	now := time.Now()
+	for _, i := range all {
+		if i.Open(now) {
+			n++
+		}
+	}
+	return n, err
 }
 
 // compare says what a restore would change.
@@ -136,6 +155,9 @@ func dangers(now, then summary, ids []group.ID) []string {
 		}
 		if is && was && after.authority && after.roster < before.roster {
 			all = append(all, fmt.Sprintf("The roster of the group %s is older in the copy (version %d, now %d): members refuse it, and what is decided from there on makes a fork. Members invited since would have to be invited again.", name, after.roster, before.roster))
+		}
+		if after.invitations > 0 {
+			all = append(all, fmt.Sprintf("Invitations to the group %s that are open in the copy (%d) are revoked, as they may have been used or revoked since: make new ones.", name, after.invitations))
 		}
 	}
 	if !slices.ContainsFunc(then.users, func(u api.User) bool { return u.Role == api.RoleAdministrator }) {

@@ -205,18 +205,45 @@ func (a *Authority) Revoke(id InvitationID, now time.Time) (gone Issued, err err
 		if !ok {
 			return ErrUnknownInvitation
 		}
-		if record.Revoked.IsZero() {
-			record.Revoked = now
-		}
-		gone = record.issued()
-		if err := a.dropRequests(tx, id[:]); err != nil {
-			return err
-		}
-		return invitations(a.id).Put(tx, id[:], record)
+		gone, err = a.revoke(tx, record, now)
+		return err
 	})
 	if err != nil {
 		return Issued{}, fmt.Errorf("revoke invitation %v: %w", id, err)
 	}
 	a.asks.tell(struct{}{})
 	return gone, nil
+}
+
+func (a *Authority) revoke(tx *store.Tx, record invitationRecord, now time.Time) (Issued, error) {
+	if record.Revoked.IsZero() {
+		record.Revoked = now
+	}
+	key := invitationKey(record.Hash)
+	return record.issued(), errors.Join(a.dropRequests(tx, key), invitations(a.id).Put(tx, key, record))
+}
+
+// RevokeAll is Revoke of all that are open, in one transaction.
+func (a *Authority) RevokeAll(now time.Time) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := a.db.Update(func(tx *store.Tx) error {
+		var open []invitationRecord
+		var failed error
+		for _, record := range invitations(a.id).Scan(tx, nil, &failed) {
+			if record.issued().Open(now) {
+				open = append(open, record)
+			}
+		}
+		for _, record := range open {
+			_, err := a.revoke(tx, record, now)
+			failed = errors.Join(failed, err)
+		}
+		return failed
+	})
+	if err != nil {
+		return fmt.Errorf("revoke the invitations of group %s: %w", a.id.Short(), err)
+	}
+	a.asks.tell(struct{}{})
+	return nil
 }

@@ -131,6 +131,32 @@ func TestARevokedInvitationAdmitsNobody(t *testing.T) {
 	}
 }
 
+func TestAllInvitationsThatAreOpenAreRevokedAtOnce(t *testing.T) {
+	l := newLab(t)
+	_, earlier := l.issue(Terms{Life: time.Hour})
+	if _, err := l.authority.Revoke(earlier.ID, l.now); err != nil {
+		t.Fatal(err)
+	}
+	waiting, asked := l.issue(Terms{Life: time.Hour, Uses: 2, Approval: true})
+	if _, err := l.ask(1, NewJoinRequest(waiting, "x")); !errors.Is(err, ErrAwaitingApproval) {
+		t.Fatal(err)
+	}
+	l.now = l.now.Add(time.Minute)
+	before := l.db.Stats().Commits
+	if err := l.authority.RevokeAll(l.now); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.db.Stats().Commits - before; got != 1 {
+		t.Errorf("in %d commits", got)
+	}
+	if was, is := l.invitation(earlier.ID).Revoked, l.invitation(asked.ID).Revoked; !was.Equal(start()) || !is.Equal(l.now) {
+		t.Errorf("revoked at %v and %v", was, is)
+	}
+	if _, err := l.ask(1, NewJoinRequest(waiting, "x")); !errors.Is(err, ErrRevoked) {
+		t.Errorf("who waited: %v", err)
+	}
+}
+
 func TestAnInvitationOfAnOlderVersionKeepsItsUse(t *testing.T) {
 	l := newLab(t)
 	inv, made := l.issue(Terms{Life: time.Hour})

@@ -112,10 +112,18 @@ func authorityOf(db *store.DB, id group.ID) (*group.Authority, error) {
 	return a, err
 }
 
+// notAuthority refuses what only the authority does, and says who that is.
+func notAuthority(m *group.Membership) error {
+	d := m.Descriptor()
+	who, _ := d.Entry(d.Authority)
+	return console.Conflict(fmt.Errorf("%w: that is %s (%s); run the command there, or use its console, whose address landbridge console says there",
+		group.ErrNotAuthority, cmp.Or(who.Name, "the member"), d.Authority.Short()))
+}
+
 // remove ends the membership of whom ref names.
 func remove(a *group.Authority, m *group.Membership, ref, reason string) (api.Removal, error) {
 	if a == nil {
-		return api.Removal{}, console.Conflict(group.ErrNotAuthority)
+		return api.Removal{}, notAuthority(m)
 	}
 	g := describeGroup(m, true)
 	member, err := api.FindMember(g, ref)

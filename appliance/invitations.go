@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"landbridge/console"
@@ -117,7 +118,7 @@ func (o *Offline) addresses(m *group.Membership) ([]string, error) {
 // caller.
 func invite(a *group.Authority, m *group.Membership, req api.InvitationCreate, known []string) (api.Invitation, error) {
 	if a == nil {
-		return api.Invitation{}, console.Conflict(group.ErrNotAuthority)
+		return api.Invitation{}, notAuthority(m)
 	}
 	addrs, err := invitationAddrs(m.Self(), req.Addresses, known)
 	if err != nil {
@@ -143,6 +144,9 @@ func invitationAddrs(self group.MemberID, named, known []string) ([]string, erro
 	}
 	for _, name := range named {
 		multi, err := config.Multiaddrs(name)
+		if err == nil && strings.HasPrefix(multi[0], "/dns/") && !strings.ContainsAny(name, "./") {
+			err = fmt.Errorf("%q is no address that a newcomer elsewhere finds: want a whole name, as vpn.example.net, or an IP address", name)
+		}
 		if err != nil {
 			return nil, console.Invalid(err, api.FieldError{Field: "addresses", Detail: err.Error()})
 		}
@@ -155,7 +159,7 @@ func invitationAddrs(self group.MemberID, named, known []string) ([]string, erro
 
 func listInvitations(a *group.Authority, m *group.Membership) ([]api.IssuedInvitation, error) {
 	if a == nil {
-		return nil, console.Conflict(group.ErrNotAuthority)
+		return nil, notAuthority(m)
 	}
 	issued, err := a.Invitations()
 	if err != nil {
@@ -170,7 +174,7 @@ func listInvitations(a *group.Authority, m *group.Membership) ([]api.IssuedInvit
 
 func revokeInvitation(a *group.Authority, m *group.Membership, ref string) (api.IssuedInvitation, error) {
 	if a == nil {
-		return api.IssuedInvitation{}, console.Conflict(group.ErrNotAuthority)
+		return api.IssuedInvitation{}, notAuthority(m)
 	}
 	now := time.Now()
 	id, err := group.ParseInvitationID(ref)

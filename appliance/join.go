@@ -29,6 +29,11 @@ func (n *node) Join(ctx context.Context, req api.JoinRequest) (api.Joined, error
 	if g, already, err := n.state.alreadyIn(inv.Group); already || err != nil {
 		return api.Joined{Group: g, Already: already}, err
 	}
+	if _, again := n.network(inv.Group); !again { // whose own route it is
+		if err := n.state.checkInvited(inv); err != nil {
+			return api.Joined{}, err
+		}
+	}
 	name := cmp.Or(req.MemberName, n.name())
 	reply, waiting, err := n.state.knock(ctx, n.overlay, req.Token, name, inv)
 	if err != nil {
@@ -163,6 +168,21 @@ func apply(ctx context.Context, s *state, o *overlay.Overlay, name string, inv g
 	return reply, nil
 }
 
+// checkInvited says whether there is room here for the group of an invitation, before anybody is asked to decide.
+func (s *state) checkInvited(inv group.Invitation) error {
+	if !inv.Prefix.IsValid() {
+		return nil // of a time when no prefix was in it
+	}
+	err := s.mustBeApart(division.Territory{ID: inv.Group, Name: "of the invitation", Prefix: inv.Prefix})
+	if err == nil {
+		err = checkPrefix(inv.Prefix)
+	}
+	if err != nil {
+		return console.Conflict(fmt.Errorf("%w; nobody was asked to let this appliance in: then use the same invitation", err))
+	}
+	return nil
+}
+
 // admitted stores the membership that apply was given.
 func (s *state) admitted(inv group.Invitation, reply group.JoinReply) (*group.Membership, error) {
 	d, err := group.ParseDescriptor(reply.Descriptor)
@@ -224,6 +244,9 @@ func (o *Offline) Join(ctx context.Context, req api.JoinRequest) (api.Joined, er
 	}
 	if g, already, err := o.state.alreadyIn(inv.Group); already || err != nil {
 		return api.Joined{Group: g, Already: already}, err
+	}
+	if err := o.state.checkInvited(inv); err != nil {
+		return api.Joined{}, err
 	}
 	name := cmp.Or(req.MemberName, o.cfg.Name)
 	m, waiting, err := o.ask(ctx, req.Token, name, inv)

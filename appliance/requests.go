@@ -22,7 +22,7 @@ func (n *node) Requests(_ context.Context, name string) ([]api.Applicant, error)
 	if err != nil {
 		return nil, err
 	}
-	return listRequests(nw.authority)
+	return listRequests(nw.authority, nw.membership)
 }
 
 // Approve lets an appliance that waits into a group.
@@ -31,7 +31,7 @@ func (n *node) Approve(_ context.Context, name, member string) (api.GroupMember,
 	if err != nil {
 		return api.GroupMember{}, err
 	}
-	return approve(nw.authority, member)
+	return approve(nw.authority, nw.membership, member)
 }
 
 // Deny refuses an appliance that waits.
@@ -40,39 +40,39 @@ func (n *node) Deny(_ context.Context, name, member, reason string) (api.Applica
 	if err != nil {
 		return api.Applicant{}, err
 	}
-	return deny(nw.authority, member, reason)
+	return deny(nw.authority, nw.membership, member, reason)
 }
 
 // Requests lists who waited when the appliance ran last.
 func (o *Offline) Requests(_ context.Context, name string) ([]api.Applicant, error) {
-	a, _, err := o.find(name)
+	a, m, err := o.find(name)
 	if err != nil {
 		return nil, err
 	}
-	return listRequests(a)
+	return listRequests(a, m)
 }
 
 // Approve lets an appliance in, which hears of it in the next run.
 func (o *Offline) Approve(_ context.Context, name, member string) (api.GroupMember, error) {
-	a, _, err := o.find(name)
+	a, m, err := o.find(name)
 	if err != nil {
 		return api.GroupMember{}, err
 	}
-	return approve(a, member)
+	return approve(a, m, member)
 }
 
 // Deny refuses an appliance, which hears of it in the next run.
 func (o *Offline) Deny(_ context.Context, name, member, reason string) (api.Applicant, error) {
-	a, _, err := o.find(name)
+	a, m, err := o.find(name)
 	if err != nil {
 		return api.Applicant{}, err
 	}
-	return deny(a, member, reason)
+	return deny(a, m, member, reason)
 }
 
-func listRequests(a *group.Authority) ([]api.Applicant, error) {
+func listRequests(a *group.Authority, m *group.Membership) ([]api.Applicant, error) {
 	if a == nil {
-		return nil, console.Conflict(group.ErrNotAuthority)
+		return nil, notAuthority(m)
 	}
 	waiting, err := a.Requests(time.Now())
 	if err != nil {
@@ -89,8 +89,8 @@ func listRequests(a *group.Authority) ([]api.Applicant, error) {
 }
 
 // applicant finds who waits by member ID, fingerprint, or a name that only one has.
-func applicant(a *group.Authority, ref string) (api.Applicant, group.MemberID, error) {
-	all, err := listRequests(a)
+func applicant(a *group.Authority, m *group.Membership, ref string) (api.Applicant, group.MemberID, error) {
+	all, err := listRequests(a, m)
 	if err != nil {
 		return api.Applicant{}, group.MemberID{}, err
 	}
@@ -117,8 +117,8 @@ func meant(all []api.Applicant, ref string) (found []api.Applicant) {
 	return found
 }
 
-func approve(a *group.Authority, ref string) (api.GroupMember, error) {
-	_, id, err := applicant(a, ref)
+func approve(a *group.Authority, m *group.Membership, ref string) (api.GroupMember, error) {
+	_, id, err := applicant(a, m, ref)
 	if err != nil {
 		return api.GroupMember{}, err
 	}
@@ -129,8 +129,8 @@ func approve(a *group.Authority, ref string) (api.GroupMember, error) {
 	return api.GroupMember{MemberID: id.String(), Name: e.Name}, nil
 }
 
-func deny(a *group.Authority, ref, reason string) (api.Applicant, error) {
-	who, id, err := applicant(a, ref)
+func deny(a *group.Authority, m *group.Membership, ref, reason string) (api.Applicant, error) {
+	who, id, err := applicant(a, m, ref)
 	if err != nil {
 		return api.Applicant{}, err
 	}

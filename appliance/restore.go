@@ -63,7 +63,7 @@ func (r *restores) check(body io.Reader) (api.Restore, error) {
 	case errors.Is(err, store.ErrSchema):
 		return api.Restore{}, console.Invalid(errors.New("the copy was written by a newer landbridge: update this program first"))
 	case errors.Is(err, store.ErrDamaged):
-		return api.Restore{}, console.Invalid(fmt.Errorf("this is no whole copy of a landbridge state, as landbridge backup makes them: nothing is changed (%w)", err))
+		return api.Restore{}, console.Invalid(errors.New("this is no whole copy of a landbridge state, as landbridge backup makes them: nothing is changed"))
 	case err != nil:
 		return api.Restore{}, err
 	}

@@ -52,7 +52,11 @@ func openState(dir string) (*state, error) {
 	if s.restored, err = adoptRestore(dir); err != nil {
 		return nil, explainState(dir, err)
 	}
-	if s.db, err = store.Open(s.file()); err != nil {
+	s.db, err = store.Open(s.file())
+	switch {
+	case errors.Is(err, store.ErrDamaged):
+		return nil, explainState(dir, fmt.Errorf("%w: restore a backup (landbridge restore), or move the file away to start anew, and join again", err))
+	case err != nil:
 		return nil, explainState(dir, err)
 	}
 	if s.key, err = nodeKey(s.db); err != nil {

@@ -94,13 +94,13 @@ func (p *program) invited(inv api.Invitation) {
 	if inv.Uses > 1 {
 		whom = fmt.Sprintf("%d appliances", inv.Uses)
 	}
-	p.remark("\nThis invites %s to group %s until %s. There, run:\n  sudo landbridge join %s…",
-		whom, inv.GroupName, inv.Expires.Local().Format("2006-01-02 15:04 MST"), inv.Token[:min(12, len(inv.Token))])
+	p.remark("\nThis invites %s to group %s until %s. There, run sudo landbridge join with the line above.",
+		whom, inv.GroupName, inv.Expires.Local().Format("2006-01-02 15:04 MST"))
 	if inv.Approval {
 		p.remark("Who uses it waits until you approve: landbridge group requests")
 	}
 	p.remark("To end it sooner: landbridge group invitations revoke %s", inv.ID)
-	places := places(inv.Addresses)
+	places := api.Places(inv.Addresses)
 	if len(places) == 0 {
 		p.remark("It names no place where this appliance is found, so only a newcomer on the same LAN finds it: give --address HOST:PORT for others.")
 		return

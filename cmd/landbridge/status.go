@@ -67,7 +67,7 @@ func writeStatus(w io.Writer, st api.Status, now time.Time) error {
 	}
 	s.rows("Listens", st.Listen)
 	s.rows("Seen as", texts(st.Observed))
-	s.rows("Reachable", places(st.Addresses))
+	s.rows("Reachable", api.Places(st.Addresses))
 	s.row("Memory", fmt.Sprintf("%s resident, %s heap, %d goroutines", size(st.Memory.ResidentBytes), size(st.Memory.HeapBytes), st.Memory.Goroutines))
 	for _, g := range st.Groups {
 		s.b.WriteByte('\n')

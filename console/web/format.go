@@ -9,6 +9,8 @@ import (
 	"time"
 
 	template "github.com/DataDog/datadog-agent/pkg/template/html"
+
+	"landbridge/console/api"
 )
 
 // functions are what templates call. They call functions and no methods: the engine that can
@@ -31,6 +33,7 @@ func functions(now func() time.Time, static assets) template.FuncMap {
 		"portView":     newPortView,
 		"heardAnybody": func(h *heardView) bool { return h.Somebody() },
 		"removal":      groupMembers.Gone,
+		"keeper":       groupMembers.Keeper,
 		"roles":        roles,
 		"farthest":     farthest,
 		"inFours":      totpPage.Groups,
@@ -95,6 +98,7 @@ func forms(now func() time.Time) template.FuncMap {
 		"add":        func(a, b int) int { return a + b },
 		"join":       strings.Join,
 		"some":       some,
+		"reached":    api.Places,
 		"title":      func(s string) string { return strings.ToUpper(s[:min(1, len(s))]) + s[min(1, len(s)):] },
 		"args":       arguments,
 		"paragraphs": paragraphs,

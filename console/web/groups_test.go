@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"landbridge/console/api"
 )
 
 func TestGroupsStandSideBySide(t *testing.T) {
@@ -40,5 +42,20 @@ func TestAGroupIsLeftOnceItsEffectWasSaid(t *testing.T) {
 	a := post(t, server, "/groups/leave", "group", office, "name", "office")
 	if a.Code != http.StatusSeeOther || len(f.left) != 1 || !strings.Contains(get(t, server, a.Header().Get("Location")).body, "has left office") {
 		t.Errorf("%d %v, left %v", a.Code, a.Header(), f.left)
+	}
+}
+
+func TestWhoCannotInviteIsToldWhoCan(t *testing.T) {
+	f := newFake(2, 0)
+	const said = "Members are invited and removed at <strong>porto</strong>"
+	if body := get(t, serve(f), "/members").body; strings.Contains(body, "invited and removed at") {
+		t.Error("the authority sends people elsewhere")
+	}
+	f.groups[0].Authority = false
+	f.groups[0].Members[0].Authority = false
+	f.groups[0].Members = append(f.groups[0].Members, api.GroupMember{MemberID: "12D3KooWporto", Name: "porto", Authority: true})
+	body := get(t, serve(f), "/members").body
+	if !strings.Contains(body, said) || strings.Contains(body, "Invite a member") {
+		t.Errorf("the page doesn't say %q", said)
 	}
 }

@@ -78,7 +78,7 @@ func TestAnApplianceThatWaitsShowsItsFingerprint(t *testing.T) {
 func TestAnInvitationIsShownOnceWithItsCode(t *testing.T) {
 	f := newFake(2, 0)
 	a := post(t, serve(f), "/members/invite", "group", office, "hours", "168", "uses", "3", "note", " the Porto office ", "addresses", "vpn.example.net:4860, 198.51.100.9:4860")
-	if a.Code != http.StatusOK || !strings.Contains(a.body, "landbridge join lb1") || !strings.Contains(a.body, `class="qr"`) || !strings.Contains(a.body, "good for 3 appliances") {
+	if a.Code != http.StatusOK || !strings.Contains(a.body, "sudo landbridge join lb1") || !strings.Contains(a.body, `class="qr"`) || !strings.Contains(a.body, "good for 3 appliances") {
 		t.Errorf("%d %s", a.Code, a.body)
 	}
 	want := api.InvitationCreate{Addresses: []string{"vpn.example.net:4860", "198.51.100.9:4860"}, TTLSeconds: 604800, Uses: 3, Note: "the Porto office"}

@@ -48,6 +48,16 @@ func (g groupMembers) Gone(m api.GroupMember) string {
 	return "/members/remove?" + url.Values{"group": {g.ID}, "member": {m.MemberID}}.Encode()
 }
 
+// Keeper names the member that keeps the group's CA key, and so invites and removes; this appliance isn't it.
+func (g groupMembers) Keeper() string {
+	for _, m := range g.Members {
+		if m.Authority {
+			return cmp.Or(m.Name, short(m.MemberID))
+		}
+	}
+	return "the one that created it"
+}
+
 // listMembers shows the members of all groups.
 func (p *Pages) listMembers(c echo.Context) error {
 	page, err := p.membersPage(c)

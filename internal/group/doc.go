@@ -80,13 +80,16 @@
 //	+--------------------------------+--------------------------------+----------------+
 //	| group ID                       | authority's member ID          | secret (16)    |
 //	+--------------------------------+--------------------------------+----------------+
-//	| end, Unix seconds (4, big-endian) | addresses: length (1), multiaddr …            |
+//	| end, Unix seconds (4, big-endian) | 255, prefix (4 of address, 1 of length)       |
 //	+-----------------------------------+-----------------------------------------------+
+//	| addresses: length (1), multiaddr …                                                |
+//	+-----------------------------------------------------------------------------------+
 //	| first 4 bytes of SHA-256("landbridge invitation 1" 00, all before)                |
 //	+-----------------------------------------------------------------------------------+
 //
-// An address that doesn't end in /p2p/ID is the authority's. With one IPv4 address a
-// token has 163 characters.
+// The 255 and the prefix may be missing, as in older tokens: a newcomer checks its own routes by the prefix
+// before it asks anybody. An address that doesn't end in /p2p/ID is the authority's. With one IPv4 address a
+// token has 173 characters.
 //
 // # Join messages
 //

@@ -47,7 +47,7 @@ var (
 
 // Faults of the state.
 var (
-	ErrNotAuthority  = errors.New("this node can't admit or remove members: the CA key is kept by the node that created the group; run the command there")
+	ErrNotAuthority  = errors.New("this appliance doesn't keep the group's CA key, so it can't invite or remove members: the one that created the group can")
 	ErrNoMembership  = errors.New("this node isn't a member of the group: join with an invitation first")
 	ErrOtherNode     = errors.New("the membership belongs to another node key: restore that key beside it, or join again")
 	ErrLastAuthority = errors.New("the group's authority can't be removed: nobody could admit or remove members any more")

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -26,6 +27,8 @@ const (
 	secretSize     = 16
 	checksumSize   = 4
 	maxAddrSize    = 127
+	prefixFollows  = 255       // in the place of an address's length
+	prefixSize     = 1 + 4 + 1 // with that
 	invitationHead = 32 + 32 + secretSize + 4
 )
 
@@ -45,6 +48,7 @@ type Invitation struct {
 	Addrs     []string // multiaddrs with /p2p/ID: the authority's, and other members'
 	Expires   time.Time
 	Secret    Secret
+	Prefix    netip.Prefix // the group's; not valid where the invitation is from a time when none was in it
 }
 
 // String names the invitation without its secret.
@@ -80,6 +84,10 @@ func (inv Invitation) Token() (string, error) {
 	b = append(b, inv.Authority[:]...)
 	b = append(b, inv.Secret[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(seconds))
+	if inv.Prefix.IsValid() {
+		addr := inv.Prefix.Addr().As4()
+		b = append(append(append(b, prefixFollows), addr[:]...), byte(inv.Prefix.Bits()))
+	}
 	for _, addr := range inv.Addrs {
 		packed, err := packAddr(addr, inv.Authority)
 		if err != nil {
@@ -165,7 +173,18 @@ func parsePayload(b []byte) (Invitation, error) {
 	b = b[copy(inv.Authority[:], b):]
 	b = b[copy(inv.Secret[:], b):]
 	inv.Expires = time.Unix(int64(binary.BigEndian.Uint32(b)), 0)
-	for b = b[4:]; len(b) > 0; {
+	b = b[4:]
+	if len(b) > 0 && b[0] == prefixFollows {
+		if len(b) < prefixSize {
+			return Invitation{}, ErrTornToken
+		}
+		inv.Prefix = netip.PrefixFrom(netip.AddrFrom4([4]byte(b[1:])), int(b[5]))
+		if !inv.Prefix.IsValid() {
+			return Invitation{}, ErrTornToken
+		}
+		b = b[prefixSize:]
+	}
+	for len(b) > 0 {
 		n := int(b[0])
 		if n == 0 || n > maxAddrSize || n >= len(b) || len(inv.Addrs) == MaxInvitationAddrs {
 			return Invitation{}, ErrTornToken

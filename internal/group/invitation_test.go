@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ func testInvitation() Invitation {
 	authority := testMember(0)
 	return Invitation{
 		Group: IDOf(publicKey(testKey(50))), Authority: authority,
-		Expires: time.Unix(1_800_000_000, 0), Secret: Secret{1, 2, 3, 15: 16},
+		Expires: time.Unix(1_800_000_000, 0), Secret: Secret{1, 2, 3, 15: 16}, Prefix: netip.MustParsePrefix("10.9.0.0/16"),
 		Addrs: []string{
 			"/ip4/192.0.2.1/udp/4242/quic-v1/p2p/" + authority.String(),
 			"/ip6/2001:db8::1/tcp/4242/p2p/" + testMember(1).String(),
@@ -49,7 +50,12 @@ func TestAnInvitationComesBackAsItWasWritten(t *testing.T) {
 		}
 	}
 	inv.Addrs = inv.Addrs[:1]
-	if n := len(mustToken(t, inv)); n > 170 {
+	older := inv
+	older.Prefix = netip.Prefix{}
+	if got, err := ParseInvitation(mustToken(t, older)); err != nil || !reflect.DeepEqual(got, older) {
+		t.Errorf("of a time when no prefix was in it: got %+v (%v)", got, err)
+	}
+	if n := len(mustToken(t, inv)); n > 180 {
 		t.Errorf("a token with one address has %d characters", n)
 	}
 }
@@ -100,6 +106,9 @@ func TestATokenThatIsMadeWrongIsTorn(t *testing.T) {
 		"address longer than the rest": {5, 1, 2},
 		"empty address":                {0, 0},
 		"not a multiaddr":              {2, 0xff, 0xff},
+		"half a prefix":                {255, 10, 9, 0, 0},
+		"a prefix that is none":        {255, 10, 9, 0, 0, 33},
+		"two prefixes":                 {255, 10, 9, 0, 0, 16, 255, 10, 9, 0, 0, 16},
 		"nine addresses":               bytes.Repeat([]byte{5, 4, 1, 2, 3, 4}, 9),
 	} {
 		b := append(bytes.Clone(head), addrs...)

@@ -140,7 +140,7 @@ func (a *Authority) Issue(t Terms, now time.Time) (token string, made Issued, er
 		if err != nil {
 			return err
 		}
-		inv.Authority = d.Authority
+		inv.Authority, inv.Prefix = d.Authority, d.Prefix
 		if token, err = inv.Token(); err != nil {
 			return err
 		}

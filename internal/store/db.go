@@ -30,7 +30,7 @@ var (
 	// ErrSchema: a newer program wrote the file.
 	ErrSchema = errors.New("written by a newer landbridge: update this program")
 	// ErrDamaged: the file is no state file, or is cut off or overwritten.
-	ErrDamaged = errors.New("not a landbridge state file, or damaged: move the file away to start anew, and join again")
+	ErrDamaged = errors.New("not a landbridge state file, or damaged")
 	// ErrClosed: the DB was closed.
 	ErrClosed = errors.New("the state file is closed")
 	// ErrReadOnly: Put, Delete or Clear inside View.

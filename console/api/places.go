@@ -1,4 +1,4 @@
-package main
+package api
 
 import (
 	"cmp"
@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// places tells people where multiaddresses lead: "203.0.113.5:4860 (udp, tcp)", or
+// Places tells people where multiaddresses lead: "203.0.113.5:4860 (udp, tcp)", or
 // "through …k2MJ9k" for a circuit. An address that leads nowhere but to this host is left
 // out; what isn't understood stands as it is.
-func places(multiaddrs []string) []string {
+func Places(multiaddrs []string) []string {
 	protocols := make(map[string][]string)
 	var order []string
 	for _, m := range multiaddrs {
@@ -43,7 +43,7 @@ func places(multiaddrs []string) []string {
 func placeOf(m string) (place, protocol string) {
 	if relay, _, ok := strings.Cut(m, "/p2p-circuit"); ok {
 		_, id, _ := strings.Cut(relay, "/p2p/")
-		return "through " + short(id), ""
+		return "through " + id[max(0, len(id)-8):], ""
 	}
 	parts := strings.Split(strings.TrimPrefix(m, "/"), "/")
 	if len(parts) < 4 || !strings.HasPrefix(parts[0], "ip") && !strings.HasPrefix(parts[0], "dns") || parts[2] != "udp" && parts[2] != "tcp" {

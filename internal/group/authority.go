@@ -25,6 +25,8 @@ type Authority struct {
 	cached parsed     // what load found last, to save verifying it again
 	subs   subscribers[SignedDescriptor]
 	asks   subscribers[struct{}] // who want to hear of requests
+
+	changed subscribers[SignedSettings]
 }
 
 // CreateGroup makes a group whose authority and first member is the node with this

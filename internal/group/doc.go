@@ -14,8 +14,10 @@
 //   - Authority is the creator at work: Invite, Admit, Renew, Remove.
 //   - Invitation is what a newcomer is given: a token of one line. Issued is what the
 //     authority remembers of it: its limit, who used it, its end.
-//   - Membership is a node's standing: its certificate, the newest descriptor it
+//   - Membership is a node's standing: its certificate, the newest descriptor and settings it
 //     knows, the certificates others have shown, signatures.
+//   - Settings are what the authority may change while the group runs (Configure), at a version
+//     of their own. SignedSettings is how they travel; ParseSettings verifies them.
 //
 // # The way in
 //
@@ -57,6 +59,7 @@
 // Each begins with words of its own, so that none can be taken for another:
 //
 //	descriptor (CA key)  "landbridge descriptor 1" 00, body
+//	settings (CA key)    "landbridge settings 1" 00, body
 //	member (node key)    "landbridge signature 1" 00, length of domain (uvarint), domain, group ID (32), message
 //
 // # Descriptor
@@ -71,6 +74,19 @@
 //	        3: name             8: MTU
 //	        4: prefix (4 bytes of address, 1 of length)
 //	        9: block bits }  13: [[place in 12, removed at (Unix seconds), reason], …], at most 256
+//
+// # Settings
+//
+// CBOR, as a descriptor; at most 16 KiB. What is absent is as the descriptor has it. Who knows a
+// later version takes no earlier one. Keys behind 15 are a newer program's: they are passed on, and
+// an older authority's next version keeps them.
+//
+//	body: { 0: format = 1   5: T1, percent of a lease   10: NTP servers (4 bytes each)
+//	        1: group        6: T2, percent              11: routes (4 bytes of address, 1 of length, 4 of gateway)
+//	        2: version      7: domain                   12: excluded addresses (4 bytes of the first, 4 of the last)
+//	        3: made         8: [domain to search, …]    13: allowed hosts (6 bytes each)
+//	        4: lease time   9: DNS servers (4 bytes each)
+//	        14: denied hosts (6 bytes each)   15: only allowed hosts are served }
 //
 // # Invitation
 //

@@ -21,11 +21,13 @@ type Membership struct {
 	self MemberID
 	id   ID
 
-	known atomic.Pointer[parsed]
-	own   atomic.Pointer[certificate]
+	known    atomic.Pointer[parsed]
+	own      atomic.Pointer[certificate]
+	settings atomic.Pointer[parsedSettings] // never nil
 
-	mu   sync.Mutex // one update at a time, told in order
-	subs subscribers[*Descriptor]
+	mu      sync.Mutex // one update at a time, told in order
+	subs    subscribers[*Descriptor]
+	settled subscribers[*Settings]
 
 	learntMu sync.RWMutex
 	learnt   map[MemberID]certificate // of members of the present roster only
@@ -84,7 +86,15 @@ func OpenMembership(db *store.DB, key ed25519.PrivateKey, id ID) (*Membership, e
 		if err != nil {
 			return fmt.Errorf("the certificate in the state file: %w", err)
 		}
+		settings, err := loadSettings(tx, known.descriptor)
+		if errors.Is(err, ErrNewerSettings) { // this program is older than the one before: it goes without
+			settings, err = parsedSettings{}, nil
+		}
+		if err != nil {
+			return err
+		}
 		m.known.Store(&known)
+		m.settings.Store(&settings)
 		m.own.Store(&certificate{der: record.Certificate, notBefore: cert.NotBefore, notAfter: cert.NotAfter})
 		return nil
 	})
@@ -131,6 +141,9 @@ func Forget(tx *store.Tx, id ID) error {
 		return err
 	}
 	if err := descriptors().Delete(tx, id[:]); err != nil {
+		return err
+	}
+	if err := settingsBucket().Delete(tx, id[:]); err != nil {
 		return err
 	}
 	if err := authorities().Delete(tx, id[:]); err != nil {

@@ -165,7 +165,7 @@ func (r *Registry) adoptFor(t *terms, blk *block, off int, from group.MemberID, 
 	s.reserved, s.until = foundType, now.Mono+r.pace.reserve // nobody else's while the row is written
 	r.mu.Unlock()
 
-	l := r.newLease(Client{Name: m.Name}, addr, now, t)
+	l := r.newLease(Client{Name: m.Name}, addr, now, t.leaseTime)
 	l.State, l.Client, l.Hash, l.MAC = leaseAway, nil, m.Client, [6]byte{}
 	l.To, l.Segment, l.Epoch, l.Life = from, m.Segment, blk.Epoch, t.lapse()
 	l.until = now.Mono + l.Life

@@ -243,10 +243,11 @@ func inheritLeases(t *terms, rec *Record, g Grant, now Instant) []*lease {
 			continue
 		}
 		member, segment := rec.at(int(e.Offset))
-		life := t.leaseTime + t.leaseGrace()
+		lasts := max(t.leaseTime, t.boundTime) // who served it may not have heard of another yet
+		life := lasts + leaseGrace(lasts)
 		l := &lease{addr: t.addr(rec.Block, int(e.Offset)), until: now.Mono + life, leaseRow: leaseRow{
 			State: leaseAway, Hash: e.Client, Name: e.Name, Start: e.Since * int64(time.Second),
-			End: now.Wall.Add(t.leaseTime).UnixNano(), Boot: now.Boot, Mono: now.Mono, Life: life,
+			End: now.Wall.Add(lasts).UnixNano(), Boot: now.Boot, Mono: now.Mono, Life: life,
 			To: member, Segment: segment, Epoch: g.Epoch,
 		}}
 		if member == g.Holder { // we served it by a move: now it is simply ours

@@ -83,6 +83,10 @@ func (r *Registry) Blocks() []BlockStatus {
 
 // count counts a block's addresses. Called with mu held.
 func (r *Registry) count(blk *block, now Instant) (leased, moved, free int) {
+	t, err := r.terms()
+	if err != nil {
+		return 0, 0, 0
+	}
 	for off := range blk.slots {
 		s := &blk.slots[off]
 		switch l := s.lease; {
@@ -92,7 +96,7 @@ func (r *Registry) count(blk *block, now Instant) (leased, moved, free int) {
 		case l != nil && l.taken(now.Mono) && l.State == leaseAway:
 			leased++
 			moved++
-		case l != nil && (l.taken(now.Mono) || l.awaited(now.Mono)), now.Mono < s.until, s.tag.binds():
+		case l != nil && (l.taken(now.Mono) || l.awaited(now.Mono)), now.Mono < s.until, s.tag.binds(), t.excludes(blk.Block, off):
 		default:
 			free++
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"landbridge/internal/group"
 	"landbridge/internal/store"
@@ -33,6 +34,9 @@ func (r *Registry) Commit(ctx context.Context, c Client, addr netip.Addr) (Lease
 		return Lease{}, err
 	}
 	if err := r.makeWay(c, addr); err != nil {
+		return Lease{}, err
+	}
+	if err := r.leaveExcluded(ctx, c, addr); err != nil {
 		return Lease{}, err
 	}
 	stripe := r.stripe(addr)
@@ -96,7 +100,7 @@ func (r *Registry) commitOwn(blk *block, off int, c Client, addr netip.Addr) (Le
 	s := &blk.slots[off]
 	s.reserved, s.until, s.mac = string(c.ID), now.Mono+r.pace.reserve, [6]byte{}
 	copy(s.mac[:], c.MAC)
-	l := r.newLease(c, addr, now, t)
+	l := r.newLease(c, addr, now, t.leaseWithin(now, blk.renewed()))
 	l.Epoch = blk.Epoch
 	l.alias = s.tag.alias(l)
 	if old != nil && old.Hash == l.Hash && old.State != leaseKept {
@@ -174,11 +178,12 @@ func (r *Registry) mayCommit(blk *block, off int, c Client, now Instant, t *term
 	return s.lease, true, nil
 }
 
-func (r *Registry) newLease(c Client, addr netip.Addr, now Instant, t *terms) *lease {
+// newLease makes a lease that lasts so long.
+func (r *Registry) newLease(c Client, addr netip.Addr, now Instant, lasts time.Duration) *lease {
 	l := &lease{addr: addr, leaseRow: leaseRow{
 		State: leaseLive, Client: bytes.Clone(c.ID), Hash: hashClient(r.group, c.ID), Name: cleanName(c.Name),
-		Start: now.Wall.UnixNano(), End: now.Wall.Add(t.leaseTime).UnixNano(),
-		Boot: now.Boot, Mono: now.Mono, Life: t.leaseTime + t.leaseGrace(),
+		Start: now.Wall.UnixNano(), End: now.Wall.Add(lasts).UnixNano(),
+		Boot: now.Boot, Mono: now.Mono, Life: lasts + leaseGrace(lasts),
 	}}
 	copy(l.MAC[:], c.MAC)
 	l.until = now.Mono + l.Life
@@ -342,7 +347,7 @@ func (r *Registry) Decline(ctx context.Context, addr netip.Addr) error {
 		return ErrNotOurs
 	}
 	now := r.clock.Instant()
-	l := r.newLease(Client{ID: []byte{0}}, addr, now, t)
+	l := r.newLease(Client{ID: []byte{0}}, addr, now, t.leaseTime)
 	l.State, l.Client, l.Hash, l.Epoch, l.Life = leaseDeclined, nil, clientHash{}, blk.Epoch, quarantine
 	l.until = now.Mono + quarantine
 	old := blk.slots[off].lease

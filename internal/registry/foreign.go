@@ -56,7 +56,7 @@ func (r *Registry) takeOver(ctx context.Context, c Client, addr netip.Addr, what
 // serveForeign writes and remembers a lease in another member's block.
 func (r *Registry) serveForeign(c Client, addr netip.Addr, holder group.MemberID, confirmed Instant, t *terms) (Lease, error) {
 	now := r.clock.Instant()
-	l := r.newLease(c, addr, now, t)
+	l := r.newLease(c, addr, now, t.leaseWithin(now, confirmed))
 	l.Holder, l.Confirmed, l.confirmed = holder, stampOf(confirmed), confirmed
 	r.mu.Lock()
 	former := ""

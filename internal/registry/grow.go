@@ -32,7 +32,7 @@ func (r *Registry) needSpare(now Instant) bool {
 		if blk.valid(now, t.holdTime) {
 			_, _, f := r.count(blk, now)
 			free += f
-			total += len(blk.slots)
+			total += t.leasable(blk.Block)
 		}
 	}
 	// The first block has three addresses less; it still counts as one.
@@ -101,7 +101,7 @@ func (r *Registry) growOnce(ctx context.Context) error {
 	tried := 0
 	for i := 0; i < t.blocks() && tried < maxAttempts; i++ {
 		b := r.preference(t, i)
-		if !r.mayBeFree(b) {
+		if t.leasable(b) == 0 || !r.mayBeFree(b) {
 			continue
 		}
 		tried++
@@ -156,16 +156,18 @@ func (r *Registry) releaseSurplus(t *terms, now Instant) {
 	type idle struct {
 		block BlockID
 		last  time.Duration // until when its last client is remembered
+		size  int
 	}
 	r.mu.Lock()
 	free, total, held := 0, 0, len(r.book.held)
 	var all []idle
 	for _, blk := range r.blocksHeld() {
 		_, _, f := r.count(blk, now)
+		n := t.leasable(blk.Block)
 		free += f
-		total += len(blk.slots)
+		total += n
 		if last, ok := blk.idle(now.Mono); ok {
-			all = append(all, idle{blk.Block, last})
+			all = append(all, idle{blk.Block, last, n})
 		}
 	}
 	r.mu.Unlock()
@@ -173,10 +175,14 @@ func (r *Registry) releaseSurplus(t *terms, now Instant) {
 	size := r.geo.size()
 	var surplus []BlockID
 	for _, one := range all {
-		free, total = free-size, total-size
-		if len(surplus) == maxSurplus || free < 2*size || 2*free < total || one.last > 0 && 2*held <= t.share() {
+		enough := free-one.size >= 2*size && 2*(free-one.size) >= total-one.size
+		if len(surplus) == maxSurplus {
 			break
 		}
+		if one.size > 0 && !enough || one.last > 0 && 2*held <= t.share() {
+			continue
+		}
+		free, total = free-one.size, total-one.size
 		held--
 		surplus = append(surplus, one.block)
 	}

@@ -160,7 +160,7 @@ func (r *Registry) lookForClient(c Client) {
 }
 
 // lesseeOf reports whether the record of another member's block says that the
-// client is addr's lessee.
+// client is addr's lessee, and may stay so.
 func (r *Registry) lesseeOf(ctx context.Context, c Client, addr netip.Addr) bool {
 	b, off, ok := r.geo.split(addr)
 	if !ok || r.holds(addr) || r.geo.reserved(b, off) {
@@ -170,8 +170,13 @@ func (r *Registry) lesseeOf(ctx context.Context, c Client, addr netip.Addr) bool
 	if rec == nil {
 		return false
 	}
-	e, ok := rec.entry(off)
-	return ok && e.Client == hashClient(r.group, c.ID)
+	t, err := r.terms()
+	if e, ok := rec.entry(off); err != nil || !ok || e.Client != hashClient(r.group, c.ID) {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.barred(t, c, addr)
 }
 
 // errAsking stands in the memory of names for an answer that is being looked for.

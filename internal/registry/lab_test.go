@@ -61,6 +61,9 @@ type node struct {
 	listen  map[int]func()
 	nextID  int
 	present func(context.Context, netip.Addr) (bool, error)
+
+	settings *group.Settings
+	settled  *terms // the newest, with settings
 }
 
 // labClock is the kernel's clock with an offset that a test may change.
@@ -359,8 +362,27 @@ func (n *node) terms() (*terms, error) {
 	v := n.version
 	n.mu.Unlock()
 	n.lab.mu.Lock()
-	defer n.lab.mu.Unlock()
-	return n.lab.history[v], nil
+	t := n.lab.history[v]
+	n.lab.mu.Unlock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.settings == nil {
+		return t, nil
+	}
+	if n.settled == nil || n.settled.version != t.version || n.settled.settings != n.settings {
+		n.settled = t.under(n.settings)
+	}
+	return n.settled, nil
+}
+
+// configure gives members other settings of the group.
+func configure(s group.Settings, ns ...*node) {
+	s = s.Normal()
+	for _, n := range ns {
+		n.mu.Lock()
+		n.settings = &s
+		n.mu.Unlock()
+	}
 }
 
 func (n *node) learn(raw []byte) error {

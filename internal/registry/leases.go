@@ -124,16 +124,20 @@ func (r *Registry) Offer(ctx context.Context, c Client, want netip.Addr) (Lease,
 // Called with mu held.
 func (r *Registry) offerKnown(c Client) (Lease, bool) {
 	now := r.clock.Instant()
+	t, err := r.terms()
+	if err != nil {
+		return Lease{}, false
+	}
 	if a, ok := r.boundOf(c); ok && r.reserve(a, c, now) {
 		return r.describe(c, a), true
 	}
 	if a, ok := r.book.clients[string(c.ID)]; ok {
-		if l := r.leaseAt(a); l != nil && l.live(now.Mono) {
+		if l := r.leaseAt(a); l != nil && l.live(now.Mono) && !r.barred(t, c, a) {
 			return r.describe(c, a), true
 		}
 	}
 	home, away := r.leftBehind(c, now)
-	if away {
+	if away && !r.barred(t, c, home) {
 		return r.describe(c, home), true
 	}
 	for _, a := range []netip.Addr{r.book.offers[string(c.ID)], r.book.clients[string(c.ID)], home} {
@@ -193,7 +197,7 @@ func (r *Registry) reserve(a netip.Addr, c Client, now Instant) bool {
 		return false
 	}
 	s := &blk.slots[off]
-	if s.tag.keepsFrom(r, c) {
+	if s.tag.keepsFrom(r, c) || r.barred(t, c, a) {
 		return false
 	}
 	if !s.freeFor(client, now.Mono) && !(s.lease.asks(c) && s.lease.live(now.Mono)) {
@@ -233,12 +237,12 @@ func (r *Registry) pick(c Client, now Instant) (netip.Addr, bool) {
 			usable = append(usable, blk)
 		}
 	}
-	return choose(r.geo, usable, c.ID, now.Mono)
+	return choose(t, usable, c.ID, now.Mono)
 }
 
-// choose is pick without a registry: it starts at a place that the client's ID
+// choose is pick without a registry, under the terms g: it starts at a place that the client's ID
 // says and walks. The order of blocks doesn't matter.
-func choose(g geometry, blocks []*block, client []byte, now time.Duration) (netip.Addr, bool) {
+func choose(g *terms, blocks []*block, client []byte, now time.Duration) (netip.Addr, bool) {
 	sortBlocks(blocks)
 	h := fnv.New64a()
 	_, _ = h.Write(client)
@@ -249,7 +253,7 @@ func choose(g geometry, blocks []*block, client []byte, now time.Duration) (neti
 		n := (start + i) % total
 		blk, off := blocks[n>>g.blockBits], int(n&uint64(g.size()-1))
 		s := &blk.slots[off]
-		if g.reserved(blk.Block, off) || s.tag.binds() || !s.freeFor(string(client), now) {
+		if g.reserved(blk.Block, off) || g.excludes(blk.Block, off) || s.tag.binds() || !s.freeFor(string(client), now) {
 			continue
 		}
 		if s.lease == nil {

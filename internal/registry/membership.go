@@ -12,6 +12,7 @@ type membership struct {
 	*group.Membership
 	mu      sync.Mutex
 	of      *group.Descriptor // what present was made from
+	with    *group.Settings
 	present *terms
 }
 
@@ -20,8 +21,12 @@ func (m *membership) self() group.MemberID { return m.Self() }
 func (m *membership) terms() (*terms, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	d := m.Descriptor()
-	if m.of == d {
+	d, s := m.Descriptor(), m.Settings()
+	if m.of == d && m.with == s {
+		return m.present, nil
+	}
+	if m.of == d { // the roster, with what it remembers, stays
+		m.present, m.with = m.present.under(s), s
 		return m.present, nil
 	}
 	raw := m.Signed()
@@ -33,8 +38,19 @@ func (m *membership) terms() (*terms, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.of, m.present = d, t
-	return t, nil
+	m.of, m.with, m.present = d, s, t.under(s)
+	return m.present, nil
+}
+
+// under returns the terms with other settings.
+func (t *terms) under(s *group.Settings) *terms {
+	next := *t
+	next.settings, next.pool = s, newPool(t.geometry, s)
+	next.leaseTime = t.boundTime
+	if s != nil && s.LeaseTime != 0 {
+		next.leaseTime = s.LeaseTime
+	}
+	return &next
 }
 
 func (m *membership) learn(descriptor []byte) error {

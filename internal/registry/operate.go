@@ -448,13 +448,20 @@ func (r *Registry) End(addr netip.Addr, evict bool, by string) (Lease, error) {
 }
 
 // Notice is when, at the latest, the host of a lease asks to have it renewed, if it keeps to
-// half of the time (RFC 2131 section 4.4.5).
+// what it was told, or to half of the time (RFC 2131 section 4.4.5).
 func (r *Registry) Notice(l Lease) time.Time {
 	t, err := r.terms()
 	if err != nil {
 		return l.End
 	}
-	return l.End.Add(-t.leaseTime / 2)
+	lasts := t.leaseTime
+	r.mu.Lock()
+	if now := r.leaseAt(l.Addr); now != nil && now.State == leaseLive {
+		lasts = now.Life / 21 * 20 // it may be from before the lease time changed
+	}
+	r.mu.Unlock()
+	renew, _ := t.settings.RenewAfter(lasts)
+	return l.End.Add(renew - lasts)
 }
 
 // lockStripes takes the stripes of many addresses, in order.

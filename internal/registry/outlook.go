@@ -31,7 +31,7 @@ func (r *Registry) Outlook() Outlook {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o := Outlook{Blocks: len(r.book.held), Shortage: r.book.shortage, Forgetful: r.witness.forgetful.Load(), Stranded: r.stranded.Load()}
-	o.Unheld = max(0, t.share()-o.Blocks) * r.geo.size()
+	o.Unheld = max(0, t.share()-o.Blocks) * r.geo.size() * t.pool.size / wholePool(r.geo).size
 	for _, blk := range r.book.held {
 		if blk.valid(now, t.holdTime) {
 			_, _, free := r.count(blk, now)

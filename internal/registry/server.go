@@ -124,7 +124,7 @@ func (r *Registry) dispatch(ctx context.Context, t *terms, from group.MemberID, 
 		}
 		return r.move(t, from, q)
 	case kindHint:
-		until := r.clock.Mono() + 2*t.leaseTime
+		until := r.clock.Mono() + 2*max(t.leaseTime, t.boundTime)
 		keys := make([][32]byte, len(q.Hints))
 		for i, h := range q.Hints {
 			r.hints.put(h, until)

@@ -7,25 +7,41 @@ import (
 	"landbridge/internal/group"
 )
 
-// terms is what the registry needs to know of a descriptor; immutable.
+// terms is what the registry needs to know of a descriptor and of the group's settings; immutable.
 type terms struct {
 	*roster
 	geometry
 	leaseTime, holdTime time.Duration
-	raw                 []byte // the signed descriptor, for those who are behind
+	// boundTime is the lease time of the descriptor, on which all members agree at each moment, as they
+	// may not on leaseTime while it changes: no lease outlasts the hold in which it is made by more.
+	boundTime time.Duration
+	settings  *group.Settings // nil: none
+	pool      pool
+	raw       []byte // the signed descriptor, for those who are behind
 }
 
 // lapse is how long a silent holder is safe from heirs.
-func (t *terms) lapse() time.Duration { return lapseAfter(t.holdTime, t.leaseTime) }
+func (t *terms) lapse() time.Duration { return lapseAfter(t.holdTime, t.boundTime) }
+
+// leaseWithin is how long a lease may last that rests on the word of from: shorter than leaseTime
+// where heirs could have the address before, or a later holder.
+func (t *terms) leaseWithin(now, from Instant) time.Duration {
+	most, known := now.since(from)
+	left := t.holdTime - most
+	if !known {
+		left = 0
+	}
+	return min(t.leaseTime, max(0, left)+t.boundTime)
+}
 
 // leaseGrace is how long an address stays with its client beyond the end of the
 // lease by our clock, for clocks that drift and answers that take time: 5 %.
-func (t *terms) leaseGrace() time.Duration { return t.leaseTime / 20 }
+func leaseGrace(lease time.Duration) time.Duration { return lease / 20 }
 
 // standing is this node's place in the group: group.Membership, or a test's own.
 type standing interface {
 	self() group.MemberID
-	terms() (*terms, error)          // of the newest descriptor; the same pointer while it doesn't change
+	terms() (*terms, error)          // of the newest descriptor and settings; the same pointer while they don't change
 	learn(descriptor []byte) error   // a newer descriptor becomes the newest, durably, before it returns
 	onChange(func()) (cancel func()) // called after the newest descriptor has changed
 	certificate() []byte
@@ -40,5 +56,5 @@ func newTerms(r *roster, prefix netip.Prefix, blockBits int, leaseTime, holdTime
 	if err != nil {
 		return nil, err
 	}
-	return &terms{roster: r, geometry: g, leaseTime: leaseTime, holdTime: holdTime, raw: raw}, nil
+	return &terms{roster: r, geometry: g, leaseTime: leaseTime, boundTime: leaseTime, holdTime: holdTime, raw: raw, pool: wholePool(g)}, nil
 }

@@ -43,7 +43,7 @@ func (s *Server) discover(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	x.grant(dhcpv4.MessageTypeOffer, lease, s.config.LeaseTime)
+	x.grant(dhcpv4.MessageTypeOffer, lease)
 	return nil
 }
 

@@ -67,6 +67,10 @@
 // A client is who it says by option 61, else htype and MAC, which is what option 61
 // says for most clients: so a machine that boots with and without it stays one.
 //
-// Not here: relay agents, rapid commit, reservations, classless routes, DHCPv6. There
-// is no router option: the group is one flat network and no way out of it.
+// What clients are told (Options) may change while the server runs; an exchange has one set of it
+// from its beginning to its end.
+//
+// Not here: relay agents, rapid commit, reservations, DHCPv6. There is no router option: the
+// group is one flat network and no way out of it, but by a host of the segment that an operator
+// has named as a gateway (option 121).
 package dhcp

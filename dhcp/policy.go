@@ -43,7 +43,7 @@ func (p Ports) OrStandard() Ports {
 
 // Policy says which hosts a Server serves. The zero Policy serves all.
 //
-// The rules nest: a registered host is served whatever Serve says; then those of the
+// The rules nest: a denied host isn't served; a registered one is whatever Serve says; then those of the
 // vendor classes; then, where Serve is open, everybody to whom no other DHCP server
 // speaks. Who isn't served gets silence, never a NAK; what it releases or declines
 // counts all the same.
@@ -53,6 +53,8 @@ type Policy struct {
 	VendorClasses []string             // beginnings of option 60; for ServeVendorClass
 	Others        *Others              // the segment's other DHCP servers; nil: unknown
 	Known         func(Client) bool    // reports a live lease here; nil: nobody has one
+	Denied        func(frame.MAC) bool // reports a host that gets nothing, even registered; nil: none is
+	OnlyListed    func() bool          // reports that registered hosts alone are served, whatever Serve says; nil: they aren't
 
 	// Ours reports whether this server is to answer, where several appliances serve one
 	// segment. addr is what the client has or asks for, the zero Addr where it names none. It is asked
@@ -64,6 +66,7 @@ type Policy struct {
 var (
 	ErrNotServed       = errors.New("dhcp: host isn't served")
 	ErrNotRegistered   = fmt.Errorf("%w: it isn't registered", ErrNotServed)
+	ErrDenied          = fmt.Errorf("%w: the group's settings deny it", ErrNotServed)
 	ErrVendorClass     = fmt.Errorf("%w: it is of another vendor class", ErrNotServed)
 	ErrServedElsewhere = fmt.Errorf("%w: another DHCP server serves it", ErrNotServed)
 	ErrYielded         = fmt.Errorf("%w yet: the segment's other DHCP server goes first", ErrNotServed)
@@ -102,9 +105,11 @@ func (s *Server) served(ctx context.Context, x *exchange) error {
 	switch {
 	case s.config.ProbeClass != "" && class == s.config.ProbeClass:
 		return ErrOurProbe
+	case p.Denied != nil && p.Denied(x.source):
+		return ErrDenied
 	case p.Registered != nil && p.Registered(x.source):
 		return nil
-	case p.Serve == ServeRegistered:
+	case p.Serve == ServeRegistered, p.OnlyListed != nil && p.OnlyListed():
 		return ErrNotRegistered
 	case p.Serve == ServeVendorClass:
 		for _, begin := range p.VendorClasses {

@@ -17,13 +17,14 @@ func (s *Server) leaseTimes(_ context.Context, x *exchange) error {
 	if x.lifetime == 0 {
 		return nil
 	}
+	renew, rebind := x.given.times(x.lifetime)
 	for _, t := range []struct {
 		code dhcpv4.OptionCode
 		time time.Duration
 	}{
 		{dhcpv4.OptionIPAddressLeaseTime, x.lifetime},
-		{dhcpv4.OptionRenewTimeValue, x.lifetime / 2},
-		{dhcpv4.OptionRebindingTimeValue, x.lifetime / 8 * 7},
+		{dhcpv4.OptionRenewTimeValue, renew},
+		{dhcpv4.OptionRebindingTimeValue, rebind},
 	} {
 		// 0xffffffff would mean "for ever".
 		seconds := min(int64(t.time/time.Second), math.MaxUint32-1)
@@ -42,14 +43,14 @@ func (s *Server) parameters(_ context.Context, x *exchange) error {
 	if len(wanted) == 0 {
 		wanted = []byte{
 			dhcpv4.OptionSubnetMask.Code(), dhcpv4.OptionDomainNameServer.Code(),
-			dhcpv4.OptionDomainName.Code(), dhcpv4.OptionInterfaceMTU.Code(),
+			dhcpv4.OptionDomainName.Code(), dhcpv4.OptionInterfaceMTU.Code(), dhcpv4.OptionClasslessStaticRoute.Code(),
 		}
 	}
-	var given [256]bool
+	var told [256]bool
 	for _, code := range wanted {
-		value, ok := s.answers[code]
-		if ok && !given[code] {
-			given[code] = true
+		value, ok := x.given.value(code)
+		if ok && !told[code] {
+			told[code] = true
 			x.options = append(x.options, option{dhcpv4.GenericOptionCode(code), value})
 		}
 	}

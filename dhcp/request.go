@@ -11,7 +11,8 @@ import (
 )
 
 // grant decides for an OFFER or ACK of lease.
-func (x *exchange) grant(answer dhcpv4.MessageType, lease Lease, defaultTime time.Duration) {
+func (x *exchange) grant(answer dhcpv4.MessageType, lease Lease) {
+	defaultTime := x.given.LeaseTime
 	x.answer, x.yiaddr, x.lifetime = answer, lease.Addr, defaultTime
 	if !lease.End.IsZero() {
 		// From when the request came: the client counts from when it sent it (RFC
@@ -45,7 +46,7 @@ func (s *Server) request(ctx context.Context, x *exchange) error {
 	lease, err := s.config.Leaser.Commit(ctx, x.client, addr)
 	switch {
 	case err == nil && lease.Addr == addr:
-		x.grant(dhcpv4.MessageTypeAck, lease, s.config.LeaseTime)
+		x.grant(dhcpv4.MessageTypeAck, lease)
 	case err == nil, errors.Is(err, ErrTaken), errors.Is(err, ErrNotOurs), errors.Is(err, ErrNoAddress):
 		x.refuse("address is not leased to this client")
 	case chosen && errors.Is(err, ErrUnsure): // we offered it, so it is for us to say that it is gone

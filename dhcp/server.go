@@ -5,11 +5,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
-	"github.com/insomniacslk/dhcp/rfc1035label"
 
 	"landbridge/internal/frame"
 )
@@ -17,11 +16,9 @@ import (
 // Config is what a Server needs.
 type Config struct {
 	Prefix      netip.Prefix // the group's, IPv4
-	ServiceAddr netip.Addr   // server identifier and DNS server
-	LeaseTime   time.Duration
-	Zone        string   // domain name, option 15; without a dot at its end
-	Search      []string // option 119; empty means Zone alone
-	MTU         int      // option 26, in bytes; 0 leaves it out
+	ServiceAddr netip.Addr   // server identifier and first DNS server
+	MTU         int          // option 26, in bytes; 0 leaves it out
+	Options                  // until SetOptions says others
 
 	Leaser Leaser
 	Prober Prober // nil: offers aren't probed
@@ -38,7 +35,7 @@ type Config struct {
 type Server struct {
 	config    Config
 	broadcast netip.Addr // the prefix's last address
-	answers   map[uint8][]byte
+	given     atomic.Pointer[given]
 	links     []link
 	offers    offers
 	counts    counts
@@ -46,6 +43,7 @@ type Server struct {
 
 // exchange is a request and what has been decided about its answer.
 type exchange struct {
+	given    *given // what clients are told, for all of the exchange
 	req      *dhcpv4.DHCPv4
 	kind     dhcpv4.MessageType
 	client   Client
@@ -65,14 +63,11 @@ type exchange struct {
 // link is a step of the chain. An error ends the exchange without a reply.
 type link func(ctx context.Context, x *exchange) error
 
-// minMTU is the least that option 26 can say (RFC 2132 section 5.1).
-const minMTU = 68
-
 // errNoReply ends an exchange that went well and has no reply.
 var errNoReply = errors.New("dhcp: no reply")
 
-// NewServer returns a Server for this configuration; when the group's parameters
-// change, make a new one.
+// NewServer returns a Server for this configuration. When what clients are told changes, see
+// SetOptions; when the group's parameters do, make a new one.
 func NewServer(c Config) *Server {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -81,42 +76,14 @@ func NewServer(c Config) *Server {
 		c.Now = time.Now
 	}
 	c.Prefix = c.Prefix.Masked()
-	c.Zone = strings.TrimSuffix(c.Zone, ".")
 	s := &Server{config: c, broadcast: lastAddr(c.Prefix), offers: newOffers()}
-	s.answers = s.parameterValues()
+	s.SetOptions(c.Options)
 	s.links = []link{
 		s.relayed, s.hardware, s.addressee, s.turn, s.served,
 		s.discover, s.request, s.deference, s.inform, s.release, s.decline, s.known,
 		s.leaseTimes, s.parameters, s.identifier, s.destination,
 	}
 	return s
-}
-
-// parameterValues returns the options that clients may ask for.
-func (s *Server) parameterValues() map[uint8][]byte {
-	c := s.config
-	mask := ^uint32(0) << (32 - c.Prefix.Bits())
-	values := map[uint8][]byte{
-		dhcpv4.OptionSubnetMask.Code():       uint32Value(mask),
-		dhcpv4.OptionDomainNameServer.Code(): addrValue(c.ServiceAddr),
-		dhcpv4.OptionBroadcastAddress.Code(): addrValue(s.broadcast),
-	}
-	if c.MTU >= minMTU {
-		values[dhcpv4.OptionInterfaceMTU.Code()] = uint16Value(uint16(min(c.MTU, 0xffff)))
-	}
-	if c.Zone == "" {
-		return values
-	}
-	values[dhcpv4.OptionDomainName.Code()] = []byte(c.Zone)
-	search := rfc1035label.NewLabels()
-	for _, domain := range c.Search {
-		search.Labels = append(search.Labels, strings.TrimSuffix(domain, "."))
-	}
-	if len(search.Labels) == 0 {
-		search.Labels = []string{c.Zone}
-	}
-	values[dhcpv4.OptionDNSDomainSearchList.Code()] = search.ToBytes()
-	return values
 }
 
 // Handle answers one UDP payload that arrived on port 67 in a frame from source. ok
@@ -151,7 +118,7 @@ func (s *Server) begin(req []byte, source frame.MAC) (*exchange, error) {
 	if req[offsetHlen] != 6 || m.HWType != htypeEthernet {
 		return nil, ErrHardware
 	}
-	return &exchange{req: m, kind: m.MessageType(), client: clientOf(m), source: source, received: s.config.Now()}, nil
+	return &exchange{given: s.given.Load(), req: m, kind: m.MessageType(), client: clientOf(m), source: source, received: s.config.Now()}, nil
 }
 
 // clientOf says who sent m. An option 61 of less than two bytes is no identifier

@@ -39,8 +39,8 @@ type bench struct {
 func newBench() *bench {
 	b := &bench{leaser: newFakeLeaser("10.9.1.1"), prober: &fakeProber{used: make(map[netip.Addr]bool)}}
 	b.Server = NewServer(Config{
-		Prefix: netip.MustParsePrefix("10.9.0.0/16"), ServiceAddr: service, LeaseTime: time.Hour,
-		Zone: "demo.example.", MTU: 1376, Leaser: b.leaser, Prober: b.prober,
+		Prefix: netip.MustParsePrefix("10.9.0.0/16"), ServiceAddr: service, MTU: 1376,
+		Options: Options{LeaseTime: time.Hour, Domain: "demo.example."}, Leaser: b.leaser, Prober: b.prober,
 		Now: func() time.Time { return began },
 	})
 	return b
@@ -399,8 +399,7 @@ func TestRepliesFitTheClientsMessageSize(t *testing.T) {
 	for i := range 12 {
 		search = append(search, strings.Repeat(string(rune('a'+i)), 50)+".example")
 	}
-	b.config.Search = search // 12 x 60 bytes
-	b.answers = b.parameterValues()
+	b.SetOptions(Options{LeaseTime: time.Hour, Search: search}) // 12 x 60 bytes
 	ask := with(dhcpv4.OptionParameterRequestList, 119, 1, 6)
 	a := b.send(t, build(dhcpv4.MessageTypeDiscover, ask))
 	if len(a.Payload) > 548 || a.options[119] != nil || a.options[6] == nil {

@@ -103,6 +103,7 @@ func (n *network) enliven(ctx context.Context, a *attachment) error {
 	}
 	a.closers = append(a.closers, func() error { source.Remove(); return nil })
 	n.attachment.Store(a)
+	n.takeUpSettings() // where they have changed since the attachment was made
 	if a.setup.AttachesLAN() {
 		a.running.Go(func() { n.reserveAddress(ctx) })
 		a.running.Go(func() { a.segment.run(ctx) })

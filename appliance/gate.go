@@ -60,6 +60,23 @@ type hello struct {
 	Descriptor  []byte `cbor:"3,keyasint,omitempty"` // signed; where the receiver is known to have an older one
 	Run         uint64 `cbor:"4,keyasint"`           // a random number for each time that the group is taken up: another one means that sessions are lost
 	Time        int64  `cbor:"5,keyasint,omitempty"` // the sender's clock, Unix nanoseconds; 0: from a program that doesn't say
+
+	SettingsVersion *uint64 `cbor:"6,keyasint,omitempty"` // that the sender has, 0 for none; nil: from a program that knows none
+	Settings        []byte  `cbor:"7,keyasint,omitempty"` // signed; where the receiver is known to have older ones
+}
+
+// has is what of the group a hello says its sender has.
+func (h hello) has() *extent { return &extent{descriptor: h.Version, settings: h.SettingsVersion} }
+
+// extent is the versions of what a member knows of the group.
+type extent struct {
+	descriptor uint64
+	settings   *uint64 // nil: its program knows none
+}
+
+// lacks reports whether a member has older settings than s, and could use newer ones.
+func (e extent) lacks(s *group.Settings) bool {
+	return s != nil && e.settings != nil && *e.settings < s.Version
 }
 
 func newGate(o *overlay.Overlay, find func(group.ID) (*network, bool), log *slog.Logger) *gate {
@@ -129,18 +146,18 @@ func (g *gate) ask(ctx context.Context, n *network, to group.MemberID, protocol 
 // tell sends this node's descriptor to a node that may not be a member any more, which
 // introduce would refuse to meet.
 func (g *gate) tell(ctx context.Context, n *network, to group.MemberID) error {
-	_, err := g.exchange(ctx, n, to, n.hello(new(uint64)))
+	_, err := g.exchange(ctx, n, to, n.hello(new(extent)))
 	return err
 }
 
 // introduce shows this node's certificate to a member and learns the member's,
-// and brings the older of the two descriptors up to date.
+// and brings the older of the two descriptors, and settings, up to date.
 func (g *gate) introduce(ctx context.Context, n *network, to group.MemberID) error {
 	if err := n.standing(); err != nil {
 		return err
 	}
 	mine := n.hello(nil)
-	for range 2 { // once more where the member's descriptor was the older one
+	for range 2 { // once more where what the member has was the older
 		asked := time.Now()
 		theirs, err := g.exchange(ctx, n, to, mine)
 		if err != nil {
@@ -152,10 +169,10 @@ func (g *gate) introduce(ctx context.Context, n *network, to group.MemberID) err
 		if theirs.Time != 0 {
 			n.clocks.note(to, readClock(asked, time.Now(), time.Unix(0, theirs.Time)))
 		}
-		if theirs.Version >= n.membership.Descriptor().Version {
+		if theirs.Version >= n.membership.Descriptor().Version && !theirs.has().lacks(n.membership.Settings()) {
 			break
 		}
-		mine = n.hello(&theirs.Version)
+		mine = n.hello(theirs.has())
 	}
 	g.mu.Lock()
 	g.met[acquaintance{n.id, to}] = true
@@ -197,7 +214,7 @@ func (g *gate) serveHello(ctx context.Context, from group.MemberID, req []byte) 
 	if err != nil && !errors.Is(err, group.ErrBehind) {
 		return refusal(err), nil
 	}
-	reply, err := cbor.Marshal(n.hello(&theirs.Version))
+	reply, err := cbor.Marshal(n.hello(theirs.has()))
 	if err != nil {
 		return nil, err
 	}

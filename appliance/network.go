@@ -38,6 +38,7 @@ type network struct {
 
 	ready             chan struct{} // closed once all the rooms stand
 	descriptorChanged chan struct{}
+	settingsChanged   chan struct{}
 	publishing        chan struct{}  // of capacity 1: the descriptor is to be put into the DHT
 	run               uint64         // tells this time that the group is taken up from others
 	renewalWarning    reminder       // of keepRoster's goroutine
@@ -65,6 +66,7 @@ func newNetwork(n *node, m *group.Membership) (*network, error) {
 		log:               n.log.With("group", m.Descriptor().Name),
 		ready:             make(chan struct{}),
 		descriptorChanged: make(chan struct{}, 1),
+		settingsChanged:   make(chan struct{}, 1),
 		publishing:        make(chan struct{}, 1),
 		met:               make(map[group.MemberID]greeting),
 	}
@@ -114,6 +116,11 @@ func (n *network) start(ctx context.Context) error {
 				n.log.Error("own descriptor refused", "err", err)
 			}
 		}))
+		n.onStop(n.authority.WatchSettings(func(s group.SignedSettings) {
+			if _, err := n.membership.UpdateSettings(s); err != nil {
+				n.log.Error("own settings refused", "err", err)
+			}
+		}))
 		n.onStop(n.authority.WatchRequests(n.reportRequests))
 		n.reportRequests()
 	}
@@ -124,6 +131,7 @@ func (n *network) start(ctx context.Context) error {
 		default: // noticed already
 		}
 	}))
+	n.onStop(n.membership.WatchSettings(func(*group.Settings) { latest(n.settingsChanged, struct{}{}) }))
 	if err := n.attach(ctx); err != nil {
 		return errors.Join(err, n.stop())
 	}

@@ -20,13 +20,19 @@ const (
 	refreshInterval = 5 * time.Minute
 )
 
-// hello is what this node says of itself in the group. known is the version of the
-// receiver's descriptor, nil where it isn't known.
-func (n *network) hello(known *uint64) hello {
-	d := n.membership.Descriptor()
-	h := hello{Certificate: n.membership.Certificate(), Version: d.Version, Run: n.run, Time: time.Now().UnixNano()}
-	if known != nil && *known < d.Version {
+// hello is what this node says of itself in the group. known is what the receiver has, nil
+// where that isn't known.
+func (n *network) hello(known *extent) hello {
+	d, s, version := n.membership.Descriptor(), n.membership.Settings(), uint64(0)
+	if s != nil {
+		version = s.Version
+	}
+	h := hello{Certificate: n.membership.Certificate(), Version: d.Version, Run: n.run, Time: time.Now().UnixNano(), SettingsVersion: &version}
+	if known != nil && known.descriptor < d.Version {
 		h.Descriptor = n.membership.Signed()
+	}
+	if known != nil && known.lacks(s) {
+		h.Settings = n.membership.SignedSettings()
 	}
 	return h
 }
@@ -42,9 +48,10 @@ func (n *network) greet(from group.MemberID, h hello) error {
 	if err := n.membership.CheckCertificate(from, h.Certificate, time.Now()); err != nil {
 		return err
 	}
+	n.takeSettings(from, h.Settings)
 	n.mu.Lock()
 	former, known := n.met[from]
-	n.met[from] = greeting{run: h.Run, version: h.Version}
+	n.met[from] = greeting{run: h.Run, version: h.Version, settings: h.SettingsVersion}
 	n.mu.Unlock()
 	if known && former.run != h.Run {
 		n.sessionsLost(from)

@@ -72,8 +72,9 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 	server.ProbeClass = dhcp.ProbeClass(id[:])
 	server.Policy = dhcp.Policy{
 		Serve: s.cfg.Serve, Registered: s.registered, VendorClasses: s.cfg.VendorClasses, Others: s.others,
-		Known: func(c dhcp.Client) bool { return n.registry.Serves(c.ID) },
-		Ours:  a.neighbours.serves,
+		Known:  func(c dhcp.Client) bool { return n.registry.Serves(c.ID) },
+		Denied: s.denied, OnlyListed: s.onlyListed,
+		Ours: a.neighbours.serves,
 	}
 	s.dhcp = dhcp.NewServer(server)
 	return s
@@ -85,7 +86,18 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 func (s *segment) isOurs(mac frame.MAC) bool { return mac == s.mac || s.siblings.Has(mac, time.Now()) }
 
 // registered reports whether a host is served whatever the policy says.
-func (s *segment) registered(mac frame.MAC) bool { return s.roll.has(mac) || s.named(mac) }
+func (s *segment) registered(mac frame.MAC) bool {
+	return s.roll.has(mac) || s.named(mac) || s.group.Settings().Allows(group.MAC(mac))
+}
+
+// denied reports whether the group's settings have a host served nowhere.
+func (s *segment) denied(mac frame.MAC) bool { return s.group.Settings().Denies(group.MAC(mac)) }
+
+// onlyListed reports whether the group's settings have registered hosts alone served.
+func (s *segment) onlyListed() bool {
+	settings := s.group.Settings()
+	return settings != nil && settings.OnlyAllowed
+}
 
 // DHCPReply takes what another DHCP server has said to a host. It is called on the frame path.
 func (s *segment) DHCPReply(message []byte, _ netip.Addr, source frame.MAC) {

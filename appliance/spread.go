@@ -9,11 +9,12 @@ import (
 	"landbridge/internal/overlay"
 )
 
-// This file spreads the group's descriptor. In a group where everybody is connected to
+// This file spreads the group's descriptor, and in the same way its settings. In a group where everybody is connected to
 // everybody, each tells all others of a new one at once. In a larger one that would be as
 // many hellos as there are pairs, so that each tells a few, and a moment later those of its
 // neighbours, with whom it keeps connections, who don't have it yet. It goes into the DHT
-// too, for those who are out of reach now: by the authority, and by a few of the others.
+// too, for those who are out of reach now: by the authority, and by a few of the others. Settings
+// aren't there: who comes back says hello to whomever it meets first, before it asks anything else.
 
 const (
 	// spreadFew is how many members of a large group each one tells at once: it is with
@@ -30,6 +31,8 @@ const (
 type greeting struct {
 	run     uint64
 	version uint64 // of its descriptor
+
+	settings *uint64 // the version of those that it has; nil: its program knows none
 }
 
 // keepRoster does, until ctx ends, what the group's membership needs: it renews the
@@ -59,12 +62,21 @@ func (n *network) keepRoster(ctx context.Context, told uint64) {
 		case <-refresh.C:
 			n.publishSoon()
 			n.fetchDescriptor(ctx)
+			n.compare(ctx)
 		case <-n.descriptorChanged:
 			n.reportStanding()
 			n.node.updateMembers()
 			told = n.spread(ctx, told)
 			n.publishSoon()
 			if !settling { // a later change doesn't put it off
+				settling = true
+				settled.Reset(settleTime + rand.N(2*settleTime))
+			}
+		case <-n.settingsChanged:
+			n.takeUpSettings()
+			n.log.Info("the group's settings have changed", "version", n.membership.Settings().Version)
+			n.spread(ctx, told)
+			if !settling {
 				settling = true
 				settled.Reset(settleTime + rand.N(2*settleTime))
 			}
@@ -89,7 +101,7 @@ func (n *network) spread(ctx context.Context, told uint64) uint64 {
 			n.tell(ctx, m, n.node.gate.tell)
 		}
 	}
-	behind = n.behind(behind, d.Version)
+	behind = n.behind(behind, d.Version, n.membership.Settings())
 	if !overlay.KeepsAll(len(d.Current()) - 1) {
 		rand.Shuffle(len(behind), func(i, j int) { behind[i], behind[j] = behind[j], behind[i] })
 		behind = behind[:min(len(behind), spreadFew)]
@@ -100,7 +112,19 @@ func (n *network) spread(ctx context.Context, told uint64) uint64 {
 	return d.Version
 }
 
-// spreadNext says hello to the neighbours that don't seem to have the descriptor yet.
+// compare says hello to one of the members that are connected, so that what one of the two hasn't
+// heard of comes to it in the end.
+func (n *network) compare(ctx context.Context) {
+	d := n.membership.Descriptor()
+	for m := range n.node.overlay.Links() { // in no order
+		if d.Check(m) == nil {
+			n.tell(ctx, m, n.node.gate.introduce)
+			return
+		}
+	}
+}
+
+// spreadNext says hello to the neighbours that don't seem to have the descriptor, or the settings, yet.
 func (n *network) spreadNext(ctx context.Context) {
 	d := n.membership.Descriptor()
 	var neighbours []group.MemberID
@@ -109,17 +133,17 @@ func (n *network) spreadNext(ctx context.Context) {
 			neighbours = append(neighbours, m)
 		}
 	}
-	for _, m := range n.behind(neighbours, d.Version) {
+	for _, m := range n.behind(neighbours, d.Version, n.membership.Settings()) {
 		n.tell(ctx, m, n.node.gate.introduce)
 	}
 }
 
-// behind returns those of the members that haven't said that they have the version.
-func (n *network) behind(members []group.MemberID, version uint64) (behind []group.MemberID) {
+// behind returns those of the members that haven't said that they have the version, and the settings.
+func (n *network) behind(members []group.MemberID, version uint64, s *group.Settings) (behind []group.MemberID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, m := range members {
-		if n.met[m].version < version {
+		if met := n.met[m]; met.version < version || (extent{settings: met.settings}).lacks(s) {
 			behind = append(behind, m)
 		}
 	}

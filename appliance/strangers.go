@@ -23,7 +23,7 @@ func (n *network) newStrangers(a *attachment, native func(netip.Addr) bool) *str
 			}
 		},
 		Found: func(l registry.Lease) { a.hosts.Learn(l.Addr, l.MAC) },
-		Lease: func() time.Duration { return n.membership.Descriptor().LeaseTime },
+		Lease: n.leaseTime,
 		Heard: func() uint64 { return a.router.Overheard() },
 		Listen: func(on bool) {
 			if err := a.bridge.Overhear(on); err != nil {
@@ -46,6 +46,9 @@ func (l lan) Who(ctx context.Context, addr netip.Addr) ([]frame.MAC, error) {
 
 // Proxies reports whether a station answers for addresses that nobody has.
 func (l lan) Proxies(ctx context.Context, mac frame.MAC) bool { return l.segment.proxies(ctx, mac) }
+
+// Denied reports whether a station is served nowhere.
+func (l lan) Denied(mac frame.MAC) bool { return l.segment.denied(mac) }
 
 // Ours reports whether a station is a router of the group, or a host that isn't the group's.
 func (l lan) Ours(mac frame.MAC) bool { return l.segment.isOurs(mac) || !l.takes(mac) }

@@ -112,6 +112,9 @@ func (s *statics) look(ctx context.Context, x sighting) finding {
 	if status == registry.Known && !at.Local {
 		return finding{} // it has moved here with its lease, or uses another's address: the arrivals' business
 	}
+	if s.lan.Denied(x.mac) {
+		return finding{} // what it was leased ends
+	}
 	held, here := s.registry.Served(x.addr)
 	mine := here && frame.MAC(held.MAC) == x.mac
 	if mine && !held.Found() {

@@ -83,12 +83,14 @@ type lanFake struct {
 	ask     func()
 	who     func() ([]frame.MAC, error)
 	proxies bool
+	denied  frame.MAC
 }
 
 func (l lanFake) Ask(netip.Addr) error                                 { l.ask(); return nil }
 func (l lanFake) Who(context.Context, netip.Addr) ([]frame.MAC, error) { return l.who() }
 func (l lanFake) Proxies(context.Context, frame.MAC) bool              { return l.proxies }
 func (l lanFake) Ours(mac frame.MAC) bool                              { return mac == routerMAC }
+func (l lanFake) Denied(mac frame.MAC) bool                            { return mac == l.denied }
 
 func TestWhatBecomesOfAHostThatWasSeenWithAnAddress(t *testing.T) {
 	byDHCP := &registry.Lease{Addr: staticAddr, MAC: staticMAC, Client: []byte("\x01dhcp")}
@@ -100,6 +102,7 @@ func TestWhatBecomesOfAHostThatWasSeenWithAnAddress(t *testing.T) {
 		registry oneAddress
 		answers  []frame.MAC
 		proxy    bool
+		denied   bool
 		asked    bool // the LAN
 		kind     findingKind
 		again    time.Duration
@@ -115,6 +118,7 @@ func TestWhatBecomesOfAHostThatWasSeenWithAnAddress(t *testing.T) {
 		"it has the lease by DHCP":                {registry: oneAddress{lease: byDHCP}},
 		"its lease is due":                        {registry: oneAddress{lease: found}, answers: both[:1], proxy: true, asked: true, kind: foundKept, again: 15 * time.Minute},
 		"its lease is due, and it doesn't answer": {registry: oneAddress{lease: found}, asked: true, kind: foundMissing, again: 225 * time.Second},
+		"the group denies it":                     {registry: oneAddress{lease: found}, answers: both[:1], denied: true},
 		"it is leased at another site":            {registry: oneAddress{elsewhere: true}},
 		"it is another's here, who answers":       {registry: oneAddress{lease: ofSecond, refusal: registry.ErrTaken}, answers: both, asked: true, kind: foundTrouble, trouble: "Two hosts"},
 		"it is another's here, who doesn't":       {registry: oneAddress{lease: ofSecond, refusal: registry.ErrTaken}, answers: both[:1], asked: true, kind: foundTrouble, trouble: "leased to 02:00:00:00:06:06 (printer), which doesn't answer"},
@@ -127,6 +131,7 @@ func TestWhatBecomesOfAHostThatWasSeenWithAnAddress(t *testing.T) {
 			s := newStatics(Config{
 				Registry: &c.registry, Log: slog.New(slog.DiscardHandler),
 				LAN: lanFake{
+					denied: map[bool]frame.MAC{true: staticMAC}[c.denied],
 					who: func() ([]frame.MAC, error) {
 						asked = true
 						return c.answers, nil

@@ -41,6 +41,8 @@ type LAN interface {
 	Proxies(ctx context.Context, mac frame.MAC) bool
 	// Ours reports whether a station is a router of the group, or none of the group's business.
 	Ours(mac frame.MAC) bool
+	// Denied reports whether a station is to have no address of the group.
+	Denied(mac frame.MAC) bool
 }
 
 // Config is what a Strangers needs; all of it must be there. The functions may be called at the

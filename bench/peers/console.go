@@ -14,6 +14,8 @@ type Consoled interface {
 	Peer
 	// Console returns where the console is, as side W finds it, and the code that sets it up.
 	Console(ctx context.Context) (url, setupCode string, err error)
+	// Bystander is Console of an appliance that is no end of the tunnel, but shares the machine; it starts it.
+	Bystander(ctx context.Context) (url, setupCode string, err error)
 }
 
 // WithConsole returns Landbridge, as a [Consoled] peer.
@@ -23,25 +25,43 @@ func WithConsole() Kind {
 
 const consolePort = 4861
 
-// consoled is Landbridge in interface mode, with a console that all of the underlay may ask.
+// consoled is Landbridge in interface mode, with a console that all of the underlay may ask, and
+// besides an appliance with a group of its own and such a console.
 type consoled struct {
 	landbridge
-	a *underlay.Side
+	a, bystander *underlay.Side
 }
 
-func (c *consoled) Setup(ctx context.Context, pair *underlay.Pair) error {
-	c.a = pair.A
-	c.args = map[*underlay.Side][]string{c.a: {
-		"--console-listen", netip.AddrPortFrom(c.a.Addr, consolePort).String(),
-		"--console-allow", netip.PrefixFrom(pair.W.Addr, pair.W.Addr.BitLen()).String(),
-	}}
+func (c *consoled) Setup(ctx context.Context, pair *underlay.Pair) (err error) {
+	if c.bystander, err = pair.Bystander(ctx, "c"); err != nil {
+		return err
+	}
+	c.a, c.args = pair.A, make(map[*underlay.Side][]string)
+	for _, s := range []*underlay.Side{c.a, c.bystander} {
+		c.args[s] = []string{
+			"--console-listen", netip.AddrPortFrom(s.Addr, consolePort).String(),
+			"--console-allow", netip.PrefixFrom(pair.W.Addr, pair.W.Addr.BitLen()).String(),
+		}
+	}
 	return c.landbridge.Setup(ctx, pair)
 }
 
 func (c *consoled) Console(ctx context.Context) (url, setupCode string, err error) {
+	return c.console(ctx, c.a)
+}
+
+func (c *consoled) Bystander(ctx context.Context) (url, setupCode string, err error) {
+	if _, err := c.create(ctx, c.bystander); err != nil {
+		return "", "", err
+	}
+	return c.console(ctx, c.bystander)
+}
+
+// console waits for a side's console.
+func (c *consoled) console(ctx context.Context, s *underlay.Side) (url, setupCode string, err error) {
 	var console api.Console
 	err = c.wait(ctx, "the console", func(ctx context.Context) (bool, error) {
-		err := c.ask(ctx, c.a, &console, "console")
+		err := c.ask(ctx, s, &console, "console")
 		return err == nil && len(console.Urls) > 0, err
 	})
 	if err == nil && console.SetupCode == "" {
@@ -50,5 +70,5 @@ func (c *consoled) Console(ctx context.Context) (url, setupCode string, err erro
 	if err != nil {
 		return "", "", err
 	}
-	return fmt.Sprintf("https://%v", netip.AddrPortFrom(c.a.Addr, consolePort)), console.SetupCode, nil
+	return fmt.Sprintf("https://%v", netip.AddrPortFrom(s.Addr, consolePort)), console.SetupCode, nil
 }

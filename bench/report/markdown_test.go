@@ -107,3 +107,24 @@ func TestAWANIsComparedWithItsBarePathAndMembersWithOne(t *testing.T) {
 		}
 	}
 }
+
+func TestAFloodedEndIsComparedWithAFloodOfAnotherAppliance(t *testing.T) {
+	d := data()
+	for id, values := range map[string][2]float64{
+		ConsoleAlone50: {150, 15}, ConsoleAlone99: {700, 100},
+		ConsoleOther50: {200, 30}, ConsoleOther99: {4000, 200}, ConsoleOtherRate: {999, 0},
+		ConsolePing50: {220, 40}, ConsolePing99: {5000, 250}, ConsoleRate: {998, 0}, ConsoleStreams: {500, 0}, ConsoleRSS: {110, 0},
+	} {
+		d.Samples = append(d.Samples, Sample{Peer: "landbridge", Profile: "console-nic", Measure: id, Value: values[0], Bare: values[1]})
+	}
+	text, err := Markdown(d, style())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "| nic, nothing | 150 | 700 | 15.0, 100 | – | – | – |\n" +
+		"| nic, a flood of another appliance | 200 | 4,000 | 30.0, 200 | 999 | – | – |\n" +
+		"| nic, a flood of the tunnel's end | 220 (1.10) | 5,000 (1.25) | 40.0, 250 | 998 | 500 | 110 |\n"
+	if !strings.Contains(text, want) {
+		t.Errorf("the report lacks\n%s\nit is\n%s", want, text)
+	}
+}

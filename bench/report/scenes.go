@@ -84,28 +84,3 @@ func writeMany(b *strings.Builder, s Summary) {
 		}
 	}
 }
-
-// writeConsole writes what round trips suffered while the console was flooded.
-func writeConsole(b *strings.Builder, s Summary) {
-	head := "\n**Ping over the tunnel while the console gets 1,000 requests/s, 20 wrong passwords/s, 500 streams of events and 100 connections of a slow-loris; without that; in brackets the ratio**\n\n" +
-		"| wire | p50, µs | p99, µs | answers, 1/s | streams that stood | RSS peak, MB |\n|---|---:|---:|---:|---:|---:|\n"
-	for _, profile := range s.Profiles() {
-		wire, ok := strings.CutPrefix(profile, Console)
-		if !ok {
-			continue
-		}
-		for _, peer := range s.Peers(profile) {
-			row := "| " + wire + " |"
-			for _, id := range []string{ConsolePing50, ConsolePing99} {
-				f, _ := s.Figure(profile, peer, id)
-				ratio, _ := s.Ratio(profile, peer, id)
-				row += fmt.Sprintf(" %s; %s (%.2f) |", f, Number(f.Bare), ratio.Value)
-			}
-			for _, id := range []string{ConsoleRate, ConsoleStreams, ConsoleRSS} {
-				row += " " + s.cell(profile, peer, id) + " |"
-			}
-			b.WriteString(head + row + "\n")
-			head = ""
-		}
-	}
-}

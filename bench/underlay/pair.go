@@ -83,6 +83,16 @@ func (p *Pair) Bare(ctx context.Context, mtu int) (a, b *Side, err error) {
 	return a, b, nil
 }
 
+// Bystander makes one more host on the pair's Ethernet, which takes no part in what is measured.
+func (p *Pair) Bystander(ctx context.Context, name string) (*Side, error) {
+	s := newSide(p.LAN, name, 3)
+	s.infrastructure = true
+	if err := p.Lab.Err(); err != nil {
+		return nil, err
+	}
+	return s, s.configure(ctx, p.profile)
+}
+
 // Cable makes the cable of a port on another wire as those of the pair.
 func (p *Pair) Cable(ctx context.Context, port *netlab.Port) error { return p.profile.Apply(ctx, port) }
 

@@ -13,18 +13,21 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"landbridge/console"
 	"landbridge/console/access"
 	"landbridge/console/api"
 	"landbridge/internal/store"
 )
 
-// A copy of the state is restored in three steps: it is handed in, checked whole and written anew
-// (checkedFile); a person looks at what it would change and says yes, which is one rename
+// A copy of the state is restored in three steps: it is handed in (uploadFile), checked whole and written anew
+// (importedFile, and when it is whole checkedFile); a person looks at what it would change and says yes, which is one rename
 // (confirmedFile); and the next start puts it into the place of the database, which is another. So a
 // kill at any moment leaves the old state or the new one, and nobody's yes is forgotten.
 const (
 	uploadFile    = "restore.upload"
+	importedFile  = "restore.imported.db"
 	checkedFile   = "restore.checked.db"
 	confirmedFile = "restore.confirmed.db"
 	formerFile    = "landbridge.before-restore.db" // what was there before the last restore
@@ -43,6 +46,7 @@ var (
 type restores struct {
 	state *state
 	busy  sync.Mutex
+	free  func(dir string) (uint64, error) // bytes, of a file system
 }
 
 func (r *restores) path(name string) string { return filepath.Join(r.state.dir, name) }
@@ -53,18 +57,27 @@ func (r *restores) check(body io.Reader) (api.Restore, error) {
 		return api.Restore{}, console.Conflict(errRestoreBusy)
 	}
 	defer r.busy.Unlock()
-	upload := r.path(uploadFile)
-	defer os.Remove(upload)
-	if err := takeIn(upload, body); err != nil {
+	if err := os.Remove(r.path(checkedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return api.Restore{}, err
 	}
-	err := store.Import(upload, r.path(checkedFile))
+	most, err := r.room()
+	if err != nil {
+		return api.Restore{}, err
+	}
+	defer forgetUpload(r.state.dir)
+	if err := takeIn(r.path(uploadFile), body, most); err != nil {
+		return api.Restore{}, err
+	}
+	err = store.Import(r.path(uploadFile), r.path(importedFile))
 	switch {
 	case errors.Is(err, store.ErrSchema):
 		return api.Restore{}, console.Invalid(errors.New("the copy was written by a newer landbridge: update this program first"))
 	case errors.Is(err, store.ErrDamaged):
 		return api.Restore{}, console.Invalid(errors.New("this is no whole copy of a landbridge state, as landbridge backup makes them: nothing is changed"))
 	case err != nil:
+		return api.Restore{}, err
+	}
+	if err := os.Rename(r.path(importedFile), r.path(checkedFile)); err != nil {
 		return api.Restore{}, err
 	}
 	described, err := r.describe()
@@ -74,17 +87,46 @@ func (r *restores) check(body io.Reader) (api.Restore, error) {
 	return described, nil
 }
 
-// takeIn writes what is handed in to a file.
-func takeIn(path string, body io.Reader) error {
+// room returns how many bytes a copy may have: it lies there twice as it is checked, and a third of what is
+// free is left to the appliance, which can't lease without.
+func (r *restores) room() (int64, error) {
+	free, err := r.free(r.state.dir)
+	if err != nil {
+		return 0, fmt.Errorf("find out how much room there is for the copy: %w", err)
+	}
+	return int64(min(free/3, maxRestore)), nil
+}
+
+// freeIn returns how much is free in the file system of a directory, in bytes.
+func freeIn(dir string) (uint64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, &fs.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	return st.Bavail * uint64(st.Bsize), nil
+}
+
+// forgetUpload removes what is left of a copy that was handed in and isn't checked yet, as after a kill.
+// Where it can't be removed it takes room, and nothing else.
+func forgetUpload(dir string) {
+	for _, name := range []string{uploadFile, importedFile} {
+		_ = os.Remove(filepath.Join(dir, name))
+	}
+}
+
+// takeIn writes what is handed in to a file, at most so many bytes.
+func takeIn(path string, body io.Reader, most int64) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("make room for the copy: %w", err)
 	}
-	n, err := io.Copy(f, io.LimitReader(body, maxRestore+1))
+	n, err := io.Copy(f, io.LimitReader(body, most+1))
 	var system *fs.PathError
 	switch {
-	case n > maxRestore:
+	case n > most && most == maxRestore:
 		err = console.Invalid(fmt.Errorf("the copy is larger than %d MiB", maxRestore>>20))
+	case n > most:
+		err = console.Conflict(fmt.Errorf("the copy is larger than a third of what is free for the state (%.1f MiB): make room, or restore it on a machine with a larger disk", 3*float64(most)/(1<<20)))
 	case err != nil && !errors.As(err, &system):
 		err = console.Invalid(fmt.Errorf("the copy broke off after %d bytes (%w): hand it in again", n, err))
 	}

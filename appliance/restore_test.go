@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -122,6 +123,7 @@ func TestARestoreThatWasKilledIsDoneByTheNextStart(t *testing.T) {
 		},
 		"with rubbish of an upload": func(t *testing.T, dir string) {
 			must(t, os.WriteFile(filepath.Join(dir, uploadFile), []byte("half"), 0o600))
+			must(t, os.WriteFile(filepath.Join(dir, importedFile), []byte("half"), 0o600))
 		},
 		"with a damaged state": func(t *testing.T, dir string) {
 			must(t, os.WriteFile(filepath.Join(dir, databaseFile), []byte("rubbish"), 0o600))
@@ -137,8 +139,8 @@ func TestARestoreThatWasKilledIsDoneByTheNextStart(t *testing.T) {
 			must(t, err)
 			must(t, errors.Join(o.ApplyRestore(t.Context(), r.ID), o.Close()))
 			harm(t, dir)
-			if got := groupsOf(t, dir); got != "office" {
-				t.Errorf("it is in %q", got)
+			if got := groupsOf(t, dir); got != "office" || !missing(filepath.Join(dir, uploadFile)) || !missing(filepath.Join(dir, importedFile)) {
+				t.Errorf("it is in %q, and there are %v", got, filesIn(t, dir))
 			}
 		})
 	}
@@ -195,10 +197,63 @@ func TestWhatIsNoCopyOfAStateIsRefusedAndChangesNothing(t *testing.T) {
 		t.Error("something waits to be restored")
 	}
 	must(t, o.Close())
-	files, err := os.ReadDir(dir)
-	if err != nil || len(files) != 1 || groupsOf(t, dir) != "office" {
-		t.Errorf("in the directory: %v, %v", files, err)
+	if files := filesIn(t, dir); len(files) != 1 || groupsOf(t, dir) != "office" {
+		t.Errorf("in the directory: %v", files)
 	}
+}
+
+func filesIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	must(t, err)
+	for _, f := range files {
+		names = append(names, f.Name())
+	}
+	return names
+}
+
+// While the state's file system is full no lease can be committed.
+func TestACopyThatWouldFillTheDiskIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	o, copied := withGroup(t, dir, "office")
+	free := uint64(len(copied))*3 + 3
+	o.state.restores.free = func(string) (uint64, error) { return free, nil }
+	_, err := o.CheckRestore(t.Context(), bytes.NewReader(copied))
+	must(t, err)
+	free = uint64(len(copied)) * 2
+	if _, err := o.CheckRestore(t.Context(), bytes.NewReader(copied)); err == nil || !strings.Contains(err.Error(), "of what is free") {
+		t.Errorf("too large a copy: %v", err)
+	}
+	if files := filesIn(t, dir); len(files) != 1 {
+		t.Errorf("in the directory: %v", files)
+	}
+	must(t, o.Close())
+}
+
+// A kill may come at any moment, and what waits then may be restored.
+func TestACopyWaitsOnceItIsWhole(t *testing.T) {
+	dir := t.TempDir()
+	o, copied := withGroup(t, dir, "office")
+	seen := make(chan []byte, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer close(seen)
+		for ctx.Err() == nil {
+			if b, err := os.ReadFile(filepath.Join(dir, checkedFile)); err == nil {
+				seen <- b
+				return
+			}
+		}
+	}()
+	_, err := o.CheckRestore(t.Context(), bytes.NewReader(copied))
+	must(t, err)
+	whole, err := os.ReadFile(filepath.Join(dir, checkedFile))
+	must(t, err)
+	cancel()
+	if b, ok := <-seen; ok && !bytes.Equal(b, whole) {
+		t.Errorf("%d bytes of %d waited to be restored", len(b), len(whole))
+	}
+	must(t, o.Close())
 }
 
 func TestAnotherAppliancesCopyAndAnOlderOneAreToldAsSuch(t *testing.T) {

@@ -62,7 +62,8 @@ func openState(dir string) (*state, error) {
 	if s.key, err = nodeKey(s.db); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
-	s.restores.state = s
+	s.restores.state, s.restores.free = s, freeIn
+	forgetUpload(dir)
 	return s, nil
 }
 

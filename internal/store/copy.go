@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -72,19 +73,40 @@ func rewrite(from, path string) (err error) {
 }
 
 // Replace puts the state file at from into the place of the one at path, and keeps that as former, if
-// there is one. A crash at any moment leaves one of them whole at path, and from where it was unless
-// it is there.
-func Replace(path, from, former string) error {
+// there is one: by a hard link, or a copy where the file system has none. A crash at any moment leaves one of
+// them whole at path, and from where it was unless it is there.
+func Replace(path, from, former string) error { return replace(path, from, former, os.Link) }
+
+func replace(path, from, former string, link func(path, further string) error) error {
 	if err := removeIfThere(former); err != nil {
 		return err
 	}
-	if err := os.Link(path, former); err != nil && !errors.Is(err, os.ErrNotExist) {
+	err := link(path, former)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		err = duplicate(path, former)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	if err := os.Rename(from, path); err != nil {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
+}
+
+// duplicate copies a file, whose copy is on the disk when it returns.
+func duplicate(path, further string) error {
+	from, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := os.OpenFile(further, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from)
+	return errors.Join(err, to.Sync(), to.Close())
 }
 
 func removeIfThere(path string) error {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -231,30 +232,39 @@ func FuzzCheckIntact(f *testing.F) {
 }
 
 func TestReplacingLeavesOneOfBothAtAnyMoment(t *testing.T) {
-	dir := t.TempDir()
-	path, from, former := filepath.Join(dir, "db"), filepath.Join(dir, "from"), filepath.Join(dir, "former")
-	write := func(name, text string) {
-		t.Helper()
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+	noLinks := func(path, further string) error {
+		return &os.LinkError{Op: "link", Old: path, New: further, Err: syscall.EPERM} // as of vfat
+	}
+	for name, link := range map[string]func(string, string) error{"": os.Link, "where there are no links: ": noLinks} {
+		dir := t.TempDir()
+		path, from, former := filepath.Join(dir, "db"), filepath.Join(dir, "from"), filepath.Join(dir, "former")
+		write := func(name, text string) {
+			t.Helper()
+			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		is := func(file, want string) {
+			t.Helper()
+			if b, _ := os.ReadFile(file); string(b) != want {
+				t.Errorf("%s%s has %q, want %q", name, file, b, want)
+			}
+		}
+		write(from, "new")
+		if err := replace(path, from, former, link); err != nil { // there is none yet
+			t.Errorf("%s%v", name, err)
+		}
+		is(path, "new")
+		write(from, "newer")
+		write(former, "of a replacement that was killed before its end")
+		if err := replace(path, from, former, link); err != nil {
+			t.Errorf("%s%v", name, err)
+			continue
+		}
+		is(path, "newer")
+		is(former, "new")
+		if info, err := os.Stat(former); err != nil || info.Mode().Perm() != fileMode {
+			t.Errorf("%swhat was before can be read by others: %v, %v", name, info.Mode(), err)
 		}
 	}
-	is := func(name, want string) {
-		t.Helper()
-		if b, _ := os.ReadFile(name); string(b) != want {
-			t.Errorf("%s has %q, want %q", name, b, want)
-		}
-	}
-	write(from, "new")
-	if err := Replace(path, from, former); err != nil { // there is none yet
-		t.Fatal(err)
-	}
-	is(path, "new")
-	write(from, "newer")
-	write(former, "of a replacement that was killed before its end")
-	if err := Replace(path, from, former); err != nil {
-		t.Fatal(err)
-	}
-	is(path, "newer")
-	is(former, "new")
 }

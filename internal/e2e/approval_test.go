@@ -67,7 +67,7 @@ func TestANewcomerIsLetInByApproval(t *testing.T) {
 
 	c.start()
 	prefix := a.groups()[0].Prefix
-	c.sh("ip link add lan9 type dummy && ip addr add " + prefix.Addr().Next().String() + "/24 dev lan9 && ip link set lan9 up")
+	c.sh("ip link add lan9 type veth peer lan9peer && ip link set lan9peer up && ip addr add " + prefix.Addr().Next().String() + "/24 dev lan9 && ip link set lan9 up")
 	c.refuses(failed, []string{"overlaps the route", "nobody was asked"}, "join", inv.Token, "--no-wait")
 	ask(0)
 	c.sh("ip link del lan9")

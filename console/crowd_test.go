@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"landbridge/console/access"
+	"landbridge/console/web"
 )
 
 // from returns a person at the same door who comes from another address of loopback, and opens a
@@ -278,4 +279,45 @@ func TestRequestsWaitForAPlaceAndNotForLong(t *testing.T) {
 			t.Errorf("when all are answered %d are here, of %d addresses", p.here, len(p.sources))
 		}
 	})
+}
+
+func TestThePlaceForImportsIsForWhoMayImport(t *testing.T) {
+	synctest.Test(t, placeForImports)
+}
+
+func placeForImports(t *testing.T) {
+	s := newServer(t, &fake{})
+	free, err := s.imports.take(t.Context(), "an operator who imports something just now")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(id access.Identity, method, path string) int {
+		r := httptest.NewRequest(method, path, strings.NewReader(`{"items":[]}`))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		s.serve(w, r, id)
+		return w.Code
+	}
+	viewer := access.Identity{Name: "eve", Role: access.Viewer, How: access.ByToken}
+	operator := access.Identity{Name: "bob", Role: access.Operator, How: access.ByToken}
+	for _, asked := range []struct {
+		what         string
+		id           access.Identity
+		method, path string
+		want         int
+	}{
+		{"a viewer imports", viewer, http.MethodPost, importPath, http.StatusForbidden},
+		{"a viewer imports by the page", viewer, http.MethodPost, web.ImportPath, http.StatusForbidden},
+		{"an operator opens the page", operator, http.MethodGet, web.ImportPath, http.StatusOK},
+		{"root imports at the socket", access.ForSocket(), http.MethodPost, importPath, http.StatusOK},
+		{"an operator imports, too", operator, http.MethodPost, importPath, statusUnavailable},
+	} {
+		if got := ask(asked.id, asked.method, asked.path); got != asked.want {
+			t.Errorf("%s: %d, want %d", asked.what, got, asked.want)
+		}
+	}
+	free()
+	if got := ask(operator, http.MethodPost, importPath); got != http.StatusOK {
+		t.Errorf("when the place is free an operator gets %d", got)
+	}
 }

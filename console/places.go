@@ -43,6 +43,12 @@ func importPlaces() *places {
 	return newPlaces(limits{most: 1, each: 1, queue: 8, eachQueue: 8, patience: strangerTimeout})
 }
 
+// isImport reports whether a request has a file to import as its body, of somebody who may: others get no
+// further than any request that is refused.
+func isImport(c echo.Context, id access.Identity) bool {
+	return id.Role >= access.Operator && c.Request().Method == http.MethodPost && (c.Path() == importPath || c.Path() == web.ImportPath)
+}
+
 // limits say how many requests are answered at a time, and wait: of all, and of each source.
 type limits struct {
 	most, each       int
@@ -158,8 +164,11 @@ func (s *Server) admit(c echo.Context, id access.Identity, op api.Operation) (fr
 	if id.How == access.BySocket {
 		at = s.inside
 	}
-	if id.Known() && (c.Path() == importPath || c.Path() == web.ImportPath) {
+	if isImport(c, id) {
 		at, most = s.imports, maxImport
+		if id.How == access.BySocket {
+			at = s.insideImports
+		}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), within)
 	leave, err := at.take(ctx, id.Source())

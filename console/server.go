@@ -61,8 +61,9 @@ type Server struct {
 	origins    *http.CrossOriginProtection
 	door       *atomic.Pointer[Door] // nil inside: there is none
 
-	// Of requests at the socket, of users at the door, of strangers there, and of files that are imported.
-	inside, outside, strangers, imports *places
+	// Of requests at the socket, of users at the door and of strangers there; and of files that are imported,
+	// at the socket and at the door.
+	inside, outside, strangers, insideImports, imports *places
 }
 
 // New makes a server of an appliance and its users.
@@ -70,7 +71,7 @@ func New(a Appliance, users *access.Service, log *slog.Logger) *Server {
 	log = budget.Log(log, logEvery, logBurst)
 	s := &Server{users: users, log: log, operations: make(map[string]api.Operation),
 		origins: http.NewCrossOriginProtection(), door: new(atomic.Pointer[Door]),
-		inside: insidePlaces(), outside: userPlaces(), strangers: strangerPlaces(), imports: importPlaces()}
+		inside: insidePlaces(), outside: userPlaces(), strangers: strangerPlaces(), insideImports: importPlaces(), imports: importPlaces()}
 	s.api, s.pages = s.newEcho(), s.newEcho()
 	for _, op := range api.Operations() {
 		s.operations[op.Method+" "+op.Path] = op

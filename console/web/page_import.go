@@ -47,15 +47,25 @@ func (i importPage) Ready() bool { return i.Checked && i.Wrong == 0 && i.Changes
 
 // askImport offers to import a file.
 func (p *Pages) askImport(c echo.Context) error {
-	if !p.who(c).Can("operator") {
-		return p.fail(c, echo.NewHTTPError(http.StatusForbidden, "an import changes reservations: an operator can do it"))
+	if err := p.mayImport(c); err != nil {
+		return p.fail(c, err)
 	}
 	return p.show(c, http.StatusOK, "import", importPage{})
+}
+
+func (p *Pages) mayImport(c echo.Context) error {
+	if !p.who(c).Can("operator") {
+		return echo.NewHTTPError(http.StatusForbidden, "an import changes reservations: an operator can do it")
+	}
+	return nil
 }
 
 // importFile checks a file whole and shows what it would change; it is applied when the person
 // has seen that.
 func (p *Pages) importFile(c echo.Context) error {
+	if err := p.mayImport(c); err != nil {
+		return p.fail(c, err)
+	}
 	page := importPage{Text: c.FormValue("text"), Name: c.FormValue("filename")}
 	if sent, err := c.FormFile("file"); err == nil && sent.Size > 0 {
 		f, err := sent.Open()

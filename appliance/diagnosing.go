@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"time"
 
 	"landbridge/console"
 	"landbridge/console/api"
@@ -14,11 +15,17 @@ import (
 	"landbridge/internal/tunnel"
 )
 
+// agreement is how far apart clocks may be that agree.
+const agreement = time.Second
+
 // Doctor checks what commonly goes wrong.
 func (n *node) Doctor(ctx context.Context) (api.DoctorReport, error) {
 	p := doctor.Place{StateDir: n.state.dir, State: n.state.db.View(func(*store.Tx) error { return nil }), Port: n.socket.LocalAddr().Port()}
 	for _, nw := range n.running() {
 		p.NAT = max(p.NAT, nw.nat())
+		if off, of := nw.clocks.median(nw.membership.Descriptor().Current(), time.Now()); off.Abs() < agreement {
+			p.Agree = max(p.Agree, of)
+		}
 		for _, s := range nw.tunnel.Peers() {
 			if s.Narrow {
 				p.Narrow = append(p.Narrow, nw.memberName(s.Member))

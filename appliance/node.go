@@ -160,7 +160,7 @@ func (n *node) takeUp(memberships []*group.Membership) error {
 
 // serveConsole answers programs on the socket, and persons at the door, until ctx ends.
 func (n *node) serveConsole(ctx context.Context) error {
-	users, unfit := access.Open(n.state.db, access.Options{Log: n.log})
+	users, unfit := access.Open(n.state.db, access.Options{Log: n.log, Appliance: n.state.self().Short()})
 	listener, err := console.Listen(filepath.Join(n.cfg.State, SocketFile))
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ func (h *handlers) SetUp(ctx context.Context, req api.SetUpRequestObject) (api.S
 		}
 	}
 	return api.SetUp201JSONResponse{
-		Body: describe(session.Identity), Headers: api.SetUp201ResponseHeaders{SetCookie: session.HTTPCookie().String()},
+		Body: describe(session.Identity), Headers: api.SetUp201ResponseHeaders{SetCookie: h.users.SessionCookie(session).String()},
 	}, nil
 }
 
@@ -62,7 +62,7 @@ func (h *handlers) LogIn(ctx context.Context, req api.LogInRequestObject) (api.L
 		return nil, err
 	}
 	return api.LogIn200JSONResponse{
-		Body: describe(session.Identity), Headers: api.LogIn200ResponseHeaders{SetCookie: session.HTTPCookie().String()},
+		Body: describe(session.Identity), Headers: api.LogIn200ResponseHeaders{SetCookie: h.users.SessionCookie(session).String()},
 	}, nil
 }
 
@@ -71,7 +71,7 @@ func (h *handlers) LogOut(ctx context.Context, _ api.LogOutRequestObject) (api.L
 	if err := h.users.Logout(ctx); err != nil {
 		return nil, err
 	}
-	return api.LogOut204Response{Headers: api.LogOut204ResponseHeaders{SetCookie: access.EndCookie().String()}}, nil
+	return api.LogOut204Response{Headers: api.LogOut204ResponseHeaders{SetCookie: h.users.EndCookie().String()}}, nil
 }
 
 // GetSession tells who is asking.

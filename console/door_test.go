@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -379,5 +380,49 @@ func TestPagesAreForThoseWhoHaveLoggedIn(t *testing.T) {
 	}
 	if res, _ := p.ask("GET", "/metrics", ""); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("/metrics: %d", res.StatusCode)
+	}
+}
+
+// Cookies know no ports: two appliances that are reached under one host name, by tunnels, each have their own.
+func TestAnAppliancesSessionsAreItsOwnUnderASharedHostName(t *testing.T) {
+	names := make(map[string]bool)
+	db, err := store.Open(filepath.Join(t.TempDir(), "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	for _, appliance := range []string{"", "abcdefgh", "zyxwvuts"} {
+		users, err := access.Open(db, access.Options{Appliance: appliance})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, gone := users.SessionCookie(access.Session{Cookie: "c"}), users.EndCookie()
+		if names[made.Name] || made.Name != gone.Name || made.Name != users.CookieName() || !strings.HasPrefix(made.Name, "__Host-") || made.Value != "c" {
+			t.Errorf("%q: %v, %v", appliance, made, gone)
+		}
+		names[made.Name] = true
+	}
+}
+
+func TestWhatIsNotThereIsAPageForPersonsAndAProblemForPrograms(t *testing.T) {
+	s := newServer(t, &fake{events: NewEvents()})
+	ask := func(path, accept string) (int, string, string) {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Header.Set("Accept", accept)
+		s.ServeHTTP(w, r)
+		return w.Code, w.Header().Get("Content-Type"), w.Body.String()
+	}
+	const browser = "text/html,application/xhtml+xml,*/*;q=0.8"
+	if code, kind, body := ask("/nonexistent", browser); code != http.StatusNotFound || !strings.HasPrefix(kind, "text/html") || !strings.Contains(body, "There is no such page") || strings.Contains(body, "openapi") {
+		t.Errorf("a person is told %d %s %.300s", code, kind, body)
+	}
+	for path, accept := range map[string]string{"/nonexistent": "*/*", "/api/v1/nonexistent": browser} {
+		if code, kind, body := ask(path, accept); code != http.StatusNotFound || kind != problemType || !strings.Contains(body, "openapi") {
+			t.Errorf("%s for a program: %d %s %.300s", path, code, kind, body)
+		}
+	}
+	if _, _, body := ask("/system/users/nobody", browser); !strings.Contains(body, "there is no such user") {
+		t.Errorf("a page about nobody says %.300s", body)
 	}
 }

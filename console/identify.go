@@ -116,7 +116,7 @@ func (s *Server) identity(r *http.Request, active bool) (access.Identity, error)
 	if credential := r.Header.Get("Authorization"); credential != "" {
 		return s.users.AuthenticateToken(id, credential)
 	}
-	cookie, err := r.Cookie(access.CookieName)
+	cookie, err := r.Cookie(s.users.CookieName())
 	if err != nil {
 		return id, nil // there is none
 	}

@@ -14,6 +14,7 @@ import (
 
 	"landbridge/console/access"
 	"landbridge/console/api"
+	"landbridge/console/web"
 )
 
 const (
@@ -87,6 +88,9 @@ func httpErrorDetail(he *echo.HTTPError) (string, []api.FieldError) {
 	message := fmt.Sprint(he.Message)
 	switch he.Code {
 	case http.StatusNotFound:
+		if message != http.StatusText(he.Code) {
+			return message, nil // a page's own words
+		}
 		return "there is nothing at this path: GET /api/v1/openapi.yaml describes what there is", nil
 	case http.StatusMethodNotAllowed:
 		return "this path takes other methods: see the header Allow", nil
@@ -160,6 +164,11 @@ func (s *Server) writeProblem(err error, c echo.Context) {
 		return
 	}
 	p.Instance = c.Request().URL.Path
+	if p.Status == http.StatusNotFound && c.Echo() == s.pages && web.WantsPage(c.Request()) {
+		if err := s.web.Missing(c); err == nil || c.Response().Committed {
+			return
+		}
+	}
 	if p.Status >= http.StatusInternalServerError && retryOf(err) == 0 && !errors.Is(err, context.Canceled) { // or who asked has gone
 		s.log.Error("console request failed", "method", c.Request().Method, "path", c.Path(), "status", p.Status, "err", err)
 	}

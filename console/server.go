@@ -57,6 +57,7 @@ type Server struct {
 	log        *slog.Logger
 	api        *echo.Echo               // what the document has
 	pages      *echo.Echo               // everything else
+	web        *web.Pages               // which are on it
 	operations map[string]api.Operation // by method and pattern, as "GET /api/v1/status"
 	origins    *http.CrossOriginProtection
 	door       *atomic.Pointer[Door] // nil inside: there is none
@@ -78,7 +79,8 @@ func New(a Appliance, users *access.Service, log *slog.Logger) *Server {
 	}
 	guarded := api.Guarded(&handlers{appliance: a, users: users, door: s.door, metrics: metrics.New(a)}, s.ask)
 	api.RegisterHandlers(s.api, api.NewStrictHandler(guarded, nil))
-	web.New(web.Options{API: guarded, Log: log, Who: who, Problem: problemOf}).Register(s.pages)
+	s.web = web.New(web.Options{API: guarded, Log: log, Who: who, Problem: problemOf})
+	s.web.Register(s.pages)
 	return s
 }
 

@@ -36,7 +36,7 @@ func (h *handlers) ChangePassword(ctx context.Context, req api.ChangePasswordReq
 		return nil, err
 	}
 	return api.ChangePassword200JSONResponse{
-		Body: describe(session.Identity), Headers: api.ChangePassword200ResponseHeaders{SetCookie: session.HTTPCookie().String()},
+		Body: describe(session.Identity), Headers: api.ChangePassword200ResponseHeaders{SetCookie: h.users.SessionCookie(session).String()},
 	}, nil
 }
 

@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -53,6 +57,9 @@ func writeConsole(w io.Writer, a api.Console) error {
 		s.row("Console", "nowhere: name an address with --console-listen")
 	}
 	s.rows("Console", a.Urls)
+	if len(a.Urls) > 0 && !slices.ContainsFunc(a.Urls, func(u string) bool { return !ownOnly(u) }) {
+		s.row("From elsewhere", "ssh -L 4861:"+strings.Trim(strings.TrimPrefix(a.Urls[0], "https://"), "/")+" root@THIS-HOST, then https://127.0.0.1:4861/ there; or --console-listen")
+	}
 	s.row("Certificate", a.Fingerprint)
 	if a.SetUp {
 		s.row("Set up", "yes: log in")
@@ -62,6 +69,16 @@ func writeConsole(w io.Writer, a api.Console) error {
 	}
 	_, err := io.WriteString(w, s.b.String())
 	return err
+}
+
+// ownOnly reports whether a console's URL leads there from its own machine alone.
+func ownOnly(u string) bool {
+	at, err := url.Parse(u)
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(at.Hostname())
+	return err == nil && addr.IsLoopback()
 }
 
 func (p *program) resetPasswordCommand() *cobra.Command {

@@ -26,20 +26,23 @@ type Options struct {
 	Now    func() time.Time // the clock; time.Now where it is nil
 	Random io.Reader        // where secrets come from; crypto/rand where it is nil
 	Log    *slog.Logger     // nothing is logged where it is nil
+
+	Appliance string // tells this appliance from others, in the name of its cookie: letters and digits; may be empty
 }
 
 // Service is users, sessions and the rest of this package over one state file. It is safe
 // for concurrent use.
 type Service struct {
-	db       *store.DB
-	now      func() time.Time
-	random   io.Reader
-	log      *slog.Logger
-	sessions *sessions
-	hasher   *hasher
-	users    *lockout // by name
-	sources  *lockout // by address
-	journal  journal
+	db        *store.DB
+	appliance string
+	now       func() time.Time
+	random    io.Reader
+	log       *slog.Logger
+	sessions  *sessions
+	hasher    *hasher
+	users     *lockout // by name
+	sources   *lockout // by address
+	journal   journal
 
 	settingUp sync.Mutex // one set-up at a time: its hash is made outside of the transaction
 }
@@ -49,7 +52,7 @@ type Service struct {
 // socket alone: what is kept of users can't be read.
 func Open(db *store.DB, o Options) (*Service, error) {
 	s := &Service{db: db, now: o.Now, random: o.Random, log: o.Log,
-		hasher: newHasher(), users: newLockout(maxUserWait), sources: newLockout(maxSourceWait)}
+		appliance: o.Appliance, hasher: newHasher(), users: newLockout(maxUserWait), sources: newLockout(maxSourceWait)}
 	s.journal.strangers = budget.Budget{Every: strangerEvery, Burst: strangerBurst}
 	if s.now == nil {
 		s.now = time.Now

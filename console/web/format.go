@@ -25,6 +25,7 @@ func functions(now func() time.Time, static assets) template.FuncMap {
 		"valid":        func(v interface{ IsValid() bool }) bool { return v.IsValid() },
 		"zero":         time.Time.IsZero,
 		"modes":        modes,
+		"aboutWhat":    auditPage.About,
 		"modePicture":  newModePicture,
 		"steps":        steps,
 		"behind":       startPage.Behind,
@@ -98,6 +99,8 @@ func forms(now func() time.Time) template.FuncMap {
 		"add":        func(a, b int) int { return a + b },
 		"join":       strings.Join,
 		"some":       some,
+		"eights":     eights,
+		"apart":      math.Abs,
 		"reached":    api.Places,
 		"title":      func(s string) string { return strings.ToUpper(s[:min(1, len(s))]) + s[min(1, len(s)):] },
 		"args":       arguments,
@@ -213,6 +216,15 @@ func some(names []string) string {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}
+
+// eights cuts a fingerprint into lines of eight bytes, which end behind a colon.
+func eights(fingerprint string) (lines []string) {
+	const line = 8 * len("AB:")
+	for len(fingerprint) > line {
+		lines, fingerprint = append(lines, fingerprint[:line]), fingerprint[line:]
+	}
+	return append(lines, fingerprint)
 }
 
 // paragraphs splits a text where a line is empty.

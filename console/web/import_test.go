@@ -39,7 +39,7 @@ func TestAFileIsShownWholeBeforeAnyOfItIsApplied(t *testing.T) {
 	f.leases[0].Reserved, f.leases[1].Reserved, f.leases[1].Note = true, true, "attic"
 	server := serve(f)
 	a := upload(t, server, "/leases/import", "office.csv", someCSV)
-	for _, want := range []string{"office.csv, CSV: 2 to change, 0 wrong, 1 so already", ">change</span>", ">reserve</span>", "Apply 2 changes", "second floor"} {
+	for _, want := range []string{"office.csv, CSV: 2 to change, 0 wrong, 1 already so", ">change</span>", ">reserve</span>", "Apply 2 changes", "second floor"} {
 		if a.Code != http.StatusOK || !strings.Contains(a.body, want) {
 			t.Errorf("%d, without %q: %s", a.Code, want, a.body)
 		}

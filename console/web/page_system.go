@@ -183,12 +183,42 @@ func (p *Pages) backup(c echo.Context) error {
 // auditPage is one page of the audit log.
 type auditPage struct {
 	api.AuditList
-	Later bool // there are later entries
+	Later bool              // there are later entries
+	names map[string]string // of groups and members, by their IDs
+}
+
+// About is what an entry is about, with names for the IDs that are known and without the middle of others.
+func (a auditPage) About(target string) string {
+	parts := strings.Split(target, "/")
+	for i, part := range parts {
+		if name := a.names[part]; name != "" {
+			parts[i] = name
+		} else if len(part) > longID {
+			parts[i] = short(part)
+		}
+	}
+	return strings.Join(parts, " / ")
+}
+
+// longID is longer than anything that people name.
+const longID = 40
+
+// knownNames are the names of groups and members, by their IDs, as far as they can be told.
+func (p *Pages) knownNames(c echo.Context) map[string]string {
+	names := make(map[string]string)
+	groups, _ := p.groups(c) // without them the IDs are shown
+	for _, g := range groups {
+		names[g.ID] = g.Name
+		for _, m := range g.Members {
+			names[m.MemberID] = m.Name
+		}
+	}
+	return names
 }
 
 // audit shows who has done what.
 func (p *Pages) audit(c echo.Context) error {
-	limit := 100
+	limit := 50
 	params := api.ListAuditParams{Limit: &limit}
 	if text := c.QueryParam("before"); text != "" {
 		before, err := wholeNumber("before", text)
@@ -202,5 +232,5 @@ func (p *Pages) audit(c echo.Context) error {
 	if err != nil {
 		return p.fail(c, err)
 	}
-	return p.show(c, http.StatusOK, "audit", auditPage{api.AuditList(l), params.Before > 0})
+	return p.show(c, http.StatusOK, "audit", auditPage{api.AuditList(l), params.Before > 0, p.knownNames(c)})
 }

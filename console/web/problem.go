@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -29,6 +30,21 @@ func (p *Pages) fail(c echo.Context, err error) error {
 		p.log.Error("console page failed", "path", c.Path(), "status", problem.Status, "err", err)
 	}
 	return p.show(c, problem.Status, "trouble", trouble{problem})
+}
+
+// WantsPage reports whether a request is a person's, who reads pages, and not a program's.
+func WantsPage(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// Missing says to a person that there is no such page.
+func (p *Pages) Missing(c echo.Context) error {
+	if p.who(c).Role == "" {
+		return p.toLogin(c)
+	}
+	return p.show(c, http.StatusNotFound, "trouble", trouble{api.Problem{
+		Title: "There is no such page", Status: http.StatusNotFound, Detail: "Nothing is at this address: a link may be old, or the address mistyped.",
+	}})
 }
 
 // plainProblem says what an error means where nobody else does.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -8,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/labstack/echo/v4"
+
+	"landbridge/console/api"
 )
 
 // admin is who decides on everything.
@@ -153,7 +156,7 @@ func TestTheAuditLogIsPaged(t *testing.T) {
 	seen := 0
 	for path := "/system/audit"; path != ""; {
 		body := get(t, server, path).body
-		seen += strings.Count(body, "<code>switchMode</code>")
+		seen += strings.Count(body, `title="switchMode router">switch the mode <span class="mono">router</span>`)
 		path = ""
 		if m := regexp.MustCompile(`href="(/system/audit\?before=\d+)"`).FindStringSubmatch(body); m != nil {
 			path = m[1]
@@ -246,5 +249,27 @@ func TestABackupIsCheckedLookedAtAndRestored(t *testing.T) {
 	}
 	if post(t, server, "/system/restore/forget"); f.waiting != nil {
 		t.Error("it isn't forgotten")
+	}
+}
+
+// Each operation that the log keeps has words for people, and IDs are told by their names.
+func TestTheAuditLogSpeaksOfWhatPeopleDid(t *testing.T) {
+	views := New(Options{}).looks().views
+	for _, op := range api.Operations() {
+		var b bytes.Buffer
+		if err := views["audit"].ExecuteTemplate(&b, "audit-word", op.ID); err != nil {
+			t.Fatal(err)
+		}
+		if op.Audit && strings.Contains(b.String(), op.ID) {
+			t.Errorf("%s has no words: add it to audit-word", op.ID)
+		}
+	}
+	page := auditPage{names: map[string]string{office: "office", "12D3KooWself": "lisbon"}}
+	for target, want := range map[string]string{
+		"": "", "router": "router", office: "office", office + "/12D3KooWself": "office / lisbon", strings.Repeat("f", 64): "ffffff…ffffff", "10.9.4.2": "10.9.4.2",
+	} {
+		if got := page.About(target); got != want {
+			t.Errorf("%s: %q, want %q", target, got, want)
+		}
 	}
 }

@@ -34,6 +34,7 @@ type Place struct {
 	Port     uint16
 	NAT      NAT
 	Narrow   []string // members to which only small datagrams pass
+	Agree    int      // other members whose clocks are known, where this host's agrees with most of them
 }
 
 // Examine checks what commonly goes wrong. It asks nobody: all of it is known here.

@@ -43,6 +43,8 @@ func (x *examination) clock() {
 		x.bad(api.CheckStateFailed, name, title, "Set the clock (timedatectl set-ntp true).", "This host believes that it is %s: certificates seem not to be valid yet, and members refuse each other.", x.now.UTC().Format("2006-01-02"))
 	case x.synced == nil:
 		x.ok(name, title, "It is %s; whether something keeps it right the kernel doesn't say.", x.now.UTC().Format("2006-01-02 15:04:05 UTC"))
+	case !*x.synced && x.Agree > 0:
+		x.ok(name, title, "Nothing keeps it right, as far as its kernel knows, but it agrees with those of %d other members. A time service would keep it so.", x.Agree)
 	case !*x.synced:
 		x.bad(api.CheckStateWarning, name, title, "Let a time service run (timedatectl set-ntp true, or chrony); in a virtual machine or container that of its host serves.",
 			"Nothing keeps this host's clock right, as far as its kernel knows. Certificates are judged by it; leases and holds are not.")

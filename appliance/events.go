@@ -79,8 +79,9 @@ type peerKey struct{ group, member string }
 
 // groupScene is a group as its descriptor has it.
 type groupScene struct {
-	version uint64
-	members map[string]string // the others' names, by member ID
+	version  uint64
+	settings uint64            // their version
+	members  map[string]string // the others' names, by member ID
 }
 
 // watchEvents looks until ctx ends; stop waits for that.
@@ -137,6 +138,9 @@ func (n *node) scene(ctx context.Context) scene {
 	for _, nw := range n.running() {
 		d := nw.membership.Descriptor()
 		g := groupScene{version: d.Version, members: make(map[string]string)}
+		if settings := nw.membership.Settings(); settings != nil {
+			g.settings = settings.Version
+		}
 		for _, m := range d.Members {
 			if m.In(d.Version) && m.ID != nw.membership.Self() {
 				g.members[m.ID.String()] = m.Name
@@ -159,7 +163,7 @@ func (s scene) since(last scene) (all []api.Event) {
 		switch {
 		case !known:
 			all = append(all, api.Event{Type: api.EventTypeGroupJoined, Group: id, DescriptorVersion: g.version})
-		case g.version != was.version:
+		case g.version != was.version, g.settings != was.settings:
 			all = append(all, api.Event{Type: api.EventTypeGroupChanged, Group: id, DescriptorVersion: g.version})
 			all = append(all, g.since(was, id)...)
 		}

@@ -165,7 +165,7 @@ func describeGroup(m *group.Membership, authority bool) api.Group {
 	d := m.Descriptor()
 	g := api.Group{
 		ID: d.Group.String(), Name: d.Name, Prefix: d.Prefix, ServiceAddress: d.ServiceAddr(), Zone: d.Zone,
-		LeaseSeconds: int64(d.LeaseTime / time.Second), HoldSeconds: int64(d.HoldTime / time.Second),
+		LeaseSeconds: seconds(m.Settings().Lease(d.Params)), HoldSeconds: int64(d.HoldTime / time.Second),
 		MTU: d.MTU, DescriptorVersion: d.Version, Authority: authority,
 		CertificateExpires: m.Expires().UTC(), Members: []api.GroupMember{},
 	}

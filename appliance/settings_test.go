@@ -1,10 +1,16 @@
 package appliance
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"landbridge/console"
+	"landbridge/console/api"
 	"landbridge/internal/group"
 )
 
@@ -77,5 +83,46 @@ func TestSettingsThatTheAuthorityDidntSignAreNotTaken(t *testing.T) {
 	founder.takeSettings(stranger.membership.Self(), again.SignedSettings())
 	if founder.membership.Settings() != nil {
 		t.Error("taken")
+	}
+}
+
+func TestSettingsAreReadAsTheyAreShownAndEachFaultNamesItsField(t *testing.T) {
+	g := &testGroup{t: t}
+	m := newMember(t, g.create)
+	req := api.GroupSettingsChange{
+		LeaseSeconds: 600, RenewPercent: 40, RebindPercent: 80, Domain: "office.example", Search: []string{"a.example", "b.example"},
+		DNSServers: []string{"192.0.2.53"}, NtpServers: []string{"10.9.0.9"}, Routes: []string{"192.168.7.0/24 via 10.9.0.77"},
+		Excluded: []string{"10.9.0.2-10.9.0.9", "10.9.1.0/28", "10.9.2.7"}, Allowed: []string{"52:54:00:00:00:01"}, Denied: []string{"52-54-00-00-00-02"}, OnlyAllowed: true,
+	}
+	if err := setSettings(g.authority, req); err != nil {
+		t.Fatal(err)
+	}
+	again, err := group.OpenMembership(m.node.state.db, m.node.state.key, m.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := describeSettings(again, true)
+	if got := strings.Join(slices.Concat(s.Search, s.DNSServers, s.NtpServers, s.Routes, s.Excluded, s.Allowed, s.Denied), ", "); got != "a.example, b.example, 192.0.2.53, 10.9.0.9, "+
+		"192.168.7.0/24 via 10.9.0.77, 10.9.0.2-10.9.0.9, 10.9.1.0-10.9.1.15, 10.9.2.7, 52:54:00:00:00:01, 52:54:00:00:00:02" {
+		t.Errorf("shown %s", got)
+	}
+	if s.Version != 1 || s.InForce.LeaseSeconds != 600 || s.InForce.RenewSeconds != 240 || s.InForce.RebindSeconds != 480 || s.NoticeSeconds != 240 || !s.OnlyAllowed || s.InForce.Domain != "office.example" {
+		t.Errorf("shown %+v", s)
+	}
+	for field, wrong := range map[string]api.GroupSettingsChange{
+		"leaseSeconds": {LeaseSeconds: 5}, "dnsServers": {DNSServers: []string{"nobody"}}, "ntpServers": {NtpServers: []string{"::1"}}, "routes": {Routes: []string{"10.0.0.0/8 10.9.0.7"}},
+		"excluded": {Excluded: []string{"10.9.0.9-10.9.0.2"}}, "allowed": {Allowed: []string{"ff:ff:ff:ff:ff:ff"}}, "denied": {Denied: []string{"52:54"}}, "search": {Search: []string{"a..b"}}, "domain": {Domain: "a b"},
+	} {
+		wrong.Version = 1
+		var refused *console.Error
+		if err := setSettings(g.authority, wrong); !errors.As(err, &refused) || len(refused.Fields()) != 1 || refused.Fields()[0].Field != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	if err := setSettings(g.authority, api.GroupSettingsChange{}); !strings.Contains(fmt.Sprint(err), "meanwhile") {
+		t.Errorf("of an older version: %v", err)
+	}
+	if err := setSettings(nil, req); err == nil {
+		t.Error("changed by a plain member")
 	}
 }

@@ -90,6 +90,7 @@ type Memberships interface {
 	Invitations
 	Requests
 	Joining
+	Settings
 	Groups(ctx context.Context) ([]api.Group, error)
 	// CreateGroup makes a group with this node as its first member. Fields that are
 	// zero in the request get their defaults; what is wrong comes back by Invalid.
@@ -100,6 +101,14 @@ type Memberships interface {
 	// Leave ends the group here and forgets it. Where that destroys the CA key it is a
 	// Conflict, unless destroyCA is set. It may take some seconds.
 	Leave(ctx context.Context, group string, destroyCA bool) (api.Departure, error)
+}
+
+// Settings are what can be changed of a group while it runs, on the appliance with the CA key; all
+// others only tell of them. group is as for Invitations. A change of other settings than those of the
+// version that the request names is a Conflict.
+type Settings interface {
+	GroupSettings(ctx context.Context, group string) (api.GroupSettings, error)
+	SetGroupSettings(ctx context.Context, group string, req api.GroupSettingsChange) (api.GroupSettings, error)
 }
 
 // Invitations are made, listed and revoked on the appliance with the CA key. group is a

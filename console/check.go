@@ -17,6 +17,7 @@ type Checks interface {
 	CheckLeaseName(ctx context.Context, addr netip.Addr, name string) error
 	CheckHost(ctx context.Context, mac string) error
 	CheckJoin(ctx context.Context, req api.JoinRequest) error
+	CheckGroupSettings(ctx context.Context, group string, req api.GroupSettingsChange) error
 }
 
 // errNothingWrong is the outcome of a check that found nothing. It is an error so that nobody

@@ -47,6 +47,10 @@ type fake struct {
 	invited []api.InvitationCreate
 	issued  []api.IssuedInvitation
 	revoked []string
+
+	settings api.GroupSettings
+	set      []api.GroupSettingsChange
+
 	waits   []api.JoinApplication
 	decided []string
 
@@ -126,6 +130,24 @@ func (f *fake) Invite(_ context.Context, group string, req api.InvitationCreate)
 
 func (f *fake) Invitations(context.Context, string) ([]api.IssuedInvitation, error) {
 	return slices.Clone(f.issued), f.answer()
+}
+
+func (f *fake) GroupSettings(context.Context, string) (api.GroupSettings, error) {
+	return f.settings, f.answer()
+}
+
+func (f *fake) SetGroupSettings(_ context.Context, _ string, req api.GroupSettingsChange) (api.GroupSettings, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.set = append(f.set, req)
+	return f.settings, f.answer()
+}
+
+func (f *fake) CheckGroupSettings(_ context.Context, group string, _ api.GroupSettingsChange) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.checked = append(f.checked, "settings "+group)
+	return f.answer()
 }
 
 func (f *fake) RevokeInvitation(_ context.Context, group, id string) (api.IssuedInvitation, error) {

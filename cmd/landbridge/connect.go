@@ -32,6 +32,8 @@ type memberships interface {
 	Invitations(ctx context.Context, group string) ([]api.IssuedInvitation, error)
 	RevokeInvitation(ctx context.Context, group, id string) (api.IssuedInvitation, error)
 	Remove(ctx context.Context, group, member, reason string) (api.Removal, error)
+	GroupSettings(ctx context.Context, group string) (api.GroupSettings, error)
+	SetGroupSettings(ctx context.Context, group string, req api.GroupSettingsChange) (api.GroupSettings, error)
 	Requests(ctx context.Context, group string) ([]api.Applicant, error)
 	Approve(ctx context.Context, group, member string) (api.GroupMember, error)
 	Deny(ctx context.Context, group, member, reason string) (api.Applicant, error)

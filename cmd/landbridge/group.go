@@ -24,14 +24,14 @@ const (
 func (p *program) groupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "group",
-		Short:   "Create, show and leave groups, invite and remove others",
+		Short:   "Create, show, change and leave groups, invite and remove others",
 		GroupID: "network",
 		Long:    "A group is one private network: a prefix of addresses, a DNS zone, and the appliances that are its members.",
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.groupCreateCommand(), p.groupInviteCommand(), p.groupInvitationsCommand(),
-		p.groupRequestsCommand(), p.groupApproveCommand(), p.groupDenyCommand(), p.groupShowCommand(), p.groupRemoveCommand(), p.groupLeaveCommand())
+		p.groupRequestsCommand(), p.groupApproveCommand(), p.groupDenyCommand(), p.groupShowCommand(), p.groupSetCommand(), p.groupRemoveCommand(), p.groupLeaveCommand())
 	return cmd
 }
 

@@ -98,6 +98,9 @@ type fakeState struct {
 	closed     int
 	changed    []string // users, with their new passwords
 	restored   string
+
+	settings api.GroupSettings
+	set      []api.GroupSettingsChange
 }
 
 func (f *fakeState) Groups(context.Context) ([]api.Group, error) { return f.groups, f.err }
@@ -115,6 +118,13 @@ func (f *fakeState) Invitations(context.Context, string) ([]api.IssuedInvitation
 func (f *fakeState) RevokeInvitation(_ context.Context, group, id string) (api.IssuedInvitation, error) {
 	f.revoked = group + "/" + id
 	return api.IssuedInvitation{ID: id, Uses: 3, Users: []api.InvitationUse{{MemberID: "x"}}}, f.err
+}
+func (f *fakeState) GroupSettings(context.Context, string) (api.GroupSettings, error) {
+	return f.settings, f.err
+}
+func (f *fakeState) SetGroupSettings(_ context.Context, group string, req api.GroupSettingsChange) (api.GroupSettings, error) {
+	f.set = append(f.set, req)
+	return f.settings, f.err
 }
 func (f *fakeState) Join(_ context.Context, req api.JoinRequest) (api.Joined, error) {
 	f.joined = req
@@ -286,8 +296,8 @@ func TestBadCommandLinesGetOneSentenceAndChangeNothing(t *testing.T) {
 	}{
 		{"bogus", 2, `unknown command "bogus"`},
 		{"stauts", 2, "status"},
-		{"group bogus", 2, `landbridge group has no command "bogus": its commands are approve, create, deny, invitations, invite, leave, remove, requests, show`},
-		{"group lst", 2, "did you mean show?"},
+		{"group bogus", 2, `landbridge group has no command "bogus": its commands are approve, create, deny, invitations, invite, leave, remove, requests, set, show`},
+		{"group lst", 2, "did you mean show or set?"},
 		{"group creat", 2, "did you mean create?"},
 		{"run --lan-prot eth1", 2, "unknown flag: --lan-prot: did you mean --lan-port?"},
 		{"leases --limit x", 2, "--limit x: want a whole number\n"},

@@ -56,6 +56,24 @@ func (r remote) RevokeInvitation(ctx context.Context, group, id string) (api.Iss
 	return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
 }
 
+// GroupSettings returns the daemon's settings of a group.
+func (r remote) GroupSettings(ctx context.Context, group string) (api.GroupSettings, error) {
+	res, err := r.client.GetGroupSettingsWithResponse(ctx, group)
+	if err != nil {
+		return api.GroupSettings{}, transportError(err)
+	}
+	return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+}
+
+// SetGroupSettings has the daemon change them.
+func (r remote) SetGroupSettings(ctx context.Context, group string, req api.GroupSettingsChange) (api.GroupSettings, error) {
+	res, err := r.client.SetGroupSettingsWithResponse(ctx, group, req)
+	if err != nil {
+		return api.GroupSettings{}, transportError(err)
+	}
+	return answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
+}
+
 // Remove has the daemon remove a member.
 func (r remote) Remove(ctx context.Context, group, member, reason string) (api.Removal, error) {
 	res, err := r.client.RemoveMemberWithResponse(ctx, group, member, &api.RemoveMemberParams{Reason: reason})

@@ -77,6 +77,23 @@ func (r GroupCreate) Bounds(b Bounds) {
 }
 
 // Bounds tells the bounds of the fields, with what they hold.
+func (r GroupSettingsChange) Bounds(b Bounds) {
+	if r.Version != 0 {
+		b.Between("version", int64(r.Version), 0, 9007199254740991)
+	}
+	if r.LeaseSeconds != 0 {
+		b.Between("leaseSeconds", int64(r.LeaseSeconds), 0, 2592000)
+	}
+	if r.RenewPercent != 0 {
+		b.Between("renewPercent", int64(r.RenewPercent), 0, 95)
+	}
+	if r.RebindPercent != 0 {
+		b.Between("rebindPercent", int64(r.RebindPercent), 0, 95)
+	}
+	b.Length("domain", r.Domain, false, 181)
+}
+
+// Bounds tells the bounds of the fields, with what they hold.
 func (r InvitationCreate) Bounds(b Bounds) {
 	if r.TTLSeconds != 0 {
 		b.Between("ttlSeconds", int64(r.TTLSeconds), 1, 31536000)

@@ -382,6 +382,37 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/groups/{group}/requests/{member}/deny (the `DenyRequest` operationId).
 	DenyRequest(ctx context.Context, group string, member string, body DenyRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetGroupSettings What the group's authority can change while the group runs
+	//
+	// As this appliance knows it; and what of it hosts and members haven't taken up yet.
+	//
+	// Corresponds with GET /api/v1/groups/{group}/settings (the `GetGroupSettings` operationId).
+	GetGroupSettings(ctx context.Context, group string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetGroupSettingsWithBody Change the group's settings
+	//
+	// Only on the appliance that keeps the group's CA key, which signs them. They take the place of the former ones as a
+	// whole; members that are connected have them within seconds, others as they come back. Hosts have what they are told
+	// from their next renewal on. An address that is excluded stays with the host that has it until that asks to renew it;
+	// then the host is given another.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/groups/{group}/settings (the `SetGroupSettings` operationId).
+	SetGroupSettingsWithBody(ctx context.Context, group string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetGroupSettings Change the group's settings
+	//
+	// Only on the appliance that keeps the group's CA key, which signs them. They take the place of the former ones as a
+	// whole; members that are connected have them within seconds, others as they come back. Hosts have what they are told
+	// from their next renewal on. An address that is excluded stays with the host that has it until that asks to renew it;
+	// then the host is given another.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/v1/groups/{group}/settings (the `SetGroupSettings` operationId).
+	SetGroupSettings(ctx context.Context, group string, body SetGroupSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListHosts Registered hosts, by hardware address
 	//
 	// The hosts that DHCP serves whatever the policy says (router mode): those that the configuration
@@ -1652,6 +1683,67 @@ func (c *Client) DenyRequestWithBody(ctx context.Context, group string, member s
 // Corresponds with POST /api/v1/groups/{group}/requests/{member}/deny (the `DenyRequest` operationId).
 func (c *Client) DenyRequest(ctx context.Context, group string, member string, body DenyRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDenyRequestRequest(c.Server, group, member, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetGroupSettings What the group's authority can change while the group runs
+//
+// As this appliance knows it; and what of it hosts and members haven't taken up yet.
+//
+// Corresponds with GET /api/v1/groups/{group}/settings (the `GetGroupSettings` operationId).
+func (c *Client) GetGroupSettings(ctx context.Context, group string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetGroupSettingsRequest(c.Server, group)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetGroupSettingsWithBody Change the group's settings
+//
+// Only on the appliance that keeps the group's CA key, which signs them. They take the place of the former ones as a
+// whole; members that are connected have them within seconds, others as they come back. Hosts have what they are told
+// from their next renewal on. An address that is excluded stays with the host that has it until that asks to renew it;
+// then the host is given another.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/groups/{group}/settings (the `SetGroupSettings` operationId).
+func (c *Client) SetGroupSettingsWithBody(ctx context.Context, group string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetGroupSettingsRequestWithBody(c.Server, group, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetGroupSettings Change the group's settings
+//
+// Only on the appliance that keeps the group's CA key, which signs them. They take the place of the former ones as a
+// whole; members that are connected have them within seconds, others as they come back. Hosts have what they are told
+// from their next renewal on. An address that is excluded stays with the host that has it until that asks to renew it;
+// then the host is given another.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/v1/groups/{group}/settings (the `SetGroupSettings` operationId).
+func (c *Client) SetGroupSettings(ctx context.Context, group string, body SetGroupSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetGroupSettingsRequest(c.Server, group, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4199,6 +4291,87 @@ func NewDenyRequestRequestWithBody(server string, group string, member string, c
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetGroupSettingsRequest constructs an http.Request for the GetGroupSettings method
+func NewGetGroupSettingsRequest(server string, group string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "group", group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/groups/%s/settings", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetGroupSettingsRequest calls the generic SetGroupSettings builder with application/json body
+func NewSetGroupSettingsRequest(server string, group string, body SetGroupSettingsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetGroupSettingsRequestWithBody(server, group, "application/json", bodyReader)
+}
+
+// NewSetGroupSettingsRequestWithBody constructs an http.Request for the SetGroupSettings method, with any body, and a specified content type
+func NewSetGroupSettingsRequestWithBody(server string, group string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "group", group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/groups/%s/settings", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -6879,6 +7052,39 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/groups/{group}/requests/{member}/deny (the `DenyRequest` operationId).
 	DenyRequestWithResponse(ctx context.Context, group string, member string, body DenyRequestJSONRequestBody, reqEditors ...RequestEditorFn) (*DenyRequestResponse, error)
 
+	// GetGroupSettingsWithResponse What the group's authority can change while the group runs
+	//
+	// As this appliance knows it; and what of it hosts and members haven't taken up yet.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/groups/{group}/settings (the `GetGroupSettings` operationId).
+	GetGroupSettingsWithResponse(ctx context.Context, group string, reqEditors ...RequestEditorFn) (*GetGroupSettingsResponse, error)
+
+	// SetGroupSettingsWithBodyWithResponse Change the group's settings
+	//
+	// Only on the appliance that keeps the group's CA key, which signs them. They take the place of the former ones as a
+	// whole; members that are connected have them within seconds, others as they come back. Hosts have what they are told
+	// from their next renewal on. An address that is excluded stays with the host that has it until that asks to renew it;
+	// then the host is given another.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/groups/{group}/settings (the `SetGroupSettings` operationId).
+	SetGroupSettingsWithBodyWithResponse(ctx context.Context, group string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetGroupSettingsResponse, error)
+
+	// SetGroupSettingsWithResponse Change the group's settings
+	//
+	// Only on the appliance that keeps the group's CA key, which signs them. They take the place of the former ones as a
+	// whole; members that are connected have them within seconds, others as they come back. Hosts have what they are told
+	// from their next renewal on. An address that is excluded stays with the host that has it until that asks to renew it;
+	// then the host is given another.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/groups/{group}/settings (the `SetGroupSettings` operationId).
+	SetGroupSettingsWithResponse(ctx context.Context, group string, body SetGroupSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*SetGroupSettingsResponse, error)
+
 	// ListHostsWithResponse Registered hosts, by hardware address
 	//
 	// The hosts that DHCP serves whatever the policy says (router mode): those that the configuration
@@ -8900,6 +9106,102 @@ func (r DenyRequestResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DenyRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetGroupSettingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *GroupSettings
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetGroupSettingsResponse) GetJSON200() *GroupSettings {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetGroupSettingsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetGroupSettingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetGroupSettingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetGroupSettingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetGroupSettingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SetGroupSettingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *GroupSettings
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetGroupSettingsResponse) GetJSON200() *GroupSettings {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetGroupSettingsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetGroupSettingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetGroupSettingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetGroupSettingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetGroupSettingsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12258,6 +12560,57 @@ func (c *ClientWithResponses) DenyRequestWithResponse(ctx context.Context, group
 	return ParseDenyRequestResponse(rsp)
 }
 
+// GetGroupSettingsWithResponse What the group's authority can change while the group runs
+//
+// As this appliance knows it; and what of it hosts and members haven't taken up yet.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/groups/{group}/settings (the `GetGroupSettings` operationId).
+func (c *ClientWithResponses) GetGroupSettingsWithResponse(ctx context.Context, group string, reqEditors ...RequestEditorFn) (*GetGroupSettingsResponse, error) {
+	rsp, err := c.GetGroupSettings(ctx, group, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetGroupSettingsResponse(rsp)
+}
+
+// SetGroupSettingsWithBodyWithResponse Change the group's settings
+//
+// Only on the appliance that keeps the group's CA key, which signs them. They take the place of the former ones as a
+// whole; members that are connected have them within seconds, others as they come back. Hosts have what they are told
+// from their next renewal on. An address that is excluded stays with the host that has it until that asks to renew it;
+// then the host is given another.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/groups/{group}/settings (the `SetGroupSettings` operationId).
+func (c *ClientWithResponses) SetGroupSettingsWithBodyWithResponse(ctx context.Context, group string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetGroupSettingsResponse, error) {
+	rsp, err := c.SetGroupSettingsWithBody(ctx, group, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetGroupSettingsResponse(rsp)
+}
+
+// SetGroupSettingsWithResponse Change the group's settings
+//
+// Only on the appliance that keeps the group's CA key, which signs them. They take the place of the former ones as a
+// whole; members that are connected have them within seconds, others as they come back. Hosts have what they are told
+// from their next renewal on. An address that is excluded stays with the host that has it until that asks to renew it;
+// then the host is given another.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/groups/{group}/settings (the `SetGroupSettings` operationId).
+func (c *ClientWithResponses) SetGroupSettingsWithResponse(ctx context.Context, group string, body SetGroupSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*SetGroupSettingsResponse, error) {
+	rsp, err := c.SetGroupSettings(ctx, group, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetGroupSettingsResponse(rsp)
+}
+
 // ListHostsWithResponse Registered hosts, by hardware address
 //
 // The hosts that DHCP serves whatever the policy says (router mode): those that the configuration
@@ -14321,6 +14674,72 @@ func ParseDenyRequestResponse(rsp *http.Response) (*DenyRequestResponse, error) 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Applicant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetGroupSettingsResponse parses an HTTP response from a GetGroupSettingsWithResponse call
+func ParseGetGroupSettingsResponse(rsp *http.Response) (*GetGroupSettingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetGroupSettingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest GroupSettings
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSetGroupSettingsResponse parses an HTTP response from a SetGroupSettingsWithResponse call
+func ParseSetGroupSettingsResponse(rsp *http.Response) (*SetGroupSettingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetGroupSettingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest GroupSettings
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

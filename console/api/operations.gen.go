@@ -38,6 +38,8 @@ func Operations() []Operation {
 		{ID: "listRequests", Method: "GET", Path: "/api/v1/groups/:group/requests", Role: "operator"},
 		{ID: "approveRequest", Method: "POST", Path: "/api/v1/groups/:group/requests/:member/approve", Role: "operator", Audit: true},
 		{ID: "denyRequest", Method: "POST", Path: "/api/v1/groups/:group/requests/:member/deny", Role: "operator", Audit: true},
+		{ID: "getGroupSettings", Method: "GET", Path: "/api/v1/groups/:group/settings", Role: "viewer"},
+		{ID: "setGroupSettings", Method: "PUT", Path: "/api/v1/groups/:group/settings", Role: "administrator", Check: true, Audit: true},
 		{ID: "listHosts", Method: "GET", Path: "/api/v1/hosts", Role: "viewer"},
 		{ID: "forgetHost", Method: "DELETE", Path: "/api/v1/hosts/:mac", Role: "operator", Audit: true},
 		{ID: "registerHost", Method: "PUT", Path: "/api/v1/hosts/:mac", Role: "operator", Check: true, Audit: true},
@@ -362,6 +364,24 @@ func (g *guarded) ApproveRequest(ctx context.Context, req ApproveRequestRequestO
 func (g *guarded) DenyRequest(ctx context.Context, req DenyRequestRequestObject) (res DenyRequestResponseObject, err error) {
 	err = g.guard(ctx, g.ops["denyRequest"], fmt.Sprint(req.Group, "/", req.Member), func(ctx context.Context) (err error) {
 		res, err = g.next.DenyRequest(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// GetGroupSettings does getGroupSettings, if the guard lets it.
+func (g *guarded) GetGroupSettings(ctx context.Context, req GetGroupSettingsRequestObject) (res GetGroupSettingsResponseObject, err error) {
+	err = g.guard(ctx, g.ops["getGroupSettings"], fmt.Sprint(req.Group), func(ctx context.Context) (err error) {
+		res, err = g.next.GetGroupSettings(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// SetGroupSettings does setGroupSettings, if the guard lets it.
+func (g *guarded) SetGroupSettings(ctx context.Context, req SetGroupSettingsRequestObject) (res SetGroupSettingsResponseObject, err error) {
+	err = g.guard(ctx, g.ops["setGroupSettings"], fmt.Sprint(req.Group), func(ctx context.Context) (err error) {
+		res, err = g.next.SetGroupSettings(ctx, req)
 		return err
 	})
 	return res, err

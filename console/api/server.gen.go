@@ -101,6 +101,12 @@ type ServerInterface interface {
 	// DenyRequest Refuse an appliance that waits
 	// (POST /api/v1/groups/{group}/requests/{member}/deny)
 	DenyRequest(ctx echo.Context, group string, member string) error
+	// GetGroupSettings What the group's authority can change while the group runs
+	// (GET /api/v1/groups/{group}/settings)
+	GetGroupSettings(ctx echo.Context, group string) error
+	// SetGroupSettings Change the group's settings
+	// (PUT /api/v1/groups/{group}/settings)
+	SetGroupSettings(ctx echo.Context, group string) error
 	// ListHosts Registered hosts, by hardware address
 	// (GET /api/v1/hosts)
 	ListHosts(ctx echo.Context) error
@@ -721,6 +727,38 @@ func (w *ServerInterfaceWrapper) DenyRequest(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.DenyRequest(ctx, group, member)
+	return err
+}
+
+// GetGroupSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) GetGroupSettings(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "group" -------------
+	var group string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "group", ctx.Param("group"), &group, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetGroupSettings(ctx, group)
+	return err
+}
+
+// SetGroupSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) SetGroupSettings(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "group" -------------
+	var group string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "group", ctx.Param("group"), &group, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetGroupSettings(ctx, group)
 	return err
 }
 
@@ -1646,6 +1684,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/groups", wrapper.ListGroups, options.OperationMiddlewares["listGroups"]...)
 	router.POST(options.BaseURL+"/api/v1/groups", wrapper.CreateGroup, options.OperationMiddlewares["createGroup"]...)
 	router.DELETE(options.BaseURL+"/api/v1/groups/:group", wrapper.LeaveGroup, options.OperationMiddlewares["leaveGroup"]...)
+	router.GET(options.BaseURL+"/api/v1/groups/:group/settings", wrapper.GetGroupSettings, options.OperationMiddlewares["getGroupSettings"]...)
+	router.PUT(options.BaseURL+"/api/v1/groups/:group/settings", wrapper.SetGroupSettings, options.OperationMiddlewares["setGroupSettings"]...)
 	router.GET(options.BaseURL+"/api/v1/groups/:group/invitations", wrapper.ListInvitations, options.OperationMiddlewares["listInvitations"]...)
 	router.POST(options.BaseURL+"/api/v1/groups/:group/invitations", wrapper.CreateInvitation, options.OperationMiddlewares["createInvitation"]...)
 	router.DELETE(options.BaseURL+"/api/v1/groups/:group/invitations/:invitation", wrapper.RevokeInvitation, options.OperationMiddlewares["revokeInvitation"]...)
@@ -2836,6 +2876,85 @@ type DenyRequestdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DenyRequestdefaultApplicationProblemPlusJSONResponse) VisitDenyRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGroupSettingsRequestObject struct {
+	Group string `json:"group"`
+}
+
+type GetGroupSettingsResponseObject interface {
+	VisitGetGroupSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetGroupSettings200JSONResponse GroupSettings
+
+func (response GetGroupSettings200JSONResponse) VisitGetGroupSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGroupSettingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetGroupSettingsdefaultApplicationProblemPlusJSONResponse) VisitGetGroupSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetGroupSettingsRequestObject struct {
+	Group string `json:"group"`
+	Body  *SetGroupSettingsJSONRequestBody
+}
+
+type SetGroupSettingsResponseObject interface {
+	VisitSetGroupSettingsResponse(w http.ResponseWriter) error
+}
+
+type SetGroupSettings200JSONResponse GroupSettings
+
+func (response SetGroupSettings200JSONResponse) VisitSetGroupSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetGroupSettingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SetGroupSettingsdefaultApplicationProblemPlusJSONResponse) VisitSetGroupSettingsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5252,6 +5371,12 @@ type StrictServerInterface interface {
 	// DenyRequest Refuse an appliance that waits
 	// (POST /api/v1/groups/{group}/requests/{member}/deny)
 	DenyRequest(ctx context.Context, request DenyRequestRequestObject) (DenyRequestResponseObject, error)
+	// GetGroupSettings What the group's authority can change while the group runs
+	// (GET /api/v1/groups/{group}/settings)
+	GetGroupSettings(ctx context.Context, request GetGroupSettingsRequestObject) (GetGroupSettingsResponseObject, error)
+	// SetGroupSettings Change the group's settings
+	// (PUT /api/v1/groups/{group}/settings)
+	SetGroupSettings(ctx context.Context, request SetGroupSettingsRequestObject) (SetGroupSettingsResponseObject, error)
 	// ListHosts Registered hosts, by hardware address
 	// (GET /api/v1/hosts)
 	ListHosts(ctx context.Context, request ListHostsRequestObject) (ListHostsResponseObject, error)
@@ -6298,6 +6423,79 @@ func (sh *strictHandler) DenyRequest(ctx echo.Context, group string, member stri
 		return err
 	} else if validResponse, ok := response.(DenyRequestResponseObject); ok {
 		return validResponse.VisitDenyRequestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetGroupSettings operation middleware
+func (sh *strictHandler) GetGroupSettings(ctx echo.Context, group string) error {
+	var request GetGroupSettingsRequestObject
+
+	request.Group = group
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetGroupSettings(ctx.Request().Context(), request.(GetGroupSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetGroupSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetGroupSettingsResponseObject); ok {
+		return validResponse.VisitGetGroupSettingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetGroupSettings operation middleware
+func (sh *strictHandler) SetGroupSettings(ctx echo.Context, group string) error {
+	var request SetGroupSettingsRequestObject
+
+	request.Group = group
+
+	var body SetGroupSettingsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetGroupSettings(ctx.Request().Context(), request.(SetGroupSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetGroupSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetGroupSettingsResponseObject); ok {
+		return validResponse.VisitSetGroupSettingsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

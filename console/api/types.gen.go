@@ -1422,6 +1422,130 @@ type GroupMember struct {
 	Self bool `json:"self,omitempty,omitzero"`
 }
 
+// GroupSettings What can be changed while the group runs, and what of the group can't.
+type GroupSettings struct {
+	// Allowed Hardware addresses of hosts that are served at every site, whatever an appliance's policy says.
+	Allowed []string `json:"allowed"`
+
+	// Authority Whether they are changed here: this appliance keeps the CA key.
+	Authority bool `json:"authority"`
+
+	// Behind Members of which it isn't known that they have these settings, at most 100.
+	Behind []MemberBehind `json:"behind"`
+
+	// Denied Hardware addresses of hosts that are served nowhere.
+	Denied []string `json:"denied"`
+
+	// DNSServers DNS servers that hosts ask besides the appliance (option 6).
+	DNSServers []string `json:"dnsServers"`
+
+	// Domain The domain that hosts take for theirs (option 15); empty for the group's zone.
+	Domain string `json:"domain"`
+
+	// Excluded Addresses that nobody is given who asks, but by a reservation, each as `10.9.0.2`, `10.9.0.2-10.9.0.49` or `10.9.0.64/26`.
+	Excluded []string `json:"excluded"`
+
+	// Group The group ID.
+	Group     string `json:"group"`
+	GroupName string `json:"groupName"`
+
+	// InForce What hosts are told where nothing else is set, and what no setting changes.
+	InForce GroupSettingsInForce `json:"inForce"`
+
+	// LeaseSeconds For how long an address is leased; 0 for what the group was created with. At most half of the hold time.
+	LeaseSeconds int64 `json:"leaseSeconds"`
+
+	// Leftover The first of those, at most 50.
+	Leftover []Leftover `json:"leftover"`
+
+	// Leftovers How many leases of excluded addresses are known here: they end as their hosts ask to renew them.
+	Leftovers int `json:"leftovers"`
+
+	// Made When they were changed last, by the authority's clock.
+	Made time.Time `json:"made,omitempty,omitzero"`
+
+	// NoticeSeconds Within what time every host that is served has asked once, so that a change made now would be known to it.
+	NoticeSeconds int64 `json:"noticeSeconds"`
+
+	// NtpServers Time servers (option 42).
+	NtpServers []string `json:"ntpServers"`
+
+	// OnlyAllowed Hosts are served only if they are allowed, or registered at their appliance.
+	OnlyAllowed bool `json:"onlyAllowed"`
+
+	// RebindPercent After how much of a lease a host asks any server (T2); 0 for 87.5.
+	RebindPercent int `json:"rebindPercent"`
+
+	// RenewPercent After how much of a lease a host asks to renew it (T1); 0 for 50.
+	RenewPercent int `json:"renewPercent"`
+
+	// Routes Static routes (option 121), each as `192.168.7.0/24 via 10.9.0.77`. The gateway is a host of the group: those on its
+	// own segment are told of it.
+	Routes []string `json:"routes"`
+
+	// Search The domains in which hosts look names up (option 119); none for the group's zone alone.
+	Search []string `json:"search"`
+
+	// Version Counts changes; 0 before the first.
+	Version uint64 `json:"version"`
+}
+
+// GroupSettingsChange defines model for GroupSettingsChange.
+type GroupSettingsChange struct {
+	// Allowed Hardware addresses of hosts that are served at every site, whatever an appliance's policy says.
+	Allowed []string `json:"allowed,omitempty,omitzero"`
+
+	// Denied Hardware addresses of hosts that are served nowhere.
+	Denied []string `json:"denied,omitempty,omitzero"`
+
+	// DNSServers DNS servers that hosts ask besides the appliance (option 6).
+	DNSServers []string `json:"dnsServers,omitempty,omitzero"`
+
+	// Domain The domain that hosts take for theirs (option 15); empty for the group's zone.
+	Domain string `json:"domain,omitempty,omitzero"`
+
+	// Excluded Addresses that nobody is given who asks, but by a reservation, each as `10.9.0.2`, `10.9.0.2-10.9.0.49` or `10.9.0.64/26`.
+	Excluded []string `json:"excluded,omitempty,omitzero"`
+
+	// LeaseSeconds For how long an address is leased; 0 for what the group was created with. At most half of the hold time.
+	LeaseSeconds int64 `json:"leaseSeconds,omitempty,omitzero"`
+
+	// NtpServers Time servers (option 42).
+	NtpServers []string `json:"ntpServers,omitempty,omitzero"`
+
+	// OnlyAllowed Hosts are served only if they are allowed, or registered at their appliance.
+	OnlyAllowed bool `json:"onlyAllowed,omitempty,omitzero"`
+
+	// RebindPercent After how much of a lease a host asks any server (T2); 0 for 87.5.
+	RebindPercent int `json:"rebindPercent,omitempty,omitzero"`
+
+	// RenewPercent After how much of a lease a host asks to renew it (T1); 0 for 50.
+	RenewPercent int `json:"renewPercent,omitempty,omitzero"`
+
+	// Routes Static routes (option 121), each as `192.168.7.0/24 via 10.9.0.77`. The gateway is a host of the group: those on its
+	// own segment are told of it.
+	Routes []string `json:"routes,omitempty,omitzero"`
+
+	// Search The domains in which hosts look names up (option 119); none for the group's zone alone.
+	Search []string `json:"search,omitempty,omitzero"`
+
+	// Version Of the settings that are to be changed: where others have come meanwhile, nothing is.
+	Version uint64 `json:"version"`
+}
+
+// GroupSettingsInForce What hosts are told where nothing else is set, and what no setting changes.
+type GroupSettingsInForce struct {
+	Domain        string       `json:"domain"`
+	HoldSeconds   int64        `json:"holdSeconds"`
+	LeaseSeconds  int64        `json:"leaseSeconds"`
+	MTU           int          `json:"mtu"`
+	Prefix        netip.Prefix `json:"prefix"`
+	RebindSeconds int64        `json:"rebindSeconds"`
+	RenewSeconds  int64        `json:"renewSeconds"`
+	Search        []string     `json:"search"`
+	Zone          string       `json:"zone"`
+}
+
 // GroupStatus defines model for GroupStatus.
 type GroupStatus struct {
 	// Attachment The devices by which a group is attached; in the status, the first of its groups. Empty while it is in no group.
@@ -1813,6 +1937,15 @@ type LeaseSort string
 // without a lease was found to use it, so it rests.
 type LeaseState string
 
+// Leftover A lease of an excluded address.
+type Leftover struct {
+	Address netip.Addr `json:"address"`
+
+	// MemberID The member that serves the host.
+	MemberID string `json:"memberId,omitempty,omitzero"`
+	Name     string `json:"name,omitempty,omitzero"`
+}
+
 // ListenRequest defines model for ListenRequest.
 type ListenRequest struct {
 	// Seconds For how long; 4 where none is given.
@@ -1853,6 +1986,15 @@ type Login struct {
 	Code     string `json:"code,omitempty,omitzero"`
 	Name     string `json:"name"`
 	Password string `json:"password"`
+}
+
+// MemberBehind defines model for MemberBehind.
+type MemberBehind struct {
+	MemberID string `json:"memberId"`
+	Name     string `json:"name"`
+
+	// Why In words: it is away, runs a program that knows no settings, or hasn't said yet that it has them.
+	Why string `json:"why"`
 }
 
 // MemberClock defines model for MemberClock.
@@ -3079,6 +3221,9 @@ type CreateInvitationJSONRequestBody = InvitationCreate
 
 // DenyRequestJSONRequestBody defines body for DenyRequest for application/json ContentType.
 type DenyRequestJSONRequestBody = Denial
+
+// SetGroupSettingsJSONRequestBody defines body for SetGroupSettings for application/json ContentType.
+type SetGroupSettingsJSONRequestBody = GroupSettingsChange
 
 // JoinGroupJSONRequestBody defines body for JoinGroup for application/json ContentType.
 type JoinGroupJSONRequestBody = JoinRequest

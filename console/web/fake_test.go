@@ -38,6 +38,8 @@ type fake struct {
 	invited    []api.InvitationCreate
 	issued     []api.IssuedInvitation
 	revoked    []string
+	settings   api.GroupSettings
+	set        []api.GroupSettingsChange
 	left       []string
 	decided    []string
 	waits      []api.JoinApplication
@@ -127,6 +129,15 @@ func (f *fake) RegisterHost(_ context.Context, r api.RegisterHostRequestObject) 
 
 func (f *fake) ListInvitations(context.Context, api.ListInvitationsRequestObject) (api.ListInvitationsResponseObject, error) {
 	return api.ListInvitations200JSONResponse{Items: slices.Clone(f.issued)}, f.err
+}
+
+func (f *fake) GetGroupSettings(_ context.Context, r api.GetGroupSettingsRequestObject) (api.GetGroupSettingsResponseObject, error) {
+	return api.GetGroupSettings200JSONResponse(f.settings), nil
+}
+
+func (f *fake) SetGroupSettings(_ context.Context, r api.SetGroupSettingsRequestObject) (api.SetGroupSettingsResponseObject, error) {
+	f.set = append(f.set, *r.Body)
+	return api.SetGroupSettings200JSONResponse(f.settings), f.refuse
 }
 
 func (f *fake) RevokeInvitation(_ context.Context, r api.RevokeInvitationRequestObject) (api.RevokeInvitationResponseObject, error) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -27,6 +28,9 @@ const (
 
 // MAC is a host's Ethernet address.
 type MAC [6]byte
+
+// String writes it with colons.
+func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 
 // Route is one that hosts are told (RFC 3442).
 type Route struct {

@@ -30,7 +30,7 @@ func TestWhatIsOnlyCheckedIsNotDone(t *testing.T) {
 		"createGroup": `{"name":"office","prefix":"10.9.0.0/16"}`, "reserveLease": `{"mac":"02:00:00:00:00:01"}`, "renameLease": `{"name":"nora"}`, "noteLease": `{"note":"x"}`,
 		"createUser": `{"name":"vera","role":"viewer","password":"correct horse battery"}`, "changePassword": `{"current":"x","new":"another horse battery"}`,
 		"createToken": `{"name":"x","role":"viewer"}`, "renameAppliance": `{"name":"lisbon"}`,
-		"registerHost": `{}`, "joinGroup": `{"token":"lb1abc"}`, "planMode": `{"mode":"interface"}`,
+		"registerHost": `{}`, "setGroupSettings": `{"version":0}`, "joinGroup": `{"token":"lb1abc"}`, "planMode": `{"mode":"interface"}`,
 	}
 	checked := 0
 	for _, op := range api.Operations() {
@@ -58,7 +58,7 @@ func TestWhatIsOnlyCheckedIsNotDone(t *testing.T) {
 	if len(f.ordered)+len(f.created)+len(f.left)+len(f.removed)+len(f.switched)+f.restarts > 0 || before() != was {
 		t.Errorf("something was done: %q, %v; %s, then %s", f.ordered, f.created, was, before())
 	}
-	if len(f.checked) != 5 || checked != len(bodies) {
+	if len(f.checked)+len(f.set) != 6 || checked != len(bodies) {
 		t.Errorf("checked were %q", f.checked)
 	}
 	if _, body := p.ask("GET", "/api/v1/audit", ""); strings.Contains(string(body), "createUser") || strings.Contains(string(body), "renameLease") {

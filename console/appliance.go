@@ -27,6 +27,7 @@ type Appliance interface {
 	Diagnostics
 	Named
 	Maintenance
+	Updates
 	Status(ctx context.Context) (api.Status, error)
 	Peers(ctx context.Context) ([]api.Peer, error)
 	Blocks(ctx context.Context) ([]api.Block, error)
@@ -62,6 +63,20 @@ type Maintenance interface {
 	ForgetRestore(ctx context.Context) error
 	// ApplyRestore restores the copy that has this ID by a restart.
 	ApplyRestore(ctx context.Context, id string) error
+}
+
+// Updates is how an Appliance that is the image is updated. On a host all but Update is a Conflict.
+type Updates interface {
+	// Update tells how it stands.
+	Update(ctx context.Context) (api.Update, error)
+	// CheckUpdate takes in an update, checks it whole and says what it is; nothing is changed yet. One
+	// that waited is forgotten.
+	CheckUpdate(ctx context.Context, r io.Reader) (api.UpdateOffer, error)
+	// ForgetUpdate removes the update that waits, and what is known of how the last one ended.
+	ForgetUpdate(ctx context.Context) error
+	// ApplyUpdate and RollbackUpdate return before the machine begins with it.
+	ApplyUpdate(ctx context.Context, order api.UpdateOrder) error
+	RollbackUpdate(ctx context.Context) error
 }
 
 // Hosts is the hosts that DHCP serves whatever the policy says.

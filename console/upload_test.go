@@ -23,6 +23,10 @@ func TestALargeCopyIsTakenFromAnAdministratorAlone(t *testing.T) {
 		t.Fatalf("%d bytes of %d: %d %s", f.restored, large, res.StatusCode, content)
 	}
 	f.restored = 0
+	if res, content := p.ask(http.MethodPut, "/api/v1/update", body, binary); res.StatusCode != http.StatusOK || f.restored != large {
+		t.Fatalf("an update, %d bytes of %d: %d %s", f.restored, large, res.StatusCode, content)
+	}
+	f.restored = 0
 	if res, _ := p.ask(http.MethodPut, "/api/v1/restore", "x", binary, func(r *http.Request) { r.Header.Del(access.CSRFHeader) }); res.StatusCode != http.StatusForbidden || f.restored != 0 {
 		t.Errorf("without the CSRF token: %d", res.StatusCode)
 	}

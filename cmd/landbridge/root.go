@@ -142,7 +142,7 @@ hence the sudo in all examples.`,
 		p.groupCommand(), p.joinCommand(),
 		p.runCommand(), p.restartCommand(), p.applianceNameCommand(), p.modeCommand(), p.recoverCommand(), p.userDataCommand(),
 		p.statusCommand(), p.peersCommand(), p.segmentsCommand(), p.throughputCommand(), p.timeCommand(), p.leasesCommand(), p.namesCommand(), p.forwardCommand(), p.hostsCommand(), p.blocksCommand(), p.countersCommand(), p.consoleCommand(),
-		p.pingCommand(), p.traceCommand(), p.pathCommand(), p.queryCommand(), p.doctorCommand(), p.captureCommand(), p.logsCommand(), p.supportCommand(), p.backupCommand(), p.restoreCommand(),
+		p.pingCommand(), p.traceCommand(), p.pathCommand(), p.queryCommand(), p.doctorCommand(), p.captureCommand(), p.logsCommand(), p.supportCommand(), p.backupCommand(), p.restoreCommand(), p.updateCommand(),
 		p.versionCommand(),
 	)
 	root.InitDefaultCompletionCmd()

@@ -300,6 +300,11 @@ func (r TraceRequest) Bounds(b Bounds) {
 }
 
 // Bounds tells the bounds of the fields, with what they hold.
+func (r UpdateOrder) Bounds(b Bounds) {
+	b.Length("id", r.ID, true, 64)
+}
+
+// Bounds tells the bounds of the fields, with what they hold.
 func (r UserChange) Bounds(b Bounds) {
 	b.Length("password", r.Password, false, 256)
 }

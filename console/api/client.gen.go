@@ -984,6 +984,52 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/traceroute (the `TraceRoute` operationId).
 	TraceRoute(ctx context.Context, body TraceRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ForgetUpdate Forget the update that waits, and how the last one ended
+	//
+	// Corresponds with DELETE /api/v1/update (the `ForgetUpdate` operationId).
+	ForgetUpdate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetUpdate How it stands with updates of the image
+	//
+	// Which version runs in which of the two slots, what is being done, the update that waits, and how the last one ended. On a host, where the package manager updates Landbridge, `image` is false.
+	//
+	// Corresponds with GET /api/v1/update (the `GetUpdate` operationId).
+	GetUpdate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckUpdateWithBody Hand in an update of the image
+	//
+	// The file `landbridge.update` of `make image`. Its signature is checked before anything of it is kept, then its files; it waits until it is applied or forgotten, and one that waited is forgotten. Nothing is changed yet. At most 256 MiB.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/update (the `CheckUpdate` operationId).
+	CheckUpdateWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApplyUpdateWithBody Make the update that waits
+	//
+	// It is checked once more, written to the slot that doesn't run, read back and compared; then the machine restarts with it, on trial. Unless it is well within five minutes the version before comes back by itself. `GET /api/v1/update` follows it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/update/apply (the `ApplyUpdate` operationId).
+	ApplyUpdateWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApplyUpdate Make the update that waits
+	//
+	// It is checked once more, written to the slot that doesn't run, read back and compared; then the machine restarts with it, on trial. Unless it is well within five minutes the version before comes back by itself. `GET /api/v1/update` follows it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/update/apply (the `ApplyUpdate` operationId).
+	ApplyUpdate(ctx context.Context, body ApplyUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RollbackUpdate Start the version in the other slot
+	//
+	// The machine restarts with it, on trial as after an update; the state stays as it is.
+	//
+	// Corresponds with POST /api/v1/update/rollback (the `RollbackUpdate` operationId).
+	RollbackUpdate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListUsers The users, by name
 	//
 	// Corresponds with GET /api/v1/users (the `ListUsers` operationId).
@@ -3025,6 +3071,112 @@ func (c *Client) TraceRouteWithBody(ctx context.Context, contentType string, bod
 // Corresponds with POST /api/v1/traceroute (the `TraceRoute` operationId).
 func (c *Client) TraceRoute(ctx context.Context, body TraceRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewTraceRouteRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ForgetUpdate Forget the update that waits, and how the last one ended
+//
+// Corresponds with DELETE /api/v1/update (the `ForgetUpdate` operationId).
+func (c *Client) ForgetUpdate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewForgetUpdateRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetUpdate How it stands with updates of the image
+//
+// Which version runs in which of the two slots, what is being done, the update that waits, and how the last one ended. On a host, where the package manager updates Landbridge, `image` is false.
+//
+// Corresponds with GET /api/v1/update (the `GetUpdate` operationId).
+func (c *Client) GetUpdate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetUpdateRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckUpdateWithBody Hand in an update of the image
+//
+// The file `landbridge.update` of `make image`. Its signature is checked before anything of it is kept, then its files; it waits until it is applied or forgotten, and one that waited is forgotten. Nothing is changed yet. At most 256 MiB.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/update (the `CheckUpdate` operationId).
+func (c *Client) CheckUpdateWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckUpdateRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApplyUpdateWithBody Make the update that waits
+//
+// It is checked once more, written to the slot that doesn't run, read back and compared; then the machine restarts with it, on trial. Unless it is well within five minutes the version before comes back by itself. `GET /api/v1/update` follows it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/update/apply (the `ApplyUpdate` operationId).
+func (c *Client) ApplyUpdateWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApplyUpdateRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApplyUpdate Make the update that waits
+//
+// It is checked once more, written to the slot that doesn't run, read back and compared; then the machine restarts with it, on trial. Unless it is well within five minutes the version before comes back by itself. `GET /api/v1/update` follows it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/update/apply (the `ApplyUpdate` operationId).
+func (c *Client) ApplyUpdate(ctx context.Context, body ApplyUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApplyUpdateRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RollbackUpdate Start the version in the other slot
+//
+// The machine restarts with it, on trial as after an update; the state stays as it is.
+//
+// Corresponds with POST /api/v1/update/rollback (the `RollbackUpdate` operationId).
+func (c *Client) RollbackUpdate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRollbackUpdateRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -6474,6 +6626,156 @@ func NewTraceRouteRequestWithBody(server string, contentType string, body io.Rea
 	return req, nil
 }
 
+// NewForgetUpdateRequest constructs an http.Request for the ForgetUpdate method
+func NewForgetUpdateRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/update")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetUpdateRequest constructs an http.Request for the GetUpdate method
+func NewGetUpdateRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/update")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCheckUpdateRequestWithBody constructs an http.Request for the CheckUpdate method, with any body, and a specified content type
+func NewCheckUpdateRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/update")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewApplyUpdateRequest calls the generic ApplyUpdate builder with application/json body
+func NewApplyUpdateRequest(server string, body ApplyUpdateJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApplyUpdateRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewApplyUpdateRequestWithBody constructs an http.Request for the ApplyUpdate method, with any body, and a specified content type
+func NewApplyUpdateRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/update/apply")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRollbackUpdateRequest constructs an http.Request for the RollbackUpdate method
+func NewRollbackUpdateRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/update/rollback")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListUsersRequest constructs an http.Request for the ListUsers method
 func NewListUsersRequest(server string) (*http.Request, error) {
 	var err error
@@ -7723,6 +8025,58 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/traceroute (the `TraceRoute` operationId).
 	TraceRouteWithResponse(ctx context.Context, body TraceRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*TraceRouteResponse, error)
+
+	// ForgetUpdateWithResponse Forget the update that waits, and how the last one ended
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/update (the `ForgetUpdate` operationId).
+	ForgetUpdateWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ForgetUpdateResponse, error)
+
+	// GetUpdateWithResponse How it stands with updates of the image
+	//
+	// Which version runs in which of the two slots, what is being done, the update that waits, and how the last one ended. On a host, where the package manager updates Landbridge, `image` is false.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/update (the `GetUpdate` operationId).
+	GetUpdateWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetUpdateResponse, error)
+
+	// CheckUpdateWithBodyWithResponse Hand in an update of the image
+	//
+	// The file `landbridge.update` of `make image`. Its signature is checked before anything of it is kept, then its files; it waits until it is applied or forgotten, and one that waited is forgotten. Nothing is changed yet. At most 256 MiB.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/update (the `CheckUpdate` operationId).
+	CheckUpdateWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckUpdateResponse, error)
+
+	// ApplyUpdateWithBodyWithResponse Make the update that waits
+	//
+	// It is checked once more, written to the slot that doesn't run, read back and compared; then the machine restarts with it, on trial. Unless it is well within five minutes the version before comes back by itself. `GET /api/v1/update` follows it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/update/apply (the `ApplyUpdate` operationId).
+	ApplyUpdateWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApplyUpdateResponse, error)
+
+	// ApplyUpdateWithResponse Make the update that waits
+	//
+	// It is checked once more, written to the slot that doesn't run, read back and compared; then the machine restarts with it, on trial. Unless it is well within five minutes the version before comes back by itself. `GET /api/v1/update` follows it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/update/apply (the `ApplyUpdate` operationId).
+	ApplyUpdateWithResponse(ctx context.Context, body ApplyUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*ApplyUpdateResponse, error)
+
+	// RollbackUpdateWithResponse Start the version in the other slot
+	//
+	// The machine restarts with it, on trial as after an update; the state stays as it is.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/update/rollback (the `RollbackUpdate` operationId).
+	RollbackUpdateWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RollbackUpdateResponse, error)
 
 	// ListUsersWithResponse The users, by name
 	//
@@ -11738,6 +12092,225 @@ func (r TraceRouteResponse) ContentType() string {
 	return ""
 }
 
+type ForgetUpdateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ForgetUpdateResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ForgetUpdateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ForgetUpdateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ForgetUpdateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ForgetUpdateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetUpdateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Update
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetUpdateResponse) GetJSON200() *Update {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetUpdateResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetUpdateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetUpdateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetUpdateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetUpdateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CheckUpdateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *UpdateOffer
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckUpdateResponse) GetJSON200() *UpdateOffer {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CheckUpdateResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckUpdateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckUpdateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckUpdateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckUpdateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ApplyUpdateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ApplyUpdateResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ApplyUpdateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ApplyUpdateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ApplyUpdateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ApplyUpdateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RollbackUpdateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RollbackUpdateResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RollbackUpdateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RollbackUpdateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RollbackUpdateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RollbackUpdateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListUsersResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -13674,6 +14247,94 @@ func (c *ClientWithResponses) TraceRouteWithResponse(ctx context.Context, body T
 		return nil, err
 	}
 	return ParseTraceRouteResponse(rsp)
+}
+
+// ForgetUpdateWithResponse Forget the update that waits, and how the last one ended
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/update (the `ForgetUpdate` operationId).
+func (c *ClientWithResponses) ForgetUpdateWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ForgetUpdateResponse, error) {
+	rsp, err := c.ForgetUpdate(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseForgetUpdateResponse(rsp)
+}
+
+// GetUpdateWithResponse How it stands with updates of the image
+//
+// Which version runs in which of the two slots, what is being done, the update that waits, and how the last one ended. On a host, where the package manager updates Landbridge, `image` is false.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/update (the `GetUpdate` operationId).
+func (c *ClientWithResponses) GetUpdateWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetUpdateResponse, error) {
+	rsp, err := c.GetUpdate(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetUpdateResponse(rsp)
+}
+
+// CheckUpdateWithBodyWithResponse Hand in an update of the image
+//
+// The file `landbridge.update` of `make image`. Its signature is checked before anything of it is kept, then its files; it waits until it is applied or forgotten, and one that waited is forgotten. Nothing is changed yet. At most 256 MiB.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/update (the `CheckUpdate` operationId).
+func (c *ClientWithResponses) CheckUpdateWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckUpdateResponse, error) {
+	rsp, err := c.CheckUpdateWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckUpdateResponse(rsp)
+}
+
+// ApplyUpdateWithBodyWithResponse Make the update that waits
+//
+// It is checked once more, written to the slot that doesn't run, read back and compared; then the machine restarts with it, on trial. Unless it is well within five minutes the version before comes back by itself. `GET /api/v1/update` follows it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/update/apply (the `ApplyUpdate` operationId).
+func (c *ClientWithResponses) ApplyUpdateWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApplyUpdateResponse, error) {
+	rsp, err := c.ApplyUpdateWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApplyUpdateResponse(rsp)
+}
+
+// ApplyUpdateWithResponse Make the update that waits
+//
+// It is checked once more, written to the slot that doesn't run, read back and compared; then the machine restarts with it, on trial. Unless it is well within five minutes the version before comes back by itself. `GET /api/v1/update` follows it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/update/apply (the `ApplyUpdate` operationId).
+func (c *ClientWithResponses) ApplyUpdateWithResponse(ctx context.Context, body ApplyUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*ApplyUpdateResponse, error) {
+	rsp, err := c.ApplyUpdate(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApplyUpdateResponse(rsp)
+}
+
+// RollbackUpdateWithResponse Start the version in the other slot
+//
+// The machine restarts with it, on trial as after an update; the state stays as it is.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/update/rollback (the `RollbackUpdate` operationId).
+func (c *ClientWithResponses) RollbackUpdateWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RollbackUpdateResponse, error) {
+	rsp, err := c.RollbackUpdate(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRollbackUpdateResponse(rsp)
 }
 
 // ListUsersWithResponse The users, by name
@@ -16521,6 +17182,159 @@ func ParseTraceRouteResponse(rsp *http.Response) (*TraceRouteResponse, error) {
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseForgetUpdateResponse parses an HTTP response from a ForgetUpdateWithResponse call
+func ParseForgetUpdateResponse(rsp *http.Response) (*ForgetUpdateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ForgetUpdateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetUpdateResponse parses an HTTP response from a GetUpdateWithResponse call
+func ParseGetUpdateResponse(rsp *http.Response) (*GetUpdateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetUpdateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Update
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCheckUpdateResponse parses an HTTP response from a CheckUpdateWithResponse call
+func ParseCheckUpdateResponse(rsp *http.Response) (*CheckUpdateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckUpdateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest UpdateOffer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseApplyUpdateResponse parses an HTTP response from a ApplyUpdateWithResponse call
+func ParseApplyUpdateResponse(rsp *http.Response) (*ApplyUpdateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ApplyUpdateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRollbackUpdateResponse parses an HTTP response from a RollbackUpdateWithResponse call
+func ParseRollbackUpdateResponse(rsp *http.Response) (*RollbackUpdateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RollbackUpdateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem

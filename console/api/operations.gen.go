@@ -93,6 +93,11 @@ func Operations() []Operation {
 		{ID: "createToken", Method: "POST", Path: "/api/v1/tokens", Role: "viewer", Reauth: true, Check: true, Audit: true},
 		{ID: "revokeToken", Method: "DELETE", Path: "/api/v1/tokens/:token", Role: "viewer", Reauth: true, Audit: true},
 		{ID: "traceRoute", Method: "POST", Path: "/api/v1/traceroute", Role: "operator", Audit: true},
+		{ID: "forgetUpdate", Method: "DELETE", Path: "/api/v1/update", Role: "administrator", Reauth: true, Audit: true},
+		{ID: "getUpdate", Method: "GET", Path: "/api/v1/update", Role: "viewer"},
+		{ID: "checkUpdate", Method: "PUT", Path: "/api/v1/update", Role: "administrator", Reauth: true, Audit: true},
+		{ID: "applyUpdate", Method: "POST", Path: "/api/v1/update/apply", Role: "administrator", Reauth: true, Audit: true},
+		{ID: "rollbackUpdate", Method: "POST", Path: "/api/v1/update/rollback", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "listUsers", Method: "GET", Path: "/api/v1/users", Role: "administrator"},
 		{ID: "createUser", Method: "POST", Path: "/api/v1/users", Role: "administrator", Reauth: true, Check: true, Audit: true},
 		{ID: "removeUser", Method: "DELETE", Path: "/api/v1/users/:user", Role: "administrator", Reauth: true, Audit: true},
@@ -859,6 +864,51 @@ func (g *guarded) RevokeToken(ctx context.Context, req RevokeTokenRequestObject)
 func (g *guarded) TraceRoute(ctx context.Context, req TraceRouteRequestObject) (res TraceRouteResponseObject, err error) {
 	err = g.guard(ctx, g.ops["traceRoute"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.TraceRoute(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ForgetUpdate does forgetUpdate, if the guard lets it.
+func (g *guarded) ForgetUpdate(ctx context.Context, req ForgetUpdateRequestObject) (res ForgetUpdateResponseObject, err error) {
+	err = g.guard(ctx, g.ops["forgetUpdate"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ForgetUpdate(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// GetUpdate does getUpdate, if the guard lets it.
+func (g *guarded) GetUpdate(ctx context.Context, req GetUpdateRequestObject) (res GetUpdateResponseObject, err error) {
+	err = g.guard(ctx, g.ops["getUpdate"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.GetUpdate(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// CheckUpdate does checkUpdate, if the guard lets it.
+func (g *guarded) CheckUpdate(ctx context.Context, req CheckUpdateRequestObject) (res CheckUpdateResponseObject, err error) {
+	err = g.guard(ctx, g.ops["checkUpdate"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.CheckUpdate(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// ApplyUpdate does applyUpdate, if the guard lets it.
+func (g *guarded) ApplyUpdate(ctx context.Context, req ApplyUpdateRequestObject) (res ApplyUpdateResponseObject, err error) {
+	err = g.guard(ctx, g.ops["applyUpdate"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.ApplyUpdate(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// RollbackUpdate does rollbackUpdate, if the guard lets it.
+func (g *guarded) RollbackUpdate(ctx context.Context, req RollbackUpdateRequestObject) (res RollbackUpdateResponseObject, err error) {
+	err = g.guard(ctx, g.ops["rollbackUpdate"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.RollbackUpdate(ctx, req)
 		return err
 	})
 	return res, err

@@ -266,6 +266,21 @@ type ServerInterface interface {
 	// TraceRoute Measure round trips to each whom a packet passes
 	// (POST /api/v1/traceroute)
 	TraceRoute(ctx echo.Context) error
+	// ForgetUpdate Forget the update that waits, and how the last one ended
+	// (DELETE /api/v1/update)
+	ForgetUpdate(ctx echo.Context) error
+	// GetUpdate How it stands with updates of the image
+	// (GET /api/v1/update)
+	GetUpdate(ctx echo.Context) error
+	// CheckUpdate Hand in an update of the image
+	// (PUT /api/v1/update)
+	CheckUpdate(ctx echo.Context) error
+	// ApplyUpdate Make the update that waits
+	// (POST /api/v1/update/apply)
+	ApplyUpdate(ctx echo.Context) error
+	// RollbackUpdate Start the version in the other slot
+	// (POST /api/v1/update/rollback)
+	RollbackUpdate(ctx echo.Context) error
 	// ListUsers The users, by name
 	// (GET /api/v1/users)
 	ListUsers(ctx echo.Context) error
@@ -1545,6 +1560,51 @@ func (w *ServerInterfaceWrapper) TraceRoute(ctx echo.Context) error {
 	return err
 }
 
+// ForgetUpdate converts echo context to params.
+func (w *ServerInterfaceWrapper) ForgetUpdate(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ForgetUpdate(ctx)
+	return err
+}
+
+// GetUpdate converts echo context to params.
+func (w *ServerInterfaceWrapper) GetUpdate(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetUpdate(ctx)
+	return err
+}
+
+// CheckUpdate converts echo context to params.
+func (w *ServerInterfaceWrapper) CheckUpdate(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CheckUpdate(ctx)
+	return err
+}
+
+// ApplyUpdate converts echo context to params.
+func (w *ServerInterfaceWrapper) ApplyUpdate(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ApplyUpdate(ctx)
+	return err
+}
+
+// RollbackUpdate converts echo context to params.
+func (w *ServerInterfaceWrapper) RollbackUpdate(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RollbackUpdate(ctx)
+	return err
+}
+
 // ListUsers converts echo context to params.
 func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
 	var err error
@@ -1723,6 +1783,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/restore", wrapper.GetRestore, options.OperationMiddlewares["getRestore"]...)
 	router.PUT(options.BaseURL+"/api/v1/restore", wrapper.CheckRestore, options.OperationMiddlewares["checkRestore"]...)
 	router.POST(options.BaseURL+"/api/v1/restore/apply", wrapper.ApplyRestore, options.OperationMiddlewares["applyRestore"]...)
+	router.DELETE(options.BaseURL+"/api/v1/update", wrapper.ForgetUpdate, options.OperationMiddlewares["forgetUpdate"]...)
+	router.GET(options.BaseURL+"/api/v1/update", wrapper.GetUpdate, options.OperationMiddlewares["getUpdate"]...)
+	router.PUT(options.BaseURL+"/api/v1/update", wrapper.CheckUpdate, options.OperationMiddlewares["checkUpdate"]...)
+	router.POST(options.BaseURL+"/api/v1/update/apply", wrapper.ApplyUpdate, options.OperationMiddlewares["applyUpdate"]...)
+	router.POST(options.BaseURL+"/api/v1/update/rollback", wrapper.RollbackUpdate, options.OperationMiddlewares["rollbackUpdate"]...)
 	router.GET(options.BaseURL+"/api/v1/time", wrapper.GetTime, options.OperationMiddlewares["getTime"]...)
 	router.POST(options.BaseURL+"/api/v1/restart", wrapper.Restart, options.OperationMiddlewares["restart"]...)
 	router.PUT(options.BaseURL+"/api/v1/name", wrapper.RenameAppliance, options.OperationMiddlewares["renameAppliance"]...)
@@ -5051,6 +5116,180 @@ func (response TraceRoutedefaultApplicationProblemPlusJSONResponse) VisitTraceRo
 	return err
 }
 
+type ForgetUpdateRequestObject struct {
+}
+
+type ForgetUpdateResponseObject interface {
+	VisitForgetUpdateResponse(w http.ResponseWriter) error
+}
+
+type ForgetUpdate204Response struct {
+}
+
+func (response ForgetUpdate204Response) VisitForgetUpdateResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ForgetUpdatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ForgetUpdatedefaultApplicationProblemPlusJSONResponse) VisitForgetUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUpdateRequestObject struct {
+}
+
+type GetUpdateResponseObject interface {
+	VisitGetUpdateResponse(w http.ResponseWriter) error
+}
+
+type GetUpdate200JSONResponse Update
+
+func (response GetUpdate200JSONResponse) VisitGetUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUpdatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetUpdatedefaultApplicationProblemPlusJSONResponse) VisitGetUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckUpdateRequestObject struct {
+	Body io.Reader
+}
+
+type CheckUpdateResponseObject interface {
+	VisitCheckUpdateResponse(w http.ResponseWriter) error
+}
+
+type CheckUpdate200JSONResponse UpdateOffer
+
+func (response CheckUpdate200JSONResponse) VisitCheckUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckUpdatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CheckUpdatedefaultApplicationProblemPlusJSONResponse) VisitCheckUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyUpdateRequestObject struct {
+	Body *ApplyUpdateJSONRequestBody
+}
+
+type ApplyUpdateResponseObject interface {
+	VisitApplyUpdateResponse(w http.ResponseWriter) error
+}
+
+type ApplyUpdate202Response struct {
+}
+
+func (response ApplyUpdate202Response) VisitApplyUpdateResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type ApplyUpdatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ApplyUpdatedefaultApplicationProblemPlusJSONResponse) VisitApplyUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackUpdateRequestObject struct {
+}
+
+type RollbackUpdateResponseObject interface {
+	VisitRollbackUpdateResponse(w http.ResponseWriter) error
+}
+
+type RollbackUpdate202Response struct {
+}
+
+func (response RollbackUpdate202Response) VisitRollbackUpdateResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type RollbackUpdatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RollbackUpdatedefaultApplicationProblemPlusJSONResponse) VisitRollbackUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListUsersRequestObject struct {
 }
 
@@ -5536,6 +5775,21 @@ type StrictServerInterface interface {
 	// TraceRoute Measure round trips to each whom a packet passes
 	// (POST /api/v1/traceroute)
 	TraceRoute(ctx context.Context, request TraceRouteRequestObject) (TraceRouteResponseObject, error)
+	// ForgetUpdate Forget the update that waits, and how the last one ended
+	// (DELETE /api/v1/update)
+	ForgetUpdate(ctx context.Context, request ForgetUpdateRequestObject) (ForgetUpdateResponseObject, error)
+	// GetUpdate How it stands with updates of the image
+	// (GET /api/v1/update)
+	GetUpdate(ctx context.Context, request GetUpdateRequestObject) (GetUpdateResponseObject, error)
+	// CheckUpdate Hand in an update of the image
+	// (PUT /api/v1/update)
+	CheckUpdate(ctx context.Context, request CheckUpdateRequestObject) (CheckUpdateResponseObject, error)
+	// ApplyUpdate Make the update that waits
+	// (POST /api/v1/update/apply)
+	ApplyUpdate(ctx context.Context, request ApplyUpdateRequestObject) (ApplyUpdateResponseObject, error)
+	// RollbackUpdate Start the version in the other slot
+	// (POST /api/v1/update/rollback)
+	RollbackUpdate(ctx context.Context, request RollbackUpdateRequestObject) (RollbackUpdateResponseObject, error)
 	// ListUsers The users, by name
 	// (GET /api/v1/users)
 	ListUsers(ctx context.Context, request ListUsersRequestObject) (ListUsersResponseObject, error)
@@ -8167,6 +8421,146 @@ func (sh *strictHandler) TraceRoute(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(TraceRouteResponseObject); ok {
 		return validResponse.VisitTraceRouteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ForgetUpdate operation middleware
+func (sh *strictHandler) ForgetUpdate(ctx echo.Context) error {
+	var request ForgetUpdateRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ForgetUpdate(ctx.Request().Context(), request.(ForgetUpdateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ForgetUpdate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ForgetUpdateResponseObject); ok {
+		return validResponse.VisitForgetUpdateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetUpdate operation middleware
+func (sh *strictHandler) GetUpdate(ctx echo.Context) error {
+	var request GetUpdateRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetUpdate(ctx.Request().Context(), request.(GetUpdateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetUpdate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetUpdateResponseObject); ok {
+		return validResponse.VisitGetUpdateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CheckUpdate operation middleware
+func (sh *strictHandler) CheckUpdate(ctx echo.Context) error {
+	var request CheckUpdateRequestObject
+
+	request.Body = ctx.Request().Body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckUpdate(ctx.Request().Context(), request.(CheckUpdateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckUpdate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CheckUpdateResponseObject); ok {
+		return validResponse.VisitCheckUpdateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ApplyUpdate operation middleware
+func (sh *strictHandler) ApplyUpdate(ctx echo.Context) error {
+	var request ApplyUpdateRequestObject
+
+	var body ApplyUpdateJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ApplyUpdate(ctx.Request().Context(), request.(ApplyUpdateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApplyUpdate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ApplyUpdateResponseObject); ok {
+		return validResponse.VisitApplyUpdateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RollbackUpdate operation middleware
+func (sh *strictHandler) RollbackUpdate(ctx echo.Context) error {
+	var request RollbackUpdateRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RollbackUpdate(ctx.Request().Context(), request.(RollbackUpdateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RollbackUpdate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RollbackUpdateResponseObject); ok {
+		return validResponse.VisitRollbackUpdateResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -851,6 +851,51 @@ func (e SessionState) Valid() bool {
 	}
 }
 
+// Defines values for UpdateResult.
+const (
+	UpdateResultKept      UpdateResult = "kept"
+	UpdateResultRefused   UpdateResult = "refused"
+	UpdateResultTakenBack UpdateResult = "takenBack"
+)
+
+// Valid indicates whether the value is a known member of the UpdateResult enum.
+func (e UpdateResult) Valid() bool {
+	switch e {
+	case UpdateResultKept:
+		return true
+	case UpdateResultRefused:
+		return true
+	case UpdateResultTakenBack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UpdateStage.
+const (
+	UpdateStageIdle       UpdateStage = "idle"
+	UpdateStageRestarting UpdateStage = "restarting"
+	UpdateStageTrial      UpdateStage = "trial"
+	UpdateStageWriting    UpdateStage = "writing"
+)
+
+// Valid indicates whether the value is a known member of the UpdateStage enum.
+func (e UpdateStage) Valid() bool {
+	switch e {
+	case UpdateStageIdle:
+		return true
+	case UpdateStageRestarting:
+		return true
+	case UpdateStageTrial:
+		return true
+	case UpdateStageWriting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Alias defines model for Alias.
 type Alias struct {
 	// Before What it stood for until now; missing where there was no such alias.
@@ -2993,6 +3038,93 @@ type TrafficSample struct {
 	Total TrafficCount  `json:"total"`
 }
 
+// Update defines model for Update.
+type Update struct {
+	// DevelopmentKey Whether the image takes updates by the development key, which everybody has.
+	DevelopmentKey bool `json:"developmentKey,omitempty,omitzero"`
+
+	// DoneBytes Written to the slot.
+	DoneBytes int64 `json:"doneBytes,omitempty,omitzero"`
+
+	// Image Whether the appliance is the image; else the host's package manager updates Landbridge.
+	Image bool `json:"image"`
+
+	// Last How the last update, or way back, ended.
+	Last UpdateOutcome `json:"last,omitempty,omitzero"`
+
+	// OtherVersion In the other slot; absent where there is none.
+	OtherVersion string `json:"otherVersion,omitempty,omitzero"`
+
+	// Slot In which it does: A or B.
+	Slot  string      `json:"slot,omitempty,omitzero"`
+	Stage UpdateStage `json:"stage"`
+
+	// Target The version that is written, or started, or on trial.
+	Target     string `json:"target,omitempty,omitzero"`
+	TotalBytes int64  `json:"totalBytes,omitempty,omitzero"`
+
+	// Until When a trial ends at the latest.
+	Until time.Time `json:"until,omitempty,omitzero"`
+
+	// Version That runs.
+	Version string `json:"version"`
+
+	// Waiting An update that was checked, and waits.
+	Waiting UpdateOffer `json:"waiting,omitempty,omitzero"`
+}
+
+// UpdateOffer An update that was checked, and waits.
+type UpdateOffer struct {
+	// Built The time of its commit.
+	Built time.Time `json:"built"`
+
+	// Bytes That are written to the slot.
+	Bytes int64 `json:"bytes"`
+
+	// Changes What is new, by who made it.
+	Changes string `json:"changes,omitempty,omitzero"`
+
+	// DevelopmentKey Whether it is signed by the development key, which everybody has.
+	DevelopmentKey bool `json:"developmentKey,omitempty,omitzero"`
+
+	// Effects What applying it does, in sentences.
+	Effects []string `json:"effects"`
+
+	// ID Names the update, to apply it.
+	ID string `json:"id"`
+
+	// Newer Whether it is newer than what runs; else it is applied only where that is asked.
+	Newer   bool   `json:"newer"`
+	Version string `json:"version"`
+}
+
+// UpdateOrder defines model for UpdateOrder.
+type UpdateOrder struct {
+	// ID Of the update that was looked at.
+	ID string `json:"id"`
+
+	// Older Apply it though it isn't newer than what runs.
+	Older bool `json:"older,omitempty,omitzero"`
+}
+
+// UpdateOutcome How the last update, or way back, ended.
+type UpdateOutcome struct {
+	At     time.Time    `json:"at"`
+	Result UpdateResult `json:"result"`
+
+	// Text In a sentence.
+	Text string `json:"text"`
+
+	// Version That was to run.
+	Version string `json:"version"`
+}
+
+// UpdateResult defines model for UpdateResult.
+type UpdateResult string
+
+// UpdateStage defines model for UpdateStage.
+type UpdateStage string
+
 // User defines model for User.
 type User struct {
 	Created         time.Time `json:"created"`
@@ -3278,6 +3410,9 @@ type CreateTokenJSONRequestBody = TokenCreate
 
 // TraceRouteJSONRequestBody defines body for TraceRoute for application/json ContentType.
 type TraceRouteJSONRequestBody = TraceRequest
+
+// ApplyUpdateJSONRequestBody defines body for ApplyUpdate for application/json ContentType.
+type ApplyUpdateJSONRequestBody = UpdateOrder
 
 // CreateUserJSONRequestBody defines body for CreateUser for application/json ContentType.
 type CreateUserJSONRequestBody = UserCreate

@@ -18,6 +18,7 @@ type people struct {
 	totp             bool
 	ownCertificate   bool
 	waiting          *api.Restore
+	update           api.Update
 	users            []api.User
 	tokens           []api.Token
 	created          []api.UserCreate

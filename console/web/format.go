@@ -82,6 +82,7 @@ func forms(now func() time.Time) template.FuncMap {
 		"number":     number[int],
 		"count":      number[uint64],
 		"bytes":      byteSize,
+		"size":       func(n int64) string { return byteSize(uint64(max(n, 0))) },
 		"rate":       bitRate,
 		"latency":    latency,
 		"linkSpeed":  linkSpeed,

@@ -32,6 +32,8 @@ func TestDangerousActsAskForThePasswordAndAreDoneWithIt(t *testing.T) {
 		"/system/tokens/t1":         nil,
 		"/system/restart":           nil,
 		"/system/restore/forget":    nil,
+		"/system/update/forget":     nil,
+		"/system/update/rollback":   nil,
 		"/system/certificate/reset": nil,
 		"/system/certificate/renew": nil,
 	} {

@@ -8,8 +8,11 @@ import (
 	"net/url"
 )
 
-// RestorePath takes a copy of a state, which is larger than all other bodies.
-const RestorePath = "/system/restore"
+// These take a copy of a state and an update of the image, which are larger than all other bodies.
+const (
+	RestorePath = "/system/restore"
+	UpdatePath  = "/system/update"
+)
 
 const (
 	maxUploadFields = 16

@@ -1,7 +1,7 @@
 // forms.js has the server check forms as they are typed: a form with data-check is sent to its
 // own route with a header that says so, and what is wrong with a field that the person has been in
 // stands beside it. It knows no rules. A form works without it: what is wrong is said when it
-// is sent.
+// is sent. A form with data-upload shows how much of its file is sent.
 "use strict";
 (() => {
   const pause = 500; // ms without a key pressed
@@ -71,5 +71,31 @@
   document.addEventListener("submit", (e) => {
     clearTimeout(waiting.get(e.target));
     asking.get(e.target)?.abort();
+  });
+
+  // A form with data-upload is sent so that its progress can be told; without this file a browser
+  // sends it by itself.
+  document.addEventListener("submit", (e) => {
+    const form = e.target.closest("form[data-upload]");
+    if (!form) return;
+    e.preventDefault();
+    const bar = form.querySelector("progress"), button = form.querySelector("button"), sent = new XMLHttpRequest();
+    sent.upload.addEventListener("progress", (p) => { if (p.lengthComputable) bar.value = 100 * p.loaded / p.total; });
+    sent.addEventListener("load", () => {
+      if (sent.status < 400) return location.assign(sent.responseURL);
+      const main = new DOMParser().parseFromString(sent.responseText, "text/html").querySelector("main");
+      if (main) document.querySelector("main").replaceWith(main);
+      else location.reload();
+    });
+    sent.addEventListener("error", () => {
+      bar.hidden = true;
+      button.disabled = false;
+      sayOfAll(form, "The upload broke off: is the appliance there? Try it again.");
+    });
+    bar.hidden = false;
+    bar.value = 0;
+    button.disabled = true;
+    sent.open("POST", form.action);
+    sent.send(new FormData(form));
   });
 })();

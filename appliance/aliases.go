@@ -42,7 +42,7 @@ func (n *node) SetAlias(ctx context.Context, name string, req api.AliasSet, by s
 	zone := nw.membership.Descriptor().Zone
 	a := registry.Alias{By: by}
 	if a.Name, err = labelIn(zone, name); err == nil && dns.IsReserved(a.Name) {
-		err = fmt.Errorf("%s is a name that the resolver itself answers, as it does ns and those that stand for addresses: choose another", a.Name)
+		err = fmt.Errorf("%s is one of the names that the resolver itself answers (ns, and C with nine digits of an address): choose another", a.Name)
 	}
 	if err != nil {
 		return api.Alias{}, console.Invalid(err, api.FieldError{Field: "name", Detail: err.Error()})

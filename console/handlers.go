@@ -112,10 +112,10 @@ func (h *handlers) leaseQuery(ctx context.Context, p api.ListLeasesParams) (leas
 	var c checker
 	q := leaseQuery{search: strings.ToLower(p.Search), limit: defaultPage, state: p.State, kind: p.Kind, site: p.Site, member: p.Member, sort: p.Sort}
 	c.bounds(p)
-	c.oneOf("state", string(p.State), p.State.Valid())
-	c.oneOf("kind", string(p.Kind), p.Kind.Valid())
-	c.oneOf("site", string(p.Site), p.Site.Valid())
-	c.oneOf("sort", string(p.Sort), p.Sort.Valid())
+	c.oneOf("state", string(p.State), p.State.Valid(), "leased, reserved, expired, declined or all")
+	c.oneOf("kind", string(p.Kind), p.Kind.Valid(), "dhcp, static or own")
+	c.oneOf("site", string(p.Site), p.Site.Valid(), "here, elsewhere or all")
+	c.oneOf("sort", string(p.Sort), p.Sort.Valid(), "address, name, mac, end or changed, with a minus in front for the other way round")
 	if p.Limit != nil {
 		q.limit = *p.Limit
 	}
@@ -287,9 +287,9 @@ func (c *checker) Between(field string, v, least, most int64) {
 }
 
 // oneOf takes the empty text for a field that isn't given.
-func (c *checker) oneOf(field, v string, known bool) {
+func (c *checker) oneOf(field, v string, known bool, values string) {
 	if v != "" && !known {
-		c.add(field, "want one of those that the document lists")
+		c.add(field, "want %s", values)
 	}
 }
 

@@ -96,7 +96,7 @@ func (h *handlers) nameQuery(ctx context.Context, p api.ListNamesParams) (nameQu
 	var c checker
 	q := nameQuery{search: strings.ToLower(p.Search), kind: p.Kind, limit: defaultPage}
 	c.bounds(p)
-	c.oneOf("kind", string(p.Kind), p.Kind.Valid())
+	c.oneOf("kind", string(p.Kind), p.Kind.Valid(), "host, reserved or alias")
 	if p.Limit != nil {
 		q.limit = *p.Limit
 	}

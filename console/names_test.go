@@ -129,3 +129,20 @@ func TestAListOfTheWholeGroupSaysWhoseHostsItMayLack(t *testing.T) {
 		t.Errorf("members asked %d times, and %d times for aliases, which all know", before, f.rounds-before)
 	}
 }
+
+func TestAWordThatIsNoneIsToldWhichThereAre(t *testing.T) {
+	client := serve(t, nameScene())
+	res, err := client.ListLeasesWithResponse(t.Context(), &api.ListLeasesParams{State: "foo", Kind: "foo", Site: "foo", Sort: "foo"})
+	if err != nil || res.ApplicationProblemJSONDefault == nil {
+		t.Fatalf("%v, %s", err, res.Body)
+	}
+	for field, want := range map[string]string{"state": "declined or all", "kind": "static or own", "site": "elsewhere or all", "sort": "end or changed"} {
+		found := false
+		for _, e := range res.ApplicationProblemJSONDefault.Errors {
+			found = found || e.Field == field && strings.Contains(e.Detail, want)
+		}
+		if !found {
+			t.Errorf("%s: %s", field, res.Body)
+		}
+	}
+}

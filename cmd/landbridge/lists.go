@@ -105,6 +105,9 @@ member, in capitals or not.`,
 			if limit < 0 {
 				return usageError{fmt.Errorf("--limit %d: want 0 (no limit) or more", limit)}
 			}
+			if params.State != "" && !params.State.Valid() { // which the API calls otherwise
+				return usageError{fmt.Errorf("--only %s: want leased, reserved, expired, declined or all", params.State)}
+			}
 			params.Search = strings.Join(args, "")
 			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.LeaseList, error) {
 				return leasesLike(ctx, c, params, limit)

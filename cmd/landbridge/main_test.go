@@ -422,4 +422,7 @@ func TestLeasesAreFetchedPageByPage(t *testing.T) {
 			t.Errorf("%s says %q", args, r.err)
 		}
 	}
+	if r := command(t, engine{}, "", "leases", "--only", "foo", "--state", state); r.code != exitUsage || !strings.Contains(r.err, "--only foo: want leased, reserved, expired, declined or all") {
+		t.Errorf("a state that is none: %+v", r)
+	}
 }

@@ -54,7 +54,7 @@ func (p *Pages) overview(c echo.Context) error {
 		return p.fail(c, err)
 	}
 	limit := hostMost
-	hosts, err := p.leases(c, api.ListLeasesParams{Limit: &limit})
+	hosts, err := p.leases(c, api.ListLeasesParams{Limit: &limit, State: api.LeaseFilterLeased}) // a reservation is no host
 	if err != nil {
 		return p.fail(c, err)
 	}

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"cmp"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -162,7 +163,7 @@ func describeJoined(m *group.Membership, asked string) api.Group {
 
 // describeGroup tells of a group as the API does.
 func describeGroup(m *group.Membership, authority bool) api.Group {
-	d := m.Descriptor()
+	d, now := m.Descriptor(), time.Now()
 	g := api.Group{
 		ID: d.Group.String(), Name: d.Name, Prefix: d.Prefix, ServiceAddress: d.ServiceAddr(), Zone: d.Zone,
 		LeaseSeconds: seconds(m.Settings().Lease(d.Params)), HoldSeconds: int64(d.HoldTime / time.Second),
@@ -172,11 +173,33 @@ func describeGroup(m *group.Membership, authority bool) api.Group {
 	for _, id := range d.Current() {
 		e, _ := d.Entry(id)
 		g.Members = append(g.Members, api.GroupMember{
-			MemberID: id.String(), Name: e.Name, Self: id == m.Self(), Authority: id == d.Authority,
+			MemberID: id.String(), Name: e.Name, Self: id == m.Self(), Authority: id == d.Authority, Certificate: certificateOf(m, id, now),
 		})
 	}
 	g.Removed = formerMembers(d, m.Self())
 	return g
+}
+
+// renewalPatience is for how long a member may ask in vain for a new certificate before that is
+// spoken of.
+const renewalPatience = 3 * 24 * time.Hour
+
+// certificateOf tells of a member's certificate, as far as it is known.
+func certificateOf(m *group.Membership, id group.MemberID, now time.Time) api.MemberCertificate {
+	v, known := m.ValidityOf(id)
+	if !known {
+		return api.MemberCertificate{}
+	}
+	state := api.MemberCertificateStateGood
+	switch {
+	case now.After(v.Until):
+		state = api.MemberCertificateStateExpired
+	case now.After(v.Renewal.Add(renewalPatience)):
+		state = api.MemberCertificateStateLate
+	case !now.Before(v.Renewal):
+		state = api.MemberCertificateStateDue
+	}
+	return api.MemberCertificate{State: state, Issued: v.From.UTC(), Renewal: v.Renewal.UTC(), Expires: v.Until.UTC(), Fingerprint: hex.EncodeToString(v.Fingerprint[:])}
 }
 
 // formerShown is of how many former members a group tells.

@@ -54,3 +54,17 @@ func TestACommandSaysSoWhereTheDaemonDoesNotAnswer(t *testing.T) {
 		}
 	})
 }
+
+func TestAGroupSaysHowLongEachMembersCertificateIsGood(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for state, want := range map[api.MemberCertificateState]string{
+		"": "", api.MemberCertificateStateGood: "2d", api.MemberCertificateStateDue: "2d, being renewed", api.MemberCertificateStateLate: "2d, not renewed",
+	} {
+		if got := certificateText(api.MemberCertificate{State: state, Expires: now.Add(48 * time.Hour)}, now); got != want {
+			t.Errorf("%q: %q, want %q", state, got, want)
+		}
+	}
+	if got := certificateText(api.MemberCertificate{State: api.MemberCertificateStateExpired, Expires: now.Add(-time.Hour)}, now); got != "ended 1h ago" {
+		t.Error(got)
+	}
+}

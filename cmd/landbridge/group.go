@@ -196,7 +196,8 @@ func writeGroup(w io.Writer, g api.Group) error {
 	if len(g.Members) == 0 {
 		return nil
 	}
-	t := &table{columns: []column{{title: "MEMBER", keep: true}, {title: "ID", keep: true}, {title: "ROLE"}}}
+	t := &table{columns: []column{{title: "MEMBER", keep: true}, {title: "ID", keep: true}, {title: "CERTIFICATE"}, {title: "ROLE"}}}
+	now := time.Now()
 	for _, m := range g.Members {
 		self, authority := "", ""
 		if m.Self {
@@ -205,7 +206,7 @@ func writeGroup(w io.Writer, g api.Group) error {
 		if m.Authority {
 			authority = "keeps the CA key"
 		}
-		t.add(m.Name, m.MemberID, joined(", ", self, authority))
+		t.add(m.Name, m.MemberID, certificateText(m.Certificate, now), joined(", ", self, authority))
 	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
@@ -214,6 +215,21 @@ func writeGroup(w io.Writer, g api.Group) error {
 		return err
 	}
 	return writeFormer(w, g)
+}
+
+// certificateText says for how long a member's certificate is good, where that is known.
+func certificateText(c api.MemberCertificate, now time.Time) string {
+	switch c.State {
+	case "":
+		return ""
+	case api.MemberCertificateStateExpired:
+		return "ended " + ago(c.Expires, now) + " ago"
+	case api.MemberCertificateStateDue:
+		return until(c.Expires, now) + ", being renewed"
+	case api.MemberCertificateStateLate:
+		return until(c.Expires, now) + ", not renewed"
+	}
+	return until(c.Expires, now)
 }
 
 // writeFormer prints who was removed from a group, or has left, and why.

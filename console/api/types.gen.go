@@ -503,6 +503,30 @@ func (e LeaseState) Valid() bool {
 	}
 }
 
+// Defines values for MemberCertificateState.
+const (
+	MemberCertificateStateDue     MemberCertificateState = "due"
+	MemberCertificateStateExpired MemberCertificateState = "expired"
+	MemberCertificateStateGood    MemberCertificateState = "good"
+	MemberCertificateStateLate    MemberCertificateState = "late"
+)
+
+// Valid indicates whether the value is a known member of the MemberCertificateState enum.
+func (e MemberCertificateState) Valid() bool {
+	switch e {
+	case MemberCertificateStateDue:
+		return true
+	case MemberCertificateStateExpired:
+		return true
+	case MemberCertificateStateGood:
+		return true
+	case MemberCertificateStateLate:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Mode.
 const (
 	ModeHybrid    Mode = "hybrid"
@@ -1289,7 +1313,7 @@ type Event struct {
 	// Type hello, reset: the stream begins, or has a gap: see the stream. lease.…: of a lease that this appliance serves;
 	// found is a host that has its address by itself; lost, that the address is another's now. member.…: another member was admitted or removed, the overlay's connection to it was made or
 	// lost, or the path of its session has changed. health.…: an item of the status's health. mode.changed: the mode, or a
-	// switch that waits. group.…: this appliance is in one group more or less, or a group's descriptor has changed. traffic: what
+	// switch that waits. group.…: this appliance is in one group more or less, or a group's descriptor or settings have changed. traffic: what
 	// went through the tunnel since the sample before; sent every two seconds, and not again after a gap.
 	Type EventType `json:"type"`
 
@@ -1300,7 +1324,7 @@ type Event struct {
 // EventType hello, reset: the stream begins, or has a gap: see the stream. lease.…: of a lease that this appliance serves;
 // found is a host that has its address by itself; lost, that the address is another's now. member.…: another member was admitted or removed, the overlay's connection to it was made or
 // lost, or the path of its session has changed. health.…: an item of the status's health. mode.changed: the mode, or a
-// switch that waits. group.…: this appliance is in one group more or less, or a group's descriptor has changed. traffic: what
+// switch that waits. group.…: this appliance is in one group more or less, or a group's descriptor or settings have changed. traffic: what
 // went through the tunnel since the sample before; sent every two seconds, and not again after a gap.
 type EventType string
 
@@ -1459,9 +1483,12 @@ type GroupList struct {
 // GroupMember defines model for GroupMember.
 type GroupMember struct {
 	// Authority The member that keeps the CA key.
-	Authority bool   `json:"authority,omitempty,omitzero"`
-	MemberID  string `json:"memberId"`
-	Name      string `json:"name"`
+	Authority bool `json:"authority,omitempty,omitzero"`
+
+	// Certificate A member's certificate, as it has shown it last; absent where it has shown none since this appliance started.
+	Certificate MemberCertificate `json:"certificate,omitempty,omitzero"`
+	MemberID    string            `json:"memberId"`
+	Name        string            `json:"name"`
 
 	// Self This appliance.
 	Self bool `json:"self,omitempty,omitzero"`
@@ -2041,6 +2068,24 @@ type MemberBehind struct {
 	// Why In words: it is away, runs a program that knows no settings, or hasn't said yet that it has them.
 	Why string `json:"why"`
 }
+
+// MemberCertificate A member's certificate, as it has shown it last; absent where it has shown none since this appliance started.
+type MemberCertificate struct {
+	Expires time.Time `json:"expires"`
+
+	// Fingerprint The SHA-256 of the certificate, in hexadecimal.
+	Fingerprint string    `json:"fingerprint"`
+	Issued      time.Time `json:"issued"`
+
+	// Renewal From when its owner asks for another.
+	Renewal time.Time `json:"renewal"`
+
+	// State good: it isn't to be renewed yet. due: its owner asks for another. late: it should have been renewed for days, or a newer one wasn't shown. expired: the others refuse its owner.
+	State MemberCertificateState `json:"state"`
+}
+
+// MemberCertificateState good: it isn't to be renewed yet. due: its owner asks for another. late: it should have been renewed for days, or a newer one wasn't shown. expired: the others refuse its owner.
+type MemberCertificateState string
 
 // MemberClock defines model for MemberClock.
 type MemberClock struct {

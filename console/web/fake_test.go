@@ -247,7 +247,7 @@ func newFake(members, leases int) *fake {
 		Members:            []api.GroupMember{{MemberID: "12D3KooWself", Name: "lisbon", Self: true, Authority: true}},
 	}}
 	for _, p := range f.peers {
-		f.groups[0].Members = append(f.groups[0].Members, api.GroupMember{MemberID: p.MemberID, Name: p.Name})
+		f.groups[0].Members = append(f.groups[0].Members, api.GroupMember{MemberID: p.MemberID, Name: p.Name, Certificate: someCertificate(len(f.groups[0].Members))})
 	}
 	f.leases = someLeases(leases)
 	if members > 0 {
@@ -264,6 +264,25 @@ func newFake(members, leases int) *fake {
 		f.blocks = append(f.blocks, b)
 	}
 	return f
+}
+
+// someCertificate is the certificate of the nth member: one of nine isn't renewed, one has ended,
+// one isn't known.
+func someCertificate(n int) api.MemberCertificate {
+	age, state := 20, api.MemberCertificateStateGood
+	switch n % 9 {
+	case 4:
+		age, state = 61, api.MemberCertificateStateDue
+	case 6:
+		age, state = 80, api.MemberCertificateStateLate
+	case 7:
+		age, state = 91, api.MemberCertificateStateExpired
+	case 8:
+		return api.MemberCertificate{}
+	}
+	const day = 24 * time.Hour
+	issued := time.Now().Add(-time.Duration(age) * day)
+	return api.MemberCertificate{State: state, Issued: issued, Renewal: issued.Add(60 * day), Expires: issued.Add(90*day + 90*time.Minute), Fingerprint: strings.Repeat("5f", 32)}
 }
 
 func somePeers(n int) []api.Peer {

@@ -59,3 +59,15 @@ func TestWhoCannotInviteIsToldWhoCan(t *testing.T) {
 		t.Errorf("the page doesn't say %q", said)
 	}
 }
+
+func TestMembersSayWhoseCertificatesRunOut(t *testing.T) {
+	body := get(t, serve(newFake(8, 3)), "/members").body
+	for _, want := range []string{"Certificates that weren't renewed", "<strong>tallinn</strong>: good for 10 d 1 h, not renewed", "<strong>oslo</strong>: ended", "not shown yet", strings.Repeat("5f", 32)} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page doesn't say %q", want)
+		}
+	}
+	if strings.Contains(get(t, serve(newFake(3, 3)), "/members").body, "weren't renewed") {
+		t.Error("all are well, and that isn't said")
+	}
+}

@@ -35,6 +35,7 @@ type groupMembers struct {
 	Hidden      int
 	Invitations []api.IssuedInvitation // that are open, or were used
 	Requests    []api.Applicant        // who waits to be let in
+	Ending      []api.GroupMember      // whose certificates weren't renewed when they should have been
 }
 
 // memberRow is a member and the way to it.
@@ -110,6 +111,9 @@ func (p *Pages) membersPage(c echo.Context) (membersPage, error) {
 func (m membersPage) match(g api.Group, links []link) groupMembers {
 	view := groupMembers{Group: g}
 	for _, member := range g.Members {
+		if s := member.Certificate.State; s == api.MemberCertificateStateLate || s == api.MemberCertificateStateExpired {
+			view.Ending = append(view.Ending, member)
+		}
 		row := memberRow{GroupMember: member}
 		for _, l := range links {
 			if l.MemberID == member.MemberID && slices.Contains(l.Groups, g.ID) {

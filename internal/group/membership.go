@@ -44,6 +44,11 @@ func (c certificate) good(now time.Time) bool {
 	return !tolerant(now, c.notBefore).Before(c.notBefore) && !now.After(c.notAfter)
 }
 
+// renewal is when two thirds of its life are over: time to ask the authority for another.
+func (c certificate) renewal() time.Time {
+	return c.notBefore.Add(c.notAfter.Sub(c.notBefore) * 2 / 3)
+}
+
 // Groups lists the groups that the node is a member of, in order of ID.
 func Groups(db *store.DB) ([]ID, error) {
 	var ids []ID
@@ -214,12 +219,8 @@ func (m *Membership) Update(signed SignedDescriptor) (changed bool, err error) {
 // Update. cancel ends it.
 func (m *Membership) Subscribe(fn func(*Descriptor)) (cancel func()) { return m.subs.add(fn) }
 
-// RenewalDue reports whether two thirds of the certificate's life are over: time to
-// ask the authority for another.
-func (m *Membership) RenewalDue(now time.Time) bool {
-	own := m.own.Load()
-	return now.Sub(own.notBefore) >= own.notAfter.Sub(own.notBefore)*2/3
-}
+// RenewalDue reports whether it is time to ask the authority for another certificate.
+func (m *Membership) RenewalDue(now time.Time) bool { return !now.Before(m.own.Load().renewal()) }
 
 // Expires returns the end of this node's certificate.
 func (m *Membership) Expires() time.Time { return m.own.Load().notAfter }

@@ -2,6 +2,7 @@ package group
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"time"
@@ -56,6 +57,23 @@ func (m *Membership) certificateOf(from MemberID) (certificate, bool) {
 	defer m.learntMu.RUnlock()
 	c, ok := m.learnt[from]
 	return c, ok
+}
+
+// Validity is of when to when a member's certificate is good.
+type Validity struct {
+	From, Until time.Time
+	Renewal     time.Time // from when its owner asks for another
+	Fingerprint [sha256.Size]byte
+}
+
+// ValidityOf tells of the last certificate that a member has shown since this node started, and of
+// its own; known is false where it has shown none.
+func (m *Membership) ValidityOf(from MemberID) (v Validity, known bool) {
+	c, known := m.certificateOf(from)
+	if !known {
+		return v, false
+	}
+	return Validity{From: c.notBefore, Until: c.notAfter, Renewal: c.renewal(), Fingerprint: sha256.Sum256(c.der)}, true
 }
 
 // learn remembers c unless a longer one is known. The roster may have changed since

@@ -83,3 +83,27 @@ func TestAnInvitationAndAHostAreToldWhatIsWrongWithThemBeforeAnybodyIsAsked(t *t
 		}
 	}
 }
+
+func TestAMembersCertificateIsLateWhereNobodyRenewsIt(t *testing.T) {
+	db, err := store.Open(filepath.Join(t.TempDir(), "landbridge.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	key, err := nodeKey(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := (&testGroup{t: t}).create(db, key)
+	v, _ := m.ValidityOf(m.Self())
+	for at, want := range map[time.Time]api.MemberCertificateState{
+		v.From: api.MemberCertificateStateGood, v.Renewal: api.MemberCertificateStateDue, v.Renewal.Add(renewalPatience + time.Second): api.MemberCertificateStateLate, v.Until.Add(time.Second): api.MemberCertificateStateExpired,
+	} {
+		if got := certificateOf(m, m.Self(), at); got.State != want || len(got.Fingerprint) != 64 || !got.Expires.Equal(v.Until) {
+			t.Errorf("%v: %+v, want %s", at.Sub(v.From), got, want)
+		}
+	}
+	if got := certificateOf(m, group.MemberID{9}, v.From); got != (api.MemberCertificate{}) {
+		t.Errorf("of one that has shown none: %+v", got)
+	}
+}

@@ -26,6 +26,7 @@ type startPage struct {
 	Group        groupForm
 	Leases       []api.Lease // the latest first
 	Total        int
+	Pictures     []picture             // wide and narrow: this site, its hosts as they come, the other members
 	Waits        []api.JoinApplication // to be let into a group
 	Create, Join flaws
 }
@@ -92,6 +93,12 @@ func (p *Pages) firstLeases(c echo.Context, page *startPage) error {
 		page.Total -= len(l.Items) - len(page.Leases)
 	}
 	page.Leases = page.Leases[:min(firstHosts, len(page.Leases))]
+	peers, err := p.peers(c)
+	if err != nil || len(page.Status.Groups) == 0 {
+		return err
+	}
+	here, links := site{Name: page.Status.Name, Detail: string(page.Status.Mode), Hosts: page.Leases, Total: page.Total}, linksOf(peers, p.meter.observe(p.now(), peers))
+	page.Pictures = []picture{draw(here, links, false), draw(here, links, true)}
 	return nil
 }
 

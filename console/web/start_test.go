@@ -80,7 +80,7 @@ func TestTheFirstStepsLeadFromNoGroupToTheFirstHost(t *testing.T) {
 	step("Waiting for the first host", "/start?done=confirmed")
 	f.leases = someLeases(2)
 	f.leases[0].Kind = api.LeaseKindOwn // from before the switch, and no host's
-	if body := get(t, server, "/start?step=hosts", "HX-Request", "true", "HX-Target", "first").body; !strings.Contains(body, "One host has an address") || strings.Contains(body, "<html") {
+	if body := get(t, server, "/start?step=hosts", "HX-Request", "true", "HX-Target", "first").body; strings.Count(body, `class="host"`) != 2 || !strings.Contains(body, "One host has an address") || strings.Contains(body, "<html") {
 		t.Errorf("the first host isn't told: %s", body)
 	}
 }

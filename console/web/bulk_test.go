@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -131,6 +132,31 @@ func TestANameAndANoteOfALeaseAreUndone(t *testing.T) {
 	a = post(t, server, undoOf(t, get(t, server, a.Header().Get("Location")).body))
 	if f.leases[2].Name == "nora" || f.leases[2].HostName != "" {
 		t.Errorf("%d: %+v", a.Code, f.leases[2])
+	}
+}
+
+// Else undoing would take away what there was.
+func TestNothingIsUndoneWhereWhatThereWasIsNotKnown(t *testing.T) {
+	for what, do := range map[string]func(http.Handler) answer{
+		"a name": func(s http.Handler) answer { return post(t, s, "/leases/10.9.4.2/name", "name", "nora") },
+		"a note": func(s http.Handler) answer { return post(t, s, "/leases/10.9.4.2/note", "note", "attic") },
+		"an import": func(s http.Handler) answer {
+			return upload(t, s, "/leases/import", "office.csv", someCSV, "sure", "yes")
+		},
+	} {
+		for _, unreadable := range []error{nil, errors.New("the appliance is too busy")} {
+			f := newFake(0, 4)
+			server := serve(f)
+			f.unreadable = unreadable
+			a := do(server)
+			f.unreadable = nil
+			if a.Code != http.StatusSeeOther {
+				t.Fatalf("%s: %d %s", what, a.Code, a.body)
+			}
+			if body := get(t, server, a.Header().Get("Location")).body; strings.Contains(body, ">Undo<") != (unreadable == nil) {
+				t.Errorf("%s, where the lease before it can't be read (%v): %s", what, unreadable, body)
+			}
+		}
 	}
 }
 

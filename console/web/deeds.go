@@ -2,6 +2,7 @@ package web
 
 import (
 	"crypto/rand"
+	"net/http"
 	"sync"
 	"time"
 
@@ -109,8 +110,17 @@ func (p *Pages) carryOut(c echo.Context, o order) outcome {
 		}
 		return made
 	}
-	made.Undo = inverse(o, before)
+	made.Undo = p.undoOf(o, before, unknown)
 	return made
+}
+
+// undoOf returns what takes an order back, for a lease as it was, if there was one; nil where nothing does, and
+// where it couldn't be read what there was (unknown), as undoing would then take that away.
+func (p *Pages) undoOf(o order, before api.Lease, unknown error) *order {
+	if unknown != nil && p.problem(unknown).Status != http.StatusNotFound {
+		return nil
+	}
+	return inverse(o, before)
 }
 
 // obey has the API do what is ordered.

@@ -21,6 +21,9 @@ import (
 var errAway = errors.New("that is porto's to decide about: do it at that appliance")
 
 func (f *fake) GetLease(_ context.Context, r api.GetLeaseRequestObject) (api.GetLeaseResponseObject, error) {
+	if f.unreadable != nil {
+		return nil, f.unreadable
+	}
 	if l := f.at(r.Address); l != nil {
 		return api.GetLease200JSONResponse(*l), nil
 	}

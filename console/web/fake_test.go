@@ -46,9 +46,10 @@ type fake struct {
 	applicants []api.Applicant
 	removed    []string
 
-	ordered []string                     // with leases
-	past    []api.ListLeaseHistoryParams // asked for
-	refuse  error                        // of those orders
+	ordered    []string                     // with leases
+	past       []api.ListLeaseHistoryParams // asked for
+	refuse     error                        // of those orders
+	unreadable error                        // why no lease can be read
 	found
 	broken error // of a file, before it begins
 	people

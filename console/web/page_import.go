@@ -170,8 +170,8 @@ func (p *Pages) undoImport(c echo.Context, changed []importRow) (rows []outcome)
 	}
 	for _, row := range changed {
 		o := order{Do: actReserve, Address: row.Address}
-		before, _ := p.lease(c, row.Address) // not reserved, where nothing is known of it
-		rows = append(rows, outcome{order: o, Host: row.Name, Undo: inverse(o, before)})
+		before, unknown := p.lease(c, row.Address)
+		rows = append(rows, outcome{order: o, Host: row.Name, Undo: p.undoOf(o, before, unknown)})
 	}
 	return rows
 }

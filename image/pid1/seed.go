@@ -15,7 +15,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"landbridge/console/access"
 	"landbridge/image/userdata"
+	"landbridge/internal/store"
 )
 
 // Where an appliance's first configuration comes from, and what is kept of it.
@@ -137,8 +139,12 @@ func configured(dir string, find func() seed) (d userdata.Data, wrong []string) 
 		return d, append(wrong, fmt.Sprintf("Nothing of it is applied (%s). Mend it and restart, or set the appliance up by its console.", s.from))
 	}
 	if len(s.state) > 0 {
-		if err := plant(filepath.Join(dir, "landbridge"), s.state); err != nil {
+		err := plant(filepath.Join(dir, "landbridge"), s.state)
+		if err != nil {
 			wrong = append(wrong, fmt.Sprintf("The state that was given along isn't taken: %v.", err))
+		}
+		if err != nil && !errors.Is(err, errHasState) {
+			return userdata.Data{}, append(wrong, fmt.Sprintf("Nothing of it is applied (%s). Mend it and restart; where this appliance has made itself a state by then, choose the factory reset.", s.from))
 		}
 	}
 	if err := writeSafely(name, s.userData); err != nil {
@@ -156,20 +162,41 @@ func judge(name string, text []byte) (userdata.Data, []string) {
 	return d, nil
 }
 
-// plant makes a state of the one that was given, where there is none.
+var errHasState = errors.New("this appliance has one already")
+
+// plant makes a state of the one that was given, where there is none: checked whole and written anew, as one
+// that is restored, with nobody logged in at its console. A kill leaves the whole of it or nothing.
 func plant(dir string, db []byte) error {
-	const magicAt, magic = 16, 0xed0cdaed // bbolt's meta page (go.etcd.io/bbolt, internal/common/types.go)
-	if len(db) > largestSeed || len(db) < 4096 || binary.NativeEndian.Uint32(db[magicAt:]) != magic {
-		return fmt.Errorf("%s is no state of Landbridge, as landbridge group create makes one", seedState)
-	}
 	name := filepath.Join(dir, "landbridge.db")
 	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, errors.New("this appliance has one already"))
+		return errors.Join(err, errHasState)
+	}
+	if len(db) > largestSeed {
+		return fmt.Errorf("%s is larger than %d MiB", seedState, largestSeed>>20)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return writeSafely(name, db)
+	given, taken := name+".given", name+".taken"
+	defer os.Remove(given)
+	defer os.Remove(taken)
+	if err := os.WriteFile(given, db, 0o600); err != nil {
+		return err
+	}
+	if err := store.Import(given, taken); err != nil {
+		return fmt.Errorf("%s is no whole state of Landbridge, as landbridge group create or landbridge backup makes one (%w)", seedState, err)
+	}
+	state, err := store.Open(taken)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(access.ForgetSessions(state), state.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(taken, name); err != nil {
+		return err
+	}
+	return store.SyncDir(dir)
 }
 
 // writeSafely writes a file so that it is there as a whole or not at all.

@@ -3,13 +3,17 @@ package pid1
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"landbridge/console/access"
+	"landbridge/console/api"
 	"landbridge/image/userdata"
+	"landbridge/internal/store"
 )
 
 // isoVolume is the part of an ISO 9660 volume that is looked at, as genisoimage -V makes it.
@@ -48,11 +52,28 @@ func TestAVolumeIsKnownByItsLabel(t *testing.T) {
 	}
 }
 
-// aState is what plant takes for one.
-func aState() []byte {
-	db := make([]byte, 8192)
-	binary.NativeEndian.PutUint32(db[16:], 0xed0cdaed)
-	return db
+// aState is the state of an appliance at whose console somebody is logged in, with this cookie.
+func aState(t *testing.T) (db []byte, cookie string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "state.db")
+	state, err := store.Open(file)
+	must(t, err)
+	users, err := access.Open(state, access.Options{})
+	must(t, err)
+	_, err = users.CreateUser(t.Context(), api.UserCreate{Name: "alice", Role: api.RoleAdministrator, Password: "correct horse battery"})
+	must(t, err)
+	session, err := users.Login(t.Context(), access.Credentials{Name: "alice", Password: "correct horse battery"})
+	must(t, errors.Join(err, state.Close()))
+	db, err = os.ReadFile(file)
+	must(t, err)
+	return db, session.Cookie
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func given(text string, state []byte) func() seed {
@@ -61,24 +82,52 @@ func given(text string, state []byte) func() seed {
 
 func TestWhatIsGivenFirstCountsFromThenOn(t *testing.T) {
 	dir := t.TempDir()
+	db, cookie := aState(t)
 	if d, wrong := configured(dir, func() seed { return seed{} }); len(wrong) > 0 || d.Name != "" {
 		t.Errorf("given nothing: %+v, %v", d, wrong)
 	}
-	if d, wrong := configured(dir, given("name: site-a\n", aState())); len(wrong) > 0 || d.Name != "site-a" {
+	if d, wrong := configured(dir, given("name: site-a\n", db)); len(wrong) > 0 || d.Name != "site-a" {
 		t.Errorf("%+v, %v", d, wrong)
 	}
 	if d, wrong := configured(dir, given("name: site-b\n", nil)); len(wrong) > 0 || d.Name != "site-a" {
 		t.Errorf("given another later: %+v, %v", d, wrong)
 	}
-	st, err := os.Stat(filepath.Join(dir, "landbridge", "landbridge.db"))
-	if err != nil || st.Size() != 8192 || st.Mode().Perm() != 0o600 {
-		t.Errorf("the state that was given along: %v, %v", st, err)
+	name := filepath.Join(dir, "landbridge", "landbridge.db")
+	if st, err := os.Stat(name); err != nil || st.Mode().Perm() != 0o600 {
+		t.Fatalf("the state that was given along: %v, %v", st, err)
+	}
+	state, err := store.Open(name)
+	must(t, err)
+	defer state.Close()
+	users, err := access.Open(state, access.Options{})
+	must(t, err)
+	if all, err := access.ListUsers(state); err != nil || len(all) != 1 {
+		t.Errorf("users of it: %+v, %v", all, err)
+	}
+	if id, err := users.Authenticate(access.Identity{}, cookie, true); err != nil || id.Known() {
+		t.Errorf("who was logged in where it comes from is %+v here, %v", id, err)
+	}
+}
+
+func TestWhereTheStateIsNoWholeOneNothingIsAppliedAndItIsReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	db, _ := aState(t)
+	d, wrong := configured(dir, given("name: site-a\n", db[:3*os.Getpagesize()]))
+	if text := strings.Join(wrong, "\n"); d.Name != "" || !strings.Contains(text, "isn't taken") || !strings.Contains(text, "Nothing of it is applied") {
+		t.Errorf("%+v, %v", d, wrong)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "landbridge", "*")); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	if d, wrong := configured(dir, given("name: site-a\n", db)); len(wrong) > 0 || d.Name != "site-a" {
+		t.Errorf("mended: %+v, %v", d, wrong)
 	}
 }
 
 func TestOfWrongUserDataNothingIsApplied(t *testing.T) {
 	dir := t.TempDir()
-	d, wrong := configured(dir, given("name: site-a\nmode: bridge\nnmae: x\n", aState()))
+	db, _ := aState(t)
+	d, wrong := configured(dir, given("name: site-a\nmode: bridge\nnmae: x\n", db))
 	if d.Name != "" || len(d.Settings) > 0 {
 		t.Errorf("applied: %+v", d)
 	}
@@ -98,20 +147,24 @@ func TestOfWrongUserDataNothingIsApplied(t *testing.T) {
 
 func TestAStateIsPlantedWhereThereIsNoneOnly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "landbridge")
-	for name, db := range map[string][]byte{"empty": nil, "text": bytes.Repeat([]byte("x"), 8192), "short": aState()[:100]} {
+	state, _ := aState(t)
+	for name, db := range map[string][]byte{"empty": nil, "text": bytes.Repeat([]byte("x"), 8192), "short": state[:100], "torn": state[:3*os.Getpagesize()]} {
 		if err := plant(dir, db); err == nil {
 			t.Errorf("%s was taken for a state", name)
 		}
 	}
-	if err := plant(dir, aState()); err != nil {
-		t.Fatal(err)
-	}
-	other := append(aState(), 1)
-	if err := plant(dir, other); err == nil || !strings.Contains(err.Error(), "has one already") {
+	must(t, plant(dir, state))
+	name := filepath.Join(dir, "landbridge.db")
+	first, err := os.ReadFile(name)
+	must(t, err)
+	if err := plant(dir, state); !errors.Is(err, errHasState) {
 		t.Errorf("a second one: %v", err)
 	}
-	if got, err := os.ReadFile(filepath.Join(dir, "landbridge.db")); err != nil || !bytes.Equal(got, aState()) {
+	if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, first) {
 		t.Errorf("the first is another now, %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }
 

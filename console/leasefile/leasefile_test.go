@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"landbridge/console/api"
+	"landbridge/internal/race"
 )
 
 // of makes rows of a text with a line for each: its number, address, MAC, client identifier, name, note.
@@ -220,7 +221,7 @@ func FuzzRead(f *testing.F) {
 }
 
 func TestAFileThatIsTooLargeIsRefusedBeforeItTakesMuchMemory(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector has regexp allocate what it would reuse")
 	}
 	const size = 4 << 20

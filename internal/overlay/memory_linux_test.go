@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"landbridge/internal/group"
+	"landbridge/internal/race"
 )
 
 const nodeVariable = "LANDBRIDGE_OVERLAY_TEST_NODE"
@@ -27,7 +28,7 @@ func TestIdleMemory(t *testing.T) {
 		runNode(t, number)
 		return
 	}
-	if testing.Short() || raceEnabled {
+	if testing.Short() || race.Enabled {
 		t.Skip("needs its own processes, without the race detector")
 	}
 	t.Parallel()

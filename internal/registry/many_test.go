@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"landbridge/internal/race"
 )
 
 // made waits until no member asks another any more, and returns how many calls there were
@@ -31,7 +33,7 @@ func (l *lab) made(nodes []*node) int {
 // What a newcomer costs must not grow with the group, or a group of a hundred is never
 // done with itself.
 func TestANewcomerCostsEachMemberOfALargeGroupFewCalls(t *testing.T) {
-	if raceEnabled || testing.Short() {
+	if race.Enabled || testing.Short() {
 		t.Skip("many members, who would hold up the tests beside them; scripts/test runs it by itself")
 	}
 	const members = 2 * promptMembers

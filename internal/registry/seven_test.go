@@ -15,6 +15,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"landbridge/internal/group"
+	"landbridge/internal/race"
 )
 
 // The test of seven members: real registries on real files, a network that fails,
@@ -35,7 +36,7 @@ func scaled(n int) int {
 		return max(1, n*p/100)
 	}
 	switch {
-	case raceEnabled:
+	case race.Enabled:
 		return n / 200
 	case testing.Short():
 		return n / 20

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strconv"
 	"testing"
+
+	"landbridge/internal/race"
 )
 
 // schedules is how many random schedules a run plays: REGISTRY_SCHEDULES, or few. They run
@@ -13,7 +15,7 @@ func schedules(t *testing.T, normal int) int {
 		return n
 	}
 	switch {
-	case raceEnabled:
+	case race.Enabled:
 		return normal / 20
 	case testing.Short():
 		return normal / 10

@@ -1,5 +1,0 @@
-//go:build !race
-
-package leasefile
-
-const raceEnabled = false

@@ -194,6 +194,58 @@ type ClientInterface interface {
 	// Corresponds with PUT /api/v1/console/certificate (the `SetCertificate` operationId).
 	SetCertificate(ctx context.Context, body SetCertificateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RemoveAcme Have the console's certificate renewed no longer
+	//
+	// Settings, secrets and the account's key are forgotten, and an order that is carried out is given up. A certificate that was issued is shown until it is replaced.
+	//
+	// Corresponds with DELETE /api/v1/console/certificate/acme (the `RemoveAcme` operationId).
+	RemoveAcme(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAcme How the console's certificate is had from a CA by ACME
+	//
+	// The settings without their secret, how far the order is that is carried out now, and why the last one failed.
+	//
+	// Corresponds with GET /api/v1/console/certificate/acme (the `GetAcme` operationId).
+	GetAcme(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetAcmeWithBody Have the console's certificate issued, and renewed, by a CA
+	//
+	// By ACME (RFC 8555) with records in the DNS (dns-01), so that nobody needs to reach the console. An order begins at once, in place of one that is carried out; the certificate that is shown
+	// stays until the new one is there. From then on it is renewed after two thirds of its life. A secret that isn't given stays as it is, where server and user do.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+	SetAcmeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetAcme Have the console's certificate issued, and renewed, by a CA
+	//
+	// By ACME (RFC 8555) with records in the DNS (dns-01), so that nobody needs to reach the console. An order begins at once, in place of one that is carried out; the certificate that is shown
+	// stays until the new one is there. From then on it is renewed after two thirds of its life. A secret that isn't given stays as it is, where server and user do.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+	SetAcme(ctx context.Context, body SetAcmeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OrderCertificateWithBody Have the console's certificate issued anew now
+	//
+	// Where it isn't due yet, or a failure would be waited out. A CA allows few failures an hour.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/console/certificate/acme/order (the `OrderCertificate` operationId).
+	OrderCertificateWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OrderCertificate Have the console's certificate issued anew now
+	//
+	// Where it isn't due yet, or a failure would be waited out. A CA allows few failures an hour.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/console/certificate/acme/order (the `OrderCertificate` operationId).
+	OrderCertificate(ctx context.Context, body OrderCertificateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RenewCertificate Make the self-signed certificate anew
 	//
 	// With another key, and the name that the appliance has now. Browsers warn again, of another fingerprint. Where an uploaded certificate is shown, that stays.
@@ -1311,6 +1363,118 @@ func (c *Client) SetCertificateWithBody(ctx context.Context, contentType string,
 // Corresponds with PUT /api/v1/console/certificate (the `SetCertificate` operationId).
 func (c *Client) SetCertificate(ctx context.Context, body SetCertificateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSetCertificateRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveAcme Have the console's certificate renewed no longer
+//
+// Settings, secrets and the account's key are forgotten, and an order that is carried out is given up. A certificate that was issued is shown until it is replaced.
+//
+// Corresponds with DELETE /api/v1/console/certificate/acme (the `RemoveAcme` operationId).
+func (c *Client) RemoveAcme(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveAcmeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAcme How the console's certificate is had from a CA by ACME
+//
+// The settings without their secret, how far the order is that is carried out now, and why the last one failed.
+//
+// Corresponds with GET /api/v1/console/certificate/acme (the `GetAcme` operationId).
+func (c *Client) GetAcme(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAcmeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetAcmeWithBody Have the console's certificate issued, and renewed, by a CA
+//
+// By ACME (RFC 8555) with records in the DNS (dns-01), so that nobody needs to reach the console. An order begins at once, in place of one that is carried out; the certificate that is shown
+// stays until the new one is there. From then on it is renewed after two thirds of its life. A secret that isn't given stays as it is, where server and user do.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+func (c *Client) SetAcmeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetAcmeRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetAcme Have the console's certificate issued, and renewed, by a CA
+//
+// By ACME (RFC 8555) with records in the DNS (dns-01), so that nobody needs to reach the console. An order begins at once, in place of one that is carried out; the certificate that is shown
+// stays until the new one is there. From then on it is renewed after two thirds of its life. A secret that isn't given stays as it is, where server and user do.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+func (c *Client) SetAcme(ctx context.Context, body SetAcmeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetAcmeRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OrderCertificateWithBody Have the console's certificate issued anew now
+//
+// Where it isn't due yet, or a failure would be waited out. A CA allows few failures an hour.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/console/certificate/acme/order (the `OrderCertificate` operationId).
+func (c *Client) OrderCertificateWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOrderCertificateRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OrderCertificate Have the console's certificate issued anew now
+//
+// Where it isn't due yet, or a failure would be waited out. A CA allows few failures an hour.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/console/certificate/acme/order (the `OrderCertificate` operationId).
+func (c *Client) OrderCertificate(ctx context.Context, body OrderCertificateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOrderCertificateRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3695,6 +3859,140 @@ func NewSetCertificateRequestWithBody(server string, contentType string, body io
 	}
 
 	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRemoveAcmeRequest constructs an http.Request for the RemoveAcme method
+func NewRemoveAcmeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/console/certificate/acme")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetAcmeRequest constructs an http.Request for the GetAcme method
+func NewGetAcmeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/console/certificate/acme")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetAcmeRequest calls the generic SetAcme builder with application/json body
+func NewSetAcmeRequest(server string, body SetAcmeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetAcmeRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSetAcmeRequestWithBody constructs an http.Request for the SetAcme method, with any body, and a specified content type
+func NewSetAcmeRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/console/certificate/acme")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewOrderCertificateRequest calls the generic OrderCertificate builder with application/json body
+func NewOrderCertificateRequest(server string, body OrderCertificateJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOrderCertificateRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewOrderCertificateRequestWithBody constructs an http.Request for the OrderCertificate method, with any body, and a specified content type
+func NewOrderCertificateRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/console/certificate/acme/order")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -7140,6 +7438,62 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /api/v1/console/certificate (the `SetCertificate` operationId).
 	SetCertificateWithResponse(ctx context.Context, body SetCertificateJSONRequestBody, reqEditors ...RequestEditorFn) (*SetCertificateResponse, error)
 
+	// RemoveAcmeWithResponse Have the console's certificate renewed no longer
+	//
+	// Settings, secrets and the account's key are forgotten, and an order that is carried out is given up. A certificate that was issued is shown until it is replaced.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/console/certificate/acme (the `RemoveAcme` operationId).
+	RemoveAcmeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RemoveAcmeResponse, error)
+
+	// GetAcmeWithResponse How the console's certificate is had from a CA by ACME
+	//
+	// The settings without their secret, how far the order is that is carried out now, and why the last one failed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/console/certificate/acme (the `GetAcme` operationId).
+	GetAcmeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAcmeResponse, error)
+
+	// SetAcmeWithBodyWithResponse Have the console's certificate issued, and renewed, by a CA
+	//
+	// By ACME (RFC 8555) with records in the DNS (dns-01), so that nobody needs to reach the console. An order begins at once, in place of one that is carried out; the certificate that is shown
+	// stays until the new one is there. From then on it is renewed after two thirds of its life. A secret that isn't given stays as it is, where server and user do.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+	SetAcmeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetAcmeResponse, error)
+
+	// SetAcmeWithResponse Have the console's certificate issued, and renewed, by a CA
+	//
+	// By ACME (RFC 8555) with records in the DNS (dns-01), so that nobody needs to reach the console. An order begins at once, in place of one that is carried out; the certificate that is shown
+	// stays until the new one is there. From then on it is renewed after two thirds of its life. A secret that isn't given stays as it is, where server and user do.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+	SetAcmeWithResponse(ctx context.Context, body SetAcmeJSONRequestBody, reqEditors ...RequestEditorFn) (*SetAcmeResponse, error)
+
+	// OrderCertificateWithBodyWithResponse Have the console's certificate issued anew now
+	//
+	// Where it isn't due yet, or a failure would be waited out. A CA allows few failures an hour.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/console/certificate/acme/order (the `OrderCertificate` operationId).
+	OrderCertificateWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OrderCertificateResponse, error)
+
+	// OrderCertificateWithResponse Have the console's certificate issued anew now
+	//
+	// Where it isn't due yet, or a failure would be waited out. A CA allows few failures an hour.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/console/certificate/acme/order (the `OrderCertificate` operationId).
+	OrderCertificateWithResponse(ctx context.Context, body OrderCertificateJSONRequestBody, reqEditors ...RequestEditorFn) (*OrderCertificateResponse, error)
+
 	// RenewCertificateWithResponse Make the self-signed certificate anew
 	//
 	// With another key, and the name that the appliance has now. Browsers warn again, of another fingerprint. Where an uploaded certificate is shown, that stays.
@@ -8603,6 +8957,198 @@ func (r SetCertificateResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SetCertificateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RemoveAcmeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Acme
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RemoveAcmeResponse) GetJSON200() *Acme {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RemoveAcmeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveAcmeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveAcmeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveAcmeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveAcmeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetAcmeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Acme
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAcmeResponse) GetJSON200() *Acme {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAcmeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAcmeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAcmeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAcmeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAcmeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SetAcmeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Acme
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetAcmeResponse) GetJSON200() *Acme {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetAcmeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetAcmeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetAcmeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetAcmeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetAcmeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OrderCertificateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Acme
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OrderCertificateResponse) GetJSON200() *Acme {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OrderCertificateResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OrderCertificateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OrderCertificateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OrderCertificateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OrderCertificateResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12781,6 +13327,98 @@ func (c *ClientWithResponses) SetCertificateWithResponse(ctx context.Context, bo
 	return ParseSetCertificateResponse(rsp)
 }
 
+// RemoveAcmeWithResponse Have the console's certificate renewed no longer
+//
+// Settings, secrets and the account's key are forgotten, and an order that is carried out is given up. A certificate that was issued is shown until it is replaced.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/console/certificate/acme (the `RemoveAcme` operationId).
+func (c *ClientWithResponses) RemoveAcmeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RemoveAcmeResponse, error) {
+	rsp, err := c.RemoveAcme(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveAcmeResponse(rsp)
+}
+
+// GetAcmeWithResponse How the console's certificate is had from a CA by ACME
+//
+// The settings without their secret, how far the order is that is carried out now, and why the last one failed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/console/certificate/acme (the `GetAcme` operationId).
+func (c *ClientWithResponses) GetAcmeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAcmeResponse, error) {
+	rsp, err := c.GetAcme(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAcmeResponse(rsp)
+}
+
+// SetAcmeWithBodyWithResponse Have the console's certificate issued, and renewed, by a CA
+//
+// By ACME (RFC 8555) with records in the DNS (dns-01), so that nobody needs to reach the console. An order begins at once, in place of one that is carried out; the certificate that is shown
+// stays until the new one is there. From then on it is renewed after two thirds of its life. A secret that isn't given stays as it is, where server and user do.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+func (c *ClientWithResponses) SetAcmeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetAcmeResponse, error) {
+	rsp, err := c.SetAcmeWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetAcmeResponse(rsp)
+}
+
+// SetAcmeWithResponse Have the console's certificate issued, and renewed, by a CA
+//
+// By ACME (RFC 8555) with records in the DNS (dns-01), so that nobody needs to reach the console. An order begins at once, in place of one that is carried out; the certificate that is shown
+// stays until the new one is there. From then on it is renewed after two thirds of its life. A secret that isn't given stays as it is, where server and user do.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+func (c *ClientWithResponses) SetAcmeWithResponse(ctx context.Context, body SetAcmeJSONRequestBody, reqEditors ...RequestEditorFn) (*SetAcmeResponse, error) {
+	rsp, err := c.SetAcme(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetAcmeResponse(rsp)
+}
+
+// OrderCertificateWithBodyWithResponse Have the console's certificate issued anew now
+//
+// Where it isn't due yet, or a failure would be waited out. A CA allows few failures an hour.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/console/certificate/acme/order (the `OrderCertificate` operationId).
+func (c *ClientWithResponses) OrderCertificateWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OrderCertificateResponse, error) {
+	rsp, err := c.OrderCertificateWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOrderCertificateResponse(rsp)
+}
+
+// OrderCertificateWithResponse Have the console's certificate issued anew now
+//
+// Where it isn't due yet, or a failure would be waited out. A CA allows few failures an hour.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/console/certificate/acme/order (the `OrderCertificate` operationId).
+func (c *ClientWithResponses) OrderCertificateWithResponse(ctx context.Context, body OrderCertificateJSONRequestBody, reqEditors ...RequestEditorFn) (*OrderCertificateResponse, error) {
+	rsp, err := c.OrderCertificate(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOrderCertificateResponse(rsp)
+}
+
 // RenewCertificateWithResponse Make the self-signed certificate anew
 //
 // With another key, and the name that the appliance has now. Browsers warn again, of another fingerprint. Where an uploaded certificate is shown, that stays.
@@ -14748,6 +15386,138 @@ func ParseSetCertificateResponse(rsp *http.Response) (*SetCertificateResponse, e
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest ConsoleCertificate
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRemoveAcmeResponse parses an HTTP response from a RemoveAcmeWithResponse call
+func ParseRemoveAcmeResponse(rsp *http.Response) (*RemoveAcmeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveAcmeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Acme
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetAcmeResponse parses an HTTP response from a GetAcmeWithResponse call
+func ParseGetAcmeResponse(rsp *http.Response) (*GetAcmeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAcmeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Acme
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSetAcmeResponse parses an HTTP response from a SetAcmeWithResponse call
+func ParseSetAcmeResponse(rsp *http.Response) (*SetAcmeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetAcmeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Acme
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOrderCertificateResponse parses an HTTP response from a OrderCertificateWithResponse call
+func ParseOrderCertificateResponse(rsp *http.Response) (*OrderCertificateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OrderCertificateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Acme
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -34,7 +34,7 @@ func (h *handlers) GetAcme(context.Context, api.GetAcmeRequestObject) (api.GetAc
 func (h *handlers) SetAcme(ctx context.Context, req api.SetAcmeRequestObject) (api.SetAcmeResponseObject, error) {
 	var check checker
 	check.bounds(req.Body)
-	check.oneOf("solver", string(req.Body.Solver), req.Body.Solver.Valid())
+	check.oneOf("solver", string(req.Body.Solver), req.Body.Solver.Valid(), "rfc2136 or acme-dns")
 	if err := check.err(); err != nil {
 		return nil, err
 	}

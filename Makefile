@@ -119,6 +119,13 @@ bench-modes: deps build ## the modes beside each other and the bare network, int
 	$(GO) build -trimpath -o $(BIN)/bench ./bench
 	$(BIN)/bench modes -landbridge $(BIN)/landbridge -docs docs $(BENCH)
 
+.PHONY: bench-addresses
+bench-addresses: deps build ## leases and names beside Kea, CoreDNS and dnsmasq, into docs/addresses.md (BENCH=-quick: some minutes; BENCH=-help)
+	@./scripts/deps kea-admin=perfdhcp kea-dhcp4-server=kea-dhcp4 dnsperf=dnsperf ethtool=ethtool
+	@GO='$(GO)' ./scripts/bench-peers $(PEERS) coredns
+	$(GO) build -trimpath -o $(BIN)/bench ./bench
+	$(BIN)/bench addresses -landbridge $(BIN)/landbridge -cache $(PEERS) -docs docs $(BENCH)
+
 .PHONY: measure
 measure: deps build ## times of leases and starts, round trips and memory, each against its target
 	$(GO) build -trimpath -o $(BIN)/demo ./cmd/demo

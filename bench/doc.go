@@ -1,13 +1,15 @@
 // Command bench measures Landbridge beside other tunnels, in turn, in the same namespaces of
 // this machine, and writes what it saw into a document. make bench installs and builds
 // the others and runs it; docs/performance.md shows the result and says what it means. As
-// "bench modes" (make bench-modes) it measures Landbridge's modes, into docs/modes.md.
+// "bench modes" (make bench-modes) it measures Landbridge's modes, into docs/modes.md; as "bench
+// addresses" (make bench-addresses), leases and names beside other servers, into docs/addresses.md.
 //
 //	bench -peers landbridge,wireguard-go -profile nic -measures tcp,udp -reps 3
 //	bench -quick -peers landbridge,wireguard-go,veth     a few minutes
 //	bench -add -measures wan                             to the samples of the run before
 //	bench -measures '' -peers landbridge -many 1,100     one appliance and a hundred others
 //	bench modes -measures hybrid,sites                   Landbridge's modes beside each other
+//	bench addresses -measures dhcp,dns                   leases and names beside Kea, CoreDNS and dnsmasq
 //	bench -from out/bench/samples.jsonl -docs docs       the report again, of old samples
 //
 // A repetition measures one peer: a fresh pair of hosts, keys, start, measures, and

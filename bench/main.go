@@ -45,19 +45,21 @@ func main() {
 
 // options is what the command line says.
 type options struct {
-	kinds    []peers.Kind
-	profiles []underlay.Profile
-	measures []string
-	reps     int
-	quick    bool
-	turns    int   // in each repetition of "bench modes"; 0: the plan's
-	add      bool  // to the samples of earlier runs
-	members  []int // that get and send traffic, of a group of the largest number, in their order
-	programs peers.Programs
-	out      string // directory of samples and report
-	docs     string // directory of performance.md; empty: don't touch it
-	from     string // samples to report of, instead of measuring
-	modes    bool   // of Landbridge are measured, and not other tunnels
+	kinds     []peers.Kind
+	profiles  []underlay.Profile
+	measures  []string
+	reps      int
+	quick     bool
+	turns     int   // in each repetition of "bench modes"; 0: the plan's
+	add       bool  // to the samples of earlier runs
+	members   []int // that get and send traffic, of a group of the largest number, in their order
+	programs  peers.Programs
+	out       string   // directory of samples and report
+	docs      string   // directory of performance.md; empty: don't touch it
+	from      string   // samples to report of, instead of measuring
+	modes     bool     // of Landbridge are measured, and not other tunnels
+	addresses bool     // and names are asked for, of Landbridge and of servers
+	servers   []string // of these, by the beginnings of their names; empty: all
 }
 
 func (o options) samples() string { return filepath.Join(o.out, "samples.jsonl") }
@@ -79,6 +81,9 @@ func groups() []string {
 func parse(args []string) (o options, err error) {
 	if len(args) > 0 && args[0] == "modes" {
 		return parseModes(args[1:])
+	}
+	if len(args) > 0 && args[0] == "addresses" {
+		return parseAddresses(args[1:])
 	}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	names := f.String("peers", "", "comma-separated `names`; all by default")

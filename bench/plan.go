@@ -20,6 +20,7 @@ type plan struct {
 	awaitAgain     time.Duration // likewise, before what others disturbed is measured again; 0: it isn't
 	rate           time.Duration // of a transfer of limited rate
 	console        time.Duration // of echoes beside a flood of the console, and of as many before and after it
+	lease, query   time.Duration // of clients at one rate, and of names asked for
 	turns          int           // of a native path and the bare one
 	limit          time.Duration // for one repetition of one peer
 }
@@ -36,7 +37,8 @@ func full() plan {
 		await:  10 * time.Second, awaitAgain: 5 * time.Second,
 		rate: 3 * time.Second, turns: 8,
 		console: 15 * time.Second,
-		limit:   5 * time.Minute,
+		lease:   3 * time.Second, query: 10 * time.Second,
+		limit: 5 * time.Minute,
 	}
 }
 
@@ -52,7 +54,8 @@ func quick() plan {
 		await:  10 * time.Second, awaitAgain: 5 * time.Second,
 		rate: time.Second, turns: 3,
 		console: 5 * time.Second,
-		limit:   2 * time.Minute,
+		lease:   2 * time.Second, query: 4 * time.Second,
+		limit: 2 * time.Minute,
 	}
 }
 

@@ -54,8 +54,11 @@ func publish(samples string, o options) error {
 		return err
 	}
 	p := ofTunnels()
-	if o.modes {
+	switch {
+	case o.modes:
 		p = ofModes()
+	case o.addresses:
+		p = ofAddresses()
 	}
 	text, err := p.markdown(data)
 	if err != nil {
@@ -110,6 +113,12 @@ func ofTunnels() paper {
 // ofModes is that of Landbridge's modes.
 func ofModes() paper {
 	return paper{name: "modes", caption: "Landbridge's modes", begin: report.BeginModes, markdown: report.Modes, svg: report.ModesSVG}
+}
+
+// ofAddresses is that of Landbridge beside servers of addresses and names.
+func ofAddresses() paper {
+	none := func(report.Data) (string, error) { return "", nil }
+	return paper{name: "addresses", begin: report.BeginAddresses, markdown: report.Addresses, svg: none}
 }
 
 // plot draws the profile that is the more honest of those that were measured.

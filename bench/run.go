@@ -28,7 +28,7 @@ func run(ctx context.Context, o options) error {
 	if o.from != "" {
 		return publish(o.from, o)
 	}
-	if missing := netlab.Missing("ip", "ping", "iperf3", "ethtool"); len(missing) > 0 {
+	if missing := netlab.Missing(o.needs()...); len(missing) > 0 {
 		return errors.Join(missing...)
 	}
 	for _, k := range o.kinds { // before hours are spent
@@ -63,10 +63,22 @@ func run(ctx context.Context, o options) error {
 	if o.modes {
 		b.plan = b.plan.ofModes(o.turns)
 	}
-	if err := b.all(ctx); err != nil {
+	measure := b.all
+	if o.addresses {
+		measure = b.addresses
+	}
+	if err := measure(ctx); err != nil {
 		return err
 	}
 	return publish(o.samples(), o)
+}
+
+// needs returns the programs that the machine must have.
+func (o options) needs() []string {
+	if o.addresses {
+		return []string{"ip", "nft", "ethtool", "dig", "udhcpc", "perfdhcp", "kea-dhcp4", "dnsmasq", "dnsperf"}
+	}
+	return []string{"ip", "ping", "iperf3", "ethtool"}
 }
 
 // all runs every repetition of every scene with every peer that it is for.

@@ -35,7 +35,7 @@ func NewCrowd(ctx context.Context, p Programs, pair *underlay.Pair, members int)
 	if err := c.command(ctx, pair.A, "group", "create", "--name", "bench", "--prefix", landbridgePrefix); err != nil {
 		return nil, err
 	}
-	if err := crowd.Admit(pair.A.Path(state(pair.A)+"/landbridge.db"), pair.B.Path(c.Dir), members); err != nil {
+	if err := crowd.Admit(pair.A.Path(c.state(pair.A)+"/landbridge.db"), pair.B.Path(c.Dir), members); err != nil {
 		return nil, fmt.Errorf("admit %d members: %w", members, err)
 	}
 	var err error

@@ -22,6 +22,7 @@ type landbridge struct {
 	binary  string
 	args    map[*underlay.Side][]string // of landbridge run, besides the state
 	crowded bool                        // many share the machine: have more patience
+	disk    string                      // directory of this machine for the states; empty: in memory, on their hosts
 }
 
 const (
@@ -151,23 +152,28 @@ func (l *landbridge) Start(ctx context.Context, s *underlay.Side) error {
 
 // run starts a side's daemon.
 func (l *landbridge) run(ctx context.Context, s *underlay.Side) (*netlab.Cmd, error) {
-	args := append([]string{"run", "--state", state(s), "--name", s.Name}, l.args[s]...)
+	args := append([]string{"run", "--state", l.state(s), "--name", s.Name}, l.args[s]...)
 	return s.Spawn(ctx, l.binary, args...)
 }
 
-func state(s *underlay.Side) string { return s.Dir() + "/landbridge" }
+func (l *landbridge) state(s *underlay.Side) string {
+	if l.disk != "" {
+		return l.disk + "/" + s.Name
+	}
+	return s.Dir() + "/landbridge"
+}
 
 // command runs a landbridge command on a side.
 func (l *landbridge) command(ctx context.Context, s *underlay.Side, args ...string) error {
 	ctx, cancel := l.timeout(ctx)
 	defer cancel()
-	_, err := s.Run(ctx, l.binary, append(args, "--state", state(s))...)
+	_, err := s.Run(ctx, l.binary, append(args, "--state", l.state(s))...)
 	return err
 }
 
 // ask runs a landbridge command and reads what it answers.
 func (l *landbridge) ask(ctx context.Context, s *underlay.Side, into any, args ...string) error {
-	out, err := s.Command(ctx, l.binary, append(args, "--state", state(s), "--json")...).Output()
+	out, err := s.Command(ctx, l.binary, append(args, "--state", l.state(s), "--json")...).Output()
 	if err != nil {
 		return fmt.Errorf("landbridge %s on %s: %w", strings.Join(args, " "), s.Name, err)
 	}

@@ -56,6 +56,14 @@ const (
 	ConsoleRate      = "console_answers_per_s"
 	ConsoleStreams   = "console_streams"
 	ConsoleRSS       = "console_rss_peak_mb"
+	Syncs            = "syncs_per_s"
+	Leases           = "leases_per_s"
+	LeaseCPU         = "lease_cpu_us"
+	LeaseP50         = "lease_p50_ms"
+	LeaseP99         = "lease_p99_ms"
+	Queries          = "queries_per_s"
+	QueriesCPU       = "queries_per_cpu_s"
+	QueriesLost      = "queries_lost"
 )
 
 // Measures returns all kinds.
@@ -105,6 +113,14 @@ func Measures() []Measure {
 		{ID: ConsoleRate, Title: "console's answers", Unit: "1/s"},
 		{ID: ConsoleStreams, Title: "streams that stood", Unit: ""},
 		{ID: ConsoleRSS, Title: "RSS peak", Unit: "MB", Lower: true},
+		{ID: Syncs, Title: "syncs of the disk, one after the other", Unit: "1/s"},
+		{ID: Leases, Title: "leases", Unit: "1/s"},
+		{ID: LeaseCPU, Title: "CPU of the server's program", Unit: "µs/lease", Lower: true},
+		{ID: LeaseP50, Title: "DISCOVER to ACK p50", Unit: "ms", Lower: true},
+		{ID: LeaseP99, Title: "p99", Unit: "ms", Lower: true},
+		{ID: Queries, Title: "queries", Unit: "1/s"},
+		{ID: QueriesCPU, Title: "queries", Unit: "1/CPU s"},
+		{ID: QueriesLost, Title: "lost", Unit: "queries", Lower: true},
 	}
 	for _, megabits := range Rates() {
 		all = append(all, Measure{ID: Cores(megabits), Title: fmt.Sprintf("CPU at %s Mbit/s", Number(float64(megabits))), Unit: "cores", Lower: true})

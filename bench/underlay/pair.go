@@ -93,6 +93,20 @@ func (p *Pair) Bystander(ctx context.Context, name string) (*Side, error) {
 	return s, s.configure(ctx, p.profile)
 }
 
+// More puts n more sides on the underlay.
+func (p *Pair) More(ctx context.Context, n int) (all []*Side, err error) {
+	for i := range n {
+		all = append(all, newSide(p.LAN, fmt.Sprint("more", i+1), byte(4+i)))
+	}
+	err = p.Lab.Err()
+	for _, s := range all {
+		if err == nil {
+			err = s.configure(ctx, p.profile)
+		}
+	}
+	return all, err
+}
+
 // Cable makes the cable of a port on another wire as those of the pair.
 func (p *Pair) Cable(ctx context.Context, port *netlab.Port) error { return p.profile.Apply(ctx, port) }
 

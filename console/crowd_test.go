@@ -53,6 +53,11 @@ func TestStrangersWhoHoldBackTheirRequestsKeepNobodyElseWaiting(t *testing.T) {
 	p.setUp()
 	const many = 100 // more than are answered at a time, or wait, of one address
 	first := p.holdBack("127.0.0.2")
+	for deadline := time.Now().Add(10 * time.Second); len(s.strangers.all) == 0; time.Sleep(time.Millisecond) { // or another may come before it
+		if time.Now().After(deadline) {
+			t.Fatal("the first to hold back has no place")
+		}
+	}
 	for range many - 2 {
 		p.holdBack("127.0.0.2")
 	}

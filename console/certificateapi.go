@@ -83,17 +83,9 @@ func (c *Certificates) describe() api.ConsoleCertificate {
 	shown := c.current.Load()
 	leaf := shown.Leaf
 	return api.ConsoleCertificate{
-		Own: shown.own, Issued: shown.issued, Subject: cmp.Or(leaf.Subject.CommonName, leaf.Subject.String(), firstOf(namesOf(leaf)), "nobody by name"), Issuer: describeName(leaf.Issuer), Names: orEmpty(namesOf(leaf)),
+		Own: shown.own, Subject: describeName(leaf.Subject), Issuer: describeName(leaf.Issuer), Names: orEmpty(namesOf(leaf)),
 		Key: describeKey(leaf), Fingerprint: fingerprint(leaf.Raw), Begins: leaf.NotBefore.UTC(), Ends: leaf.NotAfter.UTC(), Chain: len(shown.Certificate.Certificate),
 	}
-}
-
-// firstOf returns the first of a certificate's names: CAs put no other into those that they issue now.
-func firstOf(names []string) string {
-	if len(names) == 0 {
-		return ""
-	}
-	return names[0]
 }
 
 // describeName names somebody of a certificate, in few words.

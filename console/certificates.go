@@ -24,22 +24,20 @@ type certificateRecord struct {
 const (
 	selfSignedKey = "certificate"
 	uploadedKey   = "uploaded certificate"
-	issuedKey     = "issued certificate"
 )
 
 func certificateBucket() store.Bucket[certificateRecord] {
 	return store.NewBucket[certificateRecord]("console")
 }
 
-// Certificates is what the HTTPS door shows of itself: a certificate that was uploaded, or one that a CA
-// has issued by ACME (issuing.go), whichever came last; else one that the appliance has made. It is kept in the
-// state, and changed while the door is open. It is safe for concurrent use.
+// Certificates is what the HTTPS door shows of itself: a certificate that was uploaded, else one
+// that the appliance has made. It is kept in the state, and changed while the door is open. It is
+// safe for concurrent use.
 type Certificates struct {
 	db      *store.DB
 	name    func() string
 	now     func() time.Time
 	changed func()
-	issuing *issuing
 
 	changing sync.Mutex // one change at a time
 	current  atomic.Pointer[shownCertificate]
@@ -48,14 +46,13 @@ type Certificates struct {
 // shownCertificate is a certificate in use. It isn't changed.
 type shownCertificate struct {
 	tls.Certificate
-	own    bool // uploaded or issued
-	issued bool
+	own bool // uploaded
 }
 
 // OpenCertificates returns the certificates of a state, and makes the appliance's own the first
 // time, for what name returns. changed, if it isn't nil, is called after each change.
 func OpenCertificates(db *store.DB, name func() string, changed func()) (*Certificates, error) {
-	c := &Certificates{db: db, name: name, now: time.Now, changed: changed, issuing: newIssuing()}
+	c := &Certificates{db: db, name: name, now: time.Now, changed: changed}
 	made, err := newCertificate(name())
 	if err != nil {
 		return nil, fmt.Errorf("make the console's certificate: %w", err)
@@ -79,35 +76,24 @@ func (c *Certificates) change(do func(*store.Tx) error) error {
 		if err := do(tx); err != nil {
 			return err
 		}
-		var err error
-		shown, err = chosen(tx)
+		record, own, err := certificateBucket().Get(tx, []byte(uploadedKey))
+		if err == nil && !own {
+			record, _, err = certificateBucket().Get(tx, []byte(selfSignedKey))
+		}
+		if err != nil {
+			return err
+		}
+		shown, err = record.load(own)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("keep the console's certificate: %w", err)
 	}
 	c.current.Store(shown)
-	c.tell()
-	return nil
-}
-
-// chosen returns the certificate that is to be shown.
-func chosen(tx *store.Tx) (*shownCertificate, error) {
-	for _, key := range []string{uploadedKey, issuedKey, selfSignedKey} {
-		record, there, err := certificateBucket().Get(tx, []byte(key))
-		if err != nil {
-			return nil, err
-		}
-		if !there {
-			continue
-		}
-		shown, err := record.load(key != selfSignedKey)
-		if err == nil {
-			shown.issued = key == issuedKey
-		}
-		return shown, err
+	if c.changed != nil {
+		c.changed()
 	}
-	return nil, errors.New("the state has none")
+	return nil
 }
 
 // load reads a kept certificate.
@@ -124,7 +110,7 @@ func (r certificateRecord) load(own bool) (*shownCertificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the console's certificate: %w", err)
 	}
-	return &shownCertificate{Certificate: tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, own: own}, nil
+	return &shownCertificate{tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, own}, nil
 }
 
 // upload checks a certificate with its key, both in PEM, and has the door show it.
@@ -133,33 +119,18 @@ func (c *Certificates) upload(certificate, key string) error {
 	if err != nil {
 		return err
 	}
-	return c.choose(func(tx *store.Tx) error { return certificateBucket().Put(tx, []byte(uploadedKey), record) })
-}
-
-// choose has another certificate shown than one that is issued, if that was; from then on none is.
-func (c *Certificates) choose(do func(*store.Tx) error) error {
-	c.issuing.mu.Lock()
-	defer c.issuing.mu.Unlock()
-	return c.change(func(tx *store.Tx) error {
-		if err := c.turnOff(tx); err != nil {
-			return err
-		}
-		if err := certificateBucket().Delete(tx, []byte(issuedKey)); err != nil {
-			return err
-		}
-		return do(tx)
-	})
+	return c.change(func(tx *store.Tx) error { return certificateBucket().Put(tx, []byte(uploadedKey), record) })
 }
 
 // errNotUploaded refuses to go back to where the door is.
-var errNotUploaded = errors.New("no certificate was uploaded or issued: the appliance's own is shown already")
+var errNotUploaded = errors.New("no certificate was uploaded: the appliance's own is shown already")
 
 // reset has the door show the appliance's own certificate again.
 func (c *Certificates) reset() error {
 	if !c.current.Load().own {
 		return Conflict(errNotUploaded)
 	}
-	return c.choose(func(tx *store.Tx) error { return certificateBucket().Delete(tx, []byte(uploadedKey)) })
+	return c.change(func(tx *store.Tx) error { return certificateBucket().Delete(tx, []byte(uploadedKey)) })
 }
 
 // renew makes the appliance's own certificate anew.
@@ -185,11 +156,8 @@ func (c *Certificates) config() *tls.Config {
 const endsSoon = 30 * 24 * time.Hour
 
 // Trouble says what is wrong with the certificate that is shown: that it has ended, which is an
-// error, or will soon, or can't be had from the CA; or nothing.
+// error, or will soon; or nothing.
 func (c *Certificates) Trouble() (level health.Level, f health.Finding) {
-	if level, f, known := c.issuingTrouble(); known {
-		return level, f
-	}
 	shown := c.current.Load()
 	if !shown.own {
 		return level, f

@@ -11,7 +11,6 @@
 //	Listen      takes the socket, replacing one that a killed daemon left
 //	New         makes a Server of an Appliance and of its users (console/access)
 //	Door        the HTTPS door: where it is, its certificate, and who may connect
-//	Certificates what the door shows of itself: made here, uploaded, or issued by a CA (console/acme) and renewed
 //	Server      routes, decodes, checks the document's bounds, sorts and pages lists
 //	Error       an error marked with what it means for who asked; becomes a problem
 //

@@ -24,17 +24,16 @@ func (p *program) certificateCommand() *cobra.Command {
 		Args:              noArguments,
 		ValidArgsFunction: noFiles,
 		Long: `Show the certificate by which browsers know the console: one that the appliance has
-made, one of your own, or one that a CA issues and renews (acme). It is changed while
-the appliance runs; connections that there are go on.`,
+made, or one of your own. It is changed while the appliance runs; connections that
+there are go on.`,
 		Example: `  sudo landbridge console certificate
   sudo landbridge console certificate set console.pem console.key
-  sudo landbridge console certificate acme
   sudo landbridge console certificate reset`,
 		RunE: p.withCertificate("", func(ctx context.Context, c *api.Local) (api.ConsoleCertificate, error) {
 			return said(c.GetCertificateWithResponse(ctx))
 		}),
 	}
-	cmd.AddCommand(p.certificateSetCommand(), p.acmeCommand(), &cobra.Command{
+	cmd.AddCommand(p.certificateSetCommand(), &cobra.Command{
 		Use:               "reset",
 		Short:             "Go back to the certificate that the appliance has made",
 		Args:              noArguments,
@@ -122,11 +121,7 @@ func (p *program) withCertificate(done string, ask func(context.Context, *api.Lo
 func writeCertificate(w io.Writer, c api.ConsoleCertificate) error {
 	s := &sheet{}
 	if c.Own {
-		kind := "your own"
-		if c.Issued {
-			kind = "issued by a CA, and renewed by itself"
-		}
-		s.row("Certificate", kind)
+		s.row("Certificate", "your own")
 		s.row("Subject", clean(c.Subject))
 		s.row("Issuer", clean(c.Issuer))
 	} else {

@@ -3,25 +3,6 @@
 package api
 
 // Bounds tells the bounds of the fields, with what they hold.
-func (r AcmeOrder) Bounds(b Bounds) {
-	b.Length("terms", r.Terms, false, 1024)
-}
-
-// Bounds tells the bounds of the fields, with what they hold.
-func (r AcmeSettings) Bounds(b Bounds) {
-	b.Length("directory", r.Directory, false, 1024)
-	b.Length("roots", r.Roots, false, 32768)
-	b.Length("email", r.Email, false, 254)
-	b.Length("server", r.Server, true, 1024)
-	b.Length("zone", r.Zone, false, 255)
-	b.Length("user", r.User, false, 255)
-	b.Length("algorithm", r.Algorithm, false, 32)
-	b.Length("secret", r.Secret, false, 512)
-	b.Length("subdomain", r.Subdomain, false, 255)
-	b.Length("resolver", r.Resolver, false, 64)
-}
-
-// Bounds tells the bounds of the fields, with what they hold.
 func (r AliasSet) Bounds(b Bounds) {
 	b.Length("group", r.Group, false, 128)
 	b.Length("target", r.Target, true, 255)

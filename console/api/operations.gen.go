@@ -20,10 +20,6 @@ func Operations() []Operation {
 		{ID: "resetCertificate", Method: "DELETE", Path: "/api/v1/console/certificate", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "getCertificate", Method: "GET", Path: "/api/v1/console/certificate", Role: "administrator"},
 		{ID: "setCertificate", Method: "PUT", Path: "/api/v1/console/certificate", Role: "administrator", Reauth: true, Audit: true},
-		{ID: "removeAcme", Method: "DELETE", Path: "/api/v1/console/certificate/acme", Role: "administrator", Reauth: true, Audit: true},
-		{ID: "getAcme", Method: "GET", Path: "/api/v1/console/certificate/acme", Role: "administrator"},
-		{ID: "setAcme", Method: "PUT", Path: "/api/v1/console/certificate/acme", Role: "administrator", Reauth: true, Check: true, Audit: true},
-		{ID: "orderCertificate", Method: "POST", Path: "/api/v1/console/certificate/acme/order", Role: "administrator", Audit: true},
 		{ID: "renewCertificate", Method: "POST", Path: "/api/v1/console/certificate/renewal", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "listCounters", Method: "GET", Path: "/api/v1/counters", Role: "viewer"},
 		{ID: "queryDNS", Method: "POST", Path: "/api/v1/dns/query", Role: "viewer"},
@@ -211,42 +207,6 @@ func (g *guarded) GetCertificate(ctx context.Context, req GetCertificateRequestO
 func (g *guarded) SetCertificate(ctx context.Context, req SetCertificateRequestObject) (res SetCertificateResponseObject, err error) {
 	err = g.guard(ctx, g.ops["setCertificate"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.SetCertificate(ctx, req)
-		return err
-	})
-	return res, err
-}
-
-// RemoveAcme does removeAcme, if the guard lets it.
-func (g *guarded) RemoveAcme(ctx context.Context, req RemoveAcmeRequestObject) (res RemoveAcmeResponseObject, err error) {
-	err = g.guard(ctx, g.ops["removeAcme"], "", func(ctx context.Context) (err error) {
-		res, err = g.next.RemoveAcme(ctx, req)
-		return err
-	})
-	return res, err
-}
-
-// GetAcme does getAcme, if the guard lets it.
-func (g *guarded) GetAcme(ctx context.Context, req GetAcmeRequestObject) (res GetAcmeResponseObject, err error) {
-	err = g.guard(ctx, g.ops["getAcme"], "", func(ctx context.Context) (err error) {
-		res, err = g.next.GetAcme(ctx, req)
-		return err
-	})
-	return res, err
-}
-
-// SetAcme does setAcme, if the guard lets it.
-func (g *guarded) SetAcme(ctx context.Context, req SetAcmeRequestObject) (res SetAcmeResponseObject, err error) {
-	err = g.guard(ctx, g.ops["setAcme"], "", func(ctx context.Context) (err error) {
-		res, err = g.next.SetAcme(ctx, req)
-		return err
-	})
-	return res, err
-}
-
-// OrderCertificate does orderCertificate, if the guard lets it.
-func (g *guarded) OrderCertificate(ctx context.Context, req OrderCertificateRequestObject) (res OrderCertificateResponseObject, err error) {
-	err = g.guard(ctx, g.ops["orderCertificate"], "", func(ctx context.Context) (err error) {
-		res, err = g.next.OrderCertificate(ctx, req)
 		return err
 	})
 	return res, err

@@ -47,18 +47,6 @@ type ServerInterface interface {
 	// SetCertificate Show a certificate of one's own
 	// (PUT /api/v1/console/certificate)
 	SetCertificate(ctx echo.Context) error
-	// RemoveAcme Have the console's certificate renewed no longer
-	// (DELETE /api/v1/console/certificate/acme)
-	RemoveAcme(ctx echo.Context) error
-	// GetAcme How the console's certificate is had from a CA by ACME
-	// (GET /api/v1/console/certificate/acme)
-	GetAcme(ctx echo.Context) error
-	// SetAcme Have the console's certificate issued, and renewed, by a CA
-	// (PUT /api/v1/console/certificate/acme)
-	SetAcme(ctx echo.Context) error
-	// OrderCertificate Have the console's certificate issued anew now
-	// (POST /api/v1/console/certificate/acme/order)
-	OrderCertificate(ctx echo.Context) error
 	// RenewCertificate Make the self-signed certificate anew
 	// (POST /api/v1/console/certificate/renewal)
 	RenewCertificate(ctx echo.Context) error
@@ -444,42 +432,6 @@ func (w *ServerInterfaceWrapper) SetCertificate(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.SetCertificate(ctx)
-	return err
-}
-
-// RemoveAcme converts echo context to params.
-func (w *ServerInterfaceWrapper) RemoveAcme(ctx echo.Context) error {
-	var err error
-
-	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.RemoveAcme(ctx)
-	return err
-}
-
-// GetAcme converts echo context to params.
-func (w *ServerInterfaceWrapper) GetAcme(ctx echo.Context) error {
-	var err error
-
-	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.GetAcme(ctx)
-	return err
-}
-
-// SetAcme converts echo context to params.
-func (w *ServerInterfaceWrapper) SetAcme(ctx echo.Context) error {
-	var err error
-
-	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.SetAcme(ctx)
-	return err
-}
-
-// OrderCertificate converts echo context to params.
-func (w *ServerInterfaceWrapper) OrderCertificate(ctx echo.Context) error {
-	var err error
-
-	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.OrderCertificate(ctx)
 	return err
 }
 
@@ -1849,10 +1801,6 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/console/certificate", wrapper.GetCertificate, options.OperationMiddlewares["getCertificate"]...)
 	router.PUT(options.BaseURL+"/api/v1/console/certificate", wrapper.SetCertificate, options.OperationMiddlewares["setCertificate"]...)
 	router.POST(options.BaseURL+"/api/v1/console/certificate/renewal", wrapper.RenewCertificate, options.OperationMiddlewares["renewCertificate"]...)
-	router.DELETE(options.BaseURL+"/api/v1/console/certificate/acme", wrapper.RemoveAcme, options.OperationMiddlewares["removeAcme"]...)
-	router.GET(options.BaseURL+"/api/v1/console/certificate/acme", wrapper.GetAcme, options.OperationMiddlewares["getAcme"]...)
-	router.PUT(options.BaseURL+"/api/v1/console/certificate/acme", wrapper.SetAcme, options.OperationMiddlewares["setAcme"]...)
-	router.POST(options.BaseURL+"/api/v1/console/certificate/acme/order", wrapper.OrderCertificate, options.OperationMiddlewares["orderCertificate"]...)
 	router.POST(options.BaseURL+"/api/v1/session/reauthenticate", wrapper.Reauthenticate, options.OperationMiddlewares["reauthenticate"]...)
 	router.PUT(options.BaseURL+"/api/v1/session/password", wrapper.ChangePassword, options.OperationMiddlewares["changePassword"]...)
 	router.DELETE(options.BaseURL+"/api/v1/session/totp", wrapper.RemoveTOTP, options.OperationMiddlewares["removeTOTP"]...)
@@ -2259,160 +2207,6 @@ type SetCertificatedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SetCertificatedefaultApplicationProblemPlusJSONResponse) VisitSetCertificateResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(response.StatusCode)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RemoveAcmeRequestObject struct {
-}
-
-type RemoveAcmeResponseObject interface {
-	VisitRemoveAcmeResponse(w http.ResponseWriter) error
-}
-
-type RemoveAcme200JSONResponse Acme
-
-func (response RemoveAcme200JSONResponse) VisitRemoveAcmeResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RemoveAcmedefaultApplicationProblemPlusJSONResponse struct {
-	Body       Problem
-	StatusCode int
-}
-
-func (response RemoveAcmedefaultApplicationProblemPlusJSONResponse) VisitRemoveAcmeResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(response.StatusCode)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetAcmeRequestObject struct {
-}
-
-type GetAcmeResponseObject interface {
-	VisitGetAcmeResponse(w http.ResponseWriter) error
-}
-
-type GetAcme200JSONResponse Acme
-
-func (response GetAcme200JSONResponse) VisitGetAcmeResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetAcmedefaultApplicationProblemPlusJSONResponse struct {
-	Body       Problem
-	StatusCode int
-}
-
-func (response GetAcmedefaultApplicationProblemPlusJSONResponse) VisitGetAcmeResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(response.StatusCode)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type SetAcmeRequestObject struct {
-	Body *SetAcmeJSONRequestBody
-}
-
-type SetAcmeResponseObject interface {
-	VisitSetAcmeResponse(w http.ResponseWriter) error
-}
-
-type SetAcme200JSONResponse Acme
-
-func (response SetAcme200JSONResponse) VisitSetAcmeResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type SetAcmedefaultApplicationProblemPlusJSONResponse struct {
-	Body       Problem
-	StatusCode int
-}
-
-func (response SetAcmedefaultApplicationProblemPlusJSONResponse) VisitSetAcmeResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(response.StatusCode)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type OrderCertificateRequestObject struct {
-	Body *OrderCertificateJSONRequestBody
-}
-
-type OrderCertificateResponseObject interface {
-	VisitOrderCertificateResponse(w http.ResponseWriter) error
-}
-
-type OrderCertificate200JSONResponse Acme
-
-func (response OrderCertificate200JSONResponse) VisitOrderCertificateResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type OrderCertificatedefaultApplicationProblemPlusJSONResponse struct {
-	Body       Problem
-	StatusCode int
-}
-
-func (response OrderCertificatedefaultApplicationProblemPlusJSONResponse) VisitOrderCertificateResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5762,18 +5556,6 @@ type StrictServerInterface interface {
 	// SetCertificate Show a certificate of one's own
 	// (PUT /api/v1/console/certificate)
 	SetCertificate(ctx context.Context, request SetCertificateRequestObject) (SetCertificateResponseObject, error)
-	// RemoveAcme Have the console's certificate renewed no longer
-	// (DELETE /api/v1/console/certificate/acme)
-	RemoveAcme(ctx context.Context, request RemoveAcmeRequestObject) (RemoveAcmeResponseObject, error)
-	// GetAcme How the console's certificate is had from a CA by ACME
-	// (GET /api/v1/console/certificate/acme)
-	GetAcme(ctx context.Context, request GetAcmeRequestObject) (GetAcmeResponseObject, error)
-	// SetAcme Have the console's certificate issued, and renewed, by a CA
-	// (PUT /api/v1/console/certificate/acme)
-	SetAcme(ctx context.Context, request SetAcmeRequestObject) (SetAcmeResponseObject, error)
-	// OrderCertificate Have the console's certificate issued anew now
-	// (POST /api/v1/console/certificate/acme/order)
-	OrderCertificate(ctx context.Context, request OrderCertificateRequestObject) (OrderCertificateResponseObject, error)
 	// RenewCertificate Make the self-signed certificate anew
 	// (POST /api/v1/console/certificate/renewal)
 	RenewCertificate(ctx context.Context, request RenewCertificateRequestObject) (RenewCertificateResponseObject, error)
@@ -6340,144 +6122,6 @@ func (sh *strictHandler) SetCertificate(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(SetCertificateResponseObject); ok {
 		return validResponse.VisitSetCertificateResponse(ctx.Response())
-	} else if response != nil {
-		return fmt.Errorf("unexpected response type: %T", response)
-	}
-	return nil
-}
-
-// RemoveAcme operation middleware
-func (sh *strictHandler) RemoveAcme(ctx echo.Context) error {
-	var request RemoveAcmeRequestObject
-
-	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.RemoveAcme(ctx.Request().Context(), request.(RemoveAcmeRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "RemoveAcme")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		return err
-	} else if validResponse, ok := response.(RemoveAcmeResponseObject); ok {
-		return validResponse.VisitRemoveAcmeResponse(ctx.Response())
-	} else if response != nil {
-		return fmt.Errorf("unexpected response type: %T", response)
-	}
-	return nil
-}
-
-// GetAcme operation middleware
-func (sh *strictHandler) GetAcme(ctx echo.Context) error {
-	var request GetAcmeRequestObject
-
-	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetAcme(ctx.Request().Context(), request.(GetAcmeRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetAcme")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		return err
-	} else if validResponse, ok := response.(GetAcmeResponseObject); ok {
-		return validResponse.VisitGetAcmeResponse(ctx.Response())
-	} else if response != nil {
-		return fmt.Errorf("unexpected response type: %T", response)
-	}
-	return nil
-}
-
-// SetAcme operation middleware
-func (sh *strictHandler) SetAcme(ctx echo.Context) error {
-	var request SetAcmeRequestObject
-
-	var body SetAcmeJSONRequestBody
-	var err error
-	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
-		// A request validator built on kin-openapi's openapi3filter with
-		// KeepValidatedValue leaves the value it validated on the body. Bind
-		// that value, matching member names exactly, so the handler receives
-		// what was validated instead of a second, case-insensitive decode.
-		// Otherwise bind only the request body, so that path and query
-		// parameters are not also bound into the body struct.
-		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-			err = binder.BindBody(ctx, &body)
-		}
-	} else {
-		// A custom binder is installed on the Echo instance; defer to it
-		// entirely, since echo.Binder does not expose body-only binding and
-		// the binder may do more than decode (for example call ctx.Validate).
-		err = ctx.Bind(&body)
-	}
-	if err != nil {
-		return err
-	}
-	request.Body = &body
-
-	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.SetAcme(ctx.Request().Context(), request.(SetAcmeRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "SetAcme")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		return err
-	} else if validResponse, ok := response.(SetAcmeResponseObject); ok {
-		return validResponse.VisitSetAcmeResponse(ctx.Response())
-	} else if response != nil {
-		return fmt.Errorf("unexpected response type: %T", response)
-	}
-	return nil
-}
-
-// OrderCertificate operation middleware
-func (sh *strictHandler) OrderCertificate(ctx echo.Context) error {
-	var request OrderCertificateRequestObject
-
-	var body OrderCertificateJSONRequestBody
-	var err error
-	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
-		// A request validator built on kin-openapi's openapi3filter with
-		// KeepValidatedValue leaves the value it validated on the body. Bind
-		// that value, matching member names exactly, so the handler receives
-		// what was validated instead of a second, case-insensitive decode.
-		// Otherwise bind only the request body, so that path and query
-		// parameters are not also bound into the body struct.
-		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-			err = binder.BindBody(ctx, &body)
-		}
-	} else {
-		// A custom binder is installed on the Echo instance; defer to it
-		// entirely, since echo.Binder does not expose body-only binding and
-		// the binder may do more than decode (for example call ctx.Validate).
-		err = ctx.Bind(&body)
-	}
-	if err != nil {
-		return err
-	}
-	request.Body = &body
-
-	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.OrderCertificate(ctx.Request().Context(), request.(OrderCertificateRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "OrderCertificate")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		return err
-	} else if validResponse, ok := response.(OrderCertificateResponseObject); ok {
-		return validResponse.VisitOrderCertificateResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

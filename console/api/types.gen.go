@@ -8,57 +8,6 @@ import (
 	"time"
 )
 
-// Defines values for AcmeSolver.
-const (
-	AcmeSolverByAcmeDNS AcmeSolver = "acme-dns"
-	AcmeSolverByUpdate  AcmeSolver = "rfc2136"
-)
-
-// Valid indicates whether the value is a known member of the AcmeSolver enum.
-func (e AcmeSolver) Valid() bool {
-	switch e {
-	case AcmeSolverByAcmeDNS:
-		return true
-	case AcmeSolverByUpdate:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for AcmeStage.
-const (
-	AcmeStageAsking     AcmeStage = "asking"
-	AcmeStageIssuing    AcmeStage = "issuing"
-	AcmeStageOrdering   AcmeStage = "ordering"
-	AcmeStageSetting    AcmeStage = "setting"
-	AcmeStageShowing    AcmeStage = "showing"
-	AcmeStageUsed       AcmeStage = "used"
-	AcmeStageValidating AcmeStage = "validating"
-)
-
-// Valid indicates whether the value is a known member of the AcmeStage enum.
-func (e AcmeStage) Valid() bool {
-	switch e {
-	case AcmeStageAsking:
-		return true
-	case AcmeStageIssuing:
-		return true
-	case AcmeStageOrdering:
-		return true
-	case AcmeStageSetting:
-		return true
-	case AcmeStageShowing:
-		return true
-	case AcmeStageUsed:
-		return true
-	case AcmeStageValidating:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for BlockState.
 const (
 	BlockStateFenced BlockState = "fenced"
@@ -971,120 +920,6 @@ func (e UpdateStage) Valid() bool {
 	}
 }
 
-// Acme defines model for Acme.
-type Acme struct {
-	// Aliases The CNAMEs that acme-dns needs, each set once by hand.
-	Aliases []AcmeAlias `json:"aliases"`
-	Failure AcmeFailure `json:"failure,omitempty,omitzero"`
-
-	// HasSecret Whether there is a secret. It is never told.
-	HasSecret bool `json:"hasSecret"`
-
-	// Next When the next order begins: a renewal, or one after a failure. Missing while one is carried out, and where somebody must do something first.
-	Next time.Time `json:"next,omitempty,omitzero"`
-
-	// On Whether certificates are issued and renewed.
-	On bool `json:"on"`
-
-	// Running Whether an order is carried out now.
-	Running  bool         `json:"running"`
-	Settings AcmeSettings `json:"settings,omitempty,omitzero"`
-
-	// Steps Of the order that is carried out, or was the last since the start; the last is where it is.
-	Steps []AcmeStep `json:"steps"`
-
-	// Terms The terms of service that the CA wants agreed to first.
-	Terms string `json:"terms,omitempty,omitzero"`
-}
-
-// AcmeAlias defines model for AcmeAlias.
-type AcmeAlias struct {
-	// Name Where the CNAME is to be, without the dot at its end.
-	Name string `json:"name"`
-
-	// Target To where it leads.
-	Target string `json:"target"`
-}
-
-// AcmeFailure defines model for AcmeFailure.
-type AcmeFailure struct {
-	// At When the order began that failed last.
-	At time.Time `json:"at"`
-
-	// Remedy What to do.
-	Remedy string `json:"remedy"`
-	Text   string `json:"text"`
-
-	// Times How many orders have failed in a row.
-	Times int `json:"times"`
-}
-
-// AcmeOrder defines model for AcmeOrder.
-type AcmeOrder struct {
-	// Terms The terms of service that are agreed to with this, as the CA has named them.
-	Terms string `json:"terms,omitempty,omitzero"`
-}
-
-// AcmeSettings defines model for AcmeSettings.
-type AcmeSettings struct {
-	// Agree Whether the CA's terms of service are agreed to. Without that an order stops where the CA wants it, and says which they are.
-	Agree bool `json:"agree,omitempty,omitzero"`
-
-	// Algorithm rfc2136: of the TSIG key. Empty: hmac-sha256.
-	Algorithm string `json:"algorithm,omitempty,omitzero"`
-
-	// Directory The URL of the CA's ACME directory. Empty: Let's Encrypt's.
-	Directory string `json:"directory,omitempty,omitzero"`
-
-	// Email Where the CA may write to.
-	Email string `json:"email,omitempty,omitzero"`
-
-	// Names For which names, as console.example.com: 1 to 8, each of at most 237 characters.
-	Names []string `json:"names"`
-
-	// Resolver The DNS resolver by which zones and name servers are found. Empty: the machine's own.
-	Resolver string `json:"resolver,omitempty,omitzero"`
-
-	// Roots Root certificates in PEM that are trusted for the CA and acme-dns besides those of the system, as of a CA of one's own.
-	Roots string `json:"roots,omitempty,omitzero"`
-
-	// Secret rfc2136: the TSIG key in base64. acme-dns: the password. Never told. Empty: as it is.
-	Secret string `json:"secret,omitempty,omitzero"`
-
-	// Server rfc2136: the primary name server, with a port where it isn't 53. acme-dns: its URL.
-	Server string `json:"server"`
-
-	// Solver rfc2136: by dynamic update of the zone's primary name server, as BIND, Knot, PowerDNS and Windows take it. acme-dns: by the HTTP API of acme-dns, to which a CNAME leads.
-	Solver AcmeSolver `json:"solver"`
-
-	// Subdomain acme-dns: the user's.
-	Subdomain string `json:"subdomain,omitempty,omitzero"`
-
-	// User rfc2136: the name of the TSIG key; empty for updates that aren't signed. acme-dns: the user; empty to register one.
-	User string `json:"user,omitempty,omitzero"`
-
-	// Zone rfc2136: the zone to update. Empty: the one that the server says.
-	Zone string `json:"zone,omitempty,omitzero"`
-}
-
-// AcmeSolver rfc2136: by dynamic update of the zone's primary name server, as BIND, Knot, PowerDNS and Windows take it. acme-dns: by the HTTP API of acme-dns, to which a CNAME leads.
-type AcmeSolver string
-
-// AcmeStage asking: the CA is asked for its terms and the account. ordering: the order is placed. setting: a name's record is set. showing: the name servers of its zone are asked until they show it. validating: the CA looks. issuing: the CA makes the certificate. used: it is in use.
-type AcmeStage string
-
-// AcmeStep defines model for AcmeStep.
-type AcmeStep struct {
-	// About The name that it is about.
-	About string `json:"about,omitempty,omitzero"`
-
-	// At When it began.
-	At time.Time `json:"at"`
-
-	// Stage asking: the CA is asked for its terms and the account. ordering: the order is placed. setting: a name's record is set. showing: the name servers of its zone are asked until they show it. validating: the CA looks. issuing: the CA makes the certificate. used: it is in use.
-	Stage AcmeStage `json:"stage"`
-}
-
 // Alias defines model for Alias.
 type Alias struct {
 	// Before What it stood for until now; missing where there was no such alias.
@@ -1313,9 +1148,6 @@ type ConsoleCertificate struct {
 	// Fingerprint Its SHA-256, as browsers show it.
 	Fingerprint string `json:"fingerprint"`
 
-	// Issued Whether it was issued by ACME.
-	Issued bool `json:"issued,omitempty,omitzero"`
-
 	// Issuer Who has signed it.
 	Issuer string `json:"issuer"`
 
@@ -1325,7 +1157,7 @@ type ConsoleCertificate struct {
 	// Names The names and addresses that it is good for.
 	Names []string `json:"names"`
 
-	// Own Whether somebody else has signed it: it was uploaded, or issued by ACME. Else the appliance has made it.
+	// Own Whether it was uploaded; else the appliance has made it.
 	Own bool `json:"own"`
 
 	// Subject Whose it is.
@@ -3551,12 +3383,6 @@ type StartCaptureJSONRequestBody = CaptureRequest
 
 // SetCertificateJSONRequestBody defines body for SetCertificate for application/json ContentType.
 type SetCertificateJSONRequestBody = CertificateUpload
-
-// SetAcmeJSONRequestBody defines body for SetAcme for application/json ContentType.
-type SetAcmeJSONRequestBody = AcmeSettings
-
-// OrderCertificateJSONRequestBody defines body for OrderCertificate for application/json ContentType.
-type OrderCertificateJSONRequestBody = AcmeOrder
 
 // QueryDNSJSONRequestBody defines body for QueryDNS for application/json ContentType.
 type QueryDNSJSONRequestBody = DNSQuery

@@ -78,40 +78,6 @@ func (f *fake) RenewCertificate(context.Context, api.RenewCertificateRequestObje
 	return api.RenewCertificate200JSONResponse(f.certificate()), f.dangerous()
 }
 
-func (f *fake) GetAcme(context.Context, api.GetAcmeRequestObject) (api.GetAcmeResponseObject, error) {
-	return api.GetAcme200JSONResponse(f.acme), f.err
-}
-
-func (f *fake) SetAcme(ctx context.Context, r api.SetAcmeRequestObject) (api.SetAcmeResponseObject, error) {
-	if strings.Contains(r.Body.Server, " ") {
-		return nil, &fieldError{"server", "want the primary name server of the zone"}
-	}
-	if api.IsCheck(ctx) {
-		return nil, nil
-	}
-	if err := f.dangerous(); err != nil {
-		return nil, err
-	}
-	f.acme = api.Acme{On: true, Settings: *r.Body, HasSecret: r.Body.Secret != "", Running: true, Steps: []api.AcmeStep{
-		{Stage: api.AcmeStageAsking, At: start()}, {Stage: api.AcmeStageShowing, About: r.Body.Names[0], At: start()},
-	}}
-	f.acmeSecret, f.acme.Settings.Secret = r.Body.Secret, ""
-	return api.SetAcme200JSONResponse(f.acme), nil
-}
-
-func (f *fake) RemoveAcme(context.Context, api.RemoveAcmeRequestObject) (api.RemoveAcmeResponseObject, error) {
-	if err := f.dangerous(); err != nil {
-		return nil, err
-	}
-	f.acme = api.Acme{}
-	return api.RemoveAcme200JSONResponse(f.acme), nil
-}
-
-func (f *fake) OrderCertificate(_ context.Context, r api.OrderCertificateRequestObject) (api.OrderCertificateResponseObject, error) {
-	f.acme.Terms, f.acme.Running, f.acme.Settings.Agree = "", true, r.Body.Terms != ""
-	return api.OrderCertificate200JSONResponse(f.acme), f.err
-}
-
 func (f *fake) Restart(context.Context, api.RestartRequestObject) (api.RestartResponseObject, error) {
 	return api.Restart202Response{}, f.dangerous()
 }

@@ -17,8 +17,6 @@ type people struct {
 	careful, trusted bool // whether dangerous acts need a password, and one was given
 	totp             bool
 	ownCertificate   bool
-	acme             api.Acme
-	acmeSecret       string // that was sent last
 	waiting          *api.Restore
 	update           api.Update
 	users            []api.User

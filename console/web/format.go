@@ -36,8 +36,6 @@ func functions(now func() time.Time, static assets) template.FuncMap {
 		"removal":      groupMembers.Gone,
 		"keeper":       groupMembers.Keeper,
 		"roles":        roles,
-		"acmeSolvers":  acmeSolvers,
-		"acmeKeyKinds": acmeAlgorithms,
 		"farthest":     farthest,
 		"inFours":      totpPage.Groups,
 		"checks":       diagnosticsPage.Checks,

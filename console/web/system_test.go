@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -37,7 +36,6 @@ func TestDangerousActsAskForThePasswordAndAreDoneWithIt(t *testing.T) {
 		"/system/update/rollback":   nil,
 		"/system/certificate/reset": nil,
 		"/system/certificate/renew": nil,
-		acmePath + "/remove":        nil,
 	} {
 		f := newFake(2, 0)
 		f.careful = true
@@ -206,46 +204,6 @@ func TestACertificateIsUploadedOrPastedAndItsKeyIsNeverInAPage(t *testing.T) {
 	}
 	if a := get(t, server, "/system/certificate?done=set"); !strings.Contains(a.body, "Example CA") || !strings.Contains(a.body, "Use the self-signed one again") {
 		t.Errorf("%d %s", a.Code, a.body)
-	}
-}
-
-func TestACertificateFromACAIsSetUpWatchedAgreedToAndEnded(t *testing.T) {
-	f := newFake(0, 0)
-	f.careful = true
-	server := serve(f, asAdmin)
-	form := []string{"names", "console.example.com, www.example.com", "solver", "rfc2136", "server", "ns1.example.com", "user", "key", "secret", "dG9wc2VjcmV0", "email", "a@example.com"}
-	if a := get(t, server, acmePath); !strings.Contains(a.body, `name="reauthPassword"`) || !strings.Contains(a.body, "Not in use") {
-		t.Fatalf("%d %s", a.Code, a.body)
-	}
-	if a := post(t, server, acmePath, append(form, againPassword, "wrong")...); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `value="console.example.com, www.example.com"`) || strings.Contains(a.body, "dG9wc2VjcmV0") || f.acme.On {
-		t.Errorf("a wrong password: %d %s", a.Code, a.body)
-	}
-	form = append(form, againPassword, "correct horse")
-	bad := slices.Clone(form)
-	bad[5] = "two words"
-	if a := post(t, server, acmePath, bad...); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="wrong-server"`) || !strings.Contains(a.body, `value="two words"`) || strings.Contains(a.body, "dG9wc2VjcmV0") {
-		t.Errorf("a wrong server: %d %s", a.Code, a.body)
-	}
-	if a := post(t, server, acmePath, form...); a.Code != http.StatusSeeOther || strings.Join(f.acme.Settings.Names, " ") != "console.example.com www.example.com" || f.acmeSecret != "dG9wc2VjcmV0" || f.acme.Settings.Agree {
-		t.Fatalf("%d, %+v", a.Code, f.acme)
-	}
-	a := get(t, server, acmePath, "HX-Request", "true", "HX-Target", "state")
-	for _, want := range []string{"An order is carried out", "console.example.com</span>: Its name servers are asked", "Give up"} {
-		if !strings.Contains(a.body, want) || strings.Contains(a.body, "<form data-check") {
-			t.Errorf("the part lacks %q: %s", want, a.body)
-		}
-	}
-
-	f.acme.Running, f.acme.Terms, f.acme.Failure = false, "https://ca.test/terms", api.AcmeFailure{At: start(), Times: 1, Text: "It wants its terms agreed to.", Remedy: "Read them."}
-	f.acme.Aliases = []api.AcmeAlias{{Name: "_acme-challenge.console.example.com", Target: "d420.auth.example.com"}}
-	a = get(t, server, acmePath)
-	for _, want := range []string{"The CA asks for your agreement", `href="https://ca.test/terms"`, "It wants its terms agreed to. <b>What to do:</b> Read them.", "d420.auth.example.com", `placeholder="as it is"`} {
-		if !strings.Contains(a.body, want) {
-			t.Errorf("the page lacks %q: %s", want, a.body)
-		}
-	}
-	if a := post(t, server, acmePath+"/order", "terms", "https://ca.test/terms"); a.Code != http.StatusSeeOther || !f.acme.Settings.Agree {
-		t.Errorf("%d, %+v", a.Code, f.acme)
 	}
 }
 

@@ -27,7 +27,7 @@ func floors() [][]string {
 		{"console/web"},
 		{"internal/apifuzz"},
 		{"console/metrics"},
-		{"console/access", "console/acme", "console/leasefile"},
+		{"console/access", "console/leasefile"},
 		{"console/api"},
 		{"image/updating"},
 		{"image/bundle"},

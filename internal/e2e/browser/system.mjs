@@ -64,12 +64,6 @@ async function restore(page) {
 }
 
 async function certificate(page) {
-  await page.goto(base + "/system/certificate/acme");
-  await look(page, "certificate-acme", out, faults);
-  await page.locator("#names").fill("console.example.com");
-  await page.locator("#server").fill("two words");
-  await page.locator("#names").focus();
-  await page.locator("#wrong-server").waitFor(); // as one types
   await page.goto(base + "/system/certificate");
   await look(page, "certificate", out, faults);
   const [cert, key, wrong] = (await outside("CERTIFICATE")).split(" ");

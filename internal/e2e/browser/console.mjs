@@ -168,7 +168,7 @@ async function system(page) {
   await page.getByRole("button", { name: "Remove vera" }).click();
   await expect(page, "vera is removed");
   await page.goto(base + "/system/audit");
-  await expect(page, "removeUser");
+  await expect(page, "remove the user vera");
   await look(page, "audit", out, faults);
 }
 

@@ -2,7 +2,6 @@ package appliance
 
 import (
 	"context"
-	"runtime/debug"
 	"time"
 
 	"landbridge/console"
@@ -110,7 +109,7 @@ func (n *node) watchEvents(ctx context.Context) (stop func()) {
 				n.events.Sample(now.at, t)
 			}
 			if tidy.due(now.at, t.Total.TxBytes+t.Total.RxBytes, now.at.Sub(last.at)) {
-				debug.FreeOSMemory()
+				giveBack()
 			}
 			last = now
 		}

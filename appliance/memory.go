@@ -14,6 +14,8 @@ import (
 // makes none, and the rest little.
 const (
 	gcPercent   = 25
+	gcAtStart   = 10 // until startTime: the garbage of the start would leave the heap full of holes
+	startTime   = time.Minute
 	memoryLimit = 96 << 20 // bytes; soft
 )
 
@@ -50,15 +52,27 @@ func (t *tidier) due(now time.Time, bytes uint64, ago time.Duration) bool {
 	return true
 }
 
+// giveBack collects garbage and gives back what is free. A collection halves the stacks of
+// goroutines that use less than a quarter of them, and the start needs larger ones than what waits.
+func giveBack() {
+	for range 3 {
+		runtime.GC()
+	}
+	debug.FreeOSMemory()
+}
+
 // tuneRuntime sets the collector and the number of processors for the daemon, unless the
 // operator has set them by GOGC, GOMEMLIMIT or GOMAXPROCS: one more than there are
 // cores, because the data plane's loop takes one for itself. It keeps the kernel from backing the heap with huge pages
 // (transparent_hugepage=always, the default of some distributions): that takes
 // megabytes more for a heap of 5 MB, which has nothing to gain by it.
 func tuneRuntime() {
-	if v := debug.SetGCPercent(gcPercent); v != 100 {
+	if v := debug.SetGCPercent(gcAtStart); v != 100 {
 		debug.SetGCPercent(v) // GOGC
+	} else {
+		time.AfterFunc(startTime, func() { debug.SetGCPercent(gcPercent) })
 	}
+	runtime.MemProfileRate = 0 // nobody can ask for that profile
 	if v := debug.SetMemoryLimit(-1); v == 1<<63-1 {
 		debug.SetMemoryLimit(memoryLimit)
 	}

@@ -67,7 +67,7 @@ func (n *node) CheckJoin(_ context.Context, req api.JoinRequest) error {
 	if _, already, err := n.state.alreadyIn(inv.Group); already || err != nil {
 		return err
 	}
-	return aboutField("token", inv.Check(time.Now()))
+	return aboutField("token", errors.Join(inv.Check(time.Now()), n.checkInvited(inv)))
 }
 
 // freeName returns a name as a host of an address may have it: no other has it.

@@ -29,10 +29,8 @@ func (n *node) Join(ctx context.Context, req api.JoinRequest) (api.Joined, error
 	if g, already, err := n.state.alreadyIn(inv.Group); already || err != nil {
 		return api.Joined{Group: g, Already: already}, err
 	}
-	if _, again := n.network(inv.Group); !again { // whose own route it is
-		if err := n.state.checkInvited(inv); err != nil {
-			return api.Joined{}, err
-		}
+	if err := n.checkInvited(inv); err != nil {
+		return api.Joined{}, err
 	}
 	name := cmp.Or(req.MemberName, n.name())
 	reply, waiting, err := n.state.knock(ctx, n.overlay, req.Token, name, inv)
@@ -170,17 +168,25 @@ func apply(ctx context.Context, s *state, o *overlay.Overlay, name string, inv g
 
 // checkInvited says whether there is room here for the group of an invitation, before anybody is asked to decide.
 func (s *state) checkInvited(inv group.Invitation) error {
-	if !inv.Prefix.IsValid() {
-		return nil // of a time when no prefix was in it
+	if !inv.Prefix.IsValid() || inv.Check(time.Now()) != nil {
+		return nil // of a time when no prefix was in it; or over, which knock says
 	}
-	err := s.mustBeApart(division.Territory{ID: inv.Group, Name: "of the invitation", Prefix: inv.Prefix})
+	err := s.mustBeApart(division.Territory{ID: inv.Group, Name: "that of the invitation", Prefix: inv.Prefix})
 	if err == nil {
 		err = checkPrefix(inv.Prefix)
 	}
 	if err != nil {
-		return console.Conflict(fmt.Errorf("%w; nobody was asked to let this appliance in: then use the same invitation", err))
+		return console.Conflict(fmt.Errorf("%w; nobody was asked to let this appliance in: afterwards use the same invitation again", err))
 	}
 	return nil
+}
+
+// checkInvited does what the state's does, where the group doesn't run here already: its own route isn't in its way.
+func (n *node) checkInvited(inv group.Invitation) error {
+	if _, again := n.network(inv.Group); again {
+		return nil
+	}
+	return n.state.checkInvited(inv)
 }
 
 // admitted stores the membership that apply was given.

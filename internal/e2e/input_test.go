@@ -189,7 +189,7 @@ func TestBadInvitationsAreRefused(t *testing.T) {
 	overlapping := func(token string) {
 		t.Helper()
 		r := third.cli(nil, "join", token)
-		for _, word := range []string{"elsewhere (10.9.0.0/20)", "office (10.9.0.0/16)", "overlap", "landbridge group leave", "use the same invitation again"} {
+		for _, word := range []string{"elsewhere (10.9.0.0/20)", "that of the invitation (10.9.0.0/16)", "overlap", "landbridge group leave", "use the same invitation again"} {
 			if r.code != failed || !strings.Contains(r.stderr, word) {
 				t.Errorf("join: exit %d, and %q isn't in what it says: %s", r.code, word, r.stderr)
 			}

@@ -118,12 +118,12 @@ func TestStrangersLearnAndChangeNothing(t *testing.T) {
 	}
 }
 
-// knowledge returns what an appliance says of its groups, hosts and mode.
+// knowledge returns what an appliance says of its groups, hosts and mode: as JSON, which tells points in time, not spans.
 func (m *machine) knowledge() string {
 	m.t.Helper()
 	var b strings.Builder
 	for _, words := range [][]string{{"group", "show"}, {"hosts"}, {"mode"}} {
-		b.WriteString(m.must(words...))
+		b.WriteString(m.must(append(words, "--json")...))
 	}
 	return b.String()
 }

@@ -30,6 +30,7 @@ import (
 	"landbridge/internal/neighbourhood"
 	"landbridge/internal/overlay"
 	"landbridge/internal/registry"
+	"landbridge/internal/sorting"
 	"landbridge/internal/throughput"
 	"landbridge/internal/tunnel"
 )
@@ -400,7 +401,7 @@ func (n *node) running() []*network {
 func (n *node) all() []*network {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.SortedFunc(maps.Values(n.networks), func(a, b *network) int { return bytes.Compare(a.id[:], b.id[:]) })
+	return sorting.Sorted(maps.Values(n.networks), func(a, b *network) int { return bytes.Compare(a.id[:], b.id[:]) })
 }
 
 // announced turns what config.Load accepted into multiaddresses.

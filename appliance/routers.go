@@ -12,6 +12,7 @@ import (
 	"landbridge/internal/health"
 	"landbridge/internal/neighbourhood"
 	"landbridge/internal/share"
+	"landbridge/internal/sorting"
 	"landbridge/internal/vouch"
 )
 
@@ -233,7 +234,7 @@ func (s *neighbours) claim(ctx context.Context, r *rounds, o share.Orders, answe
 			})
 		}
 	}
-	slices.SortFunc(serving, group.MemberID.Compare)
+	sorting.By(serving, group.MemberID.Compare)
 	return serving
 }
 

@@ -294,7 +294,7 @@ func (o *Others) forgetWaiting() {
 	for mac := range o.waiting {
 		macs = append(macs, mac)
 	}
-	slices.SortFunc(macs, func(a, b frame.MAC) int { return o.waiting[a].last.Compare(o.waiting[b].last) })
+	sorting.By(macs, func(a, b frame.MAC) int { return o.waiting[a].last.Compare(o.waiting[b].last) })
 	for _, mac := range macs[:len(macs)/4+1] {
 		delete(o.waiting, mac)
 	}

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"landbridge/internal/sorting"
 )
 
 // Places tells people where multiaddresses lead: "203.0.113.5:4860 (udp, tcp)", or
@@ -27,7 +29,7 @@ func Places(multiaddrs []string) []string {
 			protocols[place] = append(protocols[place], protocol)
 		}
 	}
-	slices.SortStableFunc(order, func(a, b string) int { // circuits last
+	sorting.StablyBy(order, func(a, b string) int { // circuits last
 		return cmp.Compare(strings.Index(a, "through "), strings.Index(b, "through "))
 	})
 	for i, place := range order {

@@ -15,6 +15,8 @@ import (
 	"github.com/miekg/dns"
 
 	service "landbridge/dns"
+
+	"landbridge/internal/sorting"
 )
 
 const (
@@ -251,6 +253,6 @@ func (f *Forwarder) inOrder(z *zone) []*server {
 	for _, s := range all {
 		failures[s] = min(s.failures, failingAfter)
 	}
-	slices.SortStableFunc(all, func(a, b *server) int { return failures[a] - failures[b] })
+	sorting.StablyBy(all, func(a, b *server) int { return failures[a] - failures[b] })
 	return all
 }

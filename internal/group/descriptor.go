@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"landbridge/internal/sorting"
 )
 
 // MaxMembers bounds the members that a group admits over its life, removed ones
@@ -109,6 +111,6 @@ func (d *Descriptor) MembersAt(version uint64) []MemberID {
 			members = append(members, e.ID)
 		}
 	}
-	slices.SortFunc(members, MemberID.Compare)
+	sorting.By(members, MemberID.Compare)
 	return members
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"landbridge/internal/sorting"
 )
 
 // Bounds of Settings.
@@ -137,13 +139,13 @@ func normalDomain(name string) string { return strings.ToLower(strings.TrimSuffi
 
 func normalMACs(all []MAC) []MAC {
 	all = slices.Clone(all)
-	slices.SortFunc(all, compareMAC)
+	sorting.By(all, compareMAC)
 	return slices.Compact(all)
 }
 
 func normalRanges(all []Range) []Range {
 	all = slices.Clone(all)
-	slices.SortFunc(all, func(a, b Range) int { return cmp.Or(a.First.Compare(b.First), a.Last.Compare(b.Last)) })
+	sorting.By(all, func(a, b Range) int { return cmp.Or(a.First.Compare(b.First), a.Last.Compare(b.Last)) })
 	var joined []Range
 	for _, r := range all {
 		last := len(joined) - 1

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"landbridge/internal/sorting"
 )
 
 // parsed is a descriptor in both forms.
@@ -71,7 +73,7 @@ func (d *Descriptor) removals() (all []wireRemoval) {
 			told = append(told, i)
 		}
 	}
-	slices.SortFunc(told, func(a, b int) int { return cmp.Compare(d.Members[b].Removed, d.Members[a].Removed) })
+	sorting.By(told, func(a, b int) int { return cmp.Compare(d.Members[b].Removed, d.Members[a].Removed) })
 	told = told[:min(len(told), MaxRemovals)]
 	slices.Sort(told)
 	for _, i := range told {

@@ -11,6 +11,7 @@ import (
 	"landbridge/internal/beacon"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/sorting"
 )
 
 // Bounds of what is remembered.
@@ -168,11 +169,11 @@ func put[K comparable, V any](m *map[K]V, k K, v V) {
 func (e *Ear) Report() Report {
 	r := Report{Frames: e.frames, Full: e.missed > 0}
 	byMAC := func(a, b frame.MAC) int { return bytes.Compare(a[:], b[:]) }
-	for _, mac := range slices.SortedFunc(maps.Keys(e.appliances), byMAC) {
+	for _, mac := range sorting.Sorted(maps.Keys(e.appliances), byMAC) {
 		r.Appliances = append(r.Appliances, e.appliances[mac])
 	}
 	at := make(map[netip.Addr]frame.MAC)
-	for _, mac := range slices.SortedFunc(maps.Keys(e.stations), byMAC) {
+	for _, mac := range sorting.Sorted(maps.Keys(e.stations), byMAC) {
 		for _, a := range e.stations[mac] {
 			at[a] = mac
 		}
@@ -180,14 +181,14 @@ func (e *Ear) Report() Report {
 			r.Stations = append(r.Stations, Station{mac, slices.Clone(e.stations[mac])})
 		}
 	}
-	for _, a := range slices.SortedFunc(maps.Keys(e.servers), netip.Addr.Compare) {
+	for _, a := range sorting.Sorted(maps.Keys(e.servers), netip.Addr.Compare) {
 		mac := e.servers[a]
 		if mac.IsZero() {
 			mac = at[a]
 		}
 		r.Servers = append(r.Servers, Server{a, mac})
 	}
-	for _, a := range slices.SortedFunc(maps.Keys(e.gateways), netip.Addr.Compare) {
+	for _, a := range sorting.Sorted(maps.Keys(e.gateways), netip.Addr.Compare) {
 		g := e.gateways[a]
 		if g.MAC.IsZero() {
 			g.MAC = at[a]

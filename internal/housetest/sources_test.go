@@ -91,3 +91,40 @@ func saysRemedy(e ast.Expr) bool {
 	lit, ok := kv.Value.(*ast.BasicLit)
 	return !ok || lit.Value != `""`
 }
+
+// slices.SortFunc and its like are compiled anew for each type of element, which costs 11 to 21 KB of the program:
+// internal/sorting says so.
+func TestListsAreSortedByOneCopyOfTheAlgorithm(t *testing.T) {
+	// Lists that are long, or sorted while somebody waits.
+	fast := []string{"console/leases.go", "internal/registry/changes.go"}
+	const program = "cmd/landbridge"
+	own, _ := graph(t, false)
+	linked := reach(own, program)
+	var seen []string
+	for _, s := range sources(t) {
+		generator := s.syntax.Name.Name == "main" && s.dir != program
+		if s.test || generator || !slices.Contains(linked, s.dir) {
+			continue
+		}
+		ast.Inspect(s.syntax, func(n ast.Node) bool {
+			call, ok := n.(*ast.SelectorExpr)
+			if !ok || !isSortFunc(call) {
+				return true
+			}
+			if seen = append(seen, s.path); !slices.Contains(fast, s.path) {
+				t.Errorf("%v: slices.%s is compiled for this type of its own: take internal/sorting", s.files.Position(n.Pos()), call.Sel.Name)
+			}
+			return true
+		})
+	}
+	for _, path := range fast {
+		if !slices.Contains(seen, path) {
+			t.Errorf("%s sorts nothing by slices.SortFunc: take it off the list", path)
+		}
+	}
+}
+
+func isSortFunc(e *ast.SelectorExpr) bool {
+	pkg, ok := e.X.(*ast.Ident)
+	return ok && pkg.Name == "slices" && slices.Contains([]string{"SortFunc", "SortStableFunc", "SortedFunc", "SortedStableFunc"}, e.Sel.Name)
+}

@@ -3,13 +3,13 @@ package neighbourhood
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"landbridge/internal/group"
 	"landbridge/internal/overlay"
+	"landbridge/internal/sorting"
 )
 
 const (
@@ -103,7 +103,7 @@ func (w *WANWatch) far() (linked []group.MemberID, some bool) {
 			linked = append(linked, m)
 		}
 	}
-	slices.SortFunc(linked, group.MemberID.Compare)
+	sorting.By(linked, group.MemberID.Compare)
 	return linked, some
 }
 

@@ -20,6 +20,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"landbridge/internal/group"
+	"landbridge/internal/sorting"
 )
 
 const (
@@ -261,7 +262,7 @@ type selfView struct {
 func (s *selfView) addrs(local []ma.Multiaddr) []ma.Multiaddr {
 	out := slices.Clone(s.announce)
 	local = slices.Clone(local)
-	slices.SortStableFunc(local, func(a, b ma.Multiaddr) int { return addrClass(a) - addrClass(b) })
+	sorting.StablyBy(local, func(a, b ma.Multiaddr) int { return addrClass(a) - addrClass(b) })
 	elsewhere := slices.ContainsFunc(local, func(a ma.Multiaddr) bool { return s.gate.usable(a) && !manet.IsIPLoopback(a) })
 	for _, a := range local {
 		if s.gate.usable(a) && !(elsewhere && manet.IsIPLoopback(a)) {
@@ -318,7 +319,7 @@ func (s *selfView) reflexive() []netip.AddrPort {
 	for at := range votes {
 		list = append(list, at)
 	}
-	slices.SortFunc(list, func(a, b netip.AddrPort) int {
+	sorting.By(list, func(a, b netip.AddrPort) int {
 		if votes[a] != votes[b] {
 			return votes[b] - votes[a]
 		}

@@ -14,6 +14,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"landbridge/internal/group"
+	"landbridge/internal/sorting"
 	"landbridge/internal/store"
 )
 
@@ -101,7 +102,7 @@ func (m *memory) remember(p peer.ID, addrs []ma.Multiaddr, now time.Time) {
 	for _, a := range addrs {
 		raw = append(raw, a.Bytes())
 	}
-	slices.SortFunc(raw, bytes.Compare)
+	sorting.By(raw, bytes.Compare)
 	old := m.peers[p]
 	if old != nil && now.Sub(old.Seen) < seenStep && slices.EqualFunc(old.Addrs, raw, bytes.Equal) {
 		return
@@ -205,7 +206,7 @@ func (m *memory) given() []peer.ID {
 func (m *memory) recent(n int) []peer.ID {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	peers := slices.SortedFunc(maps.Keys(m.peers), func(a, b peer.ID) int {
+	peers := sorting.Sorted(maps.Keys(m.peers), func(a, b peer.ID) int {
 		return m.peers[b].Seen.Compare(m.peers[a].Seen)
 	})
 	return peers[:min(n, len(peers))]

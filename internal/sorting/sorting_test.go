@@ -23,6 +23,9 @@ func TestListsAreSortedAsSlicesSortsThem(t *testing.T) {
 		if !slices.IsSortedFunc(got, byKey) {
 			t.Fatalf("By leaves %v", got)
 		}
+		if got = Sorted(slices.Values(list), byKey); len(got) != len(list) || !slices.IsSortedFunc(got, byKey) {
+			t.Fatalf("Sorted returns %v of %v", got, list)
+		}
 		StablyBy(list, byKey)
 		if !slices.Equal(list, want) {
 			t.Fatalf("StablyBy leaves %v, want %v", list, want)

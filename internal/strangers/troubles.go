@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"slices"
 	"time"
 
 	"landbridge/internal/frame"
 	"landbridge/internal/health"
+	"landbridge/internal/sorting"
 )
 
 // Troubles says in words which strangers can't have the addresses that they use.
@@ -64,7 +64,7 @@ const maxToldStatics = 8
 // wordTroubles says which hosts can't have their addresses, and which stations have too many.
 func wordTroubles(hosts map[sighting]health.Finding, crowds []frame.MAC) (all []health.Trouble) {
 	told := make(map[health.Finding]bool) // two hosts with one address are one trouble
-	for _, x := range slices.SortedFunc(maps.Keys(hosts), func(a, b sighting) int { return a.addr.Compare(b.addr) }) {
+	for _, x := range sorting.Sorted(maps.Keys(hosts), func(a, b sighting) int { return a.addr.Compare(b.addr) }) {
 		f := hosts[x]
 		if told[f] {
 			continue

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"landbridge/internal/group"
+	"landbridge/internal/sorting"
 )
 
 const (
@@ -44,7 +45,7 @@ func (t *Tunnel) refreshLocal(now time.Duration) bool {
 			addrs = append(addrs, a.Unmap())
 		}
 	}
-	slices.SortFunc(addrs, netip.Addr.Compare)
+	sorting.By(addrs, netip.Addr.Compare)
 	addrs = slices.Compact(addrs)
 	t.refreshObserved()
 	t.mu.Lock()
@@ -106,7 +107,7 @@ func (t *Tunnel) seenAddrs() []netip.AddrPort {
 		votes[s.addr]++
 		newest[s.addr] = max(newest[s.addr], s.at)
 	}
-	list := slices.SortedFunc(maps.Keys(votes), func(a, b netip.AddrPort) int {
+	list := sorting.Sorted(maps.Keys(votes), func(a, b netip.AddrPort) int {
 		return cmp.Or(cmp.Compare(votes[b], votes[a]), cmp.Compare(newest[b], newest[a]), a.Compare(b))
 	})
 	return list[:min(len(list), maxSeen)]

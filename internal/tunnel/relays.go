@@ -98,5 +98,5 @@ func (t *Tunnel) learnKept(found []relayFound) map[group.MemberID]bool {
 }
 
 func sorted(ids []group.MemberID) []group.MemberID {
-	return slices.SortedFunc(slices.Values(ids), func(a, b group.MemberID) int { return slices.Compare(a[:], b[:]) })
+	return sorting.Sorted(slices.Values(ids), func(a, b group.MemberID) int { return slices.Compare(a[:], b[:]) })
 }

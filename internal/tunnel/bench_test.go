@@ -163,6 +163,43 @@ func TestSealAndOpenAllocateNothing(t *testing.T) {
 	}
 }
 
+// watched has the machines know the session and the path that plug has made, as with packets going both ways.
+func (p *peer) watched(now time.Duration) {
+	r := p.route.Load()
+	r.sent.Store(int64(now))
+	r.heard.Store(int64(now))
+	p.data.Store(int64(now))
+	p.life.up, p.life.alive, p.life.installed, p.life.opened = true, true, now, now
+	p.paths.up, p.paths.chosen, p.paths.kind = true, r.path, r.kind
+	p.paths.paths[0] = candidate{id: r.path, kind: r.kind, proven: true, width: widthFull, next: never, lastProbe: now, heard: now}
+	p.paths.n = 1
+}
+
+func TestWatchingPathsInUseAllocatesNothing(t *testing.T) {
+	const others = 8
+	hub := wire(t, others+1, func(group.MemberID, []frame.Packet) {})[0]
+	ticks := 0
+	tick := func() {
+		now := hub.now()
+		for _, p := range hub.peers.Load().byID {
+			p.watched(now)
+			p.deadline.Store(0)
+		}
+		hub.tickPeers()
+		for _, p := range hub.peers.Load().byID {
+			if at := time.Duration(p.deadline.Load()); at > now && at <= hub.now()+tickActive {
+				ticks++
+			}
+		}
+	}
+	if n := testing.AllocsPerRun(100, tick); n != 0 {
+		t.Errorf("%v allocations for a tick of %d paths", n, others)
+	}
+	if want := 101 * others; ticks != want {
+		t.Errorf("%d of %d ticks of a path in use", ticks, want)
+	}
+}
+
 func TestTheFramePathAllocatesNothing(t *testing.T) {
 	for _, relayed := range []bool{false, true} {
 		got := 0

@@ -12,7 +12,7 @@
 //     datagrams by the first byte: 0x40 and above is QUIC's (Socket.QUIC), the rest is ours.
 //   - Tunnel: one group's sessions over a socket.
 //   - peer: a member, with its keys (session), its path machine (pathState,
-//     stepPaths) and its life machine (lifeState, stepLife).
+//     step) and its life machine (lifeState, stepLife).
 //   - route: the immutable snapshot from which the frame path sends.
 //   - inflow: the data that comes from a peer, and the queue on its way.
 //   - demux, indexTable: from a receiver index to the keys that open.

@@ -53,9 +53,7 @@ func newScript(t *testing.T) *script {
 }
 
 func (c *script) step(event any) (acts []string) {
-	var list []any
-	c.s, list = stepPaths(c.s, event, c.m)
-	for _, a := range list {
+	for _, a := range c.s.step(event, c.m) {
 		switch a := a.(type) {
 		case probePath:
 			name := pathName(a.to)
@@ -420,10 +418,10 @@ func TestPathMachine(t *testing.T) {
 func TestAFullListOfPathsGivesUpWhatFailed(t *testing.T) {
 	s := newPathState([32]byte{})
 	m := moment{now: time.Second}
-	s, _ = stepPaths(s, keysUp{}, m)
+	s.step(keysUp{}, m)
 	for i := range 200 {
 		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 1)
-		s, _ = stepPaths(s, heardFrom{pathID{addr: addr}, PathDirect}, m)
+		s.step(heardFrom{pathID{addr: addr}, PathDirect}, m)
 		m.now += time.Second
 	}
 	if s.n != maxPaths {
@@ -440,8 +438,7 @@ func TestProbeNumbersDiffer(t *testing.T) {
 	for seed := range byte(10) {
 		s := newPathState([32]byte{seed})
 		m := moment{now: time.Second}
-		var acts []any
-		s, acts = stepPaths(s, keysUp{}, m)
+		acts := s.step(keysUp{}, m)
 		for range 20 {
 			for _, a := range acts {
 				if p, ok := a.(probePath); ok {
@@ -452,7 +449,7 @@ func TestProbeNumbersDiffer(t *testing.T) {
 				}
 			}
 			m.now += time.Second
-			s, acts = stepPaths(s, offers("direct", "lan"), m)
+			acts = s.step(offers("direct", "lan"), m)
 		}
 	}
 	if len(seen) < 100 {

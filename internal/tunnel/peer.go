@@ -104,8 +104,8 @@ func (p *peer) dispatch(event any) {
 	}
 	m := p.moment()
 	before := p.paths.alive()
-	var acts, more []any
-	p.paths, acts = stepPaths(p.paths, event, m)
+	acts := p.paths.step(event, m)
+	var more []any
 	p.life, more = stepLife(p.life, event, m, p.messages())
 	acts = append(acts, more...)
 	if alive := p.paths.alive(); alive != before {

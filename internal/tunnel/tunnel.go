@@ -242,7 +242,7 @@ func (t *Tunnel) newPeer(id group.MemberID) *peer {
 		probesIn:     bucket{rate: 100, depth: 500, level: 500}, // all paths of a peer that has just begun, and again
 		born:         t.now(),
 	}
-	p.paths, _ = stepPaths(p.paths, relaysLive{t.relays}, moment{now: p.born})
+	p.paths.step(relaysLive{t.relays}, moment{now: p.born})
 	p.deadline.Store(int64(never))
 	return p
 }

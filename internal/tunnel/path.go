@@ -56,6 +56,8 @@ const (
 	deadMax      = 4 * time.Second
 	keepaliveGap = 15 * time.Second // below the 30 s after which the meanest NATs forget
 	fullTries    = 3                // full-size probes before a path counts as narrow
+	confirmGap   = 10 * time.Second // between looks whether full-size datagrams still pass, while there are packets; a keepalive less
+	confirmTries = 5                // full-size probes before a path that was wide counts as narrow: few of those that are lost are so by size
 	dwell        = 5 * time.Second  // on a path before one of equal rank may replace it
 	retryMin     = 5 * time.Second  // from relay to direct
 	retryMax     = 5 * time.Minute
@@ -105,11 +107,13 @@ type candidate struct {
 	roamed    bool // the peer spoke from there unannounced
 	width     width
 	tries     uint8         // small probes sent since it was last in doubt
-	fulls     uint8         // full-size probes sent
+	fulls     uint8         // full-size probes sent since the last that was answered
 	deaths    uint8         // times that it fell silent in use
 	next      time.Duration // when to probe next
 	heard     time.Duration // last authentic datagram from there, as far as told
 	lastProbe time.Duration
+	confirmed time.Duration // last full-size probe that was answered
+	asked     time.Duration // since when it is in question whether full-size probes still pass; zero if it isn't
 	hold      time.Duration // not to be chosen before, if there is another
 	rtt       time.Duration // smoothed
 	probes    [8]probeRecord
@@ -123,6 +127,7 @@ type pathState struct {
 	n          int
 	chosen     pathID
 	kind       PathKind
+	narrow     bool          // chosen's width, as the last usePath had it
 	since      time.Duration // that chosen has been in use
 	waitSince  time.Duration // since when chosen owes us an answer; zero if it doesn't
 	waitProbes int
@@ -153,7 +158,8 @@ type (
 		id   uint64
 		full bool
 	}
-	// usePath moves the peer's packets to a path; the zero pathID is none.
+	// usePath moves the peer's packets to a path, or says that its kind or width has changed; the zero
+	// pathID is none.
 	usePath struct {
 		path pathID
 		kind PathKind
@@ -220,7 +226,7 @@ func (s *pathState) reaches(via group.MemberID) bool {
 // doubt starts a candidate's trial anew.
 func (c *candidate) doubt(now time.Duration) {
 	c.proven, c.roamed, c.width, c.tries, c.fulls = false, false, widthUnknown, 0, 0
-	c.next = now
+	c.next, c.asked = now, 0
 }
 
 // usable reports whether packets may take this path. A relay is believed as soon
@@ -313,17 +319,17 @@ func (s *pathState) settle(m moment, acts []any) []any {
 		return append(acts, usePath{})
 	}
 	c.roamed = c.roamed && c.width == widthUnknown
-	if c.id == s.chosen {
-		if c.kind != s.kind {
-			s.kind = c.kind
-			acts = append(acts, usePath{c.id, c.kind})
+	narrow := c.width == widthNarrow
+	switch {
+	case c.id != s.chosen:
+		if s.kind == PathNone || c.rank() < relayRank {
+			s.retryGap = retryMin
 		}
+		s.chosen, s.since, s.waitSince = c.id, m.now, 0
+	case c.kind == s.kind && narrow == s.narrow:
 		return acts
 	}
-	if s.kind == PathNone || c.rank() < relayRank {
-		s.retryGap = retryMin
-	}
-	s.chosen, s.kind, s.since, s.waitSince = c.id, c.kind, m.now, 0
+	s.kind, s.narrow = c.kind, narrow
 	return append(acts, usePath{c.id, c.kind})
 }
 

@@ -60,6 +60,8 @@ func (c *script) step(event any) (acts []string) {
 			c.probes[name] = a
 			if a.full {
 				name = "full " + name
+			} else {
+				c.probes["small "+name] = a
 			}
 			acts = append(acts, "probe "+name)
 		case usePath:
@@ -95,13 +97,13 @@ func (c *script) until(at time.Duration) {
 }
 
 func (c *script) pong(name string) any {
-	return ponged{path: pathNamed(name), id: c.probes[name].id}
+	return ponged{path: pathNamed(strings.TrimPrefix(name, "small ")), id: c.probes[name].id}
 }
 
 // line is one line of a table.
 type line struct {
 	after time.Duration // since the line before
-	do    any           // an event; a string is "pong NAME", "sent" or "heard" (by the frame path), or "so far"
+	do    any           // an event; a string is "pong NAME" (its last probe's) or "pong small NAME", "sent" or "heard" (by the frame path), or "so far"
 	want  string        // actions, comma separated
 }
 
@@ -378,6 +380,8 @@ func TestPathMachine(t *testing.T) {
 			{3 * time.Second, "so far", "probe full direct, tell"},
 			{0, "sent", ""},
 			{0, "heard", ""},
+			{0, tick{}, "probe full relay1"},
+			{10 * ms, "pong relay1", ""},
 			{2100 * ms, "so far", "probe relay1"},
 			{10 * ms, "pong relay1", ""},
 			{7 * time.Second, "so far", ""},

@@ -188,7 +188,7 @@ func (s *pathState) ponged(e ponged, now time.Duration) {
 			c.rtt += (rtt - c.rtt) / 8
 		}
 		if p.full {
-			c.width = widthFull
+			c.width, c.confirmed, c.asked, c.fulls = widthFull, now, 0, 0
 		}
 		if !c.proven {
 			c.proven, c.fulls = true, 0
@@ -263,7 +263,8 @@ func (s *pathState) died(c *candidate, now time.Duration) {
 
 // watch looks after the chosen path: it probes when something was sent and nothing
 // came back, and gives the path up when that stays so. A probe every 15 s keeps
-// NATs open and the round trip measured.
+// NATs open and the round trip measured, and while there are packets one of full size
+// tells whether a link on the way has become narrower (RFC 8899, section 4.3).
 func (s *pathState) watch(m moment, acts []any) []any {
 	c := s.find(s.chosen)
 	if c == nil {
@@ -283,6 +284,10 @@ func (s *pathState) watch(m moment, acts []any) []any {
 		s.died(c, m.now)
 		return acts
 	}
+	if c.width == widthFull && c.asked == 0 && m.now-c.confirmed >= confirmGap && m.flowed(activeFor) {
+		c.asked, c.next = m.now, m.now
+		return acts
+	}
 	stopped := heard > c.lastProbe && m.now-heard >= quietFor && m.flowed(activeFor)
 	silent := s.waitSince != 0 && m.now-max(s.waitSince, c.lastProbe) >= probeWaiting
 	if silent || stopped || m.now-c.lastProbe >= keepaliveGap {
@@ -291,12 +296,17 @@ func (s *pathState) watch(m moment, acts []any) []any {
 	return acts
 }
 
-// judge finds the paths that have had their full-size probes and answered none.
+// judge finds the paths that have had their full-size probes and answered none. Of one that was wide
+// a small probe must have been answered meanwhile: else it is no narrower, but gone.
 func (s *pathState) judge(now time.Duration) {
 	for i := range s.n {
 		c := &s.paths[i]
-		if c.proven && c.width == widthUnknown && c.fulls >= fullTries && now >= c.next {
-			c.width, c.next, c.roamed = widthNarrow, never, false
+		switch {
+		case !c.proven || now < c.next:
+		case c.width == widthUnknown && c.fulls >= fullTries, c.asked != 0 && c.fulls >= confirmTries && c.heard > c.asked:
+			c.width, c.next, c.roamed, c.asked = widthNarrow, never, false, 0
+		case c.asked != 0 && c.fulls >= confirmTries:
+			c.asked, c.fulls, c.confirmed = 0, 0, now
 		}
 	}
 }
@@ -321,6 +331,13 @@ func (s *pathState) probeDue(now time.Duration, acts []any) []any {
 			c.fulls++
 			acts = s.emit(c, true, now, acts)
 			c.next = now + max(150*time.Millisecond, 2*c.rtt)
+		case c.asked != 0 && c.fulls < confirmTries:
+			if c.fulls > 0 && (c.id != s.chosen || s.waitSince == 0) { // else watch sends some
+				acts = s.emit(c, false, now, acts)
+			}
+			c.fulls++
+			acts = s.emit(c, true, now, acts)
+			c.next = now + max(300*time.Millisecond, 2*c.rtt)
 		case c.fell && s.kind == PathNone:
 			acts = s.emit(c, false, now, acts)
 			c.next = now + fallenGap

@@ -23,7 +23,7 @@ BROWSER  := chromium=chromium nodejs=node npm=npm
 RIVALS   := iperf3=iperf3 ethtool=ethtool openvpn=openvpn tinc=tincd n2n=edge
 PEERS    := .cache/bench
 # What the image is built with, and what it boots in.
-IMAGING  := kmod=depmod mtools=mcopy dosfstools=mkfs.vfat squashfs-tools=mksquashfs fdisk=sfdisk e2fsprogs=mkfs.ext4 \
+IMAGING  := binutils=objcopy kmod=depmod mtools=mcopy dosfstools=mkfs.vfat squashfs-tools=mksquashfs fdisk=sfdisk e2fsprogs=mkfs.ext4 \
             grub-common=grub-mkimage zstd=zstd xz-utils=xz qemu-utils=qemu-img
 BOOTING  := qemu-system-x86=qemu-system-x86_64 qemu-utils=qemu-img
 IMAGE    := out/image
@@ -90,7 +90,7 @@ image-tools: go-version
 test-image: image build ## the image boots by BIOS and UEFI, two of it join by their user-data, updates are kept and taken back (QEMU, by emulation): some minutes
 	@./scripts/deps $(PACKAGES) $(BOOTING) genisoimage=genisoimage
 	@[ -e /usr/share/OVMF/OVMF_CODE.fd ] || ./scripts/deps ovmf=OVMF_CODE.fd
-	LANDBRIDGE_IMAGE=$(CURDIR)/$(IMAGE)/landbridge.raw LANDBRIDGE_BINARY=$(CURDIR)/$(BIN)/landbridge $(GO) test -count=1 -timeout 30m -v -run 'TheImageStarts|UserDataThatIs|TwoAppliances|UpdateOfTheImage' ./image
+	LANDBRIDGE_IMAGE=$(CURDIR)/$(IMAGE)/landbridge.raw LANDBRIDGE_BINARY=$(CURDIR)/$(BIN)/landbridge $(GO) test -count=1 -timeout 30m -v -run 'TheImage|UserDataThatIs|TwoAppliances|UpdateOfTheImage' ./image
 
 .PHONY: boot
 boot: ## boot the image of make image in QEMU: screen here, console at https://127.0.0.1:8443/ (UEFI=1, KEEP=1, USER_DATA=FILE)

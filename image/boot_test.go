@@ -154,6 +154,16 @@ func TestTheImageStartsUpToItsConsole(t *testing.T) {
 	}
 }
 
+func TestTheImageIsAsSmallAsItIsToBe(t *testing.T) {
+	disk, _ := builtImage(t)
+	for name, atMost := range map[string]int64{DiskName: 256e6, QCOW2Name: 25e6, OVAName: 25e6, UpdateName: 25e6} {
+		st, err := os.Stat(filepath.Join(filepath.Dir(disk), name))
+		if err != nil || st.Size() > atMost {
+			t.Errorf("%s is larger than %d bytes, or isn't there: %+v, %v", name, atMost, st, err)
+		}
+	}
+}
+
 func TestUserDataThatIsWrongIsShownAndNotApplied(t *testing.T) {
 	disk, _ := builtImage(t)
 	file := write(t, "user-data", "name: site-a\nmode: bridge\nmanagement-address: 192.168.7.1\n")

@@ -143,7 +143,7 @@ func (o Options) initramfs(ctx context.Context, root, state string, updates bund
 		return nil, err
 	}
 	for _, f := range files {
-		data, err := unpacked(ctx, filepath.Join(m.dir, f))
+		data, err := module(ctx, filepath.Join(m.dir, f), filepath.Dir(state))
 		if err != nil {
 			return nil, err
 		}
@@ -162,12 +162,26 @@ func (o Options) initramfs(ctx context.Context, root, state string, updates bund
 	return filter(ctx, bytes.NewReader(archive), "zstd", "-q", "-19", "-T1", "-c")
 }
 
-// unpacked returns a module as the kernel takes it; Debian's are packed by xz.
-func unpacked(ctx context.Context, file string) ([]byte, error) {
-	if filepath.Ext(file) != ".xz" {
-		return os.ReadFile(file)
+// module returns a module as the kernel takes it: Debian's are packed by xz, and have types for BPF
+// programs (BTF), of which there are none here. Without these the signature doesn't fit, and goes, too:
+// this kernel asks for none.
+func module(ctx context.Context, file, dir string) (data []byte, err error) {
+	plain := filepath.Join(dir, "module.ko")
+	if filepath.Ext(file) == ".xz" {
+		data, err = filter(ctx, nil, "xz", "-dc", file)
+	} else {
+		data, err = os.ReadFile(file)
 	}
-	return filter(ctx, nil, "xz", "-dc", file)
+	if err == nil {
+		err = os.WriteFile(plain, data, 0o600)
+	}
+	if err == nil {
+		err = run(ctx, dir, nil, "objcopy", "--remove-section=.BTF", plain)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(plain)
 }
 
 // filter returns what a program makes of its input.

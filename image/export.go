@@ -23,7 +23,7 @@ var ovfTemplate string
 func (o Options) export(ctx context.Context, dir string) error {
 	raw := filepath.Join(o.Out, DiskName)
 	o.step("qcow2")
-	if err := run(ctx, dir, nil, "qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", raw, filepath.Join(o.Out, QCOW2Name)); err != nil {
+	if err := run(ctx, dir, nil, "qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", "-o", "cluster_size=16k", raw, filepath.Join(o.Out, QCOW2Name)); err != nil {
 		return err
 	}
 	o.step("OVA")

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/binary"
 	"encoding/json"
 	"encoding/xml"
@@ -12,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -124,6 +126,28 @@ func TestAModuleComesWithWhatItNeeds(t *testing.T) {
 	}
 	if want := "pci:v00001AF4d* virtio_pci\nvirtio:d00000001v* virtio_net\n"; string(alias) != want {
 		t.Errorf("modules.alias has what isn't in the image:\n%s", alias)
+	}
+}
+
+func TestAModuleIsWithoutTypesForBPF(t *testing.T) {
+	if _, err := exec.LookPath("objcopy"); err != nil {
+		t.Skip("it takes objcopy, as making the image does")
+	}
+	dir := t.TempDir()
+	types, with := write(t, "types", strings.Repeat("types", 1000)), filepath.Join(dir, "with.ko")
+	if err := run(t.Context(), dir, nil, "objcopy", "--add-section", ".BTF="+types, "/proc/self/exe", with); err != nil {
+		t.Fatal(err)
+	}
+	got, err := module(t.Context(), with, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := elf.NewFile(bytes.NewReader(got))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Section(".BTF") != nil || f.Section(".text") == nil {
+		t.Errorf("its sections are %+v", f.Sections)
 	}
 }
 

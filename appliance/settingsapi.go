@@ -95,8 +95,10 @@ func setSettings(a *group.Authority, req api.GroupSettingsChange) error {
 
 // explainSettings says by field what is wrong with settings.
 func explainSettings(err error) error {
-	if errors.Is(err, group.ErrSettingsChanged) {
-		return console.Conflict(group.ErrSettingsChanged)
+	for _, conflict := range []error{group.ErrSettingsChanged, group.ErrNewerSettings} {
+		if errors.Is(err, conflict) {
+			return console.Conflict(conflict)
+		}
 	}
 	fields := settingFields(err)
 	if len(fields) == 0 {

@@ -92,7 +92,7 @@ func OpenMembership(db *store.DB, key ed25519.PrivateKey, id ID) (*Membership, e
 			return fmt.Errorf("the certificate in the state file: %w", err)
 		}
 		settings, err := loadSettings(tx, known.descriptor)
-		if errors.Is(err, ErrNewerSettings) { // this program is older than the one before: it goes without
+		if errors.Is(err, ErrSettings) { // a newer program's, or damaged: it goes without, until a member sends some that it can use
 			settings, err = parsedSettings{}, nil
 		}
 		if err != nil {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"landbridge/internal/store"
 )
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
@@ -135,6 +137,34 @@ func TestSettingsOfAnotherHandAreRefused(t *testing.T) {
 	} {
 		if changed, err := one.UpdateSettings(c.signed); changed || !errors.Is(err, c.want) || one.Settings() != nil {
 			t.Errorf("%s: %v, %v", name, changed, err)
+		}
+	}
+}
+
+// A newer program may allow more than this one, which an image that takes an update back is left with.
+func TestSettingsInTheStateThatAreNotForThisProgramKeepNoGroupFromRunning(t *testing.T) {
+	l := newLab(t)
+	many := Settings{Version: 1, Made: l.now, Denied: make([]MAC, MaxHosts+1)}
+	for i := range many.Denied {
+		many.Denied[i] = MAC{2, 0, 0, 0, byte(i >> 8), byte(i)}
+	}
+	more := l.signSettings(many)
+	if _, err := l.join(1).UpdateSettings(more); !errors.Is(err, ErrNewerSettings) {
+		t.Errorf("more hosts than this program takes: %v", err)
+	}
+	for n, stored := range []SignedSettings{more, []byte("damaged")} {
+		m := l.join(2 + n)
+		err := m.db.Update(func(tx *store.Tx) error { return settingsBucket().Put(tx, m.id[:], stored) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := OpenMembership(m.db, m.key, m.id)
+		if err != nil {
+			t.Fatalf("%.10q: %v", stored, err)
+		}
+		good := l.signSettings(Settings{Version: 2, Made: l.now, LeaseTime: time.Minute})
+		if changed, err := again.UpdateSettings(good); again.Settings() == nil || !changed || err != nil {
+			t.Errorf("%.10q: some that it can use: %v, %v", stored, changed, err)
 		}
 	}
 }

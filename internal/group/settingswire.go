@@ -24,7 +24,7 @@ const settingsFormat = 1
 // ErrSettings: they can't be used.
 var ErrSettings = errors.New("bad group settings")
 
-// ErrNewerSettings: they were made by a newer program, and mean something else than this one reads.
+// ErrNewerSettings: they were made by a newer program, and say what this one can't use.
 var ErrNewerSettings = fmt.Errorf("%w: made by a newer landbridge: update this appliance", ErrSettings)
 
 type wireSettings struct {
@@ -98,8 +98,9 @@ func (w wireSettings) encode(unknown map[uint64]cbor.RawMessage) ([]byte, error)
 	return marshal(all)
 }
 
-// ParseSettings verifies signed settings of d's group: size, shape, signature of its CA, bounds.
-// What a newer program has added is kept, and has no effect here.
+// ParseSettings verifies signed settings of d's group: size, signature of its CA, shape, bounds. What a
+// newer program has added is kept, and has no effect here. What the CA has signed and this program
+// can't use is a newer program's, too: ErrNewerSettings.
 func ParseSettings(b []byte, d *Descriptor) (*Settings, error) {
 	if len(b) > MaxSettingsSize {
 		return nil, fmt.Errorf("%w: %d bytes long, at most %d are allowed", ErrSettings, len(b), MaxSettingsSize)
@@ -112,29 +113,41 @@ func ParseSettings(b []byte, d *Descriptor) (*Settings, error) {
 	if !ok || !ed25519.Verify(ca, settingsMessage(envelope.Body), envelope.Signature) {
 		return nil, fmt.Errorf("%w: %w", ErrSettings, ErrSignature)
 	}
+	s, err := readSettings(envelope.Body, d)
+	switch {
+	case errors.Is(err, ErrOtherGroup):
+		return nil, fmt.Errorf("%w: %w", ErrSettings, err)
+	case err != nil:
+		return nil, fmt.Errorf("%w (%w)", ErrNewerSettings, err)
+	}
+	return s, nil
+}
+
+// readSettings reads a body that the CA of d's group has signed.
+func readSettings(body []byte, d *Descriptor) (*Settings, error) {
 	var all map[uint64]cbor.RawMessage
 	var head struct {
 		Format uint64 `cbor:"0,keyasint"`
 	}
-	if err := errors.Join(unmarshal(envelope.Body, &all), unmarshal(envelope.Body, &head)); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrSettings, err)
+	if err := errors.Join(unmarshal(body, &all), unmarshal(body, &head)); err != nil {
+		return nil, err
 	}
 	if head.Format != settingsFormat {
-		return nil, fmt.Errorf("%w (format %d, this program knows %d)", ErrNewerSettings, head.Format, settingsFormat)
+		return nil, fmt.Errorf("format %d, this program knows %d", head.Format, settingsFormat)
 	}
 	var w wireSettings
-	if err := unmarshal(envelope.Body, &w); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrSettings, err)
+	if err := unmarshal(body, &w); err != nil {
+		return nil, err
 	}
 	if w.Group != d.Group {
-		return nil, fmt.Errorf("%w: settings of group %s: %w", ErrSettings, w.Group.Short(), ErrOtherGroup)
+		return nil, fmt.Errorf("settings of group %s: %w", w.Group.Short(), ErrOtherGroup)
 	}
 	s, err := w.settings()
-	if err == nil {
-		err = s.Validate(d.Params)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrSettings, err)
+		return nil, err
+	}
+	if err := s.Validate(d.Params); err != nil {
+		return nil, err
 	}
 	for key := range all {
 		if key <= lastSetting {

@@ -62,21 +62,28 @@ type hello struct {
 	Time        int64  `cbor:"5,keyasint,omitempty"` // the sender's clock, Unix nanoseconds; 0: from a program that doesn't say
 
 	SettingsVersion *uint64 `cbor:"6,keyasint,omitempty"` // that the sender has, 0 for none; nil: from a program that knows none
-	Settings        []byte  `cbor:"7,keyasint,omitempty"` // signed; where the receiver is known to have older ones
+	Settings        []byte  `cbor:"7,keyasint,omitempty"` // signed; where the receiver is known to have others
+	SettingsSum     uint64  `cbor:"8,keyasint,omitempty"` // group.Settings.Sum of what the sender has; 0 for none
 }
 
 // has is what of the group a hello says its sender has.
-func (h hello) has() *extent { return &extent{descriptor: h.Version, settings: h.SettingsVersion} }
+func (h hello) has() *extent {
+	return &extent{descriptor: h.Version, settings: h.SettingsVersion, sum: h.SettingsSum}
+}
 
 // extent is the versions of what a member knows of the group.
 type extent struct {
 	descriptor uint64
 	settings   *uint64 // nil: its program knows none
+	sum        uint64  // of the settings; 0: it doesn't say
 }
 
-// lacks reports whether a member has older settings than s, and could use newer ones.
+// lacks reports whether a member has older settings than s, or others of their version, and could use s.
 func (e extent) lacks(s *group.Settings) bool {
-	return s != nil && e.settings != nil && *e.settings < s.Version
+	if s == nil || e.settings == nil {
+		return false
+	}
+	return *e.settings < s.Version || *e.settings == s.Version && e.sum != 0 && e.sum != s.Sum()
 }
 
 func newGate(o *overlay.Overlay, find func(group.ID) (*network, bool), log *slog.Logger) *gate {

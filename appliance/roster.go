@@ -23,11 +23,11 @@ const (
 // hello is what this node says of itself in the group. known is what the receiver has, nil
 // where that isn't known.
 func (n *network) hello(known *extent) hello {
-	d, s, version := n.membership.Descriptor(), n.membership.Settings(), uint64(0)
+	d, s := n.membership.Descriptor(), n.membership.Settings()
+	h := hello{Certificate: n.membership.Certificate(), Version: d.Version, Run: n.run, Time: time.Now().UnixNano(), SettingsVersion: new(uint64)}
 	if s != nil {
-		version = s.Version
+		*h.SettingsVersion, h.SettingsSum = s.Version, s.Sum()
 	}
-	h := hello{Certificate: n.membership.Certificate(), Version: d.Version, Run: n.run, Time: time.Now().UnixNano(), SettingsVersion: &version}
 	if known != nil && known.descriptor < d.Version {
 		h.Descriptor = n.membership.Signed()
 	}
@@ -51,7 +51,7 @@ func (n *network) greet(from group.MemberID, h hello) error {
 	n.takeSettings(from, h.Settings)
 	n.mu.Lock()
 	former, known := n.met[from]
-	n.met[from] = greeting{run: h.Run, version: h.Version, settings: h.SettingsVersion}
+	n.met[from] = greeting{run: h.Run, has: *h.has()}
 	n.mu.Unlock()
 	if known && former.run != h.Run {
 		n.sessionsLost(from)

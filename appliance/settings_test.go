@@ -12,6 +12,7 @@ import (
 	"landbridge/console"
 	"landbridge/console/api"
 	"landbridge/internal/group"
+	"landbridge/internal/store"
 )
 
 // configure has the authority change the settings.
@@ -58,6 +59,60 @@ func TestSettingsComeToAMemberWithTheFirstHelloOfAnyWhoHasThem(t *testing.T) {
 	}
 }
 
+func TestOfTwoSettingsOfOneVersionTheLaterComesToAllWhoeverSaysHello(t *testing.T) {
+	for who, hello := range map[string]func(founder, second *member) error{
+		"the authority": func(founder, second *member) error {
+			return founder.gate.introduce(t.Context(), founder.network, second.membership.Self())
+		},
+		"the member": func(founder, second *member) error {
+			return second.gate.introduce(t.Context(), second.network, founder.membership.Self())
+		},
+	} {
+		g := &testGroup{t: t}
+		founder := newMember(t, g.create)
+		second := newMember(t, g.join)
+		g.configure(group.Settings{LeaseTime: time.Minute})
+		founder.reopen(t)
+		if _, err := second.call(t, founder); err != nil || second.membership.Settings().LeaseTime != time.Minute {
+			t.Fatal(err)
+		}
+		err := founder.node.state.db.Update(func(tx *store.Tx) error { // the state is set back to a copy from before
+			return store.NewBucket[[]byte]("group", "settings").Delete(tx, founder.id[:])
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := g.authority.Configure(group.Settings{LeaseTime: 2 * time.Minute}, 0, time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		founder.reopen(t)
+		if behind := founder.behind([]group.MemberID{second.membership.Self()}, 0, founder.membership.Settings()); len(behind) != 1 {
+			t.Errorf("%s: who has others isn't told", who)
+		}
+		if err := hello(founder, second); err != nil {
+			t.Fatal(err)
+		}
+		for name, m := range map[string]*member{"authority": founder, "member": second} {
+			if s := m.membership.Settings(); s.Version != 1 || s.LeaseTime != 2*time.Minute {
+				t.Errorf("%s says hello: the %s has %+v", who, name, s)
+			}
+		}
+		if behind := founder.behind([]group.MemberID{second.membership.Self()}, 0, founder.membership.Settings()); who == "the authority" && len(behind) != 0 {
+			t.Error("who has them would be told again and again")
+		}
+	}
+}
+
+// reopen has a member go by what is in its state.
+func (m *member) reopen(t *testing.T) {
+	t.Helper()
+	again, err := group.OpenMembership(m.node.state.db, m.node.state.key, m.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.membership = again
+}
+
 func TestAProgramThatKnowsNoSettingsIsToldNone(t *testing.T) {
 	g := &testGroup{t: t}
 	newMember(t, g.create)
@@ -69,6 +124,9 @@ func TestAProgramThatKnowsNoSettingsIsToldNone(t *testing.T) {
 	none := uint64(0)
 	if new := (hello{Version: 1, SettingsVersion: &none}); !new.has().lacks(made) || new.has().lacks(nil) {
 		t.Error("one that has none yet")
+	}
+	if silent := (hello{Version: 1, SettingsVersion: &made.Version}); silent.has().lacks(made) {
+		t.Error("one that has this version, and doesn't say which settings those are")
 	}
 }
 

@@ -284,11 +284,11 @@ func (n *network) addBehind(a *api.GroupSettings) {
 		_, connected := links[m]
 		why := "It hasn't said yet that it has them."
 		switch {
-		case m == n.membership.Self(), known && met.settings != nil && *met.settings >= s.Version, len(a.Behind) == maxBehind:
+		case m == n.membership.Self(), known && met.has.settings != nil && !met.has.lacks(s), len(a.Behind) == maxBehind:
 			continue
 		case !connected:
 			why = "It isn't connected, and has them as soon as it is."
-		case known && met.settings == nil:
+		case known && met.has.settings == nil:
 			why = "It runs an older program, which goes on with what the group was created with: update it."
 		}
 		e, _ := d.Entry(m)

@@ -29,10 +29,8 @@ const (
 
 // greeting is what a member said of itself in its last hello.
 type greeting struct {
-	run     uint64
-	version uint64 // of its descriptor
-
-	settings *uint64 // the version of those that it has; nil: its program knows none
+	run uint64
+	has extent
 }
 
 // keepRoster does, until ctx ends, what the group's membership needs: it renews the
@@ -143,7 +141,7 @@ func (n *network) behind(members []group.MemberID, version uint64, s *group.Sett
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, m := range members {
-		if met := n.met[m]; met.version < version || (extent{settings: met.settings}).lacks(s) {
+		if has := n.met[m].has; has.descriptor < version || has.lacks(s) {
 			behind = append(behind, m)
 		}
 	}

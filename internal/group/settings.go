@@ -73,7 +73,12 @@ type Settings struct {
 	OnlyAllowed bool    // hosts get none unless they are allowed, or registered at their appliance
 
 	unknown map[uint64]cbor.RawMessage // what a newer program set
+	sum     uint64                     // 0: not signed yet
 }
+
+// Sum tells settings of one version from each other, which an authority makes that was set back to an
+// older copy of its state.
+func (s *Settings) Sum() uint64 { return s.sum }
 
 // Lease returns how long leases are in a group with these Params.
 func (s *Settings) Lease(p Params) time.Duration {

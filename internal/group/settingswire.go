@@ -3,6 +3,7 @@ package group
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -120,6 +121,8 @@ func ParseSettings(b []byte, d *Descriptor) (*Settings, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w (%w)", ErrNewerSettings, err)
 	}
+	sum := sha256.Sum256(b)
+	s.sum = binary.BigEndian.Uint64(sum[:])
 	return s, nil
 }
 

@@ -109,7 +109,7 @@ func (n *node) watchEvents(ctx context.Context) (stop func()) {
 				n.events.Sample(now.at, t)
 			}
 			if tidy.due(now.at, t.Total.TxBytes+t.Total.RxBytes, now.at.Sub(last.at)) {
-				giveBack()
+				n.rest()
 			}
 			last = now
 		}

@@ -22,7 +22,7 @@ const (
 // When the appliance is at rest, and how often it is tidied up then.
 const (
 	restBytes = 16 << 10 // a second, sent and received: what members say to each other, and a ping
-	restTime  = 8 * time.Second
+	restTime  = 4 * time.Second
 	tidyEvery = time.Minute
 )
 
@@ -50,6 +50,22 @@ func (t *tidier) due(now time.Time, bytes uint64, ago time.Duration) bool {
 	}
 	t.tidied = now
 	return true
+}
+
+// rest gives back what only traffic needs: the memory of the buffers that packets go through, and free heap.
+func (n *node) rest() {
+	networks := n.running()
+	n.loop.Between(func() {
+		n.socket.Rest()
+		for _, nw := range networks {
+			nw.tunnel.Rest()
+			if a := nw.attachment.Load(); a != nil {
+				a.tap.Rest()
+				a.router.Rest()
+			}
+		}
+	})
+	giveBack()
 }
 
 // giveBack collects garbage and gives back what is free. A collection halves the stacks of

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"landbridge/internal/loop"
+	"landbridge/internal/scratch"
 )
 
 // DefaultTAPName lets the kernel choose the first free name of lb0, lb1, …
@@ -78,7 +79,7 @@ func OpenTAP(name string, opts TAPOptions) (*TAP, error) {
 		return nil, errors.Join(err, removeDevice(name))
 	}
 	form.tell(name, opts.Log)
-	t := &TAP{name: name, file: loop.NewFile(fd), form: form, arena: make([]byte, arenaBytes)}
+	t := &TAP{name: name, file: loop.NewFile(fd), form: form, arena: scratch.Make[byte](arenaBytes)}
 	if err := t.setUp(opts); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}

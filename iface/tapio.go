@@ -13,6 +13,7 @@ import (
 
 	"landbridge/internal/frame"
 	"landbridge/internal/loop"
+	"landbridge/internal/scratch"
 )
 
 const (
@@ -73,6 +74,10 @@ func (t *TAP) ReadBatch(pkts []frame.Packet) (n int, err error) {
 	}
 	return n, nil
 }
+
+// Rest gives back the memory that frames were read into; they take it again. Not while ReadBatch runs, nor while
+// anybody has its frames.
+func (t *TAP) Rest() { scratch.GiveBack(t.arena) }
 
 // readPacket reads one frame to the start of free. EINVAL is a frame to be dropped, and
 // EPROTONOSUPPORT one that is to be cut, but not by us.

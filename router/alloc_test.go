@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"net/netip"
 	"testing"
@@ -118,6 +119,26 @@ func TestDeliveringAllocatesNothing(t *testing.T) {
 	}
 	if s.frames != 101*4 {
 		t.Errorf("%d frames were written", s.frames)
+	}
+}
+
+func TestARestTakesTheMemoryOfIdleBatchesAlone(t *testing.T) {
+	r, s, remote := bare(t, 1)
+	from, pkts := group.MemberID{1}, bareOfAll(udp(remote[0], hostA, 1300))
+	r.Deliver(from, pkts)
+	idle, busy := r.borrow(), r.borrow()
+	r.giveBack(idle)
+	for _, b := range []*batch{r.polled, idle, busy} {
+		copy(b.slab, bytes.Repeat([]byte{1}, len(b.slab)))
+	}
+	r.Rest()
+	for b, kept := range map[*batch]bool{r.polled: false, idle: false, busy: true} {
+		if bytes.ContainsRune(b.slab, 1) != kept {
+			t.Errorf("memory is kept: %t, want %t", !kept, kept)
+		}
+	}
+	if r.Deliver(from, pkts); s.frames != 2 {
+		t.Errorf("%d of 2 frames were written", s.frames)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/scratch"
 )
 
 // batch collects what leaves the router: packets by member, frames for the segment.
@@ -33,7 +34,7 @@ func (r *Router) newBatch() *batch {
 	return &batch{
 		r:        r,
 		toDevice: make([]frame.Packet, 0, batchFrames),
-		slab:     make([]byte, slabBytes),
+		slab:     scratch.Make[byte](slabBytes),
 		fragment: make([]byte, 0, max(r.mtu, r.linkMTU)),
 	}
 }
@@ -57,6 +58,27 @@ func (r *Router) giveBack(b *batch) {
 	select {
 	case r.batches <- b:
 	default:
+	}
+}
+
+// Rest gives back the memory that packets have passed through; they take it again. Call it while there is little to do,
+// and not while Poll runs.
+func (r *Router) Rest() {
+	r.polled.rest()
+	for range len(r.batches) {
+		select {
+		case b := <-r.batches: // ours alone meanwhile
+			b.rest()
+			r.giveBack(b)
+		default:
+		}
+	}
+}
+
+func (b *batch) rest() {
+	b.piece = nil
+	if b.used == 0 {
+		scratch.GiveBack(b.slab)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"landbridge/internal/group"
+	"landbridge/internal/scratch"
 )
 
 // question is what a packet waits for.
@@ -43,7 +44,7 @@ type refusals struct {
 const refusalTick = 100 * time.Millisecond
 
 func newRefusals(now time.Time) refusals {
-	return refusals{seed: maphash.MakeSeed(), start: now, slots: make([]atomic.Uint64, refusalSlot)}
+	return refusals{seed: maphash.MakeSeed(), start: now, slots: scratch.Make[atomic.Uint64](refusalSlot)}
 }
 
 func (r *refusals) remember(k waitKey, now time.Time, long time.Duration) {

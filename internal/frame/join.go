@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+
+	"landbridge/internal/scratch"
 )
 
 // What is wrong with a body. Values, to be counted by; besides them Take returns
@@ -58,7 +60,7 @@ type run struct {
 // NewJoiner returns a Joiner with an arena of size bytes, which joins TCP and UDP. A
 // packet takes up to 280 bytes beside its payload.
 func NewJoiner(size int) *Joiner {
-	j := &Joiner{JoinTCP: true, JoinUDP: true, arena: make([]byte, size), packets: make([]Packet, 0, size/packetRoom)}
+	j := &Joiner{JoinTCP: true, JoinUDP: true, arena: scratch.Make[byte](size), packets: make([]Packet, 0, size/packetRoom)}
 	j.Reset()
 	return j
 }
@@ -68,6 +70,13 @@ func (j *Joiner) Reset() {
 	j.packets = j.packets[:0]
 	j.next, j.room, j.roomLen = Headroom+headersRoom, 0, 0
 	j.run = run{}
+}
+
+// Rest gives back the memory that a burst has left in the arena, if there are no packets. It ends the room given out.
+func (j *Joiner) Rest() {
+	if j.Len() == 0 && !j.run.set {
+		scratch.GiveBack(j.arena)
+	}
 }
 
 // Room returns where a body of n bytes (1 to 65,536) is to be opened, or nil if the

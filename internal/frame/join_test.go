@@ -313,6 +313,27 @@ func TestJoiningIsBounded(t *testing.T) {
 	}
 }
 
+func TestARestKeepsPacketsAndTakesTheMemoryOfNone(t *testing.T) {
+	j := NewJoiner(1 << 18)
+	f := flow{v6: true, port: 1, flags: TCPAck}
+	for _, b := range bodies(t, f.trusted(bytes.Repeat([]byte{1}, 9000))) {
+		if err := take(j, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.Rest()
+	if all := j.Packets(); len(all) != 1 || bytes.Count(all[0].IP(), []byte{1}) < 9000 {
+		t.Error("the packet that was there is lost")
+	}
+	j.Reset()
+	if j.Rest(); bytes.ContainsRune(j.arena[:12<<10], 1) {
+		t.Error("nobody's memory is kept")
+	}
+	if got := joined(t, j, f.trusted(pattern(100))); got != "1" {
+		t.Errorf("joined as %s after it", got)
+	}
+}
+
 func TestJoiningCanBeSwitchedOff(t *testing.T) {
 	for name, f := range flows() {
 		f.flags, f.df = TCPAck, false

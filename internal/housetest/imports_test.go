@@ -39,7 +39,7 @@ func floors() [][]string {
 		{"internal/group"},
 		{"internal/store"},
 		{"internal/loop", "internal/frame", "internal/codel", "internal/aesgcm", "internal/logbook", "internal/throughput", "internal/budget", "internal/health"},
-		{"internal/sorting", "internal/race"},
+		{"internal/sorting", "internal/scratch", "internal/race"},
 		{"internal/netlab"},
 		{"internal/oldkernel"},
 		{"internal/housetest"},

@@ -92,7 +92,7 @@ func Open(doze bool) (*Loop, error) {
 func (l *Loop) Add(fd int, handle Handler, failed func(error)) (*Source, error) {
 	s := &Source{loop: l, fd: fd, handle: handle, failed: failed}
 	var err error
-	done := l.change(func() {
+	done := l.Between(func() {
 		if err = l.watch(fd); err == nil {
 			l.sources, l.byFD[int32(fd)] = append(l.sources, s), s
 		}
@@ -106,13 +106,13 @@ func (l *Loop) Add(fd int, handle Handler, failed func(error)) (*Source, error) 
 // Remove ends the source. Once it has returned, its handler doesn't run any more. It
 // may be called more than once, and not by a handler.
 func (s *Source) Remove() {
-	s.loop.change(func() { s.loop.drop(s) })
+	s.loop.Between(func() { s.loop.drop(s) })
 }
 
 // Close ends the loop; sources that are left are removed.
 func (l *Loop) Close() (err error) {
 	l.closing.Do(func() {
-		l.change(func() { l.ended = true })
+		l.Between(func() { l.ended = true })
 		l.thread.Wait()
 		err = errors.Join(unix.Close(l.epoll), unix.Close(l.wake))
 		l.parking.close()
@@ -120,9 +120,9 @@ func (l *Loop) Close() (err error) {
 	return err
 }
 
-// change has the thread do something between two rounds, and waits until it is done.
-// It reports false if the loop is closed.
-func (l *Loop) change(do func()) bool {
+// Between has the thread do something between two rounds, while no handler runs, and waits until it is done.
+// It reports false if the loop is closed. Handlers don't call it.
+func (l *Loop) Between(do func()) bool {
 	done := make(chan struct{})
 	l.mu.Lock()
 	if l.closed {

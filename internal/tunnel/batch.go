@@ -1,6 +1,10 @@
 package tunnel
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"landbridge/internal/scratch"
+)
 
 const (
 	// arenaSize is what one packet may take, in bytes: 64 KiB in the most pieces
@@ -44,7 +48,7 @@ type batch struct {
 	sys *sysBatch // the kernel's form; nil where there is no kernel
 }
 
-func newBatch() *batch { return &batch{arena: make([]byte, arenaSize)} }
+func newBatch() *batch { return &batch{arena: scratch.Make[byte](arenaSize)} }
 
 // slot returns room for a datagram of at most size bytes, or nil if the batch must
 // be written first. An empty batch has room for any datagram.
@@ -80,6 +84,13 @@ func (b *batch) datagram(r *run, i int) []byte {
 	}
 	first := r.first + i*r.size
 	return b.arena[first : first+size : first+size]
+}
+
+// rest gives back the arena's memory, if there is nothing in it.
+func (b *batch) rest() {
+	if b.used == 0 {
+		scratch.GiveBack(b.arena)
+	}
 }
 
 func (b *batch) reset() { b.n, b.used, b.class = 0, 0, classData }

@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"landbridge/internal/scratch"
 )
 
 // mmsghdr is struct mmsghdr of recvmmsg(2) and sendmmsg(2).
@@ -197,21 +199,24 @@ func unsent(fd int) int {
 // readBatch receives datagrams.
 type readBatch struct {
 	messages
+	arena   []byte // the kernel fills in from the front of each buffer: most is never touched
 	bufs    [batchSize][]byte
 	arrived []datagram // what the messages hold
 }
 
 func newReadBatch() *readBatch {
-	r := &readBatch{arrived: make([]datagram, 0, batchSize*maxSegments)}
-	arena := make([]byte, batchSize*messageMax) // the kernel fills in from the front: most is never touched
+	r := &readBatch{arena: scratch.Make[byte](batchSize * messageMax), arrived: make([]datagram, 0, batchSize*maxSegments)}
 	for i := range r.bufs {
-		r.bufs[i] = arena[i*messageMax : (i+1)*messageMax : (i+1)*messageMax]
+		r.bufs[i] = r.arena[i*messageMax : (i+1)*messageMax : (i+1)*messageMax]
 		r.iovs[i].Base = unsafe.SliceData(r.bufs[i])
 		r.iovs[i].SetLen(messageMax)
 	}
 	r.link()
 	return r
 }
+
+// rest gives back the memory of the datagrams of the fetch before.
+func (r *readBatch) rest() { scratch.GiveBack(r.arena) }
 
 // fetch takes the datagrams that are there, and returns how many.
 func (r *readBatch) fetch(fd int) (int, error) {

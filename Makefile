@@ -90,7 +90,7 @@ image-tools: go-version
 test-image: image build ## the image boots by BIOS and UEFI, two of it join by their user-data, updates are kept and taken back (QEMU, by emulation): some minutes
 	@./scripts/deps $(PACKAGES) $(BOOTING) genisoimage=genisoimage
 	@[ -e /usr/share/OVMF/OVMF_CODE.fd ] || ./scripts/deps ovmf=OVMF_CODE.fd
-	LANDBRIDGE_IMAGE=$(CURDIR)/$(IMAGE)/landbridge.raw LANDBRIDGE_BINARY=$(CURDIR)/$(BIN)/landbridge $(GO) test -count=1 -timeout 30m -v -run 'TheImage|UserDataThatIs|TwoAppliances|UpdateOfTheImage' ./image
+	LANDBRIDGE_IMAGE=$(CURDIR)/$(IMAGE)/landbridge.raw LANDBRIDGE_BINARY=$(CURDIR)/$(BIN)/landbridge $(GO) test -count=1 -timeout 30m -v -run 'TheImage|UserData|TwoAppliances|UpdateOfTheImage' ./image
 
 .PHONY: boot
 boot: ## boot the image of make image in QEMU: screen here, console at https://127.0.0.1:8443/ (UEFI=1, KEEP=1, USER_DATA=FILE)

@@ -8,7 +8,8 @@
 //	Main        what the program does as /init; as /sbin/modprobe it loads a module for the kernel
 //	Modules     loads kernel modules by what hardware says of itself (modalias)
 //	openState   the state partition: checked, mended, mounted, grown; made anew only where it never was one
-//	seed        what the appliance was given for its first start, and where it is kept
+//	seed        what the appliance was given for its first start, and where it is kept (volumes, fw_cfg)
+//	metadata    the cloud's service that is asked for it, where nothing else has it
 //	Network     the management port: DHCP (RFC 2131) or static
 //	Supervisor  runs the program, again and again
 //	first       what is done once: administrator, group

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"landbridge/image/userdata"
@@ -21,6 +22,18 @@ type first struct {
 	program appliance
 	say     func(string)                         // for people; empty: nothing is amiss
 	pause   func(context.Context, time.Duration) // waits
+}
+
+// once does it unless a file notes that it is done, and notes that it is. Where nothing is asked for, nothing
+// is noted: what is told at a later start counts.
+func (f first) once(ctx context.Context, note string) error {
+	if _, err := os.Stat(note); err == nil || f.told.Administrator == "" && f.told.Create.Name == "" && f.told.Invitation == "" {
+		return nil
+	}
+	if !f.do(ctx) {
+		return nil
+	}
+	return writeSafely(note, nil)
 }
 
 // do has the program set up the administrator, then create or join the group: each until it

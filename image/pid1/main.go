@@ -65,7 +65,6 @@ type machine struct {
 	cmdline string
 	version string
 	lost    string // the partition with the state, where that couldn't be mounted
-	told    userdata.Data
 	network *Network
 	program *Supervisor
 	updates *updates
@@ -75,7 +74,10 @@ type machine struct {
 
 	settled atomic.Bool // whether the running slot is kept or given up
 
+	unguided bool // nothing was given to it yet, neither now nor before
+
 	mu     sync.Mutex
+	told   userdata.Data
 	forget bool // the state, at the end
 }
 
@@ -105,10 +107,10 @@ func (m *machine) run() {
 	m.screen.Warn("state", warning)
 	m.system(ctx)
 	m.prepareUpdates(ctx, tried)
-	var wrong []string
-	m.told, wrong = configured(stateDir, m.seed)
+	told, wrong := configured(stateDir, m.seed)
+	m.tell(told)
 	m.screen.Warn("user-data", wrong...)
-	m.work(ctx)
+	m.work(ctx, told)
 	for _, t := range terminals {
 		go attend(ctx, func() *rescue { return m.rescue(t) }, pause) // it may wait for a line for ever, and ends with the kernel
 	}
@@ -122,32 +124,54 @@ func (m *machine) run() {
 }
 
 // work starts what goes on until ctx is done.
-func (m *machine) work(ctx context.Context) {
-	name := m.told.Name
+func (m *machine) work(ctx context.Context, told userdata.Data) {
+	name := m.setHostName(told.Name)
+	m.network = newNetwork(management(ctx, stateDir, told.Management, m.log), name, m.log)
+	m.running.Go(func() { m.network.Run(ctx) })
+	servers := func() []string { return append(append([]string(nil), m.toldNow().NTP...), m.network.TimeServers()...) }
+	m.running.Go(func() { keepTime(ctx, servers, func(lines ...string) { m.screen.Warn("time", lines...) }, m.log) })
+	buttons(ctx, func() { m.end(powerOff) })
+	m.program = &Supervisor{program: Program, args: programArgs(told), out: m.kept, log: m.log}
+	m.running.Go(func() { m.program.Run(ctx) })
+	go reap(ctx, func(pid int) bool { return int64(pid) == m.program.pid.Load() })
+	m.running.Go(func() { m.watch(ctx) })
+	m.running.Go(func() { m.updates.serve(ctx) })
+	if m.lost == "" {
+		m.running.Go(func() {
+			m.askCloud(ctx)
+			m.first(ctx)
+		})
+	}
+}
+
+// setHostName sets the host's name, and returns it.
+func (m *machine) setHostName(name string) string {
 	if name == "" {
 		name = "landbridge"
 	}
 	if err := unix.Sethostname([]byte(name)); err != nil {
 		m.log.Warn("the host's name isn't set", "err", err)
 	}
-	m.network = newNetwork(management(ctx, stateDir, m.told.Management, m.log), name, m.log)
-	m.running.Go(func() { m.network.Run(ctx) })
-	servers := func() []string { return append(append([]string(nil), m.told.NTP...), m.network.TimeServers()...) }
-	m.running.Go(func() { keepTime(ctx, servers, func(lines ...string) { m.screen.Warn("time", lines...) }, m.log) })
-	buttons(ctx, func() { m.end(powerOff) })
-	m.program = &Supervisor{program: Program, args: programArgs(m.told), out: m.kept, log: m.log}
-	m.running.Go(func() { m.program.Run(ctx) })
-	go reap(ctx, func(pid int) bool { return int64(pid) == m.program.pid.Load() })
-	m.running.Go(func() { m.watch(ctx) })
-	m.running.Go(func() { m.updates.serve(ctx) })
-	if m.lost == "" {
-		m.running.Go(func() { m.first(ctx) })
-	}
+	return name
+}
+
+// tell notes what the appliance is told.
+func (m *machine) tell(d userdata.Data) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.told = d
+}
+
+func (m *machine) toldNow() userdata.Data {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.told
 }
 
 // seed finds what the appliance is given. Beside a state that may come back nothing is planted.
 func (m *machine) seed() seed {
 	s := findSeed(m.log)
+	m.unguided = s.from == ""
 	if m.lost != "" {
 		s.state = nil
 	}
@@ -172,17 +196,10 @@ func programArgs(d userdata.Data) []string {
 	return args
 }
 
-// first does what is done once, and notes that it is.
+// first does what is done once.
 func (m *machine) first(ctx context.Context) {
-	done := filepath.Join(stateDir, keptApplied)
-	if _, err := os.Stat(done); err == nil {
-		return
-	}
-	f := first{told: m.told, program: newLocal(stateDir), say: func(text string) { m.screen.Warn("first start", text) }, pause: pause}
-	if !f.do(ctx) {
-		return
-	}
-	if err := writeSafely(done, []byte(m.version)); err != nil {
+	f := first{told: m.toldNow(), program: newLocal(), say: func(text string) { m.screen.Warn("first start", text) }, pause: pause}
+	if err := f.once(ctx, filepath.Join(stateDir, keptApplied)); err != nil {
 		m.log.Warn("what is done isn't noted", "err", err)
 	}
 }

@@ -25,7 +25,7 @@ type appliance interface {
 // local is the program on this machine, at its socket.
 type local struct{ socket string }
 
-func newLocal(dir string) local { return local{filepath.Join(dir, "landbridge", api.SocketName)} }
+func newLocal() local { return local{filepath.Join(stateDir, "landbridge", api.SocketName)} }
 
 // ask dials the program for one question.
 func ask[T any](ctx context.Context, l local, within time.Duration, f func(context.Context, *api.Local) (*T, *api.Problem, int, error)) (answer T, err error) {

@@ -1,123 +1,41 @@
 package pid1
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"landbridge/console/access"
 	"landbridge/image/userdata"
+	"landbridge/internal/config"
 	"landbridge/internal/store"
 )
 
 // Where an appliance's first configuration comes from, and what is kept of it.
 const (
 	keptUserData = "user-data"     // in stateDir
+	keptHostName = "host-name"     // in stateDir: what the machine's cloud calls it, where user-data doesn't
 	keptNetwork  = "network"       // in stateDir: what the rescue console has set instead
 	keptApplied  = "applied"       // in stateDir: what is done once is done
 	seedState    = "landbridge.db" // on a volume: the appliance's state
-	volumeDir    = "/run/cidata"
-	fwCfg        = "/sys/firmware/qemu_fw_cfg/by_name/opt/landbridge"
-	largestSeed  = 64 << 20 // bytes of a state
-	largestText  = 1 << 20  // bytes of user-data, far more than are taken
+	largestSeed  = 64 << 20        // bytes of a state
+	largestText  = 1 << 20         // bytes of user-data, far more than are taken
+
+	largestHostName = 253 // bytes (RFC 1035, 2.3.4)
 )
 
 // seed is what an appliance was given.
 type seed struct {
 	from     string // for people; empty: nothing was given
 	userData []byte
+	hostName string // by its cloud; empty: none
 	state    []byte // nil: none
-}
-
-// findSeed returns what was given from outside: a volume labelled cidata (NoCloud), or QEMU's
-// fw_cfg, in this order.
-func findSeed(log *slog.Logger) seed {
-	files, err := filepath.Glob("/sys/class/block/*")
-	if err != nil {
-		return seed{}
-	}
-	for _, f := range files {
-		device := "/dev/" + filepath.Base(f)
-		kind, ok := isSeedVolume(device)
-		if !ok {
-			continue
-		}
-		s, err := readVolume(device, kind)
-		if err == nil {
-			return s
-		}
-		log.Error("the volume cidata can't be read", "device", device, "err", err)
-	}
-	return readSeed(fwCfg, "user-data/raw", "state/raw", "fw_cfg")
-}
-
-func isSeedVolume(device string) (kind string, ok bool) {
-	f, err := os.Open(device)
-	if err != nil {
-		return "", false
-	}
-	defer f.Close()
-	kind, label := volumeLabel(f)
-	return kind, strings.EqualFold(label, "cidata")
-}
-
-// volumeLabel returns a volume's file system and label: ISO 9660 (ECMA-119, 8.4) or FAT.
-func volumeLabel(r io.ReaderAt) (kind, label string) {
-	volume := make([]byte, 72)
-	if _, err := r.ReadAt(volume, 16*2048); err == nil && string(volume[:6]) == "\x01CD001" {
-		return "iso9660", strings.TrimRight(string(volume[40:72]), " \x00")
-	}
-	boot := make([]byte, 512)
-	if _, err := r.ReadAt(boot, 0); err != nil || binary.LittleEndian.Uint16(boot[510:]) != 0xaa55 {
-		return "", ""
-	}
-	for _, at := range []int{43, 71} { // FAT12 and FAT16, then FAT32: label, then kind
-		if bytes.HasPrefix(boot[at+11:], []byte("FAT")) {
-			return "vfat", strings.TrimRight(string(boot[at:at+11]), " \x00")
-		}
-	}
-	return "", ""
-}
-
-func readVolume(device, kind string) (s seed, err error) {
-	if err := mount(device, volumeDir, kind, unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return seed{}, err
-	}
-	defer func() { err = errors.Join(err, unix.Unmount(volumeDir, 0)) }()
-	return readSeed(volumeDir, "user-data", seedState, "volume cidata"), nil
-}
-
-// readSeed reads the files of a seed that are there.
-func readSeed(dir, userData, state, from string) seed {
-	s := seed{}
-	text, err := readAtMost(filepath.Join(dir, userData), largestText)
-	if err == nil {
-		s.from, s.userData = from, text
-	}
-	if db, err := readAtMost(filepath.Join(dir, state), largestSeed); err == nil {
-		s.from, s.state = from, db
-	}
-	return s
-}
-
-// readAtMost reads a file, and no more than one byte over what is sensible.
-func readAtMost(name string, limit int64) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, limit+1))
 }
 
 // configured returns what the appliance was told, by its state directory or else by what is
@@ -126,7 +44,8 @@ func configured(dir string, find func() seed) (d userdata.Data, wrong []string) 
 	name := filepath.Join(dir, keptUserData)
 	text, err := readAtMost(name, largestText)
 	if err == nil {
-		return judge("user-data of the state partition", text)
+		d, wrong = judge("user-data of the state partition", text)
+		return called(d, contents(filepath.Join(dir, keptHostName))), wrong
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return d, []string{fmt.Sprintf("What this appliance was told can't be read: %v.", err)}
@@ -135,8 +54,15 @@ func configured(dir string, find func() seed) (d userdata.Data, wrong []string) 
 	if s.from == "" {
 		return d, nil
 	}
+	d, _, wrong = take(dir, s)
+	return d, wrong
+}
+
+// take keeps what the appliance is given, as a whole, and returns what that tells it. What is wrong is for
+// people; taken says that the appliance is to be so nevertheless.
+func take(dir string, s seed) (d userdata.Data, taken bool, wrong []string) {
 	if d, wrong = judge("user-data", s.userData); len(wrong) > 0 {
-		return d, append(wrong, fmt.Sprintf("Nothing of it is applied (%s). Mend it and restart, or set the appliance up by its console.", s.from))
+		return d, false, append(wrong, fmt.Sprintf("Nothing of it is applied (%s). Mend it and restart, or set the appliance up by its console.", s.from))
 	}
 	if len(s.state) > 0 {
 		err := plant(filepath.Join(dir, "landbridge"), s.state)
@@ -144,13 +70,29 @@ func configured(dir string, find func() seed) (d userdata.Data, wrong []string) 
 			wrong = append(wrong, fmt.Sprintf("The state that was given along isn't taken: %v.", err))
 		}
 		if err != nil && !errors.Is(err, errHasState) {
-			return userdata.Data{}, append(wrong, fmt.Sprintf("Nothing of it is applied (%s). Mend it and restart; where this appliance has made itself a state by then, choose the factory reset.", s.from))
+			return userdata.Data{}, false, append(wrong, fmt.Sprintf("Nothing of it is applied (%s). Mend it and restart; where this appliance has made itself a state by then, choose the factory reset.", s.from))
 		}
 	}
-	if err := writeSafely(name, s.userData); err != nil {
+	err := writeSafely(filepath.Join(dir, keptHostName), []byte(s.hostName))
+	if err == nil {
+		err = writeSafely(filepath.Join(dir, keptUserData), s.userData)
+	}
+	if err != nil {
 		wrong = append(wrong, fmt.Sprintf("What this appliance was told can't be kept: %v.", err))
 	}
-	return d, wrong
+	return called(d, s.hostName), true, wrong
+}
+
+// called gives a machine that wasn't told its name the one that its cloud has for it: the first label.
+func called(d userdata.Data, hostName string) userdata.Data {
+	label, _, _ := strings.Cut(strings.TrimSpace(hostName), ".")
+	if label = strings.ToLower(label); d.Name != "" || config.CheckLabel(label) != nil {
+		return d
+	}
+	settings := map[string][]string{"name": {label}}
+	maps.Copy(settings, d.Settings)
+	d.Name, d.Settings = label, settings
+	return d
 }
 
 func judge(name string, text []byte) (userdata.Data, []string) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os/exec"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -21,11 +22,35 @@ const (
 // Supervisor runs a program, again and again.
 type Supervisor struct {
 	program string
-	args    []string
 	out     io.Writer
 	log     *slog.Logger
 	pid     atomic.Int64 // 0: not running
-	ends    atomic.Int64 // how often it has ended
+	ends    atomic.Int64 // how often it has ended unasked
+
+	mu    sync.Mutex
+	args  []string
+	stop  context.CancelFunc // ends what runs
+	asked bool               // that it be started anew
+}
+
+// Restart has the program run with other arguments from now on.
+func (s *Supervisor) Restart(args []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.args = args
+	if s.stop != nil {
+		s.asked = true
+		s.stop()
+	}
+}
+
+// wasAsked reports whether the program ended as it was to.
+func (s *Supervisor) wasAsked() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.asked
+	s.asked = false
+	return was
 }
 
 // Run runs the program until ctx is done, then ends it: SIGTERM, and SIGKILL ten seconds later.
@@ -36,6 +61,9 @@ func (s *Supervisor) Run(ctx context.Context) {
 		err := s.once(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if s.wasAsked() {
+			continue
 		}
 		s.ends.Add(1)
 		if time.Since(began) > lasted {
@@ -52,7 +80,12 @@ func (s *Supervisor) Run(ctx context.Context) {
 }
 
 func (s *Supervisor) once(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	s.mu.Lock()
+	s.stop, s.asked = stop, false
 	cmd := exec.CommandContext(ctx, s.program, s.args...)
+	s.mu.Unlock()
 	cmd.Env = []string{"PATH=/bin:/sbin", "HOME=/state"}
 	cmd.Stdout, cmd.Stderr = s.out, s.out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

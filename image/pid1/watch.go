@@ -28,7 +28,7 @@ const (
 // watch shows how the appliance is, and keeps the running slot once it has been well for a while,
 // which it isn't without its state: the other slot may know that.
 func (m *machine) watch(ctx context.Context) {
-	program := newLocal(stateDir)
+	program := newLocal()
 	v := view{version: m.version}
 	for kept := false; ; {
 		v.answers = consoleAnswers(ctx)
@@ -172,7 +172,7 @@ func (m *machine) SetNetwork(ctx context.Context, file []byte) error {
 
 // ResetPassword gives a user of the console another password.
 func (m *machine) ResetPassword(ctx context.Context, user, password string) error {
-	return newLocal(stateDir).ResetPassword(ctx, user, password)
+	return newLocal().ResetPassword(ctx, user, password)
 }
 
 // Restart has the machine start anew.

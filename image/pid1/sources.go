@@ -47,7 +47,7 @@ func findSeed(log *slog.Logger) seed {
 		for _, v := range volumes[k.label] {
 			s, err := readVolume(v, k.read)
 			if err != nil {
-				log.Error("a volume can't be read", "label", k.label, "device", v.device, "err", err)
+				log.Error("a volume can't be read", "device", v.device, "err", err)
 			}
 			if err == nil && s.from != "" {
 				return s

@@ -164,7 +164,7 @@ func TestSettingsAreReadAsTheyAreShownAndEachFaultNamesItsField(t *testing.T) {
 		"192.168.7.0/24 via 10.9.0.77, 10.9.0.2-10.9.0.9, 10.9.1.0-10.9.1.15, 10.9.2.7, 52:54:00:00:00:01, 52:54:00:00:00:02" {
 		t.Errorf("shown %s", got)
 	}
-	if s.Version != 1 || s.InForce.LeaseSeconds != 600 || s.InForce.RenewSeconds != 240 || s.InForce.RebindSeconds != 480 || s.NoticeSeconds != 240 || !s.OnlyAllowed || s.InForce.Domain != "office.example" {
+	if s.Version != 1 || s.InForce.LeaseSeconds != 600 || s.InForce.CreatedLeaseSeconds != seconds(group.DefaultLeaseTime) || s.InForce.RenewSeconds != 240 || s.InForce.RebindSeconds != 480 || s.NoticeSeconds != 240 || !s.OnlyAllowed || s.InForce.Domain != "office.example" {
 		t.Errorf("shown %+v", s)
 	}
 	for field, wrong := range map[string]api.GroupSettingsChange{
@@ -176,6 +176,15 @@ func TestSettingsAreReadAsTheyAreShownAndEachFaultNamesItsField(t *testing.T) {
 		if err := setSettings(g.authority, wrong); !errors.As(err, &refused) || len(refused.Fields()) != 1 || refused.Fields()[0].Field != field {
 			t.Errorf("%s: %v", field, err)
 		}
+		if err := checkSettings(again, wrong); !errors.As(err, &refused) || len(refused.Fields()) != 1 || refused.Fields()[0].Field != field {
+			t.Errorf("%s, only checked: %v", field, err)
+		}
+	}
+	if err := checkSettings(again, api.GroupSettingsChange{}); !strings.Contains(fmt.Sprint(err), "meanwhile") {
+		t.Errorf("of an older version, only checked: %v", err)
+	}
+	if req.Version = 1; checkSettings(again, req) != nil {
+		t.Errorf("nothing is wrong, and the check says %v", checkSettings(again, req))
 	}
 	if err := setSettings(g.authority, api.GroupSettingsChange{}); !strings.Contains(fmt.Sprint(err), "meanwhile") {
 		t.Errorf("of an older version: %v", err)

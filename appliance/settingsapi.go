@@ -52,12 +52,23 @@ func (n *node) CheckGroupSettings(_ context.Context, name string, req api.GroupS
 	case nw.authority == nil:
 		return console.Conflict(group.ErrNotAuthority)
 	}
+	return checkSettings(nw.membership, req)
+}
+
+// checkSettings says what is wrong with a change of a group's settings as a member knows them.
+func checkSettings(m *group.Membership, req api.GroupSettingsChange) error {
 	s, err := settingsOf(req)
 	if err != nil {
 		return err
 	}
 	s = s.Normal()
-	return explainSettings(s.Validate(nw.membership.Descriptor().Params))
+	if err := s.Validate(m.Descriptor().Params); err != nil {
+		return explainSettings(err)
+	}
+	if now := m.Settings(); now != nil && now.Version != req.Version || now == nil && req.Version != 0 {
+		return explainSettings(group.ErrSettingsChanged)
+	}
+	return nil
 }
 
 // GroupSettings tells what the settings were when the appliance ran last.
@@ -213,7 +224,7 @@ func describeSettings(m *group.Membership, authority bool) api.GroupSettings {
 		Group: d.Group.String(), GroupName: d.Name, Authority: authority, Search: []string{}, DNSServers: []string{}, NtpServers: []string{},
 		Routes: []string{}, Excluded: []string{}, Allowed: []string{}, Denied: []string{}, Behind: []api.MemberBehind{}, Leftover: []api.Leftover{},
 		InForce: api.GroupSettingsInForce{
-			LeaseSeconds: seconds(lease), RenewSeconds: seconds(renew), RebindSeconds: seconds(rebind), Domain: d.Zone, Search: []string{d.Zone},
+			LeaseSeconds: seconds(lease), CreatedLeaseSeconds: seconds(d.LeaseTime), RenewSeconds: seconds(renew), RebindSeconds: seconds(rebind), Domain: d.Zone, Search: []string{d.Zone},
 			Prefix: d.Prefix, Zone: d.Zone, HoldSeconds: seconds(d.HoldTime), MTU: d.MTU,
 		},
 		NoticeSeconds: seconds(noticeOf(m)),

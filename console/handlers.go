@@ -282,7 +282,11 @@ func (c *checker) Between(field string, v, least, most int64) {
 	case v < least && most == math.MaxInt64:
 		c.add(field, "want at least %d", least)
 	case v < least || v > most:
-		c.add(field, "want %d to %d", least, most)
+		unit := ""
+		if strings.HasSuffix(field, "Seconds") { // a form may have another
+			unit = " seconds"
+		}
+		c.add(field, "want %d to %d%s", least, most, unit)
 	}
 }
 

@@ -1607,15 +1607,17 @@ type GroupSettingsChange struct {
 
 // GroupSettingsInForce What hosts are told where nothing else is set, and what no setting changes.
 type GroupSettingsInForce struct {
-	Domain        string       `json:"domain"`
-	HoldSeconds   int64        `json:"holdSeconds"`
-	LeaseSeconds  int64        `json:"leaseSeconds"`
-	MTU           int          `json:"mtu"`
-	Prefix        netip.Prefix `json:"prefix"`
-	RebindSeconds int64        `json:"rebindSeconds"`
-	RenewSeconds  int64        `json:"renewSeconds"`
-	Search        []string     `json:"search"`
-	Zone          string       `json:"zone"`
+	// CreatedLeaseSeconds The lease time that the group was created with.
+	CreatedLeaseSeconds int64        `json:"createdLeaseSeconds"`
+	Domain              string       `json:"domain"`
+	HoldSeconds         int64        `json:"holdSeconds"`
+	LeaseSeconds        int64        `json:"leaseSeconds"`
+	MTU                 int          `json:"mtu"`
+	Prefix              netip.Prefix `json:"prefix"`
+	RebindSeconds       int64        `json:"rebindSeconds"`
+	RenewSeconds        int64        `json:"renewSeconds"`
+	Search              []string     `json:"search"`
+	Zone                string       `json:"zone"`
 }
 
 // GroupStatus defines model for GroupStatus.

@@ -17,8 +17,9 @@ import (
 
 // checking is what the API says of a form that is only to be checked.
 type checking struct {
-	done bool // it was asked
-	err  error
+	done   bool // it was asked
+	err    error
+	unread formError // what the API can't be asked about: it couldn't be read
 }
 
 type checkingKey struct{}
@@ -43,16 +44,25 @@ func (p *Pages) checkForm(c echo.Context, handler echo.HandlerFunc) error {
 	_ = handler(c) // says in words what the finding says by fields
 	c.SetResponse(answer)
 	v := finding{Fields: make(map[string]string)}
-	if !found.done || found.err == nil {
-		return c.JSON(http.StatusOK, v)
+	if found.done && found.err != nil {
+		switch f, problem := p.saidOf(found.err), p.problem(found.err); {
+		case len(f.Fields) > 0:
+			v.Fields = f.Fields
+		case problem.Status == http.StatusConflict || problem.Status == http.StatusUnprocessableEntity:
+			v.Detail = f.Detail
+		}
 	}
-	switch f, problem := p.saidOf(found.err), p.problem(found.err); {
-	case len(f.Fields) > 0:
-		v.Fields = f.Fields
-	case problem.Status == http.StatusConflict || problem.Status == http.StatusUnprocessableEntity:
-		v.Detail = f.Detail
+	for _, e := range found.unread {
+		v.Fields[e.Field] = e.Detail
 	}
 	return c.JSON(http.StatusOK, v)
+}
+
+// unreadable notes what of a form can't be read, so that a check says that besides what the API says of the rest.
+func unreadable(c echo.Context, wrong formError) {
+	if found, _ := c.Request().Context().Value(checkingKey{}).(*checking); found != nil {
+		found.unread = wrong
+	}
 }
 
 // watch is the api.Guard of what pages ask for. Where a form is only to be checked, nothing that

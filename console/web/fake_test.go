@@ -34,12 +34,11 @@ type fake struct {
 	sites  []string // of those: site and member
 	err    error    // of every operation
 
-	switched   []api.ModeRequest
-	invited    []api.InvitationCreate
-	issued     []api.IssuedInvitation
-	revoked    []string
-	settings   api.GroupSettings
-	set        []api.GroupSettingsChange
+	switched []api.ModeRequest
+	invited  []api.InvitationCreate
+	issued   []api.IssuedInvitation
+	revoked  []string
+	configured
 	left       []string
 	decided    []string
 	waits      []api.JoinApplication
@@ -132,15 +131,6 @@ func (f *fake) ListInvitations(context.Context, api.ListInvitationsRequestObject
 	return api.ListInvitations200JSONResponse{Items: slices.Clone(f.issued)}, f.err
 }
 
-func (f *fake) GetGroupSettings(_ context.Context, r api.GetGroupSettingsRequestObject) (api.GetGroupSettingsResponseObject, error) {
-	return api.GetGroupSettings200JSONResponse(f.settings), nil
-}
-
-func (f *fake) SetGroupSettings(_ context.Context, r api.SetGroupSettingsRequestObject) (api.SetGroupSettingsResponseObject, error) {
-	f.set = append(f.set, *r.Body)
-	return api.SetGroupSettings200JSONResponse(f.settings), f.refuse
-}
-
 func (f *fake) RevokeInvitation(_ context.Context, r api.RevokeInvitationRequestObject) (api.RevokeInvitationResponseObject, error) {
 	f.revoked = append(f.revoked, r.Invitation)
 	return api.RevokeInvitation200JSONResponse{ID: r.Invitation}, f.refuse
@@ -230,7 +220,7 @@ func newFake(members, leases int) *fake {
 			Remedy: "Turn it off, or register the hosts that this appliance is to serve.",
 		}}
 	}
-	f.people, f.spoken = somePeople(), someNames()
+	f.people, f.spoken, f.configured = somePeople(), someNames(), someSettings()
 	f.peers = somePeers(members)
 	f.issued, f.applicants = someInvitations(), someApplicants()
 	f.hosts = []api.RegisteredHost{{MAC: "52:54:00:aa:bb:01", Configured: true}, {MAC: "52:54:00:aa:bb:02", Since: start()}}

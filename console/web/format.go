@@ -18,6 +18,7 @@ import (
 // (docs/decisions/0006-memory.md).
 func functions(now func() time.Time, static assets) template.FuncMap {
 	all := forms(now)
+	maps.Copy(all, settingForms())
 	maps.Copy(all, template.FuncMap{
 		"asset":        static.path,
 		"can":          Who.Can,

@@ -81,8 +81,16 @@ func (p *Pages) saidOf(err error) flaws {
 		problem = api.Problem{Errors: form}
 	}
 	f := flaws{Detail: problem.Detail, Fields: make(map[string]string)}
-	for _, e := range problem.Errors {
-		f.Fields[e.Field] = e.Detail
+	said := make(map[string]int)
+	for _, e := range problem.Errors { // a field that takes many values may have many faults
+		switch said[e.Field]++; said[e.Field] {
+		case 1:
+			f.Fields[e.Field] = e.Detail
+		case 2, 3:
+			f.Fields[e.Field] += "; " + e.Detail
+		case 4:
+			f.Fields[e.Field] += "; and more"
+		}
 	}
 	return f
 }

@@ -14,7 +14,7 @@ import (
 
 // pages are those that need no more than a GET.
 func pages() []string {
-	return []string{"/", "/leases", "/leases/10.9.4.2", "/leases/import", "/leases/history", "/members", "/members/remove?group=office&member=porto", "/groups", "/groups/leave?group=office", "/network", "/start?step=mode", "/start?step=hosts", "/dns", "/diagnostics", "/system", "/system/audit", "/system/users/vera", "/system/tokens/t1", "/api"}
+	return []string{"/", "/leases", "/leases/10.9.4.2", "/leases/import", "/leases/history", "/members", "/members/remove?group=office&member=porto", "/groups", "/groups/leave?group=office", "/groups/settings?group=office", "/network", "/start?step=mode", "/start?step=hosts", "/dns", "/diagnostics", "/system", "/system/audit", "/system/users/vera", "/system/tokens/t1", "/api"}
 }
 
 func TestAPageIsWholeAndNothingInItIsInline(t *testing.T) {
@@ -89,7 +89,7 @@ func TestPagesInABrowser(t *testing.T) {
 	if shots == "" {
 		t.Skip("LANDBRIDGE_SCREENSHOTS names no directory: made-up networks are looked at by people; internal/e2e looks at real ones")
 	}
-	names := []string{"/groups/leave?group=office", "leave=/groups/leave?group=office", "/leases/10.9.4.2", "lease=/leases/10.9.4.2", "/leases/import", "import=/leases/import", "/leases/history", "history=/leases/history", "/members/remove?group=office&member=porto", "remove=/members/remove?group=office&member=porto",
+	names := []string{"/groups/settings?group=office", "settings=/groups/settings?group=office", "/groups/leave?group=office", "leave=/groups/leave?group=office", "/leases/10.9.4.2", "lease=/leases/10.9.4.2", "/leases/import", "import=/leases/import", "/leases/history", "history=/leases/history", "/members/remove?group=office&member=porto", "remove=/members/remove?group=office&member=porto",
 		"/system/audit", "audit=/system/audit", "/system/users/vera", "user=/system/users/vera", "/system/tokens/t1", "token=/system/tokens/t1"}
 	paths := strings.Split(strings.NewReplacer(names...).Replace(strings.Join(pages(), "\n")), "\n")
 	networks := map[string]*fake{"three": newFake(3, 12), "twelve": newFake(12, 200), "forty": newFake(40, 1), "many": newFake(300, 5000), "alone": newFake(0, 0)}

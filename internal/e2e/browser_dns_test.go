@@ -1,13 +1,16 @@
 package e2e
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"landbridge/console/api"
 	"landbridge/internal/netlab"
 )
 
-// What an operator does with names in a browser is what a host is told by dig.
+// What an operator does with names in a browser is what a host is told by dig; and the group's settings are
+// those of the page.
 func TestAnOperatorNamesThingsInABrowser(t *testing.T) {
 	lab := netlab.ForTest(t)
 	wan := lab.WAN("203.0.113.0/24")
@@ -37,6 +40,13 @@ func TestAnOperatorNamesThingsInABrowser(t *testing.T) {
 				want = "h1." + zone + ". 30 IN A " + h1.addr.String()
 			}
 			h1.answered(name, "status: NOERROR", want)
+			return "done"
+		},
+		"SETTINGS": func(excluded string) string {
+			var now api.GroupSettings
+			if err := d.get(&now, "group", "set"); err != nil || now.InForce.LeaseSeconds != 1200 || !slices.Equal(now.InForce.Search, []string{"office.example", "lab.example"}) || !slices.Equal(now.Excluded, []string{excluded}) {
+				t.Errorf("the page set %+v (%v)", now, err)
+			}
 			return "done"
 		},
 		"REFUSED": func(name string) string { h1.answered(name, "status: REFUSED"); return "done" },

@@ -7,6 +7,14 @@
   const pause = 500; // ms without a key pressed
   const touched = new WeakSet(), waiting = new WeakMap(), asking = new WeakMap();
 
+  // describe names what is said of a field: what stands there always, and what is wrong, if anything.
+  const describe = (field, said) => {
+    const always = (field.getAttribute("aria-describedby") ?? "").split(" ").filter((id) => id && !id.startsWith("wrong-"));
+    const all = said ? [...always, said.id] : always;
+    if (all.length) field.setAttribute("aria-describedby", all.join(" "));
+    else field.removeAttribute("aria-describedby");
+  };
+
   // say puts a text beside a field, or takes it away.
   const say = (field, text) => {
     const place = field.closest(".field") ?? field.parentElement;
@@ -14,7 +22,7 @@
     if (!text) {
       said?.remove();
       field.removeAttribute("aria-invalid");
-      field.removeAttribute("aria-describedby");
+      describe(field);
       return;
     }
     if (!said) {
@@ -25,7 +33,7 @@
     }
     if (said.textContent !== text) said.textContent = text;
     field.setAttribute("aria-invalid", "true");
-    field.setAttribute("aria-describedby", said.id);
+    describe(field, said);
   };
 
   // sayOfAll says what is wrong with no field: where the server says it, before the fields.

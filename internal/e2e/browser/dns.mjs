@@ -1,6 +1,7 @@
 // dns.mjs URL OUT: what an operator does with names: gives one, finds it, changes it and takes that
-// back, has a zone forwarded, and asks as a host does.
+// back, has a zone forwarded, asks as a host does, and changes what hosts are told.
 import { look, still } from "./look.mjs";
+import { settings } from "./settings.mjs";
 import { base, drive, expect, faults, out, outside, rest, setUp } from "./talk.mjs";
 
 const [server] = rest; // of corp.example
@@ -61,9 +62,9 @@ async function forward(page) {
 
 async function audit(page) {
   await page.goto(base + "/system/audit");
-  for (const what of ["setAlias", "setForwarder", "removeForwarder"]) {
+  for (const what of ["setAlias", "setForwarder", "removeForwarder", "setGroupSettings"]) {
     if (!(await page.getByText(what).count()) && !(await page.locator(`[title*="${what}"]`).count())) faults.push(`${what} isn't in the audit log`);
   }
 }
 
-await drive([names, alias, forward, audit]);
+await drive([names, alias, forward, settings, audit]);

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"regexp"
 	"strings"
@@ -113,14 +114,20 @@ func (n *node) logText() string {
 	return b.String()
 }
 
-// Backup writes a copy of the state. It is made in a file first, so that somebody who reads
-// slowly doesn't hold the state up, and so that only a whole one is sent.
-func (n *node) Backup(_ context.Context, w io.Writer) error {
+// Backup makes a copy of the state. It is in a file first, so that somebody who reads slowly
+// doesn't hold the state up, and so that only a whole one is sent.
+func (n *node) Backup(context.Context) (io.ReadCloser, error) {
 	f, err := os.CreateTemp(n.state.dir, ".backup-")
 	if err != nil {
-		return fmt.Errorf("make room for the copy of the state: %w", err)
+		return nil, fmt.Errorf("make room for the copy of the state: %w", err)
 	}
-	defer f.Close()
+	if err := n.fillBackup(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &backup{File: f, log: n.log}, nil
+}
+
+func (n *node) fillBackup(f *os.File) error {
 	if err := os.Remove(f.Name()); err != nil { // it goes with the descriptor, whatever happens
 		return fmt.Errorf("make room for the copy of the state: %w", err)
 	}
@@ -133,9 +140,21 @@ func (n *node) Backup(_ context.Context, w io.Writer) error {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("read the copy of the state: %w", err)
 	}
-	n.log.Info("a copy of the state was taken")
-	if _, err := io.Copy(w, f); err != nil {
-		return fmt.Errorf("send the copy of the state: %w", err)
-	}
 	return nil
+}
+
+// backup is a copy of the state that somebody reads.
+type backup struct {
+	*os.File
+	log *slog.Logger
+}
+
+// WriteTo sends the copy, and says so in the log once it has gone.
+func (b *backup) WriteTo(w io.Writer) (int64, error) {
+	n, err := io.Copy(w, b.File)
+	if err != nil {
+		return n, fmt.Errorf("send the copy of the state: %w", err)
+	}
+	b.log.Info("a copy of the state was taken")
+	return n, nil
 }

@@ -93,14 +93,31 @@ func TestNoSecretIsInASupportBundle(t *testing.T) {
 	}
 }
 
+// half is somebody who goes away while they read.
+type half struct{}
+
+func (half) Write(p []byte) (int, error) { return len(p) / 2, io.ErrShortWrite }
+
 func TestABackupIsAStateThatOpens(t *testing.T) {
 	g := &testGroup{t: t}
 	m := newMember(t, g.create)
 	m.node.state.dir = t.TempDir()
-	var b bytes.Buffer
-	if err := m.node.Backup(t.Context(), &b); err != nil {
+	state, err := m.node.Backup(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
+	var b, log bytes.Buffer
+	state.(*backup).log = slog.New(slog.NewTextHandler(&log, nil))
+	if _, err := io.Copy(half{}, state); err == nil || log.Len() > 0 {
+		t.Errorf("who went away has a copy, %v: %s", err, &log)
+	}
+	if _, err := state.(*backup).Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(&b, state); err != nil || !strings.Contains(log.String(), "a copy of the state was taken") {
+		t.Errorf("%v: %s", err, &log)
+	}
+	must(t, state.Close())
 	if left, err := os.ReadDir(m.node.state.dir); err != nil || len(left) > 0 {
 		t.Errorf("%v is left beside the state, %v", left, err)
 	}

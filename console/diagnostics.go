@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -36,8 +37,8 @@ type Diagnostics interface {
 	Logs(ctx context.Context, p api.ListLogsParams) (api.LogList, error)
 	// SupportBundle writes a tar.gz without secrets.
 	SupportBundle(ctx context.Context, w io.Writer) error
-	// Backup writes a copy of the state, secrets included.
-	Backup(ctx context.Context, w io.Writer) error
+	// Backup makes a copy of the state, secrets included. Who has read it closes it.
+	Backup(ctx context.Context) (io.ReadCloser, error)
 }
 
 // GetMetrics reports to Prometheus.
@@ -207,10 +208,16 @@ func (h *handlers) GetSupportBundle(ctx context.Context, _ api.GetSupportBundleR
 	}}, nil
 }
 
-// GetBackup streams a copy of the state.
+// GetBackup sends a copy of the state, which is whole before that: one that can't be made is none in the
+// audit log either.
 func (h *handlers) GetBackup(ctx context.Context, _ api.GetBackupRequestObject) (api.GetBackupResponseObject, error) {
+	state, err := h.appliance.Backup(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return &download{kind: "application/octet-stream", file: "landbridge.db", write: func(w io.Writer) error {
-		return h.appliance.Backup(ctx, w)
+		_, err := io.Copy(w, state)
+		return errors.Join(err, state.Close())
 	}}, nil
 }
 

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"io"
 
@@ -56,7 +57,11 @@ func (f *fake) Capture(_ context.Context, req api.CaptureRequest, w io.Writer) e
 }
 
 func (f *fake) SupportBundle(_ context.Context, w io.Writer) error { return f.download(w) }
-func (f *fake) Backup(_ context.Context, w io.Writer) error        { return f.download(w) }
+func (f *fake) Backup(context.Context) (io.ReadCloser, error) {
+	var state bytes.Buffer
+	err := f.download(&state)
+	return io.NopCloser(&state), err
+}
 
 func (f *fake) download(w io.Writer) error {
 	if err := f.answer(); err != nil {

@@ -90,6 +90,25 @@ func TestADownloadIsWholeOrBreaksOff(t *testing.T) {
 	}
 }
 
+func TestACopyThatCouldntBeMadeIsNoneInTheAuditLog(t *testing.T) {
+	f := &fake{}
+	c := serve(t, f)
+	entries := func() string {
+		res, err := c.ListAuditWithResponse(t.Context(), &api.ListAuditParams{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(res.Body)
+	}
+	f.err = errors.New("no space left on device")
+	if res, err := c.GetBackupWithResponse(t.Context()); err != nil || res.StatusCode() != http.StatusInternalServerError {
+		t.Fatalf("%v, %+v", err, res)
+	}
+	if log := entries(); !strings.Contains(log, "getBackup") || !strings.Contains(log, "no space left on device") {
+		t.Errorf("the audit log says that there is a copy: %s", log)
+	}
+}
+
 func TestDiagnosesOutOfBoundsAreRefused(t *testing.T) {
 	f := &fake{}
 	c := serve(t, f)

@@ -75,11 +75,11 @@ func (p *program) ping(ctx context.Context, c *api.Local, req api.PingRequest, c
 			break
 		}
 		if err != nil {
-			return transportError(err)
+			return p.pingEnds(sum, transportError(err))
 		}
 		one, err := answer(res.JSON200, res.ApplicationProblemJSONDefault, res.HTTPResponse)
 		if err != nil {
-			return err
+			return p.pingEnds(sum, err)
 		}
 		if err := p.pingLine(one, seq, &sum); err != nil {
 			return err
@@ -93,6 +93,14 @@ func (p *program) ping(ctx context.Context, c *api.Local, req api.PingRequest, c
 		}
 	}
 	return p.pingSum(sum)
+}
+
+// pingEnds sums up what was sent before an error ended it.
+func (p *program) pingEnds(sum api.PingResult, err error) error {
+	if sum.Sent > 0 {
+		_ = p.pingSum(sum) // that nothing was answered is the lesser news
+	}
+	return err
 }
 
 // pingLine shows what became of one packet, and adds it to the sum.

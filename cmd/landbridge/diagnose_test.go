@@ -37,6 +37,17 @@ func TestPingShowsThePathOfEachPacket(t *testing.T) {
 		!strings.Contains(got.err, "3 sent, 2 answered; round trip 2.00 ms at least, 3.00 ms on average, 4.00 ms at most") {
 		t.Errorf("%+v", got)
 	}
+	lost := api.Problem{Status: 404, Detail: "no member is called site-b"}
+	left := daemon(t, map[string]any{"POST /api/v1/ping": func(*http.Request) any {
+		if asked++; asked > 4 {
+			return lost
+		}
+		return answerOK{api.PingResult{Kind: api.PingKindMember, MemberName: "site-b", Sent: 1, Received: 1, Packets: packets[1:2]}}
+	}})
+	got = command(t, engine{}, "", "ping", "site-b", "-i", "10ms", "--state", left)
+	if got.code != exitFailed || !strings.Contains(got.err, "1 sent, 1 answered") || !strings.Contains(got.err, "no member is called site-b") {
+		t.Errorf("an error in the middle: %+v", got)
+	}
 	asked = 2
 	if got := command(t, engine{}, "", "ping", "site-b", "-c", "1", "--state", state); got.code != exitFailed {
 		t.Errorf("nothing answered: %+v", got)
@@ -106,8 +117,9 @@ func TestPathAndQueryGiveTheirReasons(t *testing.T) {
 }
 
 func TestADownloadIsAFileOnlyWhenItIsWhole(t *testing.T) {
-	broken := false
+	broken, asked := false, 0
 	state := daemon(t, map[string]any{"GET /api/v1/backup": func(*http.Request) any {
+		asked++
 		if broken {
 			panic(http.ErrAbortHandler)
 		}
@@ -126,6 +138,17 @@ func TestADownloadIsAFileOnlyWhenItIsWhole(t *testing.T) {
 	}
 	if got := command(t, engine{}, "", "support", filepath.Join(dir, "s.tar.gz"), "--state", state); got.code != exitFailed || !strings.Contains(got.err, "no answer to") {
 		t.Errorf("a problem: %+v", got)
+	}
+	broken = false
+	for where, want := range map[string]string{
+		filepath.Join(dir, "none", "b.db"): "write " + filepath.Join(dir, "none", "b.db") + ": the directory " + filepath.Join(dir, "none") + " doesn't exist: make it first, or name another\n",
+		dir:                                "it is a directory: name a file in it\n",
+	} {
+		before := asked
+		got := command(t, engine{}, "", "backup", where, "--state", state)
+		if got.code != exitFailed || !strings.HasSuffix(got.err, want) || asked != before {
+			t.Errorf("to %s: asked for the state %d times, %+v", where, asked-before, got)
+		}
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 1 {
 		t.Errorf("%d files are there, want the whole one", len(left))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -105,6 +106,11 @@ CA key: docs/backup.md says why.`,
 // fetch writes a download to a file, which is whole or isn't there; - is the standard output. A
 // download that ends with ctx is a capture that was interrupted, and kept.
 func (p *program) fetch(ctx context.Context, file string, ask func() (*http.Response, error)) error {
+	f, err := p.openDownload(file)
+	if err != nil {
+		return err
+	}
+	defer f.drop()
 	res, err := ask()
 	if err != nil {
 		return transportError(err)
@@ -117,25 +123,72 @@ func (p *program) fetch(ctx context.Context, file string, ask func() (*http.Resp
 		}
 		return inFlags(&problem)
 	}
+	n, err := io.Copy(f, res.Body)
+	if err := errors.Join(interrupted(ctx, unnamed(err)), f.keep()); err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	if file != "-" {
+		p.remark("%s written, %s.", file, size(uint64(n)))
+	}
+	return nil
+}
+
+// destination is where a download goes: a file with a name of its own until it is whole, or the standard
+// output.
+type destination struct {
+	io.Writer
+	file *os.File // nil for the standard output
+	name string
+}
+
+// openDownload opens the file before anything is asked of the appliance, which would note a copy that
+// nobody has.
+func (p *program) openDownload(file string) (destination, error) {
 	if file == "-" {
-		_, err := io.Copy(p.out, res.Body)
-		return interrupted(ctx, err)
+		return destination{Writer: p.out}, nil
+	}
+	if at, err := os.Stat(file); err == nil && at.IsDir() {
+		return destination{}, fmt.Errorf("write %s: it is a directory: name a file in it", file)
 	}
 	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-") // mode 0600
 	if err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
+		err = unnamed(err)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("the directory %s doesn't exist: make it first, or name another", filepath.Dir(file))
+		}
+		return destination{}, fmt.Errorf("write %s: %w", file, err)
 	}
-	defer os.Remove(f.Name())
-	n, err := io.Copy(f, res.Body)
-	err = errors.Join(interrupted(ctx, err), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), file)
+	return destination{Writer: f, file: f, name: file}, nil
+}
+
+// keep has the file be there under its own name.
+func (d destination) keep() error {
+	if d.file == nil {
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
+	if err := errors.Join(unnamed(d.file.Sync()), unnamed(d.file.Close())); err != nil {
+		return err
 	}
-	p.remark("%s written, %s.", file, size(uint64(n)))
-	return nil
+	return unnamed(os.Rename(d.file.Name(), d.name))
+}
+
+// drop removes what isn't kept.
+func (d destination) drop() {
+	if d.file != nil {
+		_ = d.file.Close()
+		_ = os.Remove(d.file.Name()) // none, where it has its own name by now
+	}
+}
+
+// unnamed takes out of an error the name of the file on the way, which nobody has given.
+func unnamed(err error) error {
+	if path := new(fs.PathError); errors.As(err, &path) {
+		return path.Err
+	}
+	if link := new(os.LinkError); errors.As(err, &link) {
+		return link.Err
+	}
+	return err
 }
 
 // interrupted forgives what ends a copy that a person ended.

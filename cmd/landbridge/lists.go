@@ -110,7 +110,11 @@ member, in capitals or not.`,
 			}
 			params.Search = strings.Join(args, "")
 			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.LeaseList, error) {
-				return leasesLike(ctx, c, params, limit)
+				list, err := leasesLike(ctx, c, params, limit)
+				if err == nil {
+					err = mistyped(cmd, params.Search, len(list.Items))
+				}
+				return list, err
 			}, p.printLeases)
 		},
 	}

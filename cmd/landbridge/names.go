@@ -35,7 +35,11 @@ of them hasn't answered is said below the list.`,
 			}
 			params.Search = strings.Join(args, "")
 			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.NameList, error) {
-				return namesLike(ctx, c, params, limit)
+				list, err := namesLike(ctx, c, params, limit)
+				if err == nil {
+					err = mistyped(cmd, params.Search, len(list.Items))
+				}
+				return list, err
 			}, func(list api.NameList) error { return p.printNames(list, time.Now()) })
 		},
 	}

@@ -27,7 +27,8 @@ same by itself; this is for a host on which it isn't to start again.`,
 			}
 			err := p.recover(p.state, slog.New(log))
 			if errors.Is(err, store.ErrInUse) {
-				return fmt.Errorf("an appliance is running on the state in %s: its network is its own, and there is nothing to put right", p.state)
+				_, err = fmt.Fprintf(p.out, "An appliance is running on the state in %s, and looks after this host's network: there is nothing to put right.\n", p.state)
+				return err
 			}
 			if err == nil && log.lines.Load() == 0 {
 				_, err = fmt.Fprintln(p.out, "Nothing was left: this host's network is as it was.")

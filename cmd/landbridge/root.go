@@ -178,11 +178,32 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return usageError{fmt.Errorf("%s takes no arguments, and %q is one", cmd.CommandPath(), args[0])}
 }
 
+// near says which command of cmd may have been meant by a word that is so many letters off at most, "" where
+// there is none.
+func near(cmd *cobra.Command, word string, letters int) string {
+	cmd.SuggestionsMinimumDistance = letters
+	if all := cmd.SuggestionsFor(word); len(all) > 0 {
+		return fmt.Sprintf("did you mean %s?", strings.Join(all, " or "))
+	}
+	return ""
+}
+
+// mistyped refuses a search that has found nothing where it is like a command of cmd.
+func mistyped(cmd *cobra.Command, search string, found int) error {
+	const telling = 3 // fewer letters are the beginning of anything
+	if found > 0 || len(search) < telling {
+		return nil
+	}
+	if of := near(cmd, search, len(search)/telling); of != "" {
+		return usageError{fmt.Errorf("%s finds nothing with %q in it, and has no command of that name: %s", cmd.CommandPath(), search, of)}
+	}
+	return nil
+}
+
 // meant says which command of cmd may have been meant, or which there are.
 func meant(cmd *cobra.Command, word string) string {
-	cmd.SuggestionsMinimumDistance = 2
-	if near := cmd.SuggestionsFor(word); len(near) > 0 {
-		return fmt.Sprintf("did you mean %s?", strings.Join(near, " or "))
+	if of := near(cmd, word, 2); of != "" {
+		return of
 	}
 	var names []string
 	for _, c := range cmd.Commands() {

@@ -334,6 +334,38 @@ func TestABatchOfTheLongestFramesEndsWithTheArena(t *testing.T) {
 			t.Fatal("memory is kept that nobody uses")
 		}
 	}
+	if len(tap.arena) != arenaBytes {
+		t.Errorf("the arena has grown to %d bytes for frames of which no more are read at a time", len(tap.arena))
+	}
+}
+
+func TestABurstOfFullSizeFramesIsReadAtATime(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	must(t, unix.SetsockoptInt(fds[1], unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 32<<20))
+	tap := &TAP{file: loop.NewFile(fds[0]), form: allForms()[0], arena: make([]byte, arenaBytes)}
+	defer func() { must(t, errors.Join(tap.Close(), unix.Close(fds[1]))) }()
+	full := make([]byte, frame.Headroom+1500)
+	pkts := make([]frame.Packet, maxBatch)
+	burst := func() (reads []int) {
+		for range maxBatch {
+			_, err := unix.Write(fds[1], full)
+			must(t, err)
+		}
+		for came := 0; came < maxBatch; {
+			n, err := tap.ReadBatch(pkts)
+			if err != nil || n == 0 {
+				t.Fatalf("%d frames, %v, after %d", n, err, came)
+			}
+			came += n
+			reads = append(reads, n)
+		}
+		return reads
+	}
+	burst() // makes room
+	if reads := burst(); len(reads) > 2 { // the first after a lull comes alone
+		t.Errorf("%d frames of %d bytes were read as %v: want one, and the rest at a time", maxBatch, len(full), reads)
+	}
 }
 
 func TestFinishingInSoftwareAllocatesNothing(t *testing.T) {

@@ -19,10 +19,15 @@ import (
 const (
 	// writePatience bounds the wait for a kernel that takes no frames at the moment.
 	writePatience = 20 * time.Millisecond
-	// arenaBytes holds seven of the longest frames, or a batch of jumbo frames.
+	// arenaBytes holds seven of the longest frames, or a batch of jumbo frames. No more of frames longer than
+	// shortFrame is read at a time: runs of them need no more, and the processor's cache holds this much.
 	arenaBytes = 512 << 10
+	// burstBytes holds maxBatch frames of a usual MTU: of a burst to a hundred members each gets ten at a time.
+	burstBytes = 2 << 20
 	// maxBatch is how many frames are read at a time, at most.
 	maxBatch = 1024
+	// shortFrame is the most that maxBatch frames, each with its tailroom, may have on average.
+	shortFrame = burstBytes/maxBatch - 2*cacheLine
 	// longestFrame is what is kept free for a frame: IP packets have up to 65,535 bytes,
 	// and two VLAN tags may stand before them.
 	longestFrame = frame.Headroom + 8 + 65535
@@ -34,7 +39,8 @@ const (
 // returns how many; it doesn't wait, and 0 is none. Each is an Ethernet frame (see
 // [frame.Packet.Ethernet]), of which the kernel may have left work undone. They are
 // good until the next ReadBatch. A frame whose virtio header lies, or that is to be cut
-// and isn't plain IP, is dropped and counted. Errors: os.ErrClosed after Close. It allocates nothing. One caller at a time.
+// and isn't plain IP, is dropped and counted. Errors: os.ErrClosed after Close. It allocates nothing, but for once, in
+// the first burst that is too large for the arena. One caller at a time.
 //
 // The first frame after a lull is returned alone: to ask for a second one first would
 // delay it by a system call.
@@ -49,8 +55,14 @@ func (t *TAP) ReadBatch(pkts []frame.Packet) (n int, err error) {
 		most = min(most, 1)
 	}
 	t.drained = false
-	free := t.arena
-	for tries := 0; tries < most && len(free) >= longestFrame+frame.Tailroom; tries++ {
+	free, long := t.arena, 0
+	for tries := 0; tries < most && long+longestFrame+frame.Tailroom <= arenaBytes; tries++ {
+		if len(free) < longestFrame+frame.Tailroom {
+			if len(t.arena) < burstBytes {
+				t.arena = make([]byte, burstBytes) // for the next time
+			}
+			break
+		}
 		p, errno := t.readPacket(fd, free)
 		switch {
 		case errno == unix.EINTR:
@@ -69,7 +81,11 @@ func (t *TAP) ReadBatch(pkts []frame.Packet) (n int, err error) {
 		default:
 			pkts[n] = p
 			n++
-			free = free[min(len(free), roundUp(cap(p.Buf))):]
+			size := roundUp(cap(p.Buf))
+			if size > shortFrame {
+				long += size
+			}
+			free = free[min(len(free), size):]
 		}
 	}
 	return n, nil

@@ -362,7 +362,7 @@ func TestABurstOfFullSizeFramesIsReadAtATime(t *testing.T) {
 		}
 		return reads
 	}
-	burst() // makes room
+	burst()                               // makes room
 	if reads := burst(); len(reads) > 2 { // the first after a lull comes alone
 		t.Errorf("%d frames of %d bytes were read as %v: want one, and the rest at a time", maxBatch, len(full), reads)
 	}

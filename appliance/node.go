@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -283,7 +282,7 @@ func start(ctx context.Context, cfg config.Config, state *state, log *slog.Logge
 		return nil, errors.Join(explainListen(err, "udp", cfg.Listen, "listen"), l.Close())
 	}
 	n := &node{cfg: cfg, log: log, book: book, state: state, roll: roll, loop: l, socket: socket, started: time.Now(), base: ctx, events: console.NewEvents(),
-		networks: make(map[group.ID]*network), updates: newUpdates(state.dir, cfg.Version, runtime.GOARCH)}
+		networks: make(map[group.ID]*network), updates: newUpdates(state.dir, cfg.Version)}
 	if n.forwards, err = openForwards(state.db, cfg.DNS.Forward, n.tellForwarder); err != nil {
 		return nil, errors.Join(err, socket.Close(), l.Close())
 	}

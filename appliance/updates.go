@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -29,11 +30,16 @@ const (
 	waitingUpdate = "update.bundle"
 )
 
+// roomKept is what an update leaves free of the state partition, in bytes: the appliance can't lease without.
+const roomKept = 8 << 20
+
 var (
 	errNoImage     = errors.New("this appliance isn't the image but a program on a host: the host's package manager updates Landbridge (landbridge restart then runs the new version)")
 	errNoUpdate    = errors.New("no update waits: hand one in first")
 	errOtherUpdate = errors.New("another update was handed in meanwhile: look at what that one is")
 	errUpdateBusy  = errors.New("an update is being checked just now: wait a moment")
+	errOrdered     = errors.New("an update was ordered a moment ago: wait until it is made")
+	errNoRoom      = errors.New("the state partition has no room for the update: nothing is changed; give the machine a larger disk, and restart it")
 	errNotNewer    = errors.New("it isn't newer than what runs: say that an older one will do, if that is what is wanted")
 )
 
@@ -43,6 +49,7 @@ type updates struct {
 	keys    string // the file of the keys by which updates are taken
 	dir     string // of the state, where one waits
 	running bundle.Running
+	free    func(dir string) (uint64, error) // bytes, of a file system
 	busy    sync.Mutex
 }
 
@@ -95,13 +102,18 @@ func (u *updates) report() (updating.Report, error) {
 	return u.desk.Report()
 }
 
-// idle returns the report where nothing is being done.
+// idle returns the report where nothing is being done, or about to be.
 func (u *updates) idle() (updating.Report, error) {
 	r, err := u.report()
-	if err == nil && r.Stage != updating.Idle {
-		err = console.Conflict(fmt.Errorf("version %s is being written, started or tried just now: wait until that has ended", r.Target))
+	switch {
+	case err != nil:
+		return r, err
+	case r.Stage != updating.Idle:
+		return r, console.Conflict(fmt.Errorf("version %s is being written, started or tried just now: wait until that has ended", r.Target))
+	case u.desk.Ordered():
+		return r, console.Conflict(errOrdered)
 	}
-	return r, err
+	return r, nil
 }
 
 func (u *updates) readKeys() ([]bundle.Key, error) {
@@ -149,17 +161,29 @@ func (u *updates) takeIn(file string, body io.Reader, keys []bundle.Key) error {
 	}
 	if err == nil {
 		_ = os.Remove(u.path(waitingUpdate))
+		err = u.makeRoom(b.Manifest().Size())
+	}
+	if err == nil {
 		err = b.Copy(func(bundle.File) io.Writer { return nil })
 	}
 	var system *fs.PathError
 	switch {
 	case err == nil:
 	case errors.Is(err, syscall.ENOSPC):
-		err = console.Invalid(errors.New("the state partition has no room for the update: nothing is changed; give the machine a larger disk, and restart it"))
+		err = console.Conflict(errNoRoom)
 	case !errors.As(err, &system):
 		err = console.Invalid(fmt.Errorf("%w; nothing is changed", err))
 	}
 	return errors.Join(err, f.Close())
+}
+
+// makeRoom fails where so many bytes leave too little for leases.
+func (u *updates) makeRoom(bytes int64) error {
+	free, err := u.free(u.dir)
+	if err == nil && free < uint64(bytes)+roomKept {
+		err = &fs.PathError{Op: "write", Path: u.dir, Err: syscall.ENOSPC}
+	}
+	return err
 }
 
 // waiting says what the update that waits is.
@@ -274,10 +298,13 @@ func (u *updates) tell(book *health.Book) {
 	}}, time.Now())
 }
 
-// newUpdates returns how this machine is updated, where it is the image.
-func newUpdates(dir, version, arch string) *updates {
-	return &updates{
+// newUpdates returns how this machine is updated, where it is the image. What a kill has left of an
+// update that was being handed in it removes.
+func newUpdates(dir, version string) *updates {
+	u := &updates{
 		desk: updating.Desk{Dir: updating.Dir}, keys: updating.KeysFile, dir: dir,
-		running: bundle.Running{Version: version, Arch: arch, Schema: store.Schema},
+		running: bundle.Running{Version: version, Arch: runtime.GOARCH, Schema: store.Schema}, free: freeIn,
 	}
+	_ = os.Remove(u.path(comingUpdate)) // where it can't be, it takes room, and nothing else
+	return u
 }

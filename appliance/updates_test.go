@@ -3,6 +3,7 @@ package appliance
 import (
 	"bytes"
 	"crypto/ed25519"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -20,7 +21,8 @@ import (
 // imageUpdates is an appliance of the image whose first process tells this.
 func imageUpdates(t *testing.T, r updating.Report) *updates {
 	t.Helper()
-	u := newUpdates(t.TempDir(), "v1.0.0", "amd64")
+	u := newUpdates(t.TempDir(), "v1.0.0")
+	u.running.Arch = "amd64"
 	u.desk, u.keys = updating.Desk{Dir: t.TempDir()}, filepath.Join(t.TempDir(), "keys")
 	if err := os.WriteFile(u.keys, bundle.FormatKeys(bundle.KeyOf(signingKey(1))), 0o600); err != nil {
 		t.Fatal(err)
@@ -111,6 +113,56 @@ func TestWhatIsNoUpdateForHereIsRefusedAndWhatWaitedStays(t *testing.T) {
 	}
 }
 
+func TestAnUpdateLeavesRoomForLeases(t *testing.T) {
+	u, body := imageUpdates(t, updating.Report{}), anUpdate(t, 1, nil)
+	free := uint64(roomKept + len("hsqs and the rest") - 1)
+	u.free = func(string) (uint64, error) { return free, nil }
+	if _, err := u.check(bytes.NewReader(body)); !errors.Is(err, errNoRoom) {
+		t.Errorf("with a byte too little: %v", err)
+	}
+	if files, err := os.ReadDir(u.dir); err != nil || len(files) != 0 {
+		t.Errorf("left: %v, %v", files, err)
+	}
+	free++
+	if _, err := u.check(bytes.NewReader(body)); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(u.path(comingUpdate), body[:20], 0o600); err != nil { // and a kill
+		t.Fatal(err)
+	}
+	again := newUpdates(u.dir, "v1.0.0")
+	if _, err := os.Stat(again.path(comingUpdate)); err == nil {
+		t.Error("what a kill left of an update stays")
+	}
+	if _, err := os.Stat(again.path(waitingUpdate)); err != nil {
+		t.Errorf("what waits: %v", err)
+	}
+}
+
+func TestWhatIsOrderedIsNotChangedBeforeItIsTaken(t *testing.T) {
+	u := imageUpdates(t, updating.Report{Other: "v0.9.0"})
+	offer, err := u.check(bytes.NewReader(anUpdate(t, 1, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := u.apply(api.UpdateOrder{ID: offer.ID}, true); err != nil {
+		t.Fatal(err)
+	}
+	for name, do := range map[string]func() error{
+		"another is handed in": func() error {
+			_, err := u.check(bytes.NewReader(anUpdate(t, 1, func(m *bundle.Manifest) { m.Version = "v0.1.0" })))
+			return err
+		},
+		"it is applied again": func() error { return u.apply(api.UpdateOrder{ID: offer.ID}, true) },
+		"it is forgotten":     u.forget,
+		"back":                func() error { return u.rollback(true) },
+	} {
+		if err := do(); !errors.Is(err, errOrdered) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestAnUpdateThatIsNotNewerIsMadeWhereThatIsAsked(t *testing.T) {
 	u := imageUpdates(t, updating.Report{})
 	offer, err := u.check(bytes.NewReader(anUpdate(t, 1, func(m *bundle.Manifest) { m.Version = "v0.9.0" })))
@@ -159,6 +211,9 @@ func TestHealthSaysThatAnUpdateWasTakenBackUntilItIsForgotten(t *testing.T) {
 	if err := u.forget(); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := u.idle(); err != nil {
+		t.Errorf("that it is forgotten keeps from the next: %v", err)
+	}
 	if o, ok, _ := u.desk.Take(); !ok || o.Do != updating.Dismiss {
 		t.Errorf("%+v %t", o, ok)
 	}
@@ -171,7 +226,7 @@ func TestHealthSaysThatAnUpdateWasTakenBackUntilItIsForgotten(t *testing.T) {
 }
 
 func TestAHostIsUpdatedByItsPackageManager(t *testing.T) {
-	u := newUpdates(t.TempDir(), "v1.0.0", "amd64")
+	u := newUpdates(t.TempDir(), "v1.0.0")
 	u.desk.Dir = filepath.Join(t.TempDir(), "none")
 	if s, err := u.status(); err != nil || s.Image || s.Version != "v1.0.0" {
 		t.Errorf("%+v, %v", s, err)

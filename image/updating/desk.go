@@ -97,6 +97,12 @@ func (d Desk) There() bool {
 // Place gives PID 1 an order. One that wasn't taken yet is forgotten.
 func (d Desk) Place(o Order) error { return d.write(orderFile, o) }
 
+// Ordered reports whether a slot is to be written or started, by an order that wasn't taken yet.
+func (d Desk) Ordered() bool {
+	var o Order
+	return d.read(orderFile, &o) == nil && o.Do != Dismiss
+}
+
 // Take returns an order that was placed, and forgets it.
 func (d Desk) Take() (o Order, ok bool, err error) {
 	err = d.read(orderFile, &o)

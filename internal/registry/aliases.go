@@ -135,7 +135,7 @@ func (r *Registry) tellOfAliases() {
 	if err != nil {
 		return
 	}
-	r.ask(t, others(t, r.id), 4*r.pace.phase, request{Kind: kindAliases})
+	r.ask(t, others(t, r.id), 4*r.pace.phase, request{Kind: kindAliases, Value: Grant{Epoch: r.aliasEpoch()}})
 }
 
 // heardOfAliases asks for the table where there may be a newer one than ours.

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"landbridge/internal/group"
 )
 
 func setAlias(t *testing.T, n *node, name, target string) error {
@@ -116,6 +118,46 @@ func cutOffFromAliases(t *testing.T, asks time.Duration, meet func(t *testing.T,
 	l.isolate(ns[3], false)
 	meet(t, ns[3], ns[1])
 	has(t, ns[3], "wiki", "web")
+}
+
+// In a program from before every message told of them, one kind of message alone does, in a field of its own.
+func TestNewsOfAliasesAreHeardFromAnOlderProgramAndByOne(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "10.9.0.0/20", 6)
+	l.pace.aliases = time.Hour
+	ns := l.members(4)
+	l.isolate(ns[3], true)
+	old := make(chan uint64, 64)
+	l.overhear(func(from group.MemberID, q request) {
+		if q.Kind == kindAliases && from == ns[0].id {
+			old <- q.Value.Epoch
+		}
+	})
+	if err := setAlias(t, ns[0], "wiki", "web"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case told := <-old:
+		if told != ns[0].reg.aliasEpoch() {
+			t.Errorf("an older program is told of epoch %d", told)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("an older program is told nothing")
+	}
+	it := ns[3].reg
+	learning := func() bool {
+		it.aliases.mu.Lock()
+		defer it.aliases.mu.Unlock()
+		return it.aliases.wanted > 0
+	}
+	terms, err := it.terms()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell := request{Kind: kindAliases, Group: it.group, Version: terms.version, Mark: ns[0].reg.mark(), Value: Grant{Epoch: 1}}
+	if a := it.handle(t.Context(), ns[0].id, tell); a.Status != statusOK || !learning() {
+		t.Errorf("told by an older program: status %v, it asks: %t", a.Status, learning())
+	}
 }
 
 func TestAliasesSetAtOnceByManyMembersAreAllKept(t *testing.T) {

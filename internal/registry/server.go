@@ -137,6 +137,7 @@ func (r *Registry) dispatch(ctx context.Context, t *terms, from group.MemberID, 
 	case kindGrants:
 		return r.grants(t, q.Blocks)
 	case kindAliases:
+		r.heardOfAliases(q.Value.Epoch)
 		return reply{}
 	}
 	return reply{Status: statusRefused}

@@ -37,7 +37,7 @@ const (
 	kindHint                     // Hints: to the replicas of their keys
 	kindAsk                      // Key -> Addrs
 	kindGrants                   // Blocks -> Grants: what the replica knows, without a quorum
-	kindAliases                  // nothing but what every message tells: the epoch of the aliases
+	kindAliases                  // Value.Epoch: of the aliases, which an older program's other messages don't tell
 	kindEnd
 )
 

@@ -83,21 +83,22 @@ func (s *Server) parameterValues(o Options) map[uint8][]byte {
 	return values
 }
 
-// value returns what a client that asks for an option is told.
-func (g *given) value(code uint8) ([]byte, bool) {
+// value returns what the client at addr that asks for an option is told.
+func (g *given) value(code uint8, addr netip.Addr) ([]byte, bool) {
 	if code == dhcpv4.OptionClasslessStaticRoute.Code() {
-		value := routeValues(g.Routes, g.Near)
+		value := routeValues(g.Routes, func(via netip.Addr) bool { return via != addr && (g.Near == nil || g.Near(via)) })
 		return value, len(value) > 0
 	}
 	value, ok := g.answers[code]
 	return value, ok
 }
 
-// routeValues encodes the routes whose gateways are near (RFC 3442: length of the mask, as much of
-// the network as it covers, gateway).
-func routeValues(all []Route, near func(netip.Addr) bool) (b []byte) {
+// routeValues encodes the routes whose gateways lead on from the client (RFC 3442: length of the mask, as
+// much of the network as it covers, gateway). One that is the gateway itself can't have them: some clients
+// take that for a failure of their whole configuration.
+func routeValues(all []Route, leads func(via netip.Addr) bool) (b []byte) {
 	for _, r := range all {
-		if near != nil && !near(r.Via) {
+		if !leads(r.Via) {
 			continue
 		}
 		to := r.To.Masked().Addr().As4()

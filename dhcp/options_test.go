@@ -50,6 +50,13 @@ func TestAClientIsToldOtherOptionsFromItsNextAckOn(t *testing.T) {
 		119: "0161076578616d706c65000162076578616d706c6500",
 		121: "18c0a8070a09004d" + "000a09004d", // the gateway of the second is elsewhere
 	})
+	for _, of := range []dhcpv4.MessageType{dhcpv4.MessageTypeRequest, dhcpv4.MessageTypeInform} { // what leads by the client itself it knows
+		o := hostOptions()
+		o.Routes[0].Via = netip.MustParseAddr("10.9.1.1")
+		b.SetOptions(o)
+		a := b.send(t, build(of, list, func(m *dhcpv4.DHCPv4) { m.ClientIPAddr = netip.MustParseAddr("10.9.1.1").AsSlice() }))
+		check(a, map[layers.DHCPOpt]string{121: "000a09004d"})
+	}
 	b.SetOptions(Options{LeaseTime: time.Minute, Domain: "demo.example"})
 	check(renew(), map[layers.DHCPOpt]string{51: "0000003c", 58: "0000001e", 59: "00000034", 42: "", 121: ""})
 }

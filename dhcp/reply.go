@@ -46,9 +46,13 @@ func (s *Server) parameters(_ context.Context, x *exchange) error {
 			dhcpv4.OptionDomainName.Code(), dhcpv4.OptionInterfaceMTU.Code(), dhcpv4.OptionClasslessStaticRoute.Code(),
 		}
 	}
+	addr := x.yiaddr
+	if !addr.IsValid() {
+		addr = fieldAddr(x.req.ClientIPAddr)
+	}
 	var told [256]bool
 	for _, code := range wanted {
-		value, ok := x.given.value(code)
+		value, ok := x.given.value(code, addr)
 		if ok && !told[code] {
 			told[code] = true
 			x.options = append(x.options, option{dhcpv4.GenericOptionCode(code), value})

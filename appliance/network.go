@@ -39,6 +39,7 @@ type network struct {
 	ready             chan struct{} // closed once all the rooms stand
 	descriptorChanged chan struct{}
 	settingsChanged   chan struct{}
+	takingUp          sync.Mutex     // one takes up settings at a time
 	publishing        chan struct{}  // of capacity 1: the descriptor is to be put into the DHT
 	run               uint64         // tells this time that the group is taken up from others
 	renewalWarning    reminder       // of keepRoster's goroutine

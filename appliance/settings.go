@@ -37,8 +37,11 @@ func (n *network) leaseTime() time.Duration {
 	return n.membership.Settings().Lease(n.membership.Descriptor().Params)
 }
 
-// takeUpSettings has hosts told what the settings say from now on.
+// takeUpSettings has hosts told what the settings say from now on. It is called when they have changed, and
+// for a new attachment: of two at once, the later must not tell what the earlier has read.
 func (n *network) takeUpSettings() {
+	n.takingUp.Lock()
+	defer n.takingUp.Unlock()
 	if a := n.attachment.Load(); a != nil && a.segment != nil {
 		a.segment.dhcp.SetOptions(n.hostOptions())
 	}

@@ -94,7 +94,7 @@ func replace(path, from, former string, link func(path, further string) error) e
 	return SyncDir(filepath.Dir(path))
 }
 
-// duplicate copies a file, whose copy is on the disk when it returns.
+// duplicate copies a file, whose copy is on the disk when it returns; after an error there is none.
 func duplicate(path, further string) error {
 	from, err := os.Open(path)
 	if err != nil {
@@ -106,7 +106,10 @@ func duplicate(path, further string) error {
 		return err
 	}
 	_, err = io.Copy(to, from)
-	return errors.Join(err, to.Sync(), to.Close())
+	if err = errors.Join(err, to.Sync(), to.Close()); err != nil {
+		return errors.Join(err, os.Remove(further))
+	}
+	return nil
 }
 
 func removeIfThere(path string) error {

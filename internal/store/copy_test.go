@@ -231,6 +231,23 @@ func FuzzCheckIntact(f *testing.F) {
 	})
 }
 
+func TestACopyOfWhatWasBeforeThatCannotBeMadeLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	path, from, former := filepath.Join(dir, "db"), filepath.Join(dir, "from"), filepath.Join(dir, "former")
+	if err := errors.Join(os.Mkdir(path, 0o700), os.WriteFile(from, []byte("new"), 0o600)); err != nil { // it can't be read
+		t.Fatal(err)
+	}
+	if err := replace(path, from, former, os.Link); err == nil {
+		t.Fatal("replaced")
+	}
+	if _, err := os.Stat(former); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("half a copy takes room: %v", err)
+	}
+	if _, err := os.Stat(from); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReplacingLeavesOneOfBothAtAnyMoment(t *testing.T) {
 	noLinks := func(path, further string) error {
 		return &os.LinkError{Op: "link", Old: path, New: further, Err: syscall.EPERM} // as of vfat

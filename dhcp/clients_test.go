@@ -455,20 +455,26 @@ request subnet-mask, broadcast-address, routers, domain-name, domain-name-server
 	w.wait(n, "RELEASE", released)
 }
 
+// dhcpcd starts it with more lines of configuration; out is what its hook writes.
+func (w *wire) dhcpcd(more string) (cmd *exec.Cmd, out string) {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	out = filepath.Join(dir, "out")
+	hook := w.script(`echo "$reason $new_ip_address $new_subnet_mask $new_domain_name_servers $new_domain_name $new_domain_search $new_interface_mtu" >>` + out + "\nexit 0\n")
+	config := filepath.Join(dir, "dhcpcd.conf")
+	text := "vendorclassid dhcpcd-9.4.1\nhostname beta\nclientid\npersistent\noption domain_name_servers, domain_name, domain_search\noption interface_mtu\nrequire dhcp_server_identifier\n" + more
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+	return w.client("dhcpcd", "-4", "-B", "--noarp", "-f", config, "-c", hook, "-d", "cli"), out
+}
+
 func TestDhcpcdGetsRebindsAndReleases(t *testing.T) {
 	if !inOwnNamespaces(t, "dhcpcd") {
 		return
 	}
 	w := newWire(t, "dhcpcd", time.Hour)
-	dir := t.TempDir()
-	out := filepath.Join(dir, "out")
-	hook := w.script(`echo "$reason $new_ip_address $new_subnet_mask $new_domain_name_servers $new_domain_name $new_domain_search $new_interface_mtu" >>` + out + "\nexit 0\n")
-	config := filepath.Join(dir, "dhcpcd.conf")
-	if err := os.WriteFile(config, []byte("vendorclassid dhcpcd-9.4.1\nhostname beta\nclientid\npersistent\noption domain_name_servers, domain_name, domain_search\noption interface_mtu\nrequire dhcp_server_identifier\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	args := []string{"-4", "-B", "--noarp", "-f", config, "-c", hook}
-	cmd := w.client("dhcpcd", append(args, "-d", "cli")...)
+	cmd, out := w.dhcpcd("")
 	_, n := w.wait(0, "ACK", acked)
 	w.expectFile(out, "BOUND 10.9.1.1 255.255.0.0 10.9.0.1 demo.example demo.example 1376")
 	asked := w.signalUntil(cmd, syscall.SIGHUP) // it forgets one that comes while it still sets its address up

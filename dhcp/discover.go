@@ -14,6 +14,8 @@ import (
 const (
 	// maxTries bounds the addresses that are probed for one DISCOVER.
 	maxTries = 4
+	// maxRapid bounds the addresses that are tried to be leased for one DISCOVER.
+	maxRapid = 2
 	// maxOffers bounds the DISCOVERs answered at a time, and the offers whose probe
 	// is remembered.
 	maxOffers = 1024
@@ -24,7 +26,8 @@ const (
 	conflictLogInterval = time.Minute
 )
 
-// discover answers a DISCOVER with an OFFER of an address that nobody uses.
+// discover answers a DISCOVER with an OFFER of an address that nobody uses, or with an ACK of it where the client
+// can do without the OFFER.
 func (s *Server) discover(ctx context.Context, x *exchange) error {
 	if x.kind != dhcpv4.MessageTypeDiscover {
 		return nil
@@ -38,13 +41,52 @@ func (s *Server) discover(ctx context.Context, x *exchange) error {
 		want = netip.Addr{}
 	}
 	lease, err := s.offer(ctx, x.client, want, key)
+	committed := false
+	if err == nil && s.rapid(x) {
+		lease, committed, err = s.commit(ctx, x.client, lease, key)
+	}
 	// The client may have asked again meanwhile, and waits for an answer to that.
 	x.req = s.offers.end(key)
 	if err != nil {
 		return err
 	}
-	x.grant(dhcpv4.MessageTypeOffer, lease)
+	if !committed || !x.req.Options.Has(dhcpv4.OptionRapidCommit) {
+		x.grant(dhcpv4.MessageTypeOffer, lease)
+		return nil
+	}
+	x.grant(dhcpv4.MessageTypeAck, lease)
+	x.options = append(x.options, option{dhcpv4.OptionRapidCommit, nil})
 	return nil
+}
+
+// rapid reports whether a DISCOVER may be answered with an ACK (RFC 4039): its client says so, and the segment has
+// no other server whose OFFER it might take up instead.
+func (s *Server) rapid(x *exchange) bool {
+	o := s.config.Policy.Others
+	return x.req.Options.Has(dhcpv4.OptionRapidCommit) && !x.deferential && (o == nil || !o.Present(x.received))
+}
+
+// commit leases what would be offered. Where that is refused, as the Leaser has learnt meanwhile that the client has
+// another address, it leases that. What can't be leased now is offered: the client's REQUEST decides.
+func (s *Server) commit(ctx context.Context, c Client, offered Lease, key string) (lease Lease, ok bool, err error) {
+	for range maxRapid {
+		lease, err := s.config.Leaser.Commit(ctx, c, offered.Addr)
+		if err == nil && lease.Addr == offered.Addr {
+			return lease, true, nil
+		}
+		if !isRefusal(err) {
+			break
+		}
+		again, err := s.offer(ctx, c, netip.Addr{}, key)
+		if err != nil {
+			return Lease{}, false, err
+		}
+		if again.Addr == offered.Addr {
+			break
+		}
+		offered = again
+	}
+	return offered, false, nil
 }
 
 // offer asks the Leaser for addresses until one is free on the segment.

@@ -15,7 +15,8 @@
 //	hardware      Ethernet only, and chaddr must be the frame's source
 //	addressee     a request for another server: dropped, and remembered
 //	served        a host that the [Policy] leaves out: dropped
-//	discover      OFFER: the client's address, probed before a stranger gets it
+//	discover      OFFER: the client's address, probed before a stranger gets it; or ACK,
+//	              to a client that asks for rapid commit (RFC 4039)
 //	request       ACK or NAK: SELECTING, INIT-REBOOT, RENEWING, REBINDING
 //	deference     a NAK that another server's client might get: dropped
 //	inform        ACK without a lease
@@ -70,7 +71,13 @@
 // What clients are told (Options) may change while the server runs; an exchange has one set of it
 // from its beginning to its end.
 //
-// Not here: relay agents, rapid commit, reservations, DHCPv6. There is no router option: the
+// # Rapid commit
+//
+// A DISCOVER with option 80 is answered with an ACK that has it, too: two messages in the place of four.
+// The address is probed and the lease on disk before, as for any ACK. Where the segment has another
+// DHCP server, or the lease can't be made now, there is an OFFER as ever, without option 80.
+//
+// Not here: relay agents, reservations, DHCPv6. There is no router option: the
 // group is one flat network and no way out of it, but by a host of the segment that an operator
 // has named as a gateway (option 121).
 package dhcp

@@ -47,7 +47,7 @@ func (s *Server) request(ctx context.Context, x *exchange) error {
 	switch {
 	case err == nil && lease.Addr == addr:
 		x.grant(dhcpv4.MessageTypeAck, lease)
-	case err == nil, errors.Is(err, ErrTaken), errors.Is(err, ErrNotOurs), errors.Is(err, ErrNoAddress):
+	case err == nil, isRefusal(err):
 		x.refuse("address is not leased to this client")
 	case chosen && errors.Is(err, ErrUnsure): // we offered it, so it is for us to say that it is gone
 		x.refuse("address can't be leased now")
@@ -55,6 +55,11 @@ func (s *Server) request(ctx context.Context, x *exchange) error {
 		return fmt.Errorf("request: %w", err)
 	}
 	return nil
+}
+
+// isRefusal reports whether the Leaser says that an address isn't the client's.
+func isRefusal(err error) bool {
+	return errors.Is(err, ErrTaken) || errors.Is(err, ErrNotOurs) || errors.Is(err, ErrNoAddress)
 }
 
 // refuse decides for a NAK.

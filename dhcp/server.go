@@ -140,7 +140,7 @@ func (s *Server) encode(x *exchange) []byte {
 		Flags:         x.req.Flags & 0x8000,
 		ClientHWAddr:  x.req.ClientHWAddr,
 	}
-	if x.answer == dhcpv4.MessageTypeAck {
+	if x.answer == dhcpv4.MessageTypeAck && x.kind != dhcpv4.MessageTypeDiscover {
 		header.ClientIPAddr = x.req.ClientIPAddr
 	}
 	if x.yiaddr.IsValid() {

@@ -158,6 +158,8 @@ func pathKind(k tunnel.PathKind) api.PathKind {
 		return api.PathKindLAN
 	case tunnel.PathDirect:
 		return api.PathKindDirect
+	case tunnel.PathTCP:
+		return api.PathKindTCP
 	case tunnel.PathRelay:
 		return api.PathKindRelay
 	default:

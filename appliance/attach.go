@@ -124,6 +124,7 @@ func (n *network) openTunnel(joinTCP, joinUDP bool) (err error) {
 		Socket:     n.node.socket,
 		Membership: n.membership,
 		Signal:     transport{n, protocolConnect},
+		Streams:    streams{n},
 		Observed:   n.node.overlay.Observed,
 		Interfaces: func() []netip.Addr {
 			addrs, err := iface.LocalAddrs(prefix)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"landbridge/internal/group"
 	"landbridge/internal/overlay"
+	"landbridge/internal/tunnel"
 )
 
 // Of the protocols that members speak over the overlay's streams, these are the
@@ -20,7 +22,11 @@ import (
 const (
 	protocolHello   = "/landbridge/hello/1"   // certificates and descriptors, both ways
 	protocolConnect = "/landbridge/connect/1" // offers of sessions
+	protocolStream  = "/landbridge/stream/1"  // sealed datagrams over TCP: the group's ID, then what package tunnel draws
 )
+
+// streamOpening bounds how long a member may take to say of which group its stream is.
+const streamOpening = 10 * time.Second
 
 // Every request on a group's protocol opens with the group's ID, every reply with
 // one of these.
@@ -89,6 +95,7 @@ func (e extent) lacks(s *group.Settings) bool {
 func newGate(o *overlay.Overlay, find func(group.ID) (*network, bool), log *slog.Logger) *gate {
 	g := &gate{overlay: o, find: find, log: log, met: make(map[acquaintance]bool)}
 	o.Handle(protocolHello, g.serveHello)
+	o.HandleStreams(protocolStream, g.serveStream)
 	return g
 }
 
@@ -267,4 +274,42 @@ func unwrap(reply []byte) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("reply of an unknown kind %d", reply[0])
 	}
+}
+
+// serveStream carries a group's datagrams for a member whom UDP doesn't reach.
+func (g *gate) serveStream(from group.MemberID, s *overlay.Stream) {
+	defer func() { _ = s.Close() }()
+	var id group.ID
+	if s.SetReadDeadline(time.Now().Add(streamOpening)) != nil {
+		return
+	}
+	if _, err := io.ReadFull(s, id[:]); err != nil || s.SetReadDeadline(time.Time{}) != nil {
+		return
+	}
+	n, ok := g.find(id)
+	if !ok {
+		return
+	}
+	select {
+	case <-n.ready:
+	case <-time.After(streamOpening):
+		return
+	}
+	if n.membership.Authorized(from, time.Now()) == nil {
+		n.tunnel.HandleStream(from, s)
+	}
+}
+
+// streams opens streams of a group's datagrams; it is tunnel.Streams.
+type streams struct{ network *network }
+
+func (s streams) Open(ctx context.Context, to group.MemberID) (tunnel.Stream, error) {
+	stream, err := s.network.node.overlay.OpenStream(ctx, to, protocolStream)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := stream.Write(s.network.id[:]); err != nil {
+		return nil, errors.Join(err, stream.Close())
+	}
+	return stream, nil
 }

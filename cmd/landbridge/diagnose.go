@@ -37,7 +37,7 @@ func (p *program) pingCommand() *cobra.Command {
 		Args:              oneTarget("an address of the group, the name of a host, or a member's name or ID"),
 		ValidArgsFunction: noFiles,
 		Long: `Measure round trips through the tunnel until it is interrupted, and say how each packet
-went: lan, direct or relay. A first packet has a session made; the path gets better
+went: lan, direct, tcp or relay. A first packet has a session made; the path gets better
 while one looks.
 
 TARGET is a member's name or ID, a host's name, or an address of the group. A member is

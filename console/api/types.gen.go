@@ -692,6 +692,7 @@ const (
 	PathKindLAN    PathKind = "lan"
 	PathKindNone   PathKind = "none"
 	PathKindRelay  PathKind = "relay"
+	PathKindTCP    PathKind = "tcp"
 )
 
 // Valid indicates whether the value is a known member of the PathKind enum.
@@ -704,6 +705,8 @@ func (e PathKind) Valid() bool {
 	case PathKindNone:
 		return true
 	case PathKindRelay:
+		return true
+	case PathKindTCP:
 		return true
 	default:
 		return false
@@ -2376,7 +2379,7 @@ type PathHop struct {
 // PathHopKind defines model for PathHopKind.
 type PathHopKind string
 
-// PathKind How a session's datagrams travel now.
+// PathKind How a session's datagrams travel now: not at all, over a LAN, straight, straight over TCP as UDP doesn't pass, or by a member that relays.
 type PathKind string
 
 // PathReport defines model for PathReport.
@@ -2402,7 +2405,7 @@ type PathReport struct {
 	// Name The host's name, without the zone.
 	Name string `json:"name,omitempty,omitzero"`
 
-	// Path How a session's datagrams travel now.
+	// Path How a session's datagrams travel now: not at all, over a LAN, straight, straight over TCP as UDP doesn't pass, or by a member that relays.
 	Path PathKind `json:"path,omitempty,omitzero"`
 
 	// RttMicroseconds Smoothed round-trip time to the member.
@@ -2457,7 +2460,7 @@ type Peer struct {
 	// Native Whether it is proven to be on this LAN now: its hosts and those here speak natively, past the session and its path.
 	Native bool `json:"native,omitempty,omitzero"`
 
-	// Path How a session's datagrams travel now.
+	// Path How a session's datagrams travel now: not at all, over a LAN, straight, straight over TCP as UDP doesn't pass, or by a member that relays.
 	Path   PathKind `json:"path"`
 	Rekeys uint64   `json:"rekeys,omitempty,omitzero"`
 
@@ -2510,7 +2513,7 @@ type PingPacket struct {
 	// Native The member is on this LAN: hosts reach each other past the session.
 	Native bool `json:"native,omitempty,omitzero"`
 
-	// Path How a session's datagrams travel now.
+	// Path How a session's datagrams travel now: not at all, over a LAN, straight, straight over TCP as UDP doesn't pass, or by a member that relays.
 	Path            PathKind `json:"path"`
 	RttMicroseconds int64    `json:"rttMicroseconds,omitempty,omitzero"`
 

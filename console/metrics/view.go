@@ -78,7 +78,7 @@ func (v view) pool(s sink) {
 
 // sessions tells of the paths to members.
 func (v view) sessions(s sink) {
-	kinds := map[api.PathKind]int{api.PathKindNone: 0, api.PathKindLAN: 0, api.PathKindDirect: 0, api.PathKindRelay: 0}
+	kinds := map[api.PathKind]int{api.PathKindNone: 0, api.PathKindLAN: 0, api.PathKindDirect: 0, api.PathKindTCP: 0, api.PathKindRelay: 0}
 	native := 0
 	for _, p := range v.peers {
 		kinds[p.Path]++

@@ -16,6 +16,7 @@ const (
 	kindNative     kind = "native" // on this LAN: nothing goes by the tunnel
 	kindLAN        kind = "lan"
 	kindDirect     kind = "direct"
+	kindTCP        kind = "tcp"
 	kindRelay      kind = "relay"
 	kindConnecting kind = "connecting"
 	kindIdle       kind = "idle" // reachable, without a session
@@ -24,7 +25,7 @@ const (
 
 // kinds lists them in the order in which people see them.
 func kinds() []kind {
-	return []kind{kindNative, kindLAN, kindDirect, kindRelay, kindConnecting, kindIdle, kindAway}
+	return []kind{kindNative, kindLAN, kindDirect, kindTCP, kindRelay, kindConnecting, kindIdle, kindAway}
 }
 
 func kindOf(p api.Peer) kind {
@@ -35,6 +36,8 @@ func kindOf(p api.Peer) kind {
 		return kindLAN
 	case p.Session == api.SessionStateEstablished && p.Path == api.PathKindDirect:
 		return kindDirect
+	case p.Session == api.SessionStateEstablished && p.Path == api.PathKindTCP:
+		return kindTCP
 	case p.Session == api.SessionStateEstablished && p.Path == api.PathKindRelay:
 		return kindRelay
 	case p.Session != api.SessionStateNone:
@@ -77,7 +80,7 @@ func tallies(links []link) []tally {
 	var all []tally
 	for _, l := range links {
 		why := ""
-		if l.Kind == kindRelay || l.Kind == kindAway {
+		if l.Kind == kindTCP || l.Kind == kindRelay || l.Kind == kindAway {
 			why = l.Why
 		}
 		i := slices.IndexFunc(all, func(t tally) bool { return t.Kind == l.Kind && t.Why == why })

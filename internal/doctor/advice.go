@@ -63,6 +63,8 @@ func adviceFor(p api.Peer, nat NAT, port uint16) string {
 		return "See that the other appliance runs and reaches the network. Where both are behind NATs or firewalls, a third member that both reach has to run, or: " + open
 	case p.Session == api.SessionStateNone:
 		return "" // made with the first packet
+	case p.Path == api.PathKindTCP:
+		return "Let UDP pass the firewalls at both sites: over TCP what is lost holds up all that follows."
 	case p.Path == api.PathKindDirect:
 		return "A smaller MTU for the group would help, or one that fits on the link between."
 	case nat == NATSymmetric:

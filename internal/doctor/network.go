@@ -73,6 +73,8 @@ func pathText(p api.Peer) string {
 		text = fmt.Sprintf("%s is reached by the relay %s", p.Name, p.ViaName)
 	case p.Path == api.PathKindDirect:
 		text = fmt.Sprintf("%s is reached directly at %s", p.Name, addrPortText(p.Address))
+	case p.Path == api.PathKindTCP:
+		text = fmt.Sprintf("%s is reached over TCP at %s, as UDP doesn't pass", p.Name, addrPortText(p.Address))
 	case p.Session == api.SessionStateConnecting:
 		text = fmt.Sprintf("a session with %s is being made", p.Name)
 	}

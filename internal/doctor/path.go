@@ -134,6 +134,8 @@ func sessionStep(p api.Peer) string {
 		return fmt.Sprintf("A session with %s is being made, or looks for a path: packets wait for it.", p.Name)
 	case p.Path == api.PathKindRelay:
 		return fmt.Sprintf("The packet is sealed for %s and goes by %s, which passes it on and can't read it.", p.Name, p.ViaName)
+	case p.Path == api.PathKindTCP:
+		return fmt.Sprintf("The packet is sealed and goes straight to %s over TCP, to %s, as UDP doesn't pass.", p.Name, addrPortText(p.Address))
 	case p.Path == api.PathKindLAN:
 		return fmt.Sprintf("The packet is sealed and goes to %s over the network on which both are, to %s.", p.Name, addrPortText(p.Address))
 	}

@@ -3,9 +3,9 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"landbridge/console/api"
 	"landbridge/internal/netlab"
@@ -54,30 +54,40 @@ func (m *machine) row(name string) string {
 	return ""
 }
 
-// Where a site's router drops UDP, members still find each other over TCP: its hosts get
-// addresses and names. There is no data path, and the appliance says so.
-func TestWhereUDPIsBlockedControlGoesByTCP(t *testing.T) {
+// Where a site's router drops UDP, its hosts get addresses and names over TCP, and their packets go by TCP too: straight to
+// members whom TCP reaches, and by one of those to the others.
+func TestWhereUDPIsBlockedPacketsGoByTCP(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	a := s.site("a", netlab.BlockUDP())
-	began := time.Now()
-	a1 := newClient(t, a.wire, "a1").lease(netlab.Udhcpc)
+	a, b := s.site("a", netlab.BlockUDP()), s.site("b", netlab.Behind(netlab.PortRestricted))
+	a1, b1 := newClient(t, a.wire, "a1").lease(netlab.Udhcpc), newClient(t, b.wire, "b1").lease(netlab.Udhcpc)
 	t.Logf("leased in %v", a1.dhcp.Took)
-	a.wait("the overlay reaches d", func() (bool, error) {
-		p, err := a.peer("d")
-		return err == nil && p.Connected, fmt.Errorf("%+v (%v)", p, err)
-	})
-	t.Logf("connected after %v", time.Since(began))
 	d := s.d.address()
 	waitFor(t, "the name of d at a1", func() (bool, error) {
 		out := a1.sh("getent ahostsv4 d || true")
 		return strings.Contains(out, d.String()), fmt.Errorf("getent says %q", out)
 	})
-	// Somebody must want a session before there is something to say of it.
-	_, _ = a1.Run(t.Context(), "ping", "-c1", "-W1", d.String())
-	p, err := a.peer("d")
-	if err != nil || p.Path != api.PathKindNone || p.Why == "" {
-		t.Errorf("a says of d: %+v (%v)", p, err)
+	t.Logf("first reply of d after %v", reaches(t, a1.Host, d))
+	t.Logf("first reply of b1 after %v", reaches(t, a1.Host, b1.addr))
+	reaches(t, b1.Host, a1.addr)
+	a.wait("a path over TCP that says why", func() (bool, error) {
+		p, err := a.peer("d")
+		return err == nil && p.Path == api.PathKindTCP && p.Why != "" && p.Address.Addr().Is4(), fmt.Errorf("%+v (%v)", p, err)
+	})
+	if line := a.row("d"); !strings.Contains(line, "tcp") {
+		t.Errorf("landbridge peers says: %s", line)
 	}
-	t.Logf("a on d: %s, %s", p.Session, p.Why)
+	a.wait("a relayed path to b", func() (bool, error) {
+		p, err := a.peer("b")
+		return err == nil && p.Path == api.PathKindRelay && p.ViaName == "d", fmt.Errorf("%+v (%v)", p, err)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for _, to := range []netip.Addr{d, b1.addr} {
+		if out, err := a1.Run(ctx, "ping", "-c", "50", "-i", "0.02", "-W", "1", "-s", "1300", "-q", to.String()); err != nil || !strings.Contains(out, " 0% packet loss") {
+			t.Errorf("to %v over TCP: %s", to, out)
+		}
+	}
+	exchangeBetween(t, a1.Host, s.d.Host, a1.addr, d)
+	exchangeBetween(t, a1.Host, b1.Host, a1.addr, b1.addr)
 }

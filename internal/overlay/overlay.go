@@ -106,7 +106,7 @@ func Open(ctx context.Context, cfg Config) (*Overlay, error) {
 		guest:       cfg.Guest,
 		log:         cfg.Log,
 		validator:   cfg.Validator,
-		server:      server{handlers: make(map[string]Handler), added: make(chan struct{}), opened: time.Now(), running: make(map[peer.ID]int)},
+		server:      server{handlers: make(map[string]Handler), streams: make(map[string]StreamHandler), longBy: make(map[peer.ID]int), added: make(chan struct{}), opened: time.Now(), running: make(map[peer.ID]int)},
 		dialer:      dialer{active: make(map[peer.ID]*reaching), failed: make(map[peer.ID]failure), sought: make(map[peer.ID][]Attempt), suspects: make(map[network.Conn]bool), tidying: make(map[peer.ID]bool)},
 		inbox:       inbox{changed: make(map[peer.ID]bool), signal: make(chan struct{}, 1)},
 		subscribers: subscribers{subs: make(map[int]*subscriber)},

@@ -46,7 +46,10 @@ type server struct {
 	added    chan struct{} // closed and renewed by each Handle
 	opened   time.Time
 	running  map[peer.ID]int
-	total    int // all that run, strangers' included
+	streams  map[string]StreamHandler
+	long     int // streams that handlers of these have
+	longBy   map[peer.ID]int
+	total    int // all calls that run, strangers' included
 	ofOthers int // those of strangers
 }
 
@@ -129,6 +132,9 @@ func (o *Overlay) serve(s network.Stream) {
 		return
 	}
 	defer o.running.Done()
+	if o.takeStream(s) {
+		return
+	}
 	ok := o.answer(s)
 	if !ok {
 		_ = s.Reset()

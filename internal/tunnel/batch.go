@@ -111,6 +111,8 @@ type underlay interface {
 	newBatch() *batch
 	// demux is where arriving datagrams go.
 	demux() *demux
+	// links are the streams that write sends by, too.
+	links() *links
 	// port is the UDP port that the datagrams come from.
 	port() uint16
 	// pathMTU is what is known of the path to an address, in bytes of IP packet; zero if

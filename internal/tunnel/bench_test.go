@@ -40,6 +40,7 @@ func (p *pipe) demux() *demux              { return p.dmx }
 func (p *pipe) allowFragments()            {}
 func (p *pipe) pathMTU(netip.AddrPort) int { return 0 }
 func (p *pipe) port() uint16               { return p.addr.Port() }
+func (p *pipe) links() *links              { return nil }
 func (p *pipe) newBatch() *batch           { return newBatch() }
 
 func (p *pipe) write(b *batch) {

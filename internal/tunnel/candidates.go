@@ -163,6 +163,8 @@ func (t *Tunnel) acceptable(e endpointCandidate, local localView) bool {
 		return false
 	case a.IsMulticast() || a.IsLinkLocalUnicast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return false
+	case isLink(e.addr):
+		return false // no address of anybody's
 	case a.IsLoopback() && !local.loopback:
 		return false
 	case slices.Contains(local.interfaces, a) && e.addr.Port() == t.under.port():

@@ -87,6 +87,9 @@ func (p *peer) notePath(a usePath) {
 	if c == nil {
 		return
 	}
+	if l := p.linkAt(a.path.addr); l != nil {
+		p.info("UDP doesn't pass to this member: packets go over TCP, where what is lost holds up what follows", "addr", l.stream.RemoteAddr())
+	}
 	if c.width == widthNarrow {
 		p.tunnel.counts.add(PathNarrow, 1)
 		p.info("full-size datagrams are lost on the path to this member, and with them large packets: a link on the way has a smaller MTU and doesn't tell; a smaller MTU for the group would help",
@@ -104,7 +107,7 @@ func (p *peer) notePath(a usePath) {
 // fits is the largest packet that a path carries without fragments, if the group's MTU is
 // larger than that; else zero, as where that isn't known.
 func (t *Tunnel) fits(path pathID) int {
-	if path.relayed() || !path.addr.IsValid() {
+	if path.relayed() || !path.addr.IsValid() || isLink(path.addr) {
 		return 0
 	}
 	headers := ipv4UDPHeaders

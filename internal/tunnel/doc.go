@@ -15,6 +15,7 @@
 //     step) and its life machine (lifeState, stepLife).
 //   - route: the immutable snapshot from which the frame path sends.
 //   - inflow: the data that comes from a peer, and the queue on its way.
+//   - links, link: the streams that carry datagrams where UDP doesn't pass.
 //   - demux, indexTable: from a receiver index to the keys that open.
 //
 // # The way of a packet out
@@ -148,6 +149,11 @@
 // Until then packets travel through a relay to which both have sessions, if there
 // is one, and later too where nothing else works; then better is tried again after
 // 5 s, 10 s, and so on up to 5 min, by both ends together (candidates message).
+//
+// Where no address has answered for 2 s, or packets go by a relay, a stream is asked for
+// (link.go): the overlay's, over a TCP connection straight to the peer, with each datagram
+// behind its length (2 bytes). It is one more path, worse than an address and better than a
+// relay, and is closed a minute after an address has answered.
 //
 // A path in use is probed when something was sent and nothing came back for 250 ms.
 // After 1.5 s of silence it is given up for another; if there is no other, after 3 s;

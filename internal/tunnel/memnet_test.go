@@ -27,15 +27,6 @@ import (
 
 const memPort = 7000 // of every host
 
-type natKind int
-
-const (
-	public natKind = iota
-	fullCone
-	portRestricted
-	symmetric
-)
-
 type memNet struct {
 	t       testing.TB
 	mu      sync.Mutex
@@ -67,46 +58,8 @@ type memHost struct {
 	cut   bool
 	sent  int
 	bytes int
-}
 
-type natKey struct{ inner, remote netip.AddrPort }
-
-type memNAT struct {
-	kind     natKind
-	outer    netip.Addr
-	nextPort uint16
-	mapping  map[natKey]uint16
-	back     map[uint16]natKey
-	allowed  map[uint16]map[netip.AddrPort]bool
-}
-
-func (n *memNAT) forget() {
-	n.mapping, n.back = make(map[natKey]uint16), make(map[uint16]natKey)
-	n.allowed = make(map[uint16]map[netip.AddrPort]bool)
-}
-
-func (n *memNAT) out(inner, remote netip.AddrPort) netip.AddrPort {
-	key := natKey{inner: inner}
-	if n.kind == symmetric {
-		key.remote = remote
-	}
-	port, ok := n.mapping[key]
-	if !ok {
-		n.nextPort += 7
-		port = n.nextPort
-		n.mapping[key], n.back[port] = port, key
-		n.allowed[port] = make(map[netip.AddrPort]bool)
-	}
-	n.allowed[port][remote] = true
-	return netip.AddrPortFrom(n.outer, port)
-}
-
-func (n *memNAT) in(port uint16, remote netip.AddrPort) (netip.AddrPort, bool) {
-	key, ok := n.back[port]
-	if !ok || n.kind != fullCone && !n.allowed[port][remote] {
-		return netip.AddrPort{}, false
-	}
-	return key.inner, true
+	streams *links
 }
 
 // host adds a host: with a public address, or behind a NAT of its own.
@@ -129,11 +82,13 @@ func (m *memNet) host(kind natKind) *memHost {
 func (m *memNet) attach(addr netip.AddrPort, nat *memNAT) *memHost {
 	h := &memHost{net: m, addr: addr, nat: nat, in: make(chan datagram, 4096)}
 	h.dmx = newDemux(newBatch(), h.write)
+	h.streams = newLinks(func(list []datagram) { h.dmx.receive(list, false) }, &h.dmx.counts)
 	m.hosts[addr.Addr()] = h
 	return h
 }
 
 func (h *memHost) demux() *demux              { return h.dmx }
+func (h *memHost) links() *links              { return h.streams }
 func (h *memHost) allowFragments()            {}
 func (h *memHost) pathMTU(netip.AddrPort) int { return 0 }
 func (h *memHost) port() uint16               { return memPort }
@@ -162,6 +117,7 @@ func (h *memHost) read(done <-chan struct{}) {
 }
 
 func (h *memHost) write(b *batch) {
+	h.streams.take(b)
 	m := h.net
 	m.mu.Lock()
 	defer m.mu.Unlock()

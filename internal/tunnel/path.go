@@ -21,6 +21,7 @@ const (
 	PathNone   PathKind = iota
 	PathLAN             // an address of the peer's own interface, on a network that we are on
 	PathDirect          // from our socket to the peer's, through whatever NATs
+	PathTCP             // in a stream of the overlay's, over TCP, where UDP doesn't pass
 	PathRelay           // sealed, inside the sealed datagrams of a third member
 )
 
@@ -30,6 +31,8 @@ func (k PathKind) String() string {
 		return "lan"
 	case PathDirect:
 		return "direct"
+	case PathTCP:
+		return "tcp"
 	case PathRelay:
 		return "relay"
 	}
@@ -62,6 +65,7 @@ const (
 	retryMin     = 5 * time.Second  // from relay to direct
 	retryMax     = 5 * time.Minute
 	retryActive  = 30 * time.Second // no retries after that long without packets
+	linkAfter    = 2 * time.Second  // with keys and without an address that answers, until a stream is asked for
 	fallenGap    = 3 * time.Second  // between probes of a relay that fell silent, while there is no path
 	forgiveAfter = time.Minute      // in use without falling silent
 )
@@ -134,6 +138,8 @@ type pathState struct {
 	suspect    bool // the peer may have begun anew, without the keys
 	retryAt    time.Duration
 	retryGap   time.Duration
+	linkAt     time.Duration // when a stream to the peer may be asked for
+	linkGap    time.Duration
 	relays     [maxLiveRelays]group.MemberID // that we reach; zero entries are none
 	random     rand.ChaCha8
 }
@@ -166,6 +172,8 @@ type (
 	}
 	// tellCandidates sends our candidates through the chosen path and asks for theirs.
 	tellCandidates struct{}
+	// openLink asks for a stream to the peer, as UDP doesn't reach it.
+	openLink struct{}
 )
 
 func newPathState(seed [32]byte) pathState {
@@ -245,10 +253,12 @@ func (c *candidate) usable() bool {
 func (c *candidate) rank() int {
 	switch {
 	case c.width == widthNarrow && c.kind == PathRelay:
-		return 4
+		return 5
 	case c.width == widthNarrow:
-		return 3
+		return 4
 	case c.kind == PathRelay:
+		return 3
+	case c.kind == PathTCP:
 		return 2
 	case c.kind == PathDirect:
 		return 1
@@ -256,7 +266,7 @@ func (c *candidate) rank() int {
 	return 0
 }
 
-const relayRank = 2
+const lesserRank = 2 // from which on something better is looked for
 
 // better reports whether c is to be preferred to d, both being usable.
 func (c *candidate) better(d *candidate, now time.Duration) bool {
@@ -322,7 +332,7 @@ func (s *pathState) settle(m moment, acts []any) []any {
 	narrow := c.width == widthNarrow
 	switch {
 	case c.id != s.chosen:
-		if s.kind == PathNone || c.rank() < relayRank {
+		if s.kind == PathNone || c.rank() < lesserRank {
 			s.retryGap = retryMin
 		}
 		s.chosen, s.since, s.waitSince = c.id, m.now, 0
@@ -332,6 +342,9 @@ func (s *pathState) settle(m moment, acts []any) []any {
 	s.kind, s.narrow = c.kind, narrow
 	return append(acts, usePath{c.id, c.kind})
 }
+
+// direct reports whether packets go straight, by UDP.
+func (s *pathState) direct() bool { return s.kind == PathLAN || s.kind == PathDirect }
 
 // alive reports whether packets can be sent.
 func (s *pathState) alive() bool { return s.kind != PathNone }
@@ -369,9 +382,12 @@ func (s *pathState) deadline(m moment) time.Duration {
 		} else if m.flowed(activeFor) {
 			at = min(at, m.now+tickActive)
 		}
-		if c.rank() < relayRank {
+		if c.rank() < lesserRank {
 			return at
 		}
+	}
+	if s.lacksLink(m) {
+		at = min(at, s.linkAt)
 	}
 	if m.flowed(retryActive) {
 		at = min(at, s.retryAt)

@@ -27,6 +27,7 @@ var (
 	directAddr = netip.MustParseAddrPort("192.0.2.7:7000")
 	otherAddr  = netip.MustParseAddrPort("192.0.2.8:7000")
 	roamAddr   = netip.MustParseAddrPort("203.0.113.9:4444")
+	linkAddr   = netip.MustParseAddrPort("[100::1]:1")
 	relayOne   = group.MemberID{1}
 	relayTwo   = group.MemberID{2}
 )
@@ -34,13 +35,13 @@ var (
 func pathName(p pathID) string {
 	names := map[pathID]string{
 		{}: "none", {addr: lanAddr}: "lan", {addr: directAddr}: "direct", {addr: otherAddr}: "other",
-		{addr: roamAddr}: "roam", {via: relayOne}: "relay1", {via: relayTwo}: "relay2",
+		{addr: roamAddr}: "roam", {addr: linkAddr}: "link", {via: relayOne}: "relay1", {via: relayTwo}: "relay2",
 	}
 	return names[p]
 }
 
 func pathNamed(name string) pathID {
-	for _, p := range []pathID{{addr: lanAddr}, {addr: directAddr}, {addr: otherAddr}, {addr: roamAddr}, {via: relayOne}, {via: relayTwo}} {
+	for _, p := range []pathID{{addr: lanAddr}, {addr: directAddr}, {addr: otherAddr}, {addr: roamAddr}, {addr: linkAddr}, {via: relayOne}, {via: relayTwo}} {
 		if pathName(p) == name {
 			return p
 		}
@@ -69,6 +70,8 @@ func (c *script) step(event any) (acts []string) {
 			c.m.sent, c.m.heard = 0, 0
 		case tellCandidates:
 			acts = append(acts, "tell")
+		case openLink:
+			acts = append(acts, "open link")
 		}
 	}
 	return acts
@@ -175,8 +178,8 @@ func TestPathMachine(t *testing.T) {
 			{200 * ms, "so far", "probe direct"},
 			{400 * ms, "so far", "probe direct"},
 			{750 * ms, "so far", "probe direct"},
-			{1500 * ms, "so far", "probe direct"},
-			{time.Hour, "so far", ""},
+			{1500 * ms, "so far", "open link, probe direct"},
+			{time.Minute, "so far", "open link, open link, open link"}, // after 5, 10, 20 and 40 s
 		},
 		"a relay in reach is used at once, and left for a direct path": {
 			{0, live, ""},
@@ -370,12 +373,12 @@ func TestPathMachine(t *testing.T) {
 			{time.Second, "so far", "probe full direct, probe full direct"},
 			{0, "sent", ""},
 			{0, "heard", ""},
-			{2100 * ms, "so far", "probe relay1"},
+			{2300 * ms, "so far", "open link, probe relay1"},
 			{10 * ms, "pong relay1", ""},
-			{2 * time.Second, "so far", "probe full direct, tell"},
+			{1800 * ms, "so far", "probe full direct, tell"},
 			{0, "sent", ""},
 			{0, "heard", ""},
-			{2100 * ms, "so far", "probe relay1"},
+			{2100 * ms, "so far", "open link, probe relay1"},
 			{10 * ms, "pong relay1", ""},
 			{3 * time.Second, "so far", "probe full direct, tell"},
 			{0, "sent", ""},
@@ -384,7 +387,7 @@ func TestPathMachine(t *testing.T) {
 			{10 * ms, "pong relay1", ""},
 			{2100 * ms, "so far", "probe relay1"},
 			{10 * ms, "pong relay1", ""},
-			{7 * time.Second, "so far", ""},
+			{7 * time.Second, "so far", "open link"},
 			{time.Second, "so far", "probe full direct, tell"},
 			{10 * ms, "pong direct", "use direct"},
 		},

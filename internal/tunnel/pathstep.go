@@ -41,6 +41,9 @@ type (
 	unreachable struct{ addr netip.AddrPort }
 	// networkChanged says that our own addresses aren't what they were.
 	networkChanged struct{}
+	// linkUp is a stream to the peer that stands, and linkGone one that has ended.
+	linkUp   struct{ addr netip.AddrPort }
+	linkGone struct{ addr netip.AddrPort }
 	// addressLearned says that another member has told us an address of ours.
 	addressLearned struct{}
 )
@@ -58,7 +61,7 @@ func (s *pathState) step(event any, m moment) (acts []any) {
 	case keysUp:
 		s.keysUp(e.fresh, m.now)
 	case keysDown:
-		*s = pathState{random: s.random, relays: s.relays, retryGap: retryMin, kind: s.kind, chosen: s.chosen}
+		s.keysDown(m.now)
 	case candidatesFrom:
 		s.candidates(e, m.now)
 	case relaysLive:
@@ -74,7 +77,14 @@ func (s *pathState) step(event any, m moment) (acts []any) {
 	case unreachable:
 		s.unreachable(e.addr, m.now)
 	case peerReachable:
+		s.linkAt = min(s.linkAt, m.now) // it may be by TCP that it is
 		acts = s.suspected(m, acts)
+	case linkUp:
+		if c := s.add(pathID{addr: e.addr}, PathTCP, m.now); c != nil {
+			c.doubt(m.now)
+		}
+	case linkGone:
+		s.remove(pathID{addr: e.addr})
 	case addressLearned:
 		s.retryAt = min(s.retryAt, m.now)
 	case networkChanged:
@@ -88,6 +98,7 @@ func (s *pathState) step(event any, m moment) (acts []any) {
 	if s.up {
 		acts = s.probeDue(m.now, acts)
 		acts = s.retry(m, acts)
+		acts = s.askLink(m, acts)
 	}
 	return acts
 }
@@ -95,6 +106,7 @@ func (s *pathState) step(event any, m moment) (acts []any) {
 func (s *pathState) keysUp(fresh bool, now time.Duration) {
 	s.up = true
 	s.retryGap, s.retryAt = retryMin, now+retryMin
+	s.linkGap, s.linkAt = retryMin, now+linkAfter
 	for i := range s.n {
 		c := &s.paths[i]
 		if fresh || !c.proven {
@@ -104,6 +116,17 @@ func (s *pathState) keysUp(fresh bool, now time.Duration) {
 	}
 	if fresh {
 		s.waitSince = 0
+	}
+}
+
+// keysDown forgets all paths but streams, which stand.
+func (s *pathState) keysDown(now time.Duration) {
+	old := *s
+	*s = pathState{random: old.random, relays: old.relays, retryGap: retryMin, kind: old.kind, chosen: old.chosen}
+	for _, c := range old.paths[:old.n] {
+		if c.kind == PathTCP {
+			s.add(c.id, c.kind, now)
+		}
 	}
 }
 
@@ -125,7 +148,7 @@ func (s *pathState) forget(now time.Duration) {
 	kept := 0
 	for i := range s.n {
 		c := s.paths[i]
-		if c.proven || c.live || c.id == s.chosen || c.heard != 0 && now-c.heard < time.Minute {
+		if c.proven || c.live || c.kind == PathTCP || c.id == s.chosen || c.heard != 0 && now-c.heard < time.Minute {
 			s.paths[kept] = c
 			kept++
 		}
@@ -162,7 +185,7 @@ func (s *pathState) heardFrom(e heardFrom, now time.Duration) {
 	c.heard = now
 	if e.path.relayed() {
 		c.live, c.fell = true, false // the datagram came through our session with it
-	} else if !known {
+	} else if !known && e.kind != PathTCP {
 		c.roamed = s.kind == PathLAN || s.kind == PathDirect // there was one to roam from
 	}
 	if !c.proven && c.next > now && now-c.lastProbe >= probeGaps[0] {
@@ -259,6 +282,7 @@ func (s *pathState) died(c *candidate, now time.Duration) {
 	}
 	s.waitSince, s.suspect = 0, false
 	s.retryGap, s.retryAt = retryMin, now
+	s.linkGap, s.linkAt = retryMin, now+linkAfter
 }
 
 // watch looks after the chosen path: it probes when something was sent and nothing
@@ -352,7 +376,7 @@ func (s *pathState) probeDue(now time.Duration, acts []any) []any {
 // narrow, now and then, together with the peer.
 func (s *pathState) retry(m moment, acts []any) []any {
 	c := s.find(s.chosen)
-	if c != nil && c.rank() < relayRank || m.now < s.retryAt || !m.flowed(retryActive) {
+	if c != nil && c.rank() < lesserRank || m.now < s.retryAt || !m.flowed(retryActive) {
 		return acts
 	}
 	s.retryAt = m.now + s.retryGap
@@ -374,6 +398,38 @@ func (s *pathState) retry(m moment, acts []any) []any {
 		acts = append(acts, tellCandidates{})
 	}
 	return acts
+}
+
+// lacksLink reports whether a stream would be better than what there is: no path, or a relay for packets.
+func (s *pathState) lacksLink(m moment) bool {
+	for i := range s.n {
+		if s.paths[i].kind == PathTCP {
+			return false
+		}
+	}
+	return s.up && (s.kind == PathNone || s.kind == PathRelay && m.flowed(retryActive))
+}
+
+// askLink asks for a stream, less and less often: mostly no TCP connection can be made where UDP doesn't pass.
+func (s *pathState) askLink(m moment, acts []any) []any {
+	if m.now < s.linkAt || !s.lacksLink(m) {
+		return acts
+	}
+	s.linkAt = m.now + s.linkGap
+	s.linkGap = min(2*s.linkGap, retryMax)
+	return append(acts, openLink{})
+}
+
+// remove forgets a path.
+func (s *pathState) remove(id pathID) {
+	for i := range s.n {
+		if s.paths[i].id == id {
+			copy(s.paths[i:s.n], s.paths[i+1:s.n])
+			s.n--
+			s.paths[s.n] = candidate{}
+			return
+		}
+	}
 }
 
 // emit records a probe and makes the action.

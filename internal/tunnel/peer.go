@@ -57,6 +57,8 @@ type peer struct {
 	probesIn     bucket
 	assured      int // times that assure has sent something
 	assureAt     time.Duration
+	links        []*link // streams to it
+	opening      bool    // one is being opened
 }
 
 // traffic counts one direction's IP packets.
@@ -146,6 +148,8 @@ func (p *peer) perform(action any) {
 		p.tunnel.relaysMoved(p)
 	case tellCandidates:
 		p.sendCandidates(flagReply)
+	case openLink:
+		p.openLink()
 	case sendOffer:
 		p.startOffer(a.again)
 	case sendRekey:
@@ -180,6 +184,9 @@ func (p *peer) close() {
 // shut gives back all that the peer holds; it is of no use afterwards. p.mu is held.
 func (p *peer) shut() {
 	p.closed = true
+	for _, l := range p.links {
+		l.close()
+	}
 	p.route.Store(nil)
 	p.abandonRekey()
 	p.abandonOffer()
@@ -381,15 +388,25 @@ func (p *peer) arrived(from netip.AddrPort, via *peer, now time.Duration) {
 	defer p.mu.Unlock()
 	p.lastHeard = now
 	kind := PathRelay
-	if via == nil {
+	switch {
+	case p.linkAt(from) != nil:
+		kind = PathTCP
+	case isLink(from):
+		return // another member's, or of a datagram whose source is forged
+	case via == nil:
 		kind = p.tunnel.kindOf(endpointCandidate{addr: from, host: p.atHome(from)})
 	}
 	p.dispatch(heardFrom{path: other, kind: kind})
 }
 
 // atHome reports whether an address is one of the peer's own interfaces, that is,
-// no NAT stands before it.
-func (p *peer) atHome(a netip.AddrPort) bool { return slices.Contains(p.homes, a) }
+// no NAT stands before it, or a stream that we could open. p.mu is held.
+func (p *peer) atHome(a netip.AddrPort) bool {
+	if l := p.linkAt(a); l != nil {
+		return l.ours
+	}
+	return slices.Contains(p.homes, a)
+}
 
 // deliver hands packets on.
 func (p *peer) deliver(now time.Duration, pkts []frame.Packet) {

@@ -109,9 +109,13 @@ func (p *peer) onProbe(msg []byte, path pathID) error {
 	if !p.probesIn.take(1, p.tunnel.now()) {
 		return nil
 	}
+	observed := path.addr
+	if isLink(observed) {
+		observed = netip.AddrPort{} // ours alone
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.sendControl(path, newPong(id, path.addr))
+	p.sendControl(path, newPong(id, observed))
 	return nil
 }
 

@@ -28,6 +28,7 @@ const (
 // datagrams to the tunnels that are open on it and all others to QUIC. It is safe for
 // concurrent use.
 type Socket struct {
+	loop   *loop.Loop
 	file   *loop.File
 	source *loop.Source
 	in     *readBatch // the loop's
@@ -44,6 +45,7 @@ type Socket struct {
 	toldSingly atomic.Bool
 	fragments  atomic.Bool // routers may fragment what we send
 	out        *sendQueue
+	streams    *links
 }
 
 // OpenSocket binds the socket and has the loop serve it. A zero address or :: takes both
@@ -80,8 +82,9 @@ func newSocket(l *loop.Loop, fd int, is4 bool, log *slog.Logger) (*Socket, error
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{file: loop.NewFile(fd), is4: is4, local: local, log: log}
+	s := &Socket{loop: l, file: loop.NewFile(fd), is4: is4, local: local, log: log}
 	s.dmx = newDemux(s.newBatch(), s.write)
+	s.streams = newLinks(s.arrived, &s.dmx.counts)
 	s.in = newReadBatch()
 	s.out = newSendQueue(s)
 	s.sizeBuffers(fd)
@@ -128,6 +131,7 @@ func (s *Socket) Close() error {
 }
 
 func (s *Socket) demux() *demux { return s.dmx }
+func (s *Socket) links() *links { return s.streams }
 func (s *Socket) port() uint16  { return s.local.Port() }
 
 func (s *Socket) newBatch() *batch {
@@ -179,6 +183,11 @@ func (s *Socket) read() (int, error) {
 	return n, nil
 }
 
+// arrived works through what came by a stream, on the loop's thread as if read by it.
+func (s *Socket) arrived(list []datagram) {
+	s.loop.Between(func() { s.dmx.receive(list, false) })
+}
+
 // toQUIC queues a datagram. An answer to a link-local address needs its interface.
 func (s *Socket) toQUIC(dg datagram, scope uint32) {
 	if ip := dg.addr.Addr(); scope != 0 && ip.IsLinkLocalUnicast() {
@@ -195,6 +204,7 @@ func (s *Socket) toQUIC(dg datagram, scope uint32) {
 // kernel refuses is counted and skipped; the rest still goes.
 func (s *Socket) write(b *batch) {
 	defer b.reset()
+	s.streams.take(b)
 	fd, ok := s.file.Use()
 	if !ok {
 		return

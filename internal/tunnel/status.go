@@ -95,6 +95,9 @@ func (p *peer) status() PeerStatus {
 		if fits := p.tunnel.fits(c.id); s.Why == "" && fits != 0 {
 			s.Why = fmt.Sprintf("full-size datagrams are fragmented on their way: the path takes less; an MTU of %d for the group would fit", fits)
 		}
+		if l := p.linkAt(s.Addr); l != nil {
+			s.Addr = l.stream.RemoteAddr()
+		}
 		if relay := p.tunnel.peers.Load().byID[c.id.via]; relay != nil {
 			if r := relay.route.Load(); r != nil {
 				s.Addr = r.addr
@@ -122,14 +125,14 @@ func (t *Tunnel) wall(at time.Duration) time.Time {
 // whyNotBetter says in words why there is no direct path of full width.
 func (s *pathState) whyNotBetter(now time.Duration) string {
 	chosen := s.find(s.chosen)
-	if chosen != nil && chosen.rank() < relayRank {
+	if chosen != nil && chosen.rank() < lesserRank {
 		return ""
 	}
 	direct, narrow, trying := 0, 0, 0
 	for i := range s.n {
 		c := &s.paths[i]
 		switch {
-		case c.id.relayed():
+		case c.id.relayed(), c.kind == PathTCP:
 			continue
 		case c.width == widthNarrow:
 			narrow++

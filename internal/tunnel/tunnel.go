@@ -43,6 +43,8 @@ type Config struct {
 	Membership Membership
 	Signal     Signal
 
+	// Streams opens streams to members that UDP doesn't reach. Nil is none.
+	Streams Streams
 	// Observed returns our UDP addresses as others see them; nil is none.
 	Observed func() []netip.AddrPort
 	// Interfaces returns the addresses of our interfaces that others may try,
@@ -383,6 +385,7 @@ func (t *Tunnel) checkPeers(now time.Duration) {
 				p.releaseKeys()
 			}
 		}
+		p.restLinks(now)
 		if p.forgettable(now) {
 			p.shut()
 			gone = append(gone, p)

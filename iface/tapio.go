@@ -59,7 +59,7 @@ func (t *TAP) ReadBatch(pkts []frame.Packet) (n int, err error) {
 	for tries := 0; tries < most && long+longestFrame+frame.Tailroom <= arenaBytes; tries++ {
 		if len(free) < longestFrame+frame.Tailroom {
 			if len(t.arena) < burstBytes {
-				t.arena = make([]byte, burstBytes) // for the next time
+				t.arena = scratch.Make[byte](burstBytes) // for the next time
 			}
 			break
 		}

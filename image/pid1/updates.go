@@ -62,7 +62,7 @@ func (u *updates) begin(ctx context.Context, lost, tried bool) *gate {
 	}
 	g := &gate{}
 	u.record, g.trial = u.record.started(u.slot, u.primary(), u.now.Version, time.Now())
-	g.trial = g.trial || tried && lost // by GRUB's word, where there is no other
+	g.trial = g.trial || tried // by GRUB's word, where there is no other
 	u.report = updating.Report{Slot: u.slot, Version: u.now.Version, Built: u.now.Built, Stage: updating.Idle}
 	if g.trial {
 		u.report.Stage, u.report.Target, u.report.Until = updating.Trial, u.now.Version, time.Now().Add(trialWithin).UTC()
@@ -142,8 +142,12 @@ func (u *updates) serve(ctx context.Context) {
 	}
 }
 
-// do does what is ordered. What can't be done is told.
+// do does what is ordered. What can't be done is told; what comes as the machine restarts already is left.
 func (u *updates) do(ctx context.Context, o updating.Order) {
+	if u.restarting() {
+		u.log.Warn("an order about updates is left, as the machine restarts")
+		return
+	}
 	var version string
 	var err error
 	switch o.Do {
@@ -239,6 +243,12 @@ func (u *updates) start(stage updating.Stage, target string, total int64) error 
 	u.report.Stage, u.report.Target, u.report.Done, u.report.Total = stage, target, 0, total
 	u.publish()
 	return nil
+}
+
+func (u *updates) restarting() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.report.Stage == updating.Restarting
 }
 
 // write writes the other slot.

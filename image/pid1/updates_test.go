@@ -206,6 +206,41 @@ func TestAVersionThatIsNotWellIsTakenBackWithItsReason(t *testing.T) {
 	}
 }
 
+func TestAnOrderThatComesBeforeARestartIsLeft(t *testing.T) {
+	for name, order := range map[string]updating.Order{
+		"installed twice": {Do: updating.Install}, "back again": {Do: updating.Rollback}, "forgotten": {Do: updating.Dismiss},
+	} {
+		m := newTestMachine(t)
+		u, _ := m.start("old")
+		u.do(t.Context(), updating.Order{Do: updating.Install, Bundle: m.bundle(1, newManifest())})
+		order.Bundle = m.bundle(1, newManifest()) // handed in meanwhile
+		u.do(t.Context(), order)
+		if r := m.report(u); m.restarts != 1 || r.Stage != updating.Restarting || r.Last != nil {
+			t.Errorf("%s: %d restarts, %+v", name, m.restarts, r)
+		}
+		if u, g := m.start("new"); u.slot != "B" || !g.trial {
+			t.Errorf("%s: slot %s is started, on trial %t", name, u.slot, g.trial)
+		}
+	}
+}
+
+func TestATrialOfWhichNothingIsKnownIsOneByTheWordOfGRUB(t *testing.T) {
+	m := newTestMachine(t)
+	u, _ := m.start("old")
+	u.do(t.Context(), updating.Order{Do: updating.Install, Bundle: m.bundle(1, newManifest())})
+	if err := os.WriteFile(filepath.Join(m.state, keptUpdates), []byte("torn"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	u, g := m.start("new")
+	if r := m.report(u); u.slot != "B" || !g.trial || r.Stage != updating.Trial {
+		t.Fatalf("slot %s, on trial %t, %+v", u.slot, g.trial, r)
+	}
+	u.giveUp("it isn't well")
+	if u, g = m.start("old"); u.slot != "A" || g.trial || m.restarts != 2 {
+		t.Errorf("slot %s, on trial %t", u.slot, g.trial)
+	}
+}
+
 func TestAKillBetweenTheTwoThatKeepAVersionKeepsIt(t *testing.T) {
 	m := newTestMachine(t)
 	u, _ := m.start("old")

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -296,6 +297,25 @@ func (u *updates) tell(book *health.Book) {
 		Text:   tellOutcome(*r.Last, r.Version),
 		Remedy: "See why in the log, and make the update again or another one; or forget it on the page of updates.",
 	}}, time.Now())
+}
+
+// tellMachine has health say what the first process finds isn't well with the machine.
+func (u *updates) tellMachine(book *health.Book) {
+	warnings, err := u.desk.Warnings()
+	if err != nil {
+		return // it is being told anew at each change
+	}
+	for _, i := range book.Items() {
+		if _, still := warnings[i.Key]; i.Component == updating.Component && !still {
+			book.Clear(i.Component, i.Key)
+		}
+	}
+	for matter, lines := range warnings {
+		book.Report(health.Trouble{Level: health.Warning, Component: updating.Component, Key: matter, Finding: health.Finding{
+			Text:   strings.Join(lines, "\n"),
+			Remedy: "Where that doesn't say what to do: the menu of the machine's screen has its log, its network, and the restart after which its user-data is read again.",
+		}}, time.Now())
+	}
 }
 
 // newUpdates returns how this machine is updated, where it is the image. What a kill has left of an

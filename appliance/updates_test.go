@@ -200,6 +200,29 @@ func TestTheOtherVersionIsStartedWhereThereIsOne(t *testing.T) {
 	}
 }
 
+func TestHealthSaysWhatTheFirstProcessFindsAsLongAsItDoes(t *testing.T) {
+	var book health.Book
+	u := imageUpdates(t, updating.Report{})
+	must := func(w updating.Warnings) {
+		t.Helper()
+		if err := u.desk.Warn(w); err != nil {
+			t.Fatal(err)
+		}
+		u.tellMachine(&book)
+	}
+	must(updating.Warnings{"user-data": {"user-data:2: mode", "Nothing of it is applied."}, "state": {"It is in memory."}})
+	items := book.Items()
+	if len(items) != 2 || items[0].Component != updating.Component || items[0].Text+items[1].Text != "It is in memory.user-data:2: mode\nNothing of it is applied." {
+		t.Errorf("%+v", items)
+	}
+	if must(updating.Warnings{"state": {"It is in memory."}}); len(book.Items()) != 1 {
+		t.Errorf("%+v", book.Items())
+	}
+	if must(nil); len(book.Items()) != 0 {
+		t.Errorf("%+v", book.Items())
+	}
+}
+
 func TestHealthSaysThatAnUpdateWasTakenBackUntilItIsForgotten(t *testing.T) {
 	var book health.Book
 	u := imageUpdates(t, updating.Report{Last: &updating.Outcome{Result: updating.TakenBack, Version: "v1.1.0", Why: "the console didn't answer"}})

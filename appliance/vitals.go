@@ -21,6 +21,7 @@ const (
 // healthItems tells the API what isn't as it should be.
 func (n *node) healthItems() []api.HealthItem {
 	n.updates.tell(&n.health)
+	n.updates.tellMachine(&n.health)
 	items := []api.HealthItem{}
 	for _, i := range n.health.Items() {
 		items = append(items, healthItem(i))

@@ -7,16 +7,25 @@ import (
 
 	"landbridge/console/access"
 	"landbridge/console/api"
+	"landbridge/image/updating"
 )
 
 // GetSetup tells a first visitor whether there is an administrator.
-func (h *handlers) GetSetup(context.Context, api.GetSetupRequestObject) (api.GetSetupResponseObject, error) {
+func (h *handlers) GetSetup(ctx context.Context, _ api.GetSetupRequestObject) (api.GetSetupResponseObject, error) {
 	done, err := h.users.IsSetUp()
 	if err != nil {
 		return nil, err
 	}
 	name, fixed := h.appliance.Name()
-	return api.GetSetup200JSONResponse{SetUp: done, Name: name, NameFixed: fixed}, nil
+	setup := api.GetSetup200JSONResponse{SetUp: done, Name: name, NameFixed: fixed}
+	if !done {
+		status, err := h.appliance.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		setup.MachineTrouble = slices.ContainsFunc(status.Health, func(i api.HealthItem) bool { return i.Component == updating.Component })
+	}
+	return setup, nil
 }
 
 // SetUp makes the first administrator.

@@ -165,6 +165,10 @@ func TestTheFirstVisitorWithTheCodeBecomesAdministrator(t *testing.T) {
 	if res, body := p.ask("GET", "/api/v1/setup", ""); res.StatusCode != http.StatusOK || !strings.Contains(string(body), `"setUp":false`) {
 		t.Errorf("before: %d %s", res.StatusCode, body)
 	}
+	f.status.Health = []api.HealthItem{{Component: "machine", Text: "user-data:2: mode"}}
+	if _, body := p.ask("GET", "/api/v1/setup", ""); !strings.Contains(string(body), `"machineTrouble":true`) || strings.Contains(string(body), "user-data") {
+		t.Errorf("a stranger is told %s", body)
+	}
 	res, body := p.ask("POST", "/api/v1/setup", `{"code":"0000-0000","name":"mallory","password":"correct horse battery"}`)
 	if pr := problemIn(t, body); res.StatusCode != http.StatusUnprocessableEntity || len(pr.Errors) != 1 || pr.Errors[0].Field != "code" {
 		t.Errorf("a wrong code: %d %s", res.StatusCode, body)

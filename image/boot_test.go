@@ -164,13 +164,23 @@ func TestTheImageIsAsSmallAsItIsToBe(t *testing.T) {
 	}
 }
 
-func TestUserDataThatIsWrongIsShownAndNotApplied(t *testing.T) {
+func TestUserDataThatIsWrongIsShownOnTheScreenAndByTheWizardAndNotApplied(t *testing.T) {
 	disk, _ := builtImage(t)
 	file := write(t, "user-data", "name: site-a\nmode: bridge\nmanagement-address: 192.168.7.1\n")
 	m := boot(t, netlab.ForTest(t).LAN("none").Host("machine"), disk, 128, append(outward(), "-fw_cfg", "name=opt/landbridge/user-data,file="+file)...)
 	m.until(t, "console", m.console("127.0.0.1:8443"))
 	for _, want := range []string{"user-data:2: mode", "user-data:3: management-address", "Nothing of it is applied", "--- Landbridge"} {
 		m.until(t, "what the screen says", m.shows(want))
+	}
+	o := setUp(t, m)
+	for _, want := range []string{"What isn&#39;t well with this machine", "user-data:2: mode", "user-data:3: management-address", "Nothing of it is applied"} {
+		m.until(t, "what the wizard says", func(ctx context.Context) error {
+			text, err := o.page(ctx, "/start")
+			if err == nil && !strings.Contains(text, want) {
+				err = fmt.Errorf("no %q on it", want)
+			}
+			return err
+		})
 	}
 }
 

@@ -99,6 +99,21 @@ func (o *operator) ask(ctx context.Context, method, path string, body, into any)
 	return err
 }
 
+// page returns a page of the console.
+func (o *operator) page(ctx context.Context, path string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+consoleAt+path, nil)
+	if err != nil {
+		return "", err
+	}
+	res, err := o.client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	return string(text), err
+}
+
 // update has the machine make an update, and waits until it has ended.
 func (o *operator) update(update []byte) api.Update {
 	o.Helper()

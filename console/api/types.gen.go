@@ -2870,6 +2870,9 @@ type SessionState string
 
 // Setup defines model for Setup.
 type Setup struct {
+	// MachineTrouble Something isn't well with the machine (the image), as user-data that is wrong: its screen says what, and so does health. Until there is an administrator.
+	MachineTrouble bool `json:"machineTrouble,omitempty,omitzero"`
+
 	// Name The appliance's name.
 	Name string `json:"name"`
 

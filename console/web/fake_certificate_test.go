@@ -90,5 +90,5 @@ func (f *fake) RenameAppliance(_ context.Context, r api.RenameApplianceRequestOb
 }
 
 func (f *fake) GetSetup(context.Context, api.GetSetupRequestObject) (api.GetSetupResponseObject, error) {
-	return api.GetSetup200JSONResponse{SetUp: true, Name: "lisbon"}, f.err
+	return api.GetSetup200JSONResponse{SetUp: !f.stranger, Name: "lisbon", MachineTrouble: f.stranger}, f.err
 }

@@ -23,6 +23,9 @@ import (
 // fake is the API of an appliance that a test makes up.
 type fake struct {
 	api.StrictServerInterface
+
+	stranger bool // nobody has set it up, and something isn't well with the machine
+
 	status api.Status
 	peers  []api.Peer
 	blocks []api.Block

@@ -29,6 +29,7 @@ func functions(now func() time.Time, static assets) template.FuncMap {
 		"aboutWhat":    auditPage.About,
 		"modePicture":  newModePicture,
 		"steps":        steps,
+		"machineSays":  machineSays,
 		"behind":       startPage.Behind,
 		"open":         startPage.Open,
 		"registers":    networkPage.Registers,

@@ -70,6 +70,7 @@ func (p *Pages) logout(c echo.Context) error {
 type setupPage struct {
 	Code, Name, Appliance string
 	NameFixed             bool
+	Trouble               bool // with the machine: more than that isn't a stranger's business
 	Flaws                 flaws
 }
 
@@ -82,15 +83,17 @@ func (p *Pages) askSetup(c echo.Context) error {
 	if setup.SetUp {
 		return c.Redirect(http.StatusSeeOther, "/login")
 	}
-	return p.show(c, http.StatusOK, "setup", setupPage{Appliance: setup.Name, NameFixed: setup.NameFixed, Name: "admin", Code: c.QueryParam("code")})
+	return p.show(c, http.StatusOK, "setup", setupPage{Appliance: setup.Name, NameFixed: setup.NameFixed, Name: "admin", Code: c.QueryParam("code"), Trouble: setup.MachineTrouble})
 }
 
 // doSetup makes the first administrator, and logs them in.
 func (p *Pages) doSetup(c echo.Context) error {
 	page := setupPage{Code: c.FormValue("code"), Name: c.FormValue("name"), Appliance: c.FormValue("applianceName")}
 	password := c.FormValue("password")
-	if setup, err := p.setup(c); err == nil && setup.NameFixed {
-		page.Appliance, page.NameFixed = setup.Name, true
+	if setup, err := p.setup(c); err == nil {
+		if page.Trouble = setup.MachineTrouble; setup.NameFixed {
+			page.Appliance, page.NameFixed = setup.Name, true
+		}
 	}
 	if password != c.FormValue("again") {
 		page.Flaws = flaws{Fields: map[string]string{"again": "this isn't the password above"}}

@@ -3,10 +3,12 @@ package web
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"landbridge/console/api"
+	"landbridge/image/updating"
 )
 
 // Steps of an appliance's first minutes, in their order. The administrator is made before.
@@ -48,6 +50,16 @@ func (s startPage) Behind(step string) bool {
 // Open reports whether a person may go to a step: all but the first need a group.
 func (s startPage) Open(step string) bool {
 	return step != s.Step && (step == stepGroup) == (len(s.Status.Groups) == 0)
+}
+
+// machineSays returns what isn't well with the machine, line by line, as its screen shows it.
+func machineSays(s api.Status) (lines []string) {
+	for _, h := range s.Health {
+		if h.Component == updating.Component {
+			lines = append(lines, strings.Split(h.Text, "\n")...)
+		}
+	}
+	return lines
 }
 
 // start shows the step that is asked for, or that is due.

@@ -47,6 +47,32 @@ func groupless() *fake {
 	return f
 }
 
+func TestTheWizardListsWhatIsNotWellWithTheMachine(t *testing.T) {
+	f := groupless()
+	server := serve(f, asAdmin)
+	const heading = "What isn't well with this machine"
+	if strings.Contains(get(t, server, "/start").body, heading) || strings.Contains(get(t, server, "/setup").body, "with this machine") {
+		t.Error("it says that something isn't well, and all is")
+	}
+	f.status.Health = []api.HealthItem{
+		{Component: "dhcp", Text: "something else"},
+		{Component: "machine", Text: "user-data:2: mode: <b>bridge</b> is none\nuser-data:3: dns: no\nNothing of it is applied."},
+	}
+	body := get(t, server, "/start").body
+	for _, want := range []string{heading, "<li>user-data:2: mode: &lt;b&gt;bridge", "<li>user-data:3: dns: no</li>", "<li>Nothing of it is applied.</li>"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the wizard doesn't say %q", want)
+		}
+	}
+	if strings.Contains(body, "something else") {
+		t.Error("it lists what is of others")
+	}
+	f.stranger = true
+	if body := get(t, server, "/setup").body; !strings.Contains(body, "with this machine") || strings.Contains(body, "user-data:2") {
+		t.Errorf("a stranger reads %s", body)
+	}
+}
+
 func TestTheFirstStepsLeadFromNoGroupToTheFirstHost(t *testing.T) {
 	f := groupless()
 	server := serve(f, asAdmin)

@@ -74,7 +74,8 @@ type machine struct {
 
 	settled atomic.Bool // whether the running slot is kept or given up
 
-	unguided bool // nothing was given to it yet, neither now nor before
+	warned   updating.Warnings // what the program knows isn't well
+	unguided bool              // nothing was given to it yet, neither now nor before
 
 	mu     sync.Mutex
 	told   userdata.Data

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"landbridge/console/api"
+	"landbridge/image/updating"
 )
 
 // Screen is what people see on the screen and on the serial line: where the console is, and what
@@ -21,13 +23,13 @@ type Screen struct {
 	mu       sync.Mutex
 	outs     []*outlet
 	busy     map[io.Writer]bool // somebody is in its menu
-	warnings map[string][]string
+	warnings updating.Warnings
 	page     string
 }
 
 // NewScreen makes a screen that is seen at these places.
 func NewScreen(outs ...io.Writer) *Screen {
-	s := &Screen{busy: map[io.Writer]bool{}, warnings: map[string][]string{}}
+	s := &Screen{busy: map[io.Writer]bool{}, warnings: updating.Warnings{}}
 	for _, out := range outs {
 		s.outs = append(s.outs, &outlet{out: out})
 	}
@@ -88,17 +90,18 @@ func (s *Screen) Warn(matter string, lines ...string) {
 
 // Warnings returns all that isn't well.
 func (s *Screen) Warnings() (all []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var matters []string
-	for m := range s.warnings {
-		matters = append(matters, m)
-	}
-	slices.Sort(matters)
-	for _, m := range matters {
-		all = append(all, s.warnings[m]...)
+	matters := s.Matters()
+	for _, m := range slices.Sorted(maps.Keys(matters)) {
+		all = append(all, matters[m]...)
 	}
 	return all
+}
+
+// Matters returns all that isn't well, by what it is about.
+func (s *Screen) Matters() updating.Warnings {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.warnings)
 }
 
 // Use notes whether somebody is in the menu at a place; there no page is written meanwhile.
@@ -179,6 +182,9 @@ func (v view) text() string {
 		}
 	}
 	for _, h := range v.status.Health {
+		if h.Component == updating.Component { // it has that from here
+			continue
+		}
 		row("! "+string(h.Level), h.Text)
 	}
 	for _, w := range v.warnings {

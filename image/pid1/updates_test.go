@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"landbridge/console/api"
 	"landbridge/image/bundle"
 	"landbridge/image/slots"
 	"landbridge/image/updating"
@@ -353,5 +356,30 @@ func TestAnOrderIsDoneAsItIsPlaced(t *testing.T) {
 	u.serve(ctx)
 	if !errors.Is(ctx.Err(), context.Canceled) || m.report(u).Stage != updating.Restarting {
 		t.Errorf("%+v", m.report(u))
+	}
+}
+
+func TestTheProgramIsToldWhatTheScreenSaysButOfUpdates(t *testing.T) {
+	desk := updating.Desk{Dir: t.TempDir()}
+	m := &machine{screen: NewScreen(), updates: &updates{desk: desk}, log: slog.New(slog.DiscardHandler)}
+	told := func(want updating.Warnings) {
+		t.Helper()
+		m.warnProgram()
+		if got, err := desk.Warnings(); err != nil || !cmp.Equal(got, want) {
+			t.Errorf("%v, %v", got, err)
+		}
+	}
+	told(updating.Warnings{})
+	m.screen.Warn("user-data", "user-data:2: mode", "Nothing of it is applied.")
+	m.screen.Warn("update", "It was taken back.")
+	told(updating.Warnings{"user-data": {"user-data:2: mode", "Nothing of it is applied."}})
+	m.screen.Warn("user-data")
+	told(updating.Warnings{})
+	if got := m.screen.Warnings(); !cmp.Equal(got, []string{"It was taken back."}) {
+		t.Errorf("the screen says %v", got)
+	}
+	page := view{status: api.Status{Health: []api.HealthItem{{Component: "dhcp", Text: "of the program"}, {Component: updating.Component, Text: "of the machine"}}}}.text()
+	if !strings.Contains(page, "of the program") || strings.Contains(page, "of the machine") {
+		t.Errorf("what it told the program comes back:\n%s", page)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"time"
 
@@ -46,6 +47,7 @@ func (m *machine) watch(ctx context.Context) {
 		}
 		m.screen.Warn("network", m.network.Trouble())
 		v.urls, v.warnings = urls(), m.screen.Warnings()
+		m.warnProgram()
 		m.screen.Page(v.text())
 		if !kept {
 			kept = m.weigh(ctx, seen)
@@ -58,6 +60,20 @@ func (m *machine) watch(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// warnProgram has the program's health say what the screen does. Of updates it knows more itself.
+func (m *machine) warnProgram() {
+	now := m.screen.Matters()
+	delete(now, "update")
+	if m.warned != nil && reflect.DeepEqual(now, m.warned) {
+		return
+	}
+	if err := m.updates.desk.Warn(now); err != nil {
+		m.log.Warn("the program doesn't know what isn't well", "err", err)
+		return
+	}
+	m.warned = now
 }
 
 // weigh keeps the running slot, or gives it up, as soon as it is known which; it reports whether it is.

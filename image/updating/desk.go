@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -20,7 +21,8 @@ const (
 const (
 	orderFile  = "order"
 	reportFile = "report"
-	maxFile    = 64 << 10 // bytes
+	warnFile   = "warnings"
+	maxFile    = 256 << 10 // bytes
 )
 
 // Action is what is ordered.
@@ -85,6 +87,33 @@ type Report struct {
 	Last    *Outcome  `json:"last,omitempty"`
 }
 
+// Bounds of what the program is told isn't well. The screen shows it whole.
+const (
+	maxLines = 100 // of a matter
+	maxLine  = 300 // bytes
+)
+
+// Component is what the program's health calls the machine.
+const Component = "machine"
+
+// Warnings is what isn't well with the machine, in lines for people, by matters ("user-data", "state").
+type Warnings map[string][]string
+
+// bounded returns them as the program takes them.
+func (w Warnings) bounded() Warnings {
+	b := Warnings{}
+	for matter, lines := range w {
+		for i, line := range lines {
+			if i == maxLines {
+				b[matter] = append(b[matter], fmt.Sprintf("And %d more, which the machine's screen shows.", len(lines)-maxLines))
+				break
+			}
+			b[matter] = append(b[matter], strings.ToValidUTF8(line[:min(len(line), maxLine)], "…"))
+		}
+	}
+	return b
+}
+
 // Desk is the directory. Its methods are safe for concurrent use, of one program and one PID 1.
 type Desk struct{ Dir string }
 
@@ -118,6 +147,18 @@ func (d Desk) Tell(r Report) error { return d.write(reportFile, r) }
 
 // Report returns how it stands.
 func (d Desk) Report() (r Report, err error) { return r, d.read(reportFile, &r) }
+
+// Warn has the program know what isn't well, in place of what it was told before.
+func (d Desk) Warn(w Warnings) error { return d.write(warnFile, w.bounded()) }
+
+// Warnings returns what isn't well; nothing, where nothing was told.
+func (d Desk) Warnings() (w Warnings, err error) {
+	err = d.read(warnFile, &w)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return w, err
+}
 
 func (d Desk) write(name string, v any) error {
 	text, err := json.Marshal(v)

@@ -3,6 +3,7 @@ package updating
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,5 +53,30 @@ func TestAReportComesAsItWasTold(t *testing.T) {
 	got, err := d.Report()
 	if diff := cmp.Diff(want, got); err != nil || !d.There() || diff != "" {
 		t.Errorf("%v %s", err, diff)
+	}
+}
+
+func TestTheProgramIsToldWhatIsNotWellWithinBounds(t *testing.T) {
+	d := Desk{t.TempDir()}
+	if w, err := d.Warnings(); err != nil || len(w) != 0 {
+		t.Errorf("nothing was told: %v, %v", w, err)
+	}
+	want := Warnings{"user-data": {"user-data:2: mode: <x>", "Nothing of it is applied."}, "state": {"It is in memory."}}
+	if err := d.Warn(want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.Warnings(); err != nil || !cmp.Equal(got, want) {
+		t.Errorf("%v, %v", got, err)
+	}
+	many := make([]string, 5000)
+	for i := range many {
+		many[i] = strings.Repeat("\x00ü", 300)
+	}
+	if err := d.Warn(Warnings{"user-data": many}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.Warnings()
+	if lines := got["user-data"]; err != nil || len(lines) != maxLines+1 || lines[maxLines] != "And 4900 more, which the machine's screen shows." || len(lines[0]) > maxLine+3 {
+		t.Errorf("%d lines, %v", len(lines), err)
 	}
 }

@@ -38,37 +38,57 @@ type machine struct {
 	host   *netlab.Host
 	began  time.Time
 	serial string
+	qemu   *netlab.Cmd
+}
+
+// changesTo returns a file that takes what is written to a disk, which stays as it is.
+func changesTo(t *testing.T, disk string) string {
+	t.Helper()
+	changes := filepath.Join(t.TempDir(), "disk.qcow2")
+	if out, err := exec.CommandContext(t.Context(), "qemu-img", "create", "-q", "-f", "qcow2", "-b", disk, "-F", "raw", changes, "1G").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return changes
 }
 
 // boot starts a machine on a host; its changes to the disk are its own.
 func boot(t *testing.T, host *netlab.Host, disk string, memoryMiB int, args ...string) *machine {
 	t.Helper()
-	dir := t.TempDir()
-	changes := filepath.Join(dir, "disk.qcow2")
-	if out, err := exec.CommandContext(t.Context(), "qemu-img", "create", "-q", "-f", "qcow2", "-b", disk, "-F", "raw", changes, "1G").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	m := &machine{host: host, serial: filepath.Join(dir, "serial")}
+	return bootAgain(t, host, changesTo(t, disk), memoryMiB, args...)
+}
+
+// bootAgain starts a machine with what was written to its disk before.
+func bootAgain(t *testing.T, host *netlab.Host, changes string, memoryMiB int, args ...string) *machine {
+	t.Helper()
+	m := &machine{host: host, serial: filepath.Join(t.TempDir(), "serial")}
 	whole := append([]string{
 		"-machine", "accel=tcg", "-m", fmt.Sprint(memoryMiB), "-smp", "1", "-nodefaults", "-display", "none", "-no-reboot", "-serial", "file:" + m.serial,
 		"-drive", "file=" + changes + ",format=qcow2,if=virtio", "-device", "virtio-rng-pci",
 	}, args...)
-	cmd := host.Command(t.Context(), "qemu-system-x86_64", whole...)
+	m.qemu = host.Command(t.Context(), "qemu-system-x86_64", whole...)
 	var said bytes.Buffer
-	cmd.Stderr = &said
+	m.qemu.Stderr = &said
 	m.began = time.Now()
-	if err := cmd.Start(); err != nil {
+	if err := m.qemu.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		m.pullPlug()
 		if t.Failed() {
 			text, _ := os.ReadFile(m.serial)
 			t.Logf("%s: %s\nits serial line:\n%s", host.Name, &said, text[max(0, len(text)-4000):])
 		}
 	})
 	return m
+}
+
+// pullPlug ends the machine at once. What it has flushed to its disk is there, and nothing else need be.
+func (m *machine) pullPlug() {
+	if m.qemu != nil {
+		_ = m.qemu.Process.Kill()
+		_ = m.qemu.Wait()
+		m.qemu = nil
+	}
 }
 
 // until waits for a condition, and says how long it took since the machine's start.
@@ -167,13 +187,13 @@ func TestTheImageIsAsSmallAsItIsToBe(t *testing.T) {
 func TestUserDataThatIsWrongIsShownOnTheScreenAndByTheWizardAndNotApplied(t *testing.T) {
 	disk, _ := builtImage(t)
 	file := write(t, "user-data", "name: site-a\nmode: bridge\nmanagement-address: 192.168.7.1\n")
-	m := boot(t, netlab.ForTest(t).LAN("none").Host("machine"), disk, 128, append(outward(), "-fw_cfg", "name=opt/landbridge/user-data,file="+file)...)
+	m := boot(t, netlab.ForTest(t).LAN("none").Host("machine"), disk, 256, append(outward(), "-fw_cfg", "name=opt/landbridge/user-data,file="+file)...)
 	m.until(t, "console", m.console("127.0.0.1:8443"))
 	for _, want := range []string{"user-data:2: mode", "user-data:3: management-address", "Nothing of it is applied", "--- Landbridge"} {
 		m.until(t, "what the screen says", m.shows(want))
 	}
 	o := setUp(t, m)
-	for _, want := range []string{"What isn&#39;t well with this machine", "user-data:2: mode", "user-data:3: management-address", "Nothing of it is applied"} {
+	for _, want := range []string{"What isn't well with this machine", "user-data:2: mode", "user-data:3: management-address", "Nothing of it is applied"} {
 		m.until(t, "what the wizard says", func(ctx context.Context) error {
 			text, err := o.page(ctx, "/start")
 			if err == nil && !strings.Contains(text, want) {

@@ -23,6 +23,15 @@ func TestAStreamIsTheWayWhereUDPIsNone(t *testing.T) {
 			{2 * time.Second, "so far", "probe direct"},
 			{time.Second, "so far", "probe link, probe link, probe link, probe direct, tell, probe link"},
 		},
+		"word that the peer is there leaves addresses their time": {
+			{0, offers("direct"), ""},
+			{0, keysUp{}, "probe direct"},
+			{10 * ms, peerReachable{}, ""},
+			{40 * ms, "so far", "probe direct"},
+			{0, "pong direct", "probe full direct"},
+			{10 * ms, "pong direct", "use direct"},
+			{3 * time.Second, "so far", ""},
+		},
 		"it is better than a relay, and less than an address": {
 			{0, live, ""},
 			{0, offers("direct", "relay1"), ""},

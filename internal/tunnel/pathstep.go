@@ -77,7 +77,7 @@ func (s *pathState) step(event any, m moment) (acts []any) {
 	case unreachable:
 		s.unreachable(e.addr, m.now)
 	case peerReachable:
-		s.linkAt = min(s.linkAt, m.now) // it may be by TCP that it is
+		s.linkAt = min(s.linkAt, m.now+linkAfter) // it may be by TCP that it is
 		acts = s.suspected(m, acts)
 	case linkUp:
 		if c := s.add(pathID{addr: e.addr}, PathTCP, m.now); c != nil {

@@ -45,7 +45,7 @@ func signOf(s router.GatewaySign) api.GatewaySign {
 // wrong says in words what of the segment isn't as it should be.
 func (s *segment) wrong(now time.Time) (all []health.Trouble) {
 	d := s.group.Descriptor()
-	if s.cfg.Serve == dhcp.ServeRegistered && s.roll.empty() && !s.hasNamed {
+	if s.cfg.Serve == dhcp.ServeRegistered && !s.roll.serves(s.group.Group()) && !s.hasNamed {
 		all = append(all, health.Trouble{Component: "dhcp", Key: "nobody registered", Finding: health.Finding{
 			Text:   fmt.Sprintf("No host of this LAN (port %s) gets an address: the setting dhcp is registered, and none is.", s.port),
 			Remedy: "Register them (landbridge hosts add MAC, or dhcp-host in the configuration).",

@@ -52,12 +52,6 @@ func (n *node) CheckLeaseName(ctx context.Context, addr netip.Addr, name string)
 	return aboutField("name", err)
 }
 
-// CheckHost says what RegisterHost would refuse.
-func (n *node) CheckHost(_ context.Context, text string) error {
-	_, err := parseHost(text)
-	return err
-}
-
 // CheckJoin says what Join would refuse before it asks the group's authority.
 func (n *node) CheckJoin(_ context.Context, req api.JoinRequest) error {
 	inv, err := parseInvitation(req.Token)

@@ -54,7 +54,12 @@ func TestAnInvitationAndAHostAreToldWhatIsWrongWithThemBeforeAnybodyIsAsked(t *t
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{state: &state{db: db, key: key}}
+	roll, err := openRoll(db, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{state: &state{db: db, key: key}, roll: roll}
+	absent, long := "absent", strings.Repeat("x", 201)
 	token := func(ends time.Time) string {
 		text, err := group.Invitation{Group: group.ID{1}, Expires: ends}.Token()
 		if err != nil {
@@ -70,9 +75,11 @@ func TestAnInvitationAndAHostAreToldWhatIsWrongWithThemBeforeAnybodyIsAsked(t *t
 		"cut off":        {n.CheckJoin(t.Context(), api.JoinRequest{Token: token(time.Now().Add(time.Hour))[:60]}), "token", ""},
 		"ended":          {n.CheckJoin(t.Context(), api.JoinRequest{Token: token(time.Now().Add(-time.Hour))}), "token", "has expired"},
 		"a good one":     {n.CheckJoin(t.Context(), api.JoinRequest{Token: token(time.Now().Add(time.Hour))}), "", ""},
-		"no host":        {n.CheckHost(t.Context(), "52:54"), "mac", "hardware address"},
-		"a host":         {n.CheckHost(t.Context(), "52:54:00:12:34:56"), "", ""},
-		"nobody's alone": {n.CheckHost(t.Context(), "01:00:5e:00:00:01"), "mac", "no single host's"},
+		"no host":        {n.CheckHost(t.Context(), "52:54", api.HostRegistration{}), "mac", "hardware address"},
+		"a host":         {n.CheckHost(t.Context(), "52:54:00:12:34:56", api.HostRegistration{}), "", ""},
+		"of no group":    {n.CheckHost(t.Context(), "52:54:00:12:34:56", api.HostRegistration{Group: &absent}), "group", "in no group"},
+		"a long note":    {n.CheckHost(t.Context(), "52:54:00:12:34:56", api.HostRegistration{Note: &long}), "note", "200 bytes"},
+		"nobody's alone": {n.CheckHost(t.Context(), "01:00:5e:00:00:01", api.HostRegistration{}), "mac", "no single host's"},
 	} {
 		var refused *console.Error
 		switch {

@@ -29,8 +29,8 @@ func gatewaysOf(d *group.Descriptor) iter.Seq[frame.MAC] {
 }
 
 // divide is division.Divide for people: what can't be divided is a conflict.
-func divide(c config.Groups, s modes.Setup, all []division.Territory) (*division.Division, error) {
-	d, err := division.Divide(c, s, all)
+func divide(c config.Groups, registered division.Registered, s modes.Setup, all []division.Territory) (*division.Division, error) {
+	d, err := division.Divide(c, registered, s, all)
 	if err != nil {
 		return nil, console.Conflict(err)
 	}
@@ -67,7 +67,7 @@ func (s stations) Ours(mac frame.MAC) bool {
 	return d.Of(mac, s.port) == s.network.id || mac == s.bridge || s.neighbours.speaksAs(mac)
 }
 
-// named reports whether the configuration gives a host to the group.
+// named reports whether a host was given to the group by name.
 func (n *network) named(mac frame.MAC) bool {
 	d := n.node.division.Load()
 	return d != nil && d.Names(mac, n.id)
@@ -93,11 +93,12 @@ func (n *node) territories(but group.ID) (all []division.Territory) {
 	return all
 }
 
-// divide brings the division up to date: groups or their members have changed, or the mode.
+// divide brings the division up to date: groups or their members have changed, or the mode, or who is
+// registered.
 func (n *node) divide() {
 	n.dividing.Lock()
 	defer n.dividing.Unlock()
-	d, err := divide(n.cfg.Groups, n.setup(), n.territories(group.ID{}))
+	d, err := divide(n.cfg.Groups, n.roll.registered(), n.setup(), n.territories(group.ID{}))
 	if err != nil { // it was found out before
 		n.log.Error("hosts of the LAN can't be divided among the groups", "err", err)
 		return
@@ -108,7 +109,7 @@ func (n *node) divide() {
 // checkNewcomer says whether a group can be taken up beside those that are, changing nothing.
 func (n *node) checkNewcomer(t division.Territory) error {
 	s, others := n.setup(), n.territories(t.ID)
-	if _, err := divide(n.cfg.Groups, s, append(others, t)); err != nil {
+	if _, err := divide(n.cfg.Groups, n.roll.registered(), s, append(others, t)); err != nil {
 		return err
 	}
 	if port := division.PortOf(n.cfg.Groups, s, t); s.Mode == modes.Router && n.bridgeOn(port) == nil {

@@ -43,7 +43,11 @@ func newMember(t *testing.T, join func(*store.DB, ed25519.PrivateKey) *group.Mem
 	}
 	t.Cleanup(func() { _ = o.Close() })
 	log := slog.New(slog.DiscardHandler)
-	nd := &node{overlay: o, log: log, state: &state{db: db, key: key}, base: t.Context()}
+	roll, err := openRoll(db, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nd := &node{overlay: o, log: log, state: &state{db: db, key: key}, roll: roll, base: t.Context()}
 	nd.modes = nd.newModes(modes.Record{})
 	n := &network{node: nd, log: log, run: 1, ready: make(chan struct{}), met: make(map[group.MemberID]greeting)}
 	n.membership = join(db, key)

@@ -1,8 +1,6 @@
 package appliance
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,15 +9,15 @@ import (
 	"time"
 
 	"landbridge/console"
-	"landbridge/console/api"
-	"landbridge/internal/config"
+	"landbridge/internal/division"
 	"landbridge/internal/frame"
+	"landbridge/internal/group"
 	"landbridge/internal/store"
 )
 
 // roll is the hosts that DHCP serves whatever Config.DHCP.Serve says: those that the
-// configuration names, and those that were registered while the appliance ran, which the
-// state remembers.
+// configuration names, and those that were registered while the appliance ran, some of them in
+// a group, which the state remembers.
 type roll struct {
 	db    *store.DB
 	fixed []frame.MAC
@@ -30,7 +28,24 @@ type roll struct {
 
 // hostRecord is a host that was registered.
 type hostRecord struct {
-	Since int64 `cbor:"1,keyasint"` // Unix nanoseconds
+	Since int64  `cbor:"1,keyasint"`           // Unix nanoseconds
+	Group []byte `cbor:"2,keyasint,omitempty"` // the ID of the one that it is of; empty: as the configuration divides the LAN
+	Note  string `cbor:"3,keyasint,omitempty"`
+	By    string `cbor:"4,keyasint,omitempty"` // who registered it
+}
+
+// group returns the group that the host was registered in, the zero ID where that is none.
+func (h hostRecord) group() (id group.ID) {
+	copy(id[:], h.Group)
+	return id
+}
+
+// in has the host be of a group; the zero ID is none.
+func (h *hostRecord) in(id group.ID) {
+	h.Group = nil
+	if id != (group.ID{}) {
+		h.Group = id[:]
+	}
 }
 
 // maxRegistered bounds the hosts that are registered besides the configured ones.
@@ -64,94 +79,66 @@ func (r *roll) has(mac frame.MAC) bool {
 	return ok || slices.Contains(r.fixed, mac)
 }
 
-// empty reports that nobody is.
-func (r *roll) empty() bool { return len(r.fixed) == 0 && len(*r.have.Load()) == 0 }
+// serves reports whether there is anybody who can be a group's.
+func (r *roll) serves(id group.ID) bool {
+	for _, record := range *r.have.Load() {
+		if of := record.group(); of == id || of == (group.ID{}) {
+			return true
+		}
+	}
+	return len(r.fixed) > 0
+}
 
-// change puts a host on the roll, or takes it off: on disk before it counts.
-func (r *roll) change(mac frame.MAC, on bool) (record hostRecord, err error) {
+// divided returns the hosts that were registered in a group.
+func divided(have map[frame.MAC]hostRecord) division.Registered {
+	in := make(division.Registered)
+	for mac, record := range have {
+		if len(record.Group) > 0 {
+			in[mac] = record.group()
+		}
+	}
+	return in
+}
+
+// registered returns the hosts that were registered in a group.
+func (r *roll) registered() division.Registered { return divided(*r.have.Load()) }
+
+// put registers a host, or changes what is known of one: on disk before it counts. Where fits refuses
+// what all would be then, nothing is done.
+func (r *roll) put(mac frame.MAC, change func(*hostRecord), fits func(division.Registered) error) (record hostRecord, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	have := maps.Clone(*r.have.Load())
 	record, known := have[mac]
-	switch {
-	case on == known:
-		return record, nil
-	case on && len(have) >= maxRegistered:
-		return record, console.Conflict(fmt.Errorf("%d hosts are registered, and that is the most", maxRegistered))
-	case on:
-		record = hostRecord{Since: time.Now().UnixNano()}
-		have[mac] = record
-	default:
-		delete(have, mac)
-	}
-	err = r.db.Update(func(tx *store.Tx) error {
-		if on {
-			return hostBucket().Put(tx, mac[:], record)
+	if !known {
+		if len(have) >= maxRegistered {
+			return record, console.Conflict(fmt.Errorf("%d hosts are registered, and that is the most", maxRegistered))
 		}
-		return hostBucket().Delete(tx, mac[:])
-	})
-	if err != nil {
-		return record, fmt.Errorf("host %v: %w", mac, err)
+		record.Since = time.Now().UnixNano()
+	}
+	change(&record)
+	have[mac] = record
+	return record, r.replace(have, mac, fits, func(tx *store.Tx) error { return hostBucket().Put(tx, mac[:], record) })
+}
+
+// remove ends a host's registration, as put begins it.
+func (r *roll) remove(mac frame.MAC, fits func(division.Registered) error) (was hostRecord, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	have := maps.Clone(*r.have.Load())
+	was = have[mac]
+	delete(have, mac)
+	return was, r.replace(have, mac, fits, func(tx *store.Tx) error { return hostBucket().Delete(tx, mac[:]) })
+}
+
+// replace has the roll be these, once write has written what is different.
+func (r *roll) replace(have map[frame.MAC]hostRecord, mac frame.MAC, fits func(division.Registered) error, write func(*store.Tx) error) error {
+	if err := fits(divided(have)); err != nil {
+		return err
+	}
+	if err := r.db.Update(write); err != nil {
+		return fmt.Errorf("host %v: %w", mac, err)
 	}
 	r.have.Store(&have)
-	return record, nil
-}
-
-// Hosts lists the registered hosts.
-func (n *node) Hosts(context.Context) ([]api.RegisteredHost, error) {
-	all := []api.RegisteredHost{}
-	for _, mac := range n.roll.fixed {
-		all = append(all, api.RegisteredHost{MAC: mac.String(), Configured: true})
-	}
-	for mac, record := range *n.roll.have.Load() {
-		if !slices.Contains(n.roll.fixed, mac) {
-			all = append(all, registeredHost(mac, record))
-		}
-	}
-	return all, nil
-}
-
-func registeredHost(mac frame.MAC, r hostRecord) api.RegisteredHost {
-	h := api.RegisteredHost{MAC: mac.String()}
-	if r.Since != 0 {
-		h.Since = time.Unix(0, r.Since).UTC()
-	}
-	return h
-}
-
-// parseHost reads the hardware address of a host.
-func parseHost(text string) (frame.MAC, error) {
-	mac, err := config.ParseHost(text)
-	if err != nil {
-		return mac, console.Invalid(err, api.FieldError{Field: "mac", Detail: err.Error()})
-	}
-	return mac, nil
-}
-
-// RegisterHost has DHCP serve a host from now on, whatever the policy says of others.
-func (n *node) RegisterHost(_ context.Context, text string) (api.RegisteredHost, error) {
-	mac, err := parseHost(text)
-	if err != nil {
-		return api.RegisteredHost{}, err
-	}
-	if slices.Contains(n.roll.fixed, mac) {
-		return api.RegisteredHost{MAC: mac.String(), Configured: true}, nil
-	}
-	record, err := n.roll.change(mac, true)
-	return registeredHost(mac, record), err
-}
-
-// ForgetHost ends a host's registration. What it has leased it keeps until the lease ends.
-func (n *node) ForgetHost(_ context.Context, text string) (api.RegisteredHost, error) {
-	mac, err := parseHost(text)
-	switch {
-	case err != nil:
-		return api.RegisteredHost{}, err
-	case slices.Contains(n.roll.fixed, mac):
-		return api.RegisteredHost{}, console.Conflict(fmt.Errorf("%v is registered by the configuration (dhcp-host): take it out there, and start the appliance anew", mac))
-	case !n.roll.has(mac):
-		return api.RegisteredHost{}, console.NotFound(errors.New(mac.String() + " isn't registered: landbridge hosts lists those that are"))
-	}
-	record, err := n.roll.change(mac, false)
-	return registeredHost(mac, record), err
+	return nil
 }

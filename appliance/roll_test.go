@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"landbridge/console/api"
 	"landbridge/internal/frame"
 	"landbridge/internal/store"
 )
@@ -25,11 +26,11 @@ func TestRegisteredHostsAreRememberedAndConfiguredOnesStay(t *testing.T) {
 	}
 	n, db := open()
 	for _, text := range []string{"02:00:00:00:00:02", "02-00-00-00-00-03", "02:00:00:00:00:01"} {
-		if _, err := n.RegisterHost(t.Context(), text); err != nil {
+		if _, err := n.RegisterHost(t.Context(), text, api.HostRegistration{}, "nora"); err != nil {
 			t.Error(err)
 		}
 	}
-	if _, err := n.ForgetHost(t.Context(), "02:00:00:00:00:03"); err != nil {
+	if _, err := n.ForgetHost(t.Context(), "02:00:00:00:00:03", "nora"); err != nil {
 		t.Error(err)
 	}
 	for text, want := range map[string]string{
@@ -38,7 +39,7 @@ func TestRegisteredHostsAreRememberedAndConfiguredOnesStay(t *testing.T) {
 		"01:00:5e:00:00:01": "no single host's",
 		"x":                 "not a hardware address",
 	} {
-		if _, err := n.ForgetHost(t.Context(), text); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := n.ForgetHost(t.Context(), text, "nora"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("forget %s: %v", text, err)
 		}
 	}

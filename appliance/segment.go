@@ -32,8 +32,8 @@ type segment struct {
 	health health.Part
 	log    *slog.Logger
 
-	named     func(frame.MAC) bool // the configuration gives the host to this group
-	hasNamed  bool                 // it gives it any
+	named     func(frame.MAC) bool // the host was given to this group by name
+	hasNamed  bool                 // the configuration gives it any
 	isGateway func(frame.MAC) bool // a router of another group that this appliance is in
 
 	registry  *registry.Registry
@@ -74,7 +74,9 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 		Serve: s.cfg.Serve, Registered: s.registered, VendorClasses: s.cfg.VendorClasses, Others: s.others,
 		Known:  func(c dhcp.Client) bool { return n.registry.Serves(c.ID) },
 		Denied: s.denied, OnlyListed: s.onlyListed,
-		Ours: a.neighbours.serves,
+		Left:    func(mac frame.MAC) bool { return !a.takes(mac) },
+		Evicted: func(c dhcp.Client, addr netip.Addr) bool { return n.registry.Evicted(c.ID, addr) },
+		Ours:    a.neighbours.serves,
 	}
 	s.dhcp = dhcp.NewServer(server)
 	return s

@@ -20,7 +20,7 @@ import (
 
 // Segments lists what the groups are attached to.
 func (n *node) Segments(context.Context) ([]api.Segment, error) {
-	d, err := divide(n.cfg.Groups, n.setup(), n.territories(group.ID{}))
+	d, err := divide(n.cfg.Groups, n.roll.registered(), n.setup(), n.territories(group.ID{}))
 	if err != nil {
 		return nil, err
 	}

@@ -79,12 +79,12 @@ type Updates interface {
 	RollbackUpdate(ctx context.Context) error
 }
 
-// Hosts is the hosts that DHCP serves whatever the policy says.
+// Hosts is the hosts that DHCP serves whatever the policy says, and the groups that they are of by name.
 type Hosts interface {
 	Hosts(ctx context.Context) ([]api.RegisteredHost, error)
-	// RegisterHost and ForgetHost take a hardware address as a person writes it.
-	RegisterHost(ctx context.Context, mac string) (api.RegisteredHost, error)
-	ForgetHost(ctx context.Context, mac string) (api.RegisteredHost, error)
+	// RegisterHost and ForgetHost take a hardware address as a person writes it. by is who orders it.
+	RegisterHost(ctx context.Context, mac string, req api.HostRegistration, by string) (api.RegisteredHost, error)
+	ForgetHost(ctx context.Context, mac, by string) (api.RegisteredHost, error)
 }
 
 // Modes is how an Appliance is attached, and switching that.

@@ -15,7 +15,7 @@ type Checks interface {
 	CheckGroup(ctx context.Context, req api.GroupCreate) error
 	CheckReservation(ctx context.Context, addr netip.Addr, r api.ReservationCreate) error
 	CheckLeaseName(ctx context.Context, addr netip.Addr, name string) error
-	CheckHost(ctx context.Context, mac string) error
+	CheckHost(ctx context.Context, mac string, req api.HostRegistration) error
 	CheckJoin(ctx context.Context, req api.JoinRequest) error
 	CheckGroupSettings(ctx context.Context, group string, req api.GroupSettingsChange) error
 }

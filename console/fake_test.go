@@ -304,13 +304,19 @@ func someLeases(group string, n int) []api.Lease {
 
 func (f *fake) Hosts(context.Context) ([]api.RegisteredHost, error) { return f.hosts, f.answer() }
 
-func (f *fake) RegisterHost(_ context.Context, mac string) (api.RegisteredHost, error) {
-	h := api.RegisteredHost{MAC: mac}
+func (f *fake) RegisterHost(_ context.Context, mac string, req api.HostRegistration, by string) (api.RegisteredHost, error) {
+	h := api.RegisteredHost{MAC: mac, By: by}
+	if req.Group != nil {
+		h.Group = *req.Group
+	}
+	if req.Note != nil {
+		h.Note = *req.Note
+	}
 	f.hosts = append(f.hosts, h)
 	return h, f.answer()
 }
 
-func (f *fake) ForgetHost(_ context.Context, mac string) (api.RegisteredHost, error) {
+func (f *fake) ForgetHost(_ context.Context, mac, _ string) (api.RegisteredHost, error) {
 	f.hosts = slices.DeleteFunc(f.hosts, func(h api.RegisteredHost) bool { return h.MAC == mac })
 	return api.RegisteredHost{MAC: mac}, f.answer()
 }
@@ -406,7 +412,7 @@ func (f *fake) CheckLeaseName(_ context.Context, addr netip.Addr, name string) e
 	return f.answer()
 }
 
-func (f *fake) CheckHost(_ context.Context, mac string) error {
+func (f *fake) CheckHost(_ context.Context, mac string, _ api.HostRegistration) error {
 	f.checked = append(f.checked, "host "+mac)
 	return f.answer()
 }

@@ -21,17 +21,22 @@ func (h *handlers) ListHosts(ctx context.Context, _ api.ListHostsRequestObject) 
 	return api.ListHosts200JSONResponse{Items: orEmpty(items)}, nil
 }
 
-// RegisterHost registers a host.
+// RegisterHost registers a host, or has it be of another group.
 func (h *handlers) RegisterHost(ctx context.Context, req api.RegisterHostRequestObject) (api.RegisterHostResponseObject, error) {
+	var wish api.HostRegistration
+	if req.Body != nil {
+		wish = *req.Body
+	}
 	var c checker
 	c.length("mac", req.MAC, 1, maxMACText)
+	c.bounds(wish)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
 	if api.IsCheck(ctx) {
-		return nil, h.appliance.CheckHost(ctx, req.MAC)
+		return nil, h.appliance.CheckHost(ctx, req.MAC, wish)
 	}
-	host, err := h.appliance.RegisterHost(ctx, req.MAC)
+	host, err := h.appliance.RegisterHost(ctx, req.MAC, wish, by(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +50,7 @@ func (h *handlers) ForgetHost(ctx context.Context, req api.ForgetHostRequestObje
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	host, err := h.appliance.ForgetHost(ctx, req.MAC)
+	host, err := h.appliance.ForgetHost(ctx, req.MAC, by(ctx))
 	if err != nil {
 		return nil, err
 	}

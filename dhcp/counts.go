@@ -9,10 +9,10 @@ import (
 
 // counts says what became of messages: what was answered, and why what wasn't.
 type counts struct {
-	offers, acks, naks                                                                  atomic.Uint64
-	notRegistered, denied, otherClass, servedElsewhere, yielded, otherRouter, ourProbes atomic.Uint64
-	otherServer, malformed, hardware, relayed, otherNetwork, busy                       atomic.Uint64
-	conflicts, failed                                                                   atomic.Uint64
+	offers, acks, naks                                                                              atomic.Uint64
+	notRegistered, denied, otherClass, servedElsewhere, yielded, otherRouter, otherGroup, ourProbes atomic.Uint64
+	otherServer, malformed, hardware, relayed, otherNetwork, busy                                   atomic.Uint64
+	conflicts, failed                                                                               atomic.Uint64
 }
 
 // note counts how one message ended.
@@ -38,7 +38,7 @@ func (c *counts) reason(err error) *atomic.Uint64 {
 		counter *atomic.Uint64
 	}{
 		{ErrNotRegistered, &c.notRegistered}, {ErrDenied, &c.denied}, {ErrVendorClass, &c.otherClass},
-		{ErrServedElsewhere, &c.servedElsewhere}, {ErrYielded, &c.yielded}, {ErrOtherRouter, &c.otherRouter}, {ErrOurProbe, &c.ourProbes},
+		{ErrServedElsewhere, &c.servedElsewhere}, {ErrYielded, &c.yielded}, {ErrOtherRouter, &c.otherRouter}, {ErrOtherGroup, &c.otherGroup}, {ErrOurProbe, &c.ourProbes},
 		{ErrOtherServer, &c.otherServer}, {ErrMalformed, &c.malformed}, {ErrHardware, &c.hardware},
 		{ErrRelayed, &c.relayed}, {ErrOtherNetwork, &c.otherNetwork}, {ErrBusy, &c.busy}, {ErrConflict, &c.conflicts},
 	} {
@@ -56,7 +56,7 @@ func (s *Server) Counters() map[string]uint64 {
 	return map[string]uint64{
 		"offers": c.offers.Load(), "acks": c.acks.Load(), "naks": c.naks.Load(),
 		"silent_not_registered": c.notRegistered.Load(), "silent_denied": c.denied.Load(), "silent_other_vendor_class": c.otherClass.Load(),
-		"silent_served_elsewhere": c.servedElsewhere.Load(), "silent_yielded": c.yielded.Load(), "silent_other_router": c.otherRouter.Load(), "silent_our_probe": c.ourProbes.Load(),
+		"silent_served_elsewhere": c.servedElsewhere.Load(), "silent_yielded": c.yielded.Load(), "silent_other_router": c.otherRouter.Load(), "silent_other_group": c.otherGroup.Load(), "silent_our_probe": c.ourProbes.Load(),
 		"other_server": c.otherServer.Load(), "malformed": c.malformed.Load(), "hardware": c.hardware.Load(),
 		"relayed": c.relayed.Load(), "other_network": c.otherNetwork.Load(), "busy": c.busy.Load(),
 		"conflicts": c.conflicts.Load(), "failed": c.failed.Load(),

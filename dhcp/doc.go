@@ -14,6 +14,7 @@
 //	relayed       a relay agent's message: dropped
 //	hardware      Ethernet only, and chaddr must be the frame's source
 //	addressee     a request for another server: dropped, and remembered
+//	left          a host of another group: dropped, unless it renews what was taken from it
 //	served        a host that the [Policy] leaves out: dropped
 //	discover      OFFER: the client's address, probed before a stranger gets it; or ACK,
 //	              to a client that asks for rapid commit (RFC 4039)

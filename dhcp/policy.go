@@ -56,6 +56,12 @@ type Policy struct {
 	Denied        func(frame.MAC) bool // reports a host that gets nothing, even registered; nil: none is
 	OnlyListed    func() bool          // reports that registered hosts alone are served, whatever Serve says; nil: they aren't
 
+	// Left reports whether a host is of another group of this appliance, or of none; nil: none is. It gets
+	// silence; but where Evicted reports that the address which it renews was taken from it, it is told that
+	// by a NAK, as who knows that it is to ask anew.
+	Left    func(frame.MAC) bool
+	Evicted func(Client, netip.Addr) bool // nil: none was
+
 	// Ours reports whether this server is to answer, where several appliances serve one
 	// segment. addr is what the client has or asks for, the zero Addr where it names none. It is asked
 	// about each honest message, in the order in which they come, and may take as long as ctx. nil: it always is.
@@ -71,6 +77,7 @@ var (
 	ErrServedElsewhere = fmt.Errorf("%w: another DHCP server serves it", ErrNotServed)
 	ErrYielded         = fmt.Errorf("%w yet: the segment's other DHCP server goes first", ErrNotServed)
 	ErrOtherRouter     = fmt.Errorf("%w: another router of the group answers it", ErrNotServed)
+	ErrOtherGroup      = fmt.Errorf("%w: it is of another group, or of none", ErrNotServed)
 	ErrOurProbe        = fmt.Errorf("%w: it is a Landbridge that looks for other servers", ErrNotServed)
 )
 
@@ -78,16 +85,36 @@ var (
 // another DHCP server, or where the host has named one: that one may ping an address for up to 3 s before it offers it.
 const yieldTime = 4 * time.Second
 
-// turn leaves to the segment's other appliances the clients that are theirs.
-func (s *Server) turn(ctx context.Context, x *exchange) error {
-	ours := s.config.Policy.Ours
-	if ours == nil {
+// left drops what comes from a host that isn't the group's any more, unless it is to be told that what
+// it had here is over.
+func (s *Server) left(_ context.Context, x *exchange) error {
+	p := s.config.Policy
+	if p.Left == nil || !p.Left(x.source) {
 		return nil
 	}
+	if x.kind != dhcpv4.MessageTypeRequest || p.Evicted == nil || !p.Evicted(x.client, x.asked()) {
+		return ErrOtherGroup
+	}
+	x.evicted = true
+	return nil
+}
+
+// asked returns the address that the client has, or asks for; the zero Addr where it names none.
+func (x *exchange) asked() netip.Addr {
 	addr := fieldAddr(x.req.ClientIPAddr)
 	if addr.IsUnspecified() {
 		addr, _ = addrOption(x.req, dhcpv4.OptionRequestedIPAddress)
 	}
+	return addr
+}
+
+// turn leaves to the segment's other appliances the clients that are theirs.
+func (s *Server) turn(ctx context.Context, x *exchange) error {
+	ours := s.config.Policy.Ours
+	if ours == nil || x.evicted {
+		return nil
+	}
+	addr := x.asked()
 	if !ours(ctx, x.source, x.kind, addr) {
 		return ErrOtherRouter
 	}
@@ -97,6 +124,9 @@ func (s *Server) turn(ctx context.Context, x *exchange) error {
 // served drops what comes from a host that isn't to be served.
 func (s *Server) served(ctx context.Context, x *exchange) error {
 	p := s.config.Policy
+	if x.evicted {
+		return nil // the Leaser refuses it
+	}
 	switch x.kind {
 	case dhcpv4.MessageTypeRelease, dhcpv4.MessageTypeDecline:
 		return nil // they are of what we have leased, and get no reply

@@ -129,6 +129,44 @@ func TestAHostThatIsNotServedGetsNoNAK(t *testing.T) {
 	}
 }
 
+func TestAHostOfAnotherGroupIsRefusedWhatWasTakenFromItAndElseGetsSilence(t *testing.T) {
+	had := netip.MustParseAddr("10.9.1.1")
+	ours := 0
+	p := Policy{
+		Serve: ServeRegistered, Left: registered(clientMAC), Evicted: func(_ Client, addr netip.Addr) bool { return addr == had },
+		Ours: func(context.Context, frame.MAC, dhcpv4.MessageType, netip.Addr) bool { ours++; return false },
+	}
+	b := newPoliced(p)
+	b.leaser.fail = ErrNotOurs
+	for _, message := range []string{"udhcpc-discover", "udhcpc-release", "dhclient-reboot-elsewhere"} {
+		b.expect(t, message, captured(t, message), ErrOtherGroup)
+	}
+	if len(b.leaser.calls) != 0 {
+		t.Errorf("it was thought of leasing: %v", b.leaser.calls)
+	}
+	if a := b.send(t, renewal(t, had)); a.kind != layers.DHCPMsgTypeNak {
+		t.Errorf("it renews what was taken from it: %v", a.kind)
+	}
+	b.expect(t, "another address", renewal(t, had.Next()), ErrOtherGroup)
+	if got := b.Counters()["silent_other_group"]; got != 4 || ours != 0 {
+		t.Errorf("%d times silence, and %d times it was asked whose it is", got, ours)
+	}
+	p.Left = registered(otherHost)
+	b = newPoliced(p)
+	b.expect(t, "a host that is the group's", renewal(t, had), ErrOtherRouter)
+}
+
+// renewal is udhcpc's, of this address.
+func renewal(t *testing.T, addr netip.Addr) []byte {
+	t.Helper()
+	m, err := parse(captured(t, "udhcpc-renew"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.ClientIPAddr = addr.AsSlice()
+	return m.ToBytes()
+}
+
 func TestSilenceIsCountedByReason(t *testing.T) {
 	b := newPoliced(Policy{Serve: ServeVendorClass, VendorClasses: []string{"udhcp"}})
 	for _, m := range []string{"udhcpc-discover", "udhcpc-select", "dhclient-discover", "dhcpcd-discover"} {

@@ -57,6 +57,7 @@ type exchange struct {
 	dst      netip.Addr
 	dstMAC   frame.MAC
 
+	evicted     bool // of a host that isn't the group's any more: it is told so
 	deferential bool // the segment has another server, which may know the host
 }
 
@@ -79,7 +80,7 @@ func NewServer(c Config) *Server {
 	s := &Server{config: c, broadcast: lastAddr(c.Prefix), offers: newOffers()}
 	s.SetOptions(c.Options)
 	s.links = []link{
-		s.relayed, s.hardware, s.addressee, s.turn, s.served,
+		s.relayed, s.hardware, s.addressee, s.left, s.turn, s.served,
 		s.discover, s.request, s.deference, s.inform, s.release, s.decline, s.known,
 		s.leaseTimes, s.parameters, s.identifier, s.destination,
 	}

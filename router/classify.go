@@ -154,3 +154,14 @@ func (c *classifier) isDHCP(ip frame.IPv4, port uint16) bool {
 	u, err := frame.ParseUDP(ip.Payload())
 	return err == nil && u.DstPort() == port && (port != c.ports.Client || u.SrcPort() == c.ports.Server)
 }
+
+// renews says whether a datagram to a DHCP server is of a client that has an address of the group
+// (ciaddr, RFC 2131 section 2).
+func (c *classifier) renews(ip frame.IPv4) bool {
+	const ciaddr = 12
+	u, err := frame.ParseUDP(ip.Payload())
+	if err != nil || len(u.Payload()) < ciaddr+4 {
+		return false
+	}
+	return c.isHost(netip.AddrFrom4([4]byte(u.Payload()[ciaddr : ciaddr+4])))
+}

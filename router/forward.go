@@ -57,7 +57,7 @@ func (r *Router) takeFrame(b *batch, p frame.Packet) {
 	if v.ip != nil {
 		p.Buf = p.Buf[:frame.Headroom+len(v.ip)] // without padding
 	}
-	if r.isOthers(v.kind, f) {
+	if r.isOthers(v, f) {
 		r.overhearOthers(b, v)
 		return
 	}

@@ -115,12 +115,13 @@ func (r *Router) point(b *batch, to frame.MAC, addr netip.Addr, mac frame.MAC) {
 }
 
 // isOthers reports whether a frame comes from a station of another group on this wire. Beacons say
-// themselves whose they are, and other DHCP servers are everybody's concern.
-func (r *Router) isOthers(k kind, f frame.Ethernet) bool {
-	if r.stations == nil || k == toBeacon || k == toDHCPReply || len(f) < frame.EthernetHeaderLen {
+// themselves whose they are, and other DHCP servers are everybody's concern. A host that renews an
+// address of this group by DHCP has to do with it: it may have been moved to another.
+func (r *Router) isOthers(v verdict, f frame.Ethernet) bool {
+	if r.stations == nil || v.kind == toBeacon || v.kind == toDHCPReply || len(f) < frame.EthernetHeaderLen {
 		return false
 	}
-	return !r.stations.Ours(f.Src())
+	return !r.stations.Ours(f.Src()) && !(v.kind == toDHCP && r.classifier.renews(v.ip))
 }
 
 // overhearOthers takes what a station of another group has sent: nothing of it is answered or

@@ -36,6 +36,27 @@ func TestAHostOfAnotherGroupIsNeitherAnsweredNorForwarded(t *testing.T) {
 	}, func(c *Config) { c.DHCP, c.Stations = d, stations{other.mac: true} })
 }
 
+// Moved to another group while it ran, it goes on renewing here, by unicast and then by broadcast.
+func TestAHostOfAnotherGroupThatRenewsAnAddressOfOursIsHeardByDHCPAlone(t *testing.T) {
+	other := host{hostA.ip, frame.MAC{2, 0xd, 0, 0, 0, 1}}
+	d := &dhcpFake{let: make(chan struct{})}
+	renews := func(addr netip.Addr, to frame.MAC, dst netip.Addr) []byte {
+		message := make([]byte, 240)
+		copy(message[12:], addr.AsSlice())
+		return ethernet(other.mac, to, frame.AppendUDP(nil, netip.AddrPortFrom(other.ip, 68), netip.AddrPortFrom(dst, 67), message))
+	}
+	everybody := netip.MustParseAddr("255.255.255.255")
+	inBubble(t, func(t *testing.T, a *site) {
+		d.let = make(chan struct{}) // of this bubble
+		close(d.let)
+		a.sends(renews(other.ip, gwA, svcAddr), renews(other.ip, frame.Broadcast(), everybody))
+		a.counts(map[counter]uint64{ignoredOtherGroup: 0, dhcpHandled: 2, outPackets: 0})
+		foreign := netip.MustParseAddr("10.200.0.7")
+		a.sends(renews(foreign, frame.Broadcast(), everybody), renews(netip.IPv4Unspecified(), frame.Broadcast(), everybody), discover(other.mac, "1"), a.toGateway(other, udp(other, hostB, 10)))
+		a.counts(map[counter]uint64{ignoredOtherGroup: 4, dhcpHandled: 2, outPackets: 0})
+	}, func(c *Config) { c.DHCP, c.Stations = d, stations{other.mac: true} })
+}
+
 func TestWhatAHostOfAnotherGroupShowsOfTheWireIsNoticed(t *testing.T) {
 	other := frame.MAC{2, 0xd, 0, 0, 0, 1}
 	seen, w := &probesFake{}, &watched{}

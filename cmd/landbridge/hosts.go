@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,11 +20,14 @@ func (p *program) hostsCommand() *cobra.Command {
 		Args:              noArguments,
 		ValidArgsFunction: noFiles,
 		Long: `List the hosts of the LAN that get an address by DHCP whatever the setting dhcp says:
-those that the configuration names (dhcp-host), and those that were registered by
-landbridge hosts add, which is kept over restarts. With dhcp: registered, nobody else
-is served.`,
+those that the configuration names (dhcp-host, group-host), and those that were registered
+by landbridge hosts add, which is kept over restarts. With dhcp: registered, nobody else
+is served.
+
+Where this appliance is in several groups, --group says of which one a host is from now on.`,
 		Example: `  sudo landbridge hosts
   sudo landbridge hosts add 52:54:00:12:34:56
+  sudo landbridge hosts add 52:54:00:12:34:56 --group lab --note "the oscilloscope"
   sudo landbridge hosts remove 52:54:00:12:34:56`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.RegisteredHostList, error) {
@@ -33,13 +37,34 @@ is served.`,
 			})
 		},
 	}
-	cmd.AddCommand(
-		p.hostCommand("add", "Have DHCP serve hosts in any case", "is registered", func(ctx context.Context, c *api.Local, mac string) (api.RegisteredHost, error) {
-			return said(c.RegisterHostWithResponse(ctx, mac))
-		}),
-		p.hostCommand("remove", "End the registration of hosts", "is not registered any more", func(ctx context.Context, c *api.Local, mac string) (api.RegisteredHost, error) {
-			return said(c.ForgetHostWithResponse(ctx, mac))
-		}))
+	cmd.AddCommand(p.addHostCommand(), p.hostCommand("remove", "End the registration of hosts", "is not registered any more", func(ctx context.Context, c *api.Local, mac string) (api.RegisteredHost, error) {
+		return said(c.ForgetHostWithResponse(ctx, mac))
+	}))
+	return cmd
+}
+
+func (p *program) addHostCommand() *cobra.Command {
+	var group, note string
+	var cmd *cobra.Command
+	cmd = p.hostCommand("add", "Have DHCP serve hosts in any case, or have them be of another group", "is registered", func(ctx context.Context, c *api.Local, mac string) (api.RegisteredHost, error) {
+		var req api.HostRegistration // what isn't given stays
+		if cmd.Flags().Changed("group") {
+			req.Group = &group
+		}
+		if cmd.Flags().Changed("note") {
+			req.Note = &note
+		}
+		return said(c.RegisterHostWithResponse(ctx, mac, req))
+	})
+	cmd.Long = `Register hosts, so that DHCP serves them whatever the setting dhcp says, or change what
+is known of hosts that are registered.
+
+With --group they are of that group alone, from now on. What a host has leased in another
+group here ends: it is refused that as it asks to renew it, and gets an address of its new
+group. Until then it reaches nobody; a restart of its network ends that at once. Other
+hosts notice nothing. --group "" takes a host out of the group that it was registered in.`
+	cmd.Flags().StringVar(&group, "group", "", "the `GROUP` that they are of, by name or ID; \"\" for none")
+	cmd.Flags().StringVar(&note, "note", "", "`TEXT` to remember with them")
 	return cmd
 }
 
@@ -67,7 +92,7 @@ func (p *program) hostCommand(name, short, done string, do func(context.Context,
 					if p.json {
 						continue
 					}
-					if _, err := fmt.Fprintf(p.out, "%s %s.\n", clean(host.MAC), done); err != nil {
+					if err := p.printHostDone(host, done); err != nil {
 						return err
 					}
 				}
@@ -86,13 +111,39 @@ func (p *program) printHosts(hosts []api.RegisteredHost, now time.Time) error {
 		p.remark("No host is registered: landbridge hosts add MAC does that.")
 		return nil
 	}
-	t := &table{columns: []column{{title: "MAC", keep: true}, {title: "BY", keep: true}, {title: "SINCE"}}}
+	t := &table{columns: []column{{title: "MAC", keep: true}, {title: "GROUP", keep: true}, {title: "BY", keep: true}, {title: "SINCE"}, {title: "NOTE"}}}
 	for _, h := range hosts {
-		by, since := "landbridge hosts add", ago(h.Since, now)
+		by, since := cmp.Or(h.By, "landbridge hosts add"), ago(h.Since, now)
 		if h.Configured {
 			by, since = "the configuration", ""
 		}
-		t.add(h.MAC, by, since)
+		t.add(h.MAC, groupOfHost(h), by, since, h.Note)
 	}
 	return t.write(p.out)
+}
+
+// groupOfHost says of which group a registered host is by name.
+func groupOfHost(h api.RegisteredHost) string {
+	if h.Elsewhere {
+		return cmp.Or(h.GroupName, "one") + " (this appliance isn't in it)"
+	}
+	return h.GroupName
+}
+
+// printHostDone says for a person what was done with a host, and what became of its leases.
+func (p *program) printHostDone(h api.RegisteredHost, done string) error {
+	in := ""
+	if h.GroupName != "" && done == "is registered" {
+		in = " in the group " + groupOfHost(h)
+	}
+	if _, err := fmt.Fprintf(p.out, "%s %s%s.\n", clean(h.MAC), done, clean(in)); err != nil {
+		return err
+	}
+	for _, l := range h.Ended {
+		if _, err := fmt.Fprintf(p.out, "Its lease of %v in the group %s has ended: it is refused that as it asks to renew it, within %s, and reaches nobody until then. Restart its network to have it ask at once.\n",
+			l.Address, clean(l.GroupName), until(l.NoticedBy, time.Now())); err != nil {
+			return err
+		}
+	}
+	return nil
 }

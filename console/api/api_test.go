@@ -36,6 +36,7 @@ type schema struct {
 	Required   []string
 	Properties map[string]schema
 	Items      *schema
+	SkipPtr    *bool `yaml:"x-go-type-skip-optional-pointer"`
 }
 
 func readDocument(t *testing.T) openAPI {
@@ -102,6 +103,9 @@ func TestTypesAreThoseOfTheDocument(t *testing.T) {
 // goKind returns the Go type that the generator makes of a property.
 func goKind(s schema) string {
 	switch {
+	case s.SkipPtr != nil && !*s.SkipPtr:
+		s.SkipPtr = nil
+		return "*" + goKind(s)
 	case s.Ref != "":
 		return s.Ref[strings.LastIndexByte(s.Ref, '/')+1:]
 	case s.Type == "array":

@@ -94,6 +94,16 @@ func (r GroupSettingsChange) Bounds(b Bounds) {
 }
 
 // Bounds tells the bounds of the fields, with what they hold.
+func (r HostRegistration) Bounds(b Bounds) {
+	if r.Group != nil {
+		b.Length("group", *r.Group, false, 128)
+	}
+	if r.Note != nil {
+		b.Length("note", *r.Note, false, 200)
+	}
+}
+
+// Bounds tells the bounds of the fields, with what they hold.
 func (r InvitationCreate) Bounds(b Bounds) {
 	if r.TTLSeconds != 0 {
 		b.Between("ttlSeconds", int64(r.TTLSeconds), 1, 31536000)

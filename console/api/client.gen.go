@@ -415,7 +415,7 @@ type ClientInterface interface {
 
 	// ListHosts Registered hosts, by hardware address
 	//
-	// The hosts that DHCP serves whatever the policy says (router mode): those that the configuration
+	// The hosts that DHCP serves whatever the policy says (router mode), and the groups that hosts are of by name: those that the configuration
 	// names, and those that were registered here.
 	//
 	// Corresponds with GET /api/v1/hosts (the `ListHosts` operationId).
@@ -423,17 +423,37 @@ type ClientInterface interface {
 
 	// ForgetHost End a host's registration
 	//
-	// A lease that the host has is not renewed where the policy doesn't serve it. Hosts that the configuration names can't be taken off here.
+	// A lease that the host has is not renewed where the policy doesn't serve it, and ends at once in a group that the host isn't of any more (`ended`). Hosts that the
+	// configuration names can't be taken off here (409).
 	//
 	// Corresponds with DELETE /api/v1/hosts/{mac} (the `ForgetHost` operationId).
 	ForgetHost(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RegisterHost Register a host
+	// RegisterHostWithBody Register a host, or have it be of another group
 	//
-	// DHCP serves it from now on, and after a restart too.
+	// DHCP serves it from now on, and after a restart too. Where it is given a group, the appliance answers it for that group alone: what it
+	// has leased in another group here ends at once (`ended`), it is refused that as it asks to renew it, and asks anew. Nothing changes for other
+	// hosts. A group that the configuration gives to the host can't be changed here (409).
+	//
+	// A host may be moved again and again; what the request doesn't say stays as it is. Each appliance has its own registrations: where several serve one LAN, register the host at each.
+	//
+	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /api/v1/hosts/{mac} (the `RegisterHost` operationId).
-	RegisterHost(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RegisterHostWithBody(ctx context.Context, mac string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RegisterHost Register a host, or have it be of another group
+	//
+	// DHCP serves it from now on, and after a restart too. Where it is given a group, the appliance answers it for that group alone: what it
+	// has leased in another group here ends at once (`ended`), it is refused that as it asks to renew it, and asks anew. Nothing changes for other
+	// hosts. A group that the configuration gives to the host can't be changed here (409).
+	//
+	// A host may be moved again and again; what the request doesn't say stays as it is. Each appliance has its own registrations: where several serve one LAN, register the host at each.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/v1/hosts/{mac} (the `RegisterHost` operationId).
+	RegisterHost(ctx context.Context, mac string, body RegisterHostJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListApplications Groups into which this appliance waits to be let
 	//
@@ -1802,7 +1822,7 @@ func (c *Client) SetGroupSettings(ctx context.Context, group string, body SetGro
 
 // ListHosts Registered hosts, by hardware address
 //
-// The hosts that DHCP serves whatever the policy says (router mode): those that the configuration
+// The hosts that DHCP serves whatever the policy says (router mode), and the groups that hosts are of by name: those that the configuration
 // names, and those that were registered here.
 //
 // Corresponds with GET /api/v1/hosts (the `ListHosts` operationId).
@@ -1820,7 +1840,8 @@ func (c *Client) ListHosts(ctx context.Context, reqEditors ...RequestEditorFn) (
 
 // ForgetHost End a host's registration
 //
-// A lease that the host has is not renewed where the policy doesn't serve it. Hosts that the configuration names can't be taken off here.
+// A lease that the host has is not renewed where the policy doesn't serve it, and ends at once in a group that the host isn't of any more (`ended`). Hosts that the
+// configuration names can't be taken off here (409).
 //
 // Corresponds with DELETE /api/v1/hosts/{mac} (the `ForgetHost` operationId).
 func (c *Client) ForgetHost(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1835,13 +1856,42 @@ func (c *Client) ForgetHost(ctx context.Context, mac string, reqEditors ...Reque
 	return c.Client.Do(req)
 }
 
-// RegisterHost Register a host
+// RegisterHostWithBody Register a host, or have it be of another group
 //
-// DHCP serves it from now on, and after a restart too.
+// DHCP serves it from now on, and after a restart too. Where it is given a group, the appliance answers it for that group alone: what it
+// has leased in another group here ends at once (`ended`), it is refused that as it asks to renew it, and asks anew. Nothing changes for other
+// hosts. A group that the configuration gives to the host can't be changed here (409).
+//
+// A host may be moved again and again; what the request doesn't say stays as it is. Each appliance has its own registrations: where several serve one LAN, register the host at each.
+//
+// Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /api/v1/hosts/{mac} (the `RegisterHost` operationId).
-func (c *Client) RegisterHost(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRegisterHostRequest(c.Server, mac)
+func (c *Client) RegisterHostWithBody(ctx context.Context, mac string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterHostRequestWithBody(c.Server, mac, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RegisterHost Register a host, or have it be of another group
+//
+// DHCP serves it from now on, and after a restart too. Where it is given a group, the appliance answers it for that group alone: what it
+// has leased in another group here ends at once (`ended`), it is refused that as it asks to renew it, and asks anew. Nothing changes for other
+// hosts. A group that the configuration gives to the host can't be changed here (409).
+//
+// A host may be moved again and again; what the request doesn't say stays as it is. Each appliance has its own registrations: where several serve one LAN, register the host at each.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/v1/hosts/{mac} (the `RegisterHost` operationId).
+func (c *Client) RegisterHost(ctx context.Context, mac string, body RegisterHostJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterHostRequest(c.Server, mac, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4594,8 +4644,19 @@ func NewForgetHostRequest(server string, mac string) (*http.Request, error) {
 	return req, nil
 }
 
-// NewRegisterHostRequest constructs an http.Request for the RegisterHost method
-func NewRegisterHostRequest(server string, mac string) (*http.Request, error) {
+// NewRegisterHostRequest calls the generic RegisterHost builder with application/json body
+func NewRegisterHostRequest(server string, mac string, body RegisterHostJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRegisterHostRequestWithBody(server, mac, "application/json", bodyReader)
+}
+
+// NewRegisterHostRequestWithBody constructs an http.Request for the RegisterHost method, with any body, and a specified content type
+func NewRegisterHostRequestWithBody(server string, mac string, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4620,10 +4681,12 @@ func NewRegisterHostRequest(server string, mac string) (*http.Request, error) {
 		return nil, err
 	}
 
-	req, err := http.NewRequest(http.MethodPut, queryURL.String(), nil)
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -7389,7 +7452,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListHostsWithResponse Registered hosts, by hardware address
 	//
-	// The hosts that DHCP serves whatever the policy says (router mode): those that the configuration
+	// The hosts that DHCP serves whatever the policy says (router mode), and the groups that hosts are of by name: those that the configuration
 	// names, and those that were registered here.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7399,21 +7462,39 @@ type ClientWithResponsesInterface interface {
 
 	// ForgetHostWithResponse End a host's registration
 	//
-	// A lease that the host has is not renewed where the policy doesn't serve it. Hosts that the configuration names can't be taken off here.
+	// A lease that the host has is not renewed where the policy doesn't serve it, and ends at once in a group that the host isn't of any more (`ended`). Hosts that the
+	// configuration names can't be taken off here (409).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /api/v1/hosts/{mac} (the `ForgetHost` operationId).
 	ForgetHostWithResponse(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*ForgetHostResponse, error)
 
-	// RegisterHostWithResponse Register a host
+	// RegisterHostWithBodyWithResponse Register a host, or have it be of another group
 	//
-	// DHCP serves it from now on, and after a restart too.
+	// DHCP serves it from now on, and after a restart too. Where it is given a group, the appliance answers it for that group alone: what it
+	// has leased in another group here ends at once (`ended`), it is refused that as it asks to renew it, and asks anew. Nothing changes for other
+	// hosts. A group that the configuration gives to the host can't be changed here (409).
 	//
-	// Returns a wrapper object for the known response body format(s).
+	// A host may be moved again and again; what the request doesn't say stays as it is. Each appliance has its own registrations: where several serve one LAN, register the host at each.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/v1/hosts/{mac} (the `RegisterHost` operationId).
-	RegisterHostWithResponse(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*RegisterHostResponse, error)
+	RegisterHostWithBodyWithResponse(ctx context.Context, mac string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterHostResponse, error)
+
+	// RegisterHostWithResponse Register a host, or have it be of another group
+	//
+	// DHCP serves it from now on, and after a restart too. Where it is given a group, the appliance answers it for that group alone: what it
+	// has leased in another group here ends at once (`ended`), it is refused that as it asks to renew it, and asks anew. Nothing changes for other
+	// hosts. A group that the configuration gives to the host can't be changed here (409).
+	//
+	// A host may be moved again and again; what the request doesn't say stays as it is. Each appliance has its own registrations: where several serve one LAN, register the host at each.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/hosts/{mac} (the `RegisterHost` operationId).
+	RegisterHostWithResponse(ctx context.Context, mac string, body RegisterHostJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterHostResponse, error)
 
 	// ListApplicationsWithResponse Groups into which this appliance waits to be let
 	//
@@ -13186,7 +13267,7 @@ func (c *ClientWithResponses) SetGroupSettingsWithResponse(ctx context.Context, 
 
 // ListHostsWithResponse Registered hosts, by hardware address
 //
-// The hosts that DHCP serves whatever the policy says (router mode): those that the configuration
+// The hosts that DHCP serves whatever the policy says (router mode), and the groups that hosts are of by name: those that the configuration
 // names, and those that were registered here.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -13202,7 +13283,8 @@ func (c *ClientWithResponses) ListHostsWithResponse(ctx context.Context, reqEdit
 
 // ForgetHostWithResponse End a host's registration
 //
-// A lease that the host has is not renewed where the policy doesn't serve it. Hosts that the configuration names can't be taken off here.
+// A lease that the host has is not renewed where the policy doesn't serve it, and ends at once in a group that the host isn't of any more (`ended`). Hosts that the
+// configuration names can't be taken off here (409).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -13215,15 +13297,38 @@ func (c *ClientWithResponses) ForgetHostWithResponse(ctx context.Context, mac st
 	return ParseForgetHostResponse(rsp)
 }
 
-// RegisterHostWithResponse Register a host
+// RegisterHostWithBodyWithResponse Register a host, or have it be of another group
 //
-// DHCP serves it from now on, and after a restart too.
+// DHCP serves it from now on, and after a restart too. Where it is given a group, the appliance answers it for that group alone: what it
+// has leased in another group here ends at once (`ended`), it is refused that as it asks to renew it, and asks anew. Nothing changes for other
+// hosts. A group that the configuration gives to the host can't be changed here (409).
 //
-// Returns a wrapper object for the known response body format(s).
+// A host may be moved again and again; what the request doesn't say stays as it is. Each appliance has its own registrations: where several serve one LAN, register the host at each.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /api/v1/hosts/{mac} (the `RegisterHost` operationId).
-func (c *ClientWithResponses) RegisterHostWithResponse(ctx context.Context, mac string, reqEditors ...RequestEditorFn) (*RegisterHostResponse, error) {
-	rsp, err := c.RegisterHost(ctx, mac, reqEditors...)
+func (c *ClientWithResponses) RegisterHostWithBodyWithResponse(ctx context.Context, mac string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterHostResponse, error) {
+	rsp, err := c.RegisterHostWithBody(ctx, mac, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRegisterHostResponse(rsp)
+}
+
+// RegisterHostWithResponse Register a host, or have it be of another group
+//
+// DHCP serves it from now on, and after a restart too. Where it is given a group, the appliance answers it for that group alone: what it
+// has leased in another group here ends at once (`ended`), it is refused that as it asks to renew it, and asks anew. Nothing changes for other
+// hosts. A group that the configuration gives to the host can't be changed here (409).
+//
+// A host may be moved again and again; what the request doesn't say stays as it is. Each appliance has its own registrations: where several serve one LAN, register the host at each.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/hosts/{mac} (the `RegisterHost` operationId).
+func (c *ClientWithResponses) RegisterHostWithResponse(ctx context.Context, mac string, body RegisterHostJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterHostResponse, error) {
+	rsp, err := c.RegisterHost(ctx, mac, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,10 @@ type bounded struct {
 // bound returns the call that holds a field to its bounds, nothing where it has none.
 func bound(name string, s schema, required bool) string {
 	field := "r." + initialisms(strings.ToUpper(name[:1])+name[1:])
+	pointer := s.SkipPtr != nil && !*s.SkipPtr
 	switch {
+	case s.Type == "string" && s.MaxLength != nil && pointer:
+		return fmt.Sprintf("if %s != nil {\nb.Length(%q, *%s, false, %d)\n}", field, name, field, *s.MaxLength)
 	case s.Type == "string" && s.MaxLength != nil:
 		return fmt.Sprintf("b.Length(%q, %s, %t, %d)", name, field, required && s.MinLength > 0, *s.MaxLength)
 	case s.Type != "integer" || s.Minimum == nil && s.Maximum == nil:
@@ -74,7 +77,7 @@ func bound(name string, s schema, required bool) string {
 	if s.Maximum != nil {
 		most = *s.Maximum
 	}
-	if s.SkipPtr != nil && !*s.SkipPtr {
+	if pointer {
 		return fmt.Sprintf("if %s != nil {\nb.Between(%q, int64(*%s), %d, %d)\n}", field, name, field, least, most)
 	}
 	return fmt.Sprintf("if %s != 0 {\nb.Between(%q, int64(%s), %d, %d)\n}", field, name, field, least, most)

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -113,7 +114,7 @@ type ServerInterface interface {
 	// ForgetHost End a host's registration
 	// (DELETE /api/v1/hosts/{mac})
 	ForgetHost(ctx echo.Context, mac string) error
-	// RegisterHost Register a host
+	// RegisterHost Register a host, or have it be of another group
 	// (PUT /api/v1/hosts/{mac})
 	RegisterHost(ctx echo.Context, mac string) error
 	// ListApplications Groups into which this appliance waits to be let
@@ -3109,7 +3110,8 @@ func (response ForgetHostdefaultApplicationProblemPlusJSONResponse) VisitForgetH
 }
 
 type RegisterHostRequestObject struct {
-	MAC string `json:"mac"`
+	MAC  string `json:"mac"`
+	Body *RegisterHostJSONRequestBody
 }
 
 type RegisterHostResponseObject interface {
@@ -5622,7 +5624,7 @@ type StrictServerInterface interface {
 	// ForgetHost End a host's registration
 	// (DELETE /api/v1/hosts/{mac})
 	ForgetHost(ctx context.Context, request ForgetHostRequestObject) (ForgetHostResponseObject, error)
-	// RegisterHost Register a host
+	// RegisterHost Register a host, or have it be of another group
 	// (PUT /api/v1/hosts/{mac})
 	RegisterHost(ctx context.Context, request RegisterHostRequestObject) (RegisterHostResponseObject, error)
 	// ListApplications Groups into which this appliance waits to be let
@@ -6809,6 +6811,32 @@ func (sh *strictHandler) RegisterHost(ctx echo.Context, mac string) error {
 	var request RegisterHostRequestObject
 
 	request.MAC = mac
+
+	var body RegisterHostJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.RegisterHost(ctx.Request().Context(), request.(RegisterHostRequestObject))

@@ -1285,6 +1285,18 @@ type DoctorReport struct {
 	State  CheckState    `json:"state"`
 }
 
+// EndedLease defines model for EndedLease.
+type EndedLease struct {
+	Address netip.Addr `json:"address"`
+
+	// Group The ID of the group in which it was leased.
+	Group     string `json:"group"`
+	GroupName string `json:"groupName"`
+
+	// NoticedBy When the host asks to renew it at the latest, and is refused. Until then it uses the address and reaches nobody by it.
+	NoticedBy time.Time `json:"noticedBy"`
+}
+
 // Event Something that happened on this appliance. Which of the members there are depends on the type.
 type Event struct {
 	At time.Time `json:"at"`
@@ -1721,6 +1733,15 @@ type HeardServer struct {
 type HeardStation struct {
 	Addresses []netip.Addr `json:"addresses"`
 	MAC       string       `json:"mac"`
+}
+
+// HostRegistration defines model for HostRegistration.
+type HostRegistration struct {
+	// Group The ID or name of the group that the host is of; empty for none, so that it is of the group that has the hosts that nobody names. Left out, it stays as it is.
+	Group *string `json:"group,omitempty"`
+
+	// Note One line about the host. Left out, it stays as it is.
+	Note *string `json:"note,omitempty"`
 }
 
 // Invitation defines model for Invitation.
@@ -2642,11 +2663,32 @@ type RecoveryCodes struct {
 
 // RegisteredHost defines model for RegisteredHost.
 type RegisteredHost struct {
-	// Configured The configuration names it.
+	// By Who registered or moved it last; absent where the configuration names it.
+	By string `json:"by,omitempty,omitzero"`
+
+	// Configured The configuration names it, so that it can't be taken off.
 	Configured bool `json:"configured,omitempty,omitzero"`
+
+	// Elsewhere It was given to a group that this appliance isn't in, so that nobody serves it here.
+	Elsewhere bool `json:"elsewhere,omitempty,omitzero"`
+
+	// Ended In the answer to a change, what ended with it.
+	Ended []EndedLease `json:"ended,omitempty,omitzero"`
+
+	// Group The ID of the group that it is of by name; absent where it is of none, or of one that this appliance isn't in.
+	Group string `json:"group,omitempty,omitzero"`
+
+	// GroupConfigured The configuration says of which group it is, so that it can't be moved.
+	GroupConfigured bool `json:"groupConfigured,omitempty,omitzero"`
+
+	// GroupName What that group is called; of one that this appliance isn't in, what the configuration calls it.
+	GroupName string `json:"groupName,omitempty,omitzero"`
 
 	// MAC Its hardware address.
 	MAC string `json:"mac"`
+
+	// Note What was noted of it.
+	Note string `json:"note,omitempty,omitzero"`
 
 	// Since When it was registered; absent where the configuration names it.
 	Since time.Time `json:"since,omitempty,omitzero"`
@@ -2804,7 +2846,7 @@ type Role string
 
 // Segment What a group is attached to. Several groups may be on one LAN port; each of its hosts is of one of them.
 type Segment struct {
-	// Assigned The hardware addresses of the hosts that the configuration gives this group.
+	// Assigned The hardware addresses of the hosts that are this group's by name, as the configuration says or as they were registered.
 	Assigned []string `json:"assigned,omitempty,omitzero"`
 
 	// Attachment The devices by which a group is attached; in the status, the first of its groups. Empty while it is in no group.
@@ -3409,6 +3451,9 @@ type DenyRequestJSONRequestBody = Denial
 
 // SetGroupSettingsJSONRequestBody defines body for SetGroupSettings for application/json ContentType.
 type SetGroupSettingsJSONRequestBody = GroupSettingsChange
+
+// RegisterHostJSONRequestBody defines body for RegisterHost for application/json ContentType.
+type RegisterHostJSONRequestBody = HostRegistration
 
 // JoinGroupJSONRequestBody defines body for JoinGroup for application/json ContentType.
 type JoinGroupJSONRequestBody = JoinRequest

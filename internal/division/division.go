@@ -53,23 +53,27 @@ func PortsOf(c config.Groups, s modes.Setup, all []Territory) []string {
 // Division says of which group each station of the LANs is. It doesn't change.
 type Division struct {
 	gateways map[frame.MAC]group.ID // of the groups' members
-	hosts    map[frame.MAC]group.ID // as configured; the zero ID is a group that this appliance isn't in
-	rest     map[string]group.ID    // by LAN port: of the hosts that the configuration doesn't name
+	hosts    map[frame.MAC]group.ID // that somebody named; the zero ID is a group that this appliance isn't in
+	rest     map[string]group.ID    // by LAN port: of the hosts that nobody named
 }
+
+// Registered are the hosts of groups that were registered while the appliance ran. What the
+// configuration says of a host goes before it.
+type Registered map[frame.MAC]group.ID
 
 // Divide makes the division, nil where there is nothing to divide: one group that all hosts are of.
 // It refuses groups of which hosts couldn't tell which is theirs.
-func Divide(c config.Groups, s modes.Setup, all []Territory) (*Division, error) {
+//
+// A registered host changes nothing for others: whose the hosts are that nobody names is for the
+// configuration to say.
+func Divide(c config.Groups, registered Registered, s modes.Setup, all []Territory) (*Division, error) {
 	if err := Apart(all); err != nil {
 		return nil, err
 	}
-	if !s.AttachesLAN() || len(all) < 2 && len(c.Hosts) == 0 {
+	if !s.AttachesLAN() || len(all) < 2 && len(c.Hosts)+len(registered) == 0 {
 		return nil, nil
 	}
-	d := &Division{gateways: make(map[frame.MAC]group.ID), hosts: make(map[frame.MAC]group.ID), rest: make(map[string]group.ID)}
-	for _, h := range c.Hosts {
-		d.hosts[h.MAC] = group.ID{}
-	}
+	d := &Division{gateways: make(map[frame.MAC]group.ID), hosts: hostsOf(c, registered, all), rest: make(map[string]group.ID)}
 	sharing := make(map[string][]Territory)
 	for _, t := range all {
 		port := PortOf(c, s, t)
@@ -79,23 +83,50 @@ func Divide(c config.Groups, s modes.Setup, all []Territory) (*Division, error) 
 				d.gateways[mac] = t.ID
 			}
 		}
-		for _, h := range c.Hosts {
-			if t.IsCalled(h.Group) {
-				d.hosts[h.MAC] = t.ID
-			}
-		}
 	}
 	for port, groups := range sharing {
+		isDefault := func(t Territory) bool { return c.Default != "" && t.IsCalled(c.Default) }
 		for _, t := range groups {
 			switch {
-			case c.Default != "" && t.IsCalled(c.Default), len(groups) == 1 && !NamesHosts(c, t):
+			case isDefault(t), len(groups) == 1 && !NamesHosts(c, t):
 				d.rest[port] = t.ID
-			case !NamesHosts(c, t):
+			case NamesHosts(c, t), registered.has(t.ID):
+			case !slices.ContainsFunc(groups, isDefault): // else it has none until they are registered
 				return nil, unserved(t, port, groups)
 			}
 		}
 	}
 	return d, nil
+}
+
+// hostsOf says of which group each host is that somebody named.
+func hostsOf(c config.Groups, registered Registered, all []Territory) map[frame.MAC]group.ID {
+	hosts := make(map[frame.MAC]group.ID, len(c.Hosts)+len(registered))
+	for mac, id := range registered {
+		if !slices.ContainsFunc(all, func(t Territory) bool { return t.ID == id }) {
+			id = group.ID{}
+		}
+		hosts[mac] = id
+	}
+	for _, h := range c.Hosts {
+		hosts[h.MAC] = group.ID{}
+		for _, t := range all {
+			if t.IsCalled(h.Group) {
+				hosts[h.MAC] = t.ID
+			}
+		}
+	}
+	return hosts
+}
+
+// has reports whether a group has hosts.
+func (r Registered) has(id group.ID) bool {
+	for _, of := range r {
+		if of == id {
+			return true
+		}
+	}
+	return false
 }
 
 // NamesHosts reports whether the configuration has hosts for a group.
@@ -129,7 +160,7 @@ func unserved(t Territory, port string, groups []Territory) error {
 		}
 	}
 	return fmt.Errorf("nothing says which hosts on the LAN port %s are of the group %s, and which of %s: in the configuration of this appliance name its hosts (group-host: [\"%s=52:54:00:12:34:56\"]), "+
-		"or have it take all that aren't named (default-group: %s), or give it a port or VLAN to itself (group-port: [\"%s=%s.10\"]), and restart the appliance; nothing was done",
+		"or have one of them take all that aren't named (default-group: %s), or give it a port or VLAN to itself (group-port: [\"%s=%s.10\"]), and restart the appliance; nothing was done",
 		port, t.Name, strings.Join(others, ", "), t.Name, t.Name, t.Name, port)
 }
 
@@ -141,11 +172,11 @@ func (d *Division) Of(mac frame.MAC, port string) group.ID {
 	return d.Rest(port)
 }
 
-// Rest returns the group of the hosts on a LAN port that the configuration doesn't name, the zero
-// ID where they are of none.
+// Rest returns the group of the hosts on a LAN port that nobody named, the zero ID where they are
+// of none.
 func (d *Division) Rest(port string) group.ID { return d.rest[port] }
 
-// Hosts goes through the hosts that the configuration gives to a group, in any order.
+// Hosts goes through the hosts that were given to a group by name, in any order.
 func (d *Division) Hosts(id group.ID) iter.Seq[frame.MAC] {
 	return func(yield func(frame.MAC) bool) {
 		for mac, of := range d.hosts {
@@ -162,5 +193,5 @@ func (d *Division) Gateway(mac frame.MAC) (id group.ID, is bool) {
 	return id, is
 }
 
-// Names reports whether the configuration gives a host to a group.
+// Names reports whether a host was given to a group by name.
 func (d *Division) Names(mac frame.MAC, id group.ID) bool { return d.hosts[mac] == id }

@@ -232,6 +232,9 @@ func TestAnEvictedHostMustAskAnewAlsoAfterAKill(t *testing.T) {
 		t.Error("it is still found")
 	}
 	for range 2 {
+		if !n.reg.Evicted(client(1).ID, addr) || n.reg.Evicted(client(2).ID, addr) || n.reg.Evicted(client(1).ID, addr.Next()) || n.reg.Evicted(client(1).ID, netip.Addr{}) {
+			t.Error("who was evicted, and from where, is told wrongly")
+		}
 		if _, err := n.reg.Commit(context.Background(), client(1), addr); !errors.Is(err, ErrNotOurs) {
 			t.Errorf("it renews: %v", err)
 		}
@@ -244,6 +247,9 @@ func TestAnEvictedHostMustAskAnewAlsoAfterAKill(t *testing.T) {
 		n.start()
 	}
 	get(t, n.reg, client(1)) // it has asked
+	if n.reg.Evicted(client(1).ID, addr) {
+		t.Error("it has asked anew, and is said to be evicted")
+	}
 	if _, err := n.reg.End(addr, false, "anna"); err != nil {
 		t.Fatal(err)
 	}

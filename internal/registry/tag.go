@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -186,6 +187,16 @@ func (r *Registry) leave(c Client, addr netip.Addr, why string) error {
 		return r.dropForeign(l, true, h)
 	}
 	return r.end(l, h)
+}
+
+// Evicted reports whether a client that renews addr is to be told that it was evicted from there, and
+// hasn't asked anew.
+func (r *Registry) Evicted(client []byte, addr netip.Addr) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b, off, ok := r.geo.split(addr)
+	blk := r.book.held[b]
+	return ok && blk != nil && errors.Is(blk.slots[off].evicted(Client{ID: client}, r.clock.Instant()), ErrNotOurs)
 }
 
 // evicted refuses a client that was evicted from the address and hasn't asked anew; and, until

@@ -34,6 +34,7 @@ type segment struct {
 
 	named     func(frame.MAC) bool // the host was given to this group by name
 	hasNamed  bool                 // the configuration gives it any
+	isNobodys func(frame.MAC) bool // the host is of no group that this appliance is in
 	isGateway func(frame.MAC) bool // a router of another group that this appliance is in
 
 	registry  *registry.Registry
@@ -42,6 +43,7 @@ type segment struct {
 	strangers *strangers.Strangers
 
 	dhcp     *dhcp.Server
+	asking   asking // in vain
 	others   *dhcp.Others
 	heard    chan heardReply
 	again    chan struct{} // look for others anew: capacity 1
@@ -65,7 +67,7 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 		port: a.setup.LANPort, group: n.membership, mac: mac, cfg: n.node.cfg.DHCP, roll: n.node.roll,
 		send:     func(f []byte) error { return a.router.WriteFrame(f) },
 		registry: n.registry, prober: a.prober, siblings: neighbourhood.Siblings{Neighbors: a.neighbours.beacon.Neighbors, Gateway: a.neighbours.macOf},
-		health: n.health(), named: n.named, hasNamed: division.NamesHosts(n.node.cfg.Groups, territoryOf(n.membership)), isGateway: n.isGateway, log: n.log, heard: make(chan heardReply, maxHeard), again: make(chan struct{}, 1),
+		health: n.health(), named: n.named, hasNamed: division.NamesHosts(n.node.cfg.Groups, territoryOf(n.membership)), isGateway: n.isGateway, isNobodys: func(mac frame.MAC) bool { return n.isNobodys(mac, a.setup.LANPort) }, log: n.log, heard: make(chan heardReply, maxHeard), again: make(chan struct{}, 1),
 	}
 	id := n.membership.Group()
 	s.others, s.rivals.isOurs = dhcp.NewOthers(s.isOurs), s.isOurs

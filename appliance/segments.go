@@ -60,6 +60,9 @@ func (n *network) describeSegment(d *division.Division) (api.Segment, error) {
 		slices.Sort(s.Assigned)
 	}
 	s.Neighbours = n.describeNeighbours(a)
+	if a.segment != nil {
+		s.Unregistered = n.unregistered(a.segment, d)
+	}
 	var err error
 	s.Trunk, s.Vlan, err = iface.VLANOf(a.setup.LANPort)
 	return s, err

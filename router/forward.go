@@ -58,7 +58,7 @@ func (r *Router) takeFrame(b *batch, p frame.Packet) {
 		p.Buf = p.Buf[:frame.Headroom+len(v.ip)] // without padding
 	}
 	if r.isOthers(v, f) {
-		r.overhearOthers(b, v)
+		r.overhearOthers(b, v, f.Src())
 		return
 	}
 	switch v.kind {

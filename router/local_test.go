@@ -297,6 +297,13 @@ type watched struct {
 	mu       sync.Mutex
 	replies  []string
 	gateways []gatewaySeen
+	asked    []frame.MAC
+}
+
+func (w *watched) OthersAsk(mac frame.MAC) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = append(w.asked, mac)
 }
 
 type gatewaySeen struct {

@@ -127,8 +127,11 @@ func (r *Router) isOthers(v verdict, f frame.Ethernet) bool {
 // overhearOthers takes what a station of another group has sent: nothing of it is answered or
 // forwarded. That it uses an address, or says that it has the service address, is a fact of the
 // wire all the same.
-func (r *Router) overhearOthers(b *batch, v verdict) {
+func (r *Router) overhearOthers(b *batch, v verdict, from frame.MAC) {
 	r.counters.add(ignoredOtherGroup, 1)
+	if v.kind == toDHCP && r.watch != nil {
+		r.watch.OthersAsk(from)
+	}
 	if v.kind != toARP {
 		return
 	}

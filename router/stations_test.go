@@ -65,6 +65,10 @@ func TestWhatAHostOfAnotherGroupShowsOfTheWireIsNoticed(t *testing.T) {
 		if want := []gatewaySeen{{host{svcAddr, other}, SignService}}; !slices.Equal(w.gateways, want) {
 			t.Errorf("told %v, want %v", w.gateways, want)
 		}
+		a.sends(discover(other, "1"), discover(hostA.mac, "2"))
+		if !slices.Equal(w.asked, []frame.MAC{other}) {
+			t.Errorf("%v are told to ask for addresses", w.asked)
+		}
 		if !slices.Equal(seen.senders, []netip.Addr{svcAddr}) {
 			t.Errorf("the prober saw packets of %v", seen.senders)
 		}

@@ -17,6 +17,8 @@ type Watch interface {
 	// as a gateway of the group: addr is the service address, or an address of the prefix that
 	// sign names as a router. Of one station, at most every strangerEvery.
 	Gateway(addr netip.Addr, mac frame.MAC, sign GatewaySign)
+	// OthersAsk is told that a station that isn't the group's has asked a DHCP server something.
+	OthersAsk(mac frame.MAC)
 }
 
 // GatewaySign says by what a station was taken for a gateway.

@@ -857,6 +857,27 @@ func (e Role) Valid() bool {
 	}
 }
 
+// Defines values for SeenHostWhy.
+const (
+	SeenHostWhyNoGroup      SeenHostWhy = "noGroup"
+	SeenHostWhyUnregistered SeenHostWhy = "unregistered"
+	SeenHostWhyVendorClass  SeenHostWhy = "vendorClass"
+)
+
+// Valid indicates whether the value is a known member of the SeenHostWhy enum.
+func (e SeenHostWhy) Valid() bool {
+	switch e {
+	case SeenHostWhyNoGroup:
+		return true
+	case SeenHostWhyUnregistered:
+		return true
+	case SeenHostWhyVendorClass:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SessionState.
 const (
 	SessionStateConnecting  SessionState = "connecting"
@@ -2844,6 +2865,29 @@ type RestoreOrder struct {
 // decides on groups, the mode and users.
 type Role string
 
+// SeenHost defines model for SeenHost.
+type SeenHost struct {
+	// Address Absent where it gets none.
+	Address netip.Addr `json:"address,omitempty,omitzero"`
+
+	// MAC Its hardware address.
+	MAC string `json:"mac"`
+
+	// Name What it is called, where it has an address.
+	Name string `json:"name,omitempty,omitzero"`
+
+	// Seen When it was given its address, or asked for one last.
+	Seen time.Time `json:"seen"`
+
+	// Why Why a host gets no address. unregistered: registered ones alone are served. vendorClass: it is of no vendor class that is served.
+	// noGroup: it is of no group that this appliance is in.
+	Why SeenHostWhy `json:"why,omitempty,omitzero"`
+}
+
+// SeenHostWhy Why a host gets no address. unregistered: registered ones alone are served. vendorClass: it is of no vendor class that is served.
+// noGroup: it is of no group that this appliance is in.
+type SeenHostWhy string
+
 // Segment What a group is attached to. Several groups may be on one LAN port; each of its hosts is of one of them.
 type Segment struct {
 	// Assigned The hardware addresses of the hosts that are this group's by name, as the configuration says or as they were registered.
@@ -2864,12 +2908,16 @@ type Segment struct {
 	Neighbours []Neighbour  `json:"neighbours"`
 	Prefix     netip.Prefix `json:"prefix"`
 
-	// Remainder Whether the hosts of the port that the configuration gives to no group are this group's (router mode).
+	// Remainder Whether the hosts of the port that nobody has given to a group by name are this group's (router mode).
 	Remainder      bool       `json:"remainder"`
 	ServiceAddress netip.Addr `json:"serviceAddress"`
 
 	// Trunk Where the LAN port is a VLAN: the port that carries it.
 	Trunk string `json:"trunk,omitempty,omitzero"`
+
+	// Unregistered Hosts on this segment that nobody has registered, at most 20 (router mode): those that have asked for an address within the last hour
+	// and get none, then those that have one; of each the latest first.
+	Unregistered []SeenHost `json:"unregistered,omitempty,omitzero"`
 
 	// Vlan Where the LAN port is a VLAN: its number.
 	Vlan int `json:"vlan,omitempty,omitzero"`

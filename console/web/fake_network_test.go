@@ -10,7 +10,10 @@ import (
 )
 
 // attached is what a fake says of segments.
-type attached struct{ segments []api.Segment }
+type attached struct {
+	segments   []api.Segment
+	registered []api.RegisterHostRequestObject
+}
 
 func (f *fake) ListSegments(context.Context, api.ListSegmentsRequestObject) (api.ListSegmentsResponseObject, error) {
 	return api.ListSegments200JSONResponse{Items: f.segments}, nil
@@ -22,7 +25,8 @@ func someSegments() []api.Segment {
 	office.OtherDhcpServers = []api.OtherDhcpServer{{Address: netip.MustParseAddr("192.168.1.1"), MAC: "52:54:00:99:00:01", Since: start(), LastSeen: time.Now()}}
 	return []api.Segment{
 		{
-			Group: "aa01", GroupName: "office", Prefix: netip.MustParsePrefix("10.9.0.0/16"), ServiceAddress: netip.MustParseAddr("10.9.0.1"), Attachment: office, Hosts: 42, Remainder: true,
+			Unregistered: []api.SeenHost{{MAC: "52:54:00:99:00:32", Name: "printer-1", Address: netip.MustParseAddr("10.9.4.2"), Seen: start()}, {MAC: "52:54:00:99:00:33", Address: netip.MustParseAddr("10.9.4.3"), Seen: start()}},
+			Group:        "aa01", GroupName: "office", Prefix: netip.MustParsePrefix("10.9.0.0/16"), ServiceAddress: netip.MustParseAddr("10.9.0.1"), Attachment: office, Hosts: 42, Remainder: true,
 			Neighbours: []api.Neighbour{
 				{MemberID: "12D3KooWself", Name: "lisbon", Self: true, Router: true, MAC: "02:5e:10:00:00:01", State: api.NeighbourStateServing, Percent: 50},
 				{MemberID: "12D3KooW2", Name: "lisbon-2", Router: true, MAC: "02:5e:10:00:00:07", State: api.NeighbourStateServing, Percent: 50, Since: start()},
@@ -32,7 +36,8 @@ func someSegments() []api.Segment {
 		},
 		{
 			Group: "aa02", GroupName: "lab", Prefix: netip.MustParsePrefix("10.30.0.0/16"), ServiceAddress: netip.MustParseAddr("10.30.0.1"), Attachment: lab,
-			Vlan: 10, Trunk: "enp3s0", Hosts: 1, Assigned: []string{"52:54:00:12:34:56", "52:54:00:12:34:57"},
+			Unregistered: []api.SeenHost{{MAC: "52:54:00:99:00:31", Seen: start(), Why: api.SeenHostWhyNoGroup}, {MAC: "52:54:00:99:00:33", Seen: start(), Why: api.SeenHostWhyNoGroup}},
+			Vlan:         10, Trunk: "enp3s0", Hosts: 1, Assigned: []string{"52:54:00:12:34:56", "52:54:00:12:34:57"},
 			Neighbours: []api.Neighbour{{MemberID: "12D3KooWself", Name: "lisbon", Self: true, Router: true, MAC: "02:5e:10:00:00:02", State: api.NeighbourStateServing, Percent: 100}},
 		},
 	}

@@ -127,6 +127,7 @@ func (f *fake) RegisterHost(_ context.Context, r api.RegisterHostRequestObject) 
 	if strings.Contains(r.MAC, "x") {
 		return nil, errNoMAC
 	}
+	f.registered = append(f.registered, r)
 	return api.RegisterHost200JSONResponse{MAC: r.MAC}, f.err
 }
 
@@ -226,7 +227,7 @@ func newFake(members, leases int) *fake {
 	f.people, f.spoken, f.configured = somePeople(), someNames(), someSettings()
 	f.peers = somePeers(members)
 	f.issued, f.applicants = someInvitations(), someApplicants()
-	f.hosts = []api.RegisteredHost{{MAC: "52:54:00:aa:bb:01", Configured: true}, {MAC: "52:54:00:aa:bb:02", Since: start()}}
+	f.hosts = []api.RegisteredHost{{MAC: "52:54:00:aa:bb:01", Configured: true}, {MAC: "52:54:00:aa:bb:02", Since: start(), By: "nora", Group: "aa02", GroupName: "lab", Note: "the oscilloscope"}, {MAC: "52:54:00:aa:bb:03", Configured: true, GroupConfigured: true, Group: "aa02", GroupName: "lab"}, {MAC: "52:54:00:aa:bb:04", Since: start(), Elsewhere: true}}
 	f.mode = api.ModeStatus{Now: api.ModeSetup{Mode: api.ModeRouter, LanPort: "enp3s0"}, Ports: []api.LANPort{
 		{Name: "enp2s0", MAC: "52:54:00:00:00:02", Up: true, BitsPerSecond: 1e9, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/24")},
 			DefaultRoute: true, Gateways: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Modes: []api.Mode{api.ModeHybrid}, Why: "it has addresses and a default route: taking it would cut this host off"},

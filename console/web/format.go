@@ -33,6 +33,8 @@ func functions(now func() time.Time, static assets) template.FuncMap {
 		"behind":       startPage.Behind,
 		"open":         startPage.Open,
 		"registers":    networkPage.Registers,
+		"grouped":      networkPage.Grouped,
+		"seen":         networkPage.Seen,
 		"portView":     newPortView,
 		"heardAnybody": func(h *heardView) bool { return h.Somebody() },
 		"removal":      groupMembers.Gone,

@@ -5,10 +5,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/labstack/echo/v4"
+
+	"landbridge/console/api"
 )
 
 func TestTheNetworkPageShowsEachGroupsSegmentAndWhoServesIt(t *testing.T) {
@@ -16,7 +19,7 @@ func TestTheNetworkPageShowsEachGroupsSegmentAndWhoServesIt(t *testing.T) {
 	server := serve(f)
 	body := get(t, server, "/network").body
 	for _, want := range []string{
-		"VLAN 10 of enp3s0", "all of this LAN", "2 that the configuration names", "lisbon does its work", "reaches no other member", "a host, hybrid mode",
+		"VLAN 10 of enp3s0", "all of this LAN", "2 by name", "lisbon does its work", "reaches no other member", "a host, hybrid mode",
 		"50 %", `href="/leases?group=aa01&amp;site=here">42 with addresses`, "A DHCP server, <span class=\"mono\">192.168.1.1", "No other DHCP server and no other gateway",
 	} {
 		if !strings.Contains(body, want) {
@@ -68,3 +71,46 @@ func postPart(t *testing.T, server http.Handler, path, target string, fields ...
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(form.Encode()))
 	return do(t, server, req, echo.HeaderContentType, echo.MIMEApplicationForm, "HX-Request", "true", "HX-Target", target)
 }
+
+func TestHostsAreRegisteredAndMovedOnTheNetworkPage(t *testing.T) {
+	f := newFake(2, 3)
+	server := serve(f)
+	body := get(t, server, "/network?done=moved").body
+	for _, want := range []string{
+		"reaches nobody until then", "the oscilloscope", "by nora", "named by the configuration",
+		`<select disabled aria-label="Group of 52:54:00:aa:bb:03"><option>lab`, "said by the configuration (group-host)",
+		`<select name="group" aria-label="Group of 52:54:00:aa:bb:02">`, `<option value="aa02" selected>lab`, "one that this appliance isn&#39;t in",
+		"Seen, and not registered", "default-group isn&#39;t set", "10.9.4.2</span> <span class=\"muted\">of office",
+	} {
+		if !strings.Contains(body, want) && !strings.Contains(body, strings.ReplaceAll(want, "&#39;", "'")) {
+			t.Errorf("the page doesn't say %q", want)
+		}
+	}
+	if strings.Count(body, `value="52:54:00:99:00:33"`) != 1 || strings.Index(body, "52:54:00:99:00:31") > strings.Index(body, "52:54:00:99:00:32") {
+		t.Error("a host that two segments have seen is told twice, or the one without an address isn't first")
+	}
+	for name, c := range map[string]struct {
+		fields []string
+		group  *string
+		note   *string
+	}{
+		"of a group":     {[]string{"mac", "52:54:00:99:00:31", "group", "aa02", "note", " the scope "}, ptr("aa02"), ptr("the scope")},
+		"of none":        {[]string{"mac", "52:54:00:99:00:31", "group", ""}, ptr(""), nil},
+		"as it is":       {[]string{"mac", "52:54:00:99:00:31", "group", "-", "note", ""}, nil, nil},
+		"without groups": {[]string{"mac", "52:54:00:99:00:31"}, nil, nil},
+	} {
+		f.registered = nil
+		if a := post(t, server, "/network/hosts", c.fields...); a.Code != http.StatusSeeOther || len(f.registered) != 1 {
+			t.Errorf("%s: %d %s", name, a.Code, a.body)
+			continue
+		}
+		if got := f.registered[0]; !reflect.DeepEqual(got.Body, &api.HostRegistration{Group: c.group, Note: c.note}) || got.MAC != "52:54:00:99:00:31" {
+			t.Errorf("%s: asked for %+v", name, got.Body)
+		}
+	}
+	if body := get(t, serve(f, func(o *Options) { o.Who = viewer }), "/network").body; strings.Contains(body, ">Register") || strings.Contains(body, ">Move") || !strings.Contains(body, "the oscilloscope") {
+		t.Error("a viewer is offered to register hosts, or isn't shown them")
+	}
+}
+
+func ptr(s string) *string { return &s }

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"fmt"
 	"net"
 	"net/http"
 	"path"
@@ -23,8 +22,7 @@ type networkPage struct {
 	Form     modeForm
 	Plan     *api.ModePlan
 	Heard    *heardView // on a port, just now
-	MAC      string     // as it was typed
-	Host     flaws      // of registering a host
+	Host     hostForm   // of registering a host, as it was filled in
 	Done     string     // what was done just now
 	At       string     // the path of the page that shows it: /network, or /start
 }
@@ -68,9 +66,6 @@ func newModePicture(ports []api.LANPort, chosen string, m api.Mode) modePicture 
 	}
 	return pic
 }
-
-// Registers reports whether hosts can be registered: DHCP serves in router mode alone.
-func (n networkPage) Registers() bool { return n.Mode.Now.Mode == api.ModeRouter || len(n.Hosts) > 0 }
 
 func (p *Pages) network(c echo.Context) error {
 	page, err := p.networkPage(c)
@@ -221,33 +216,4 @@ func (p *Pages) settle(c echo.Context, err error, done string) error {
 	var status int
 	page.Form.Flaws, status = p.flawsOf(err)
 	return p.showMode(c, status, page)
-}
-
-// registerHost has DHCP serve a host whatever the policy says.
-func (p *Pages) registerHost(c echo.Context) error {
-	mac := strings.TrimSpace(c.FormValue("mac"))
-	_, err := ask[api.RegisterHostRequestObject, api.RegisterHostResponseObject, api.RegisterHost200JSONResponse](
-		c, p.api.RegisterHost, api.RegisterHostRequestObject{MAC: mac})
-	return p.hostDone(c, err, mac, "registered")
-}
-
-// forgetHost ends a registration.
-func (p *Pages) forgetHost(c echo.Context) error {
-	_, err := ask[api.ForgetHostRequestObject, api.ForgetHostResponseObject, api.ForgetHost200JSONResponse](
-		c, p.api.ForgetHost, api.ForgetHostRequestObject{MAC: c.FormValue("mac")})
-	return p.hostDone(c, err, "", "forgotten")
-}
-
-func (p *Pages) hostDone(c echo.Context, err error, mac, done string) error {
-	if err == nil {
-		return c.Redirect(http.StatusSeeOther, fmt.Sprintf("/network?done=%s#hosts", done))
-	}
-	page, other := p.networkPage(c)
-	if other != nil {
-		return p.fail(c, other)
-	}
-	var status int
-	page.Host, status = p.flawsOf(err)
-	page.MAC = mac
-	return p.show(c, status, "network", page)
 }

@@ -193,5 +193,11 @@ func (d *Division) Gateway(mac frame.MAC) (id group.ID, is bool) {
 	return id, is
 }
 
+// IsNamed reports whether a host was given to any group by name.
+func (d *Division) IsNamed(mac frame.MAC) bool {
+	_, named := d.hosts[mac]
+	return named
+}
+
 // Names reports whether a host was given to a group by name.
 func (d *Division) Names(mac frame.MAC, id group.ID) bool { return d.hosts[mac] == id }

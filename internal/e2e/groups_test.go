@@ -31,7 +31,13 @@ type twoGroups struct {
 
 func newTwoGroups(t *testing.T, flags ...string) *twoGroups {
 	t.Helper()
-	s := &twoGroups{scene: newScene(t)}
+	return twoGroupsIn(t, newScene(t), flags...)
+}
+
+// twoGroupsIn is newTwoGroups in a scene that is there already.
+func twoGroupsIn(t *testing.T, scene *scene, flags ...string) *twoGroups {
+	t.Helper()
+	s := &twoGroups{scene: scene}
 	s.o = newMachine(t, s.wan.Host("o"))
 	s.o.must("group", "create", "--name", "other", "--prefix", otherPrefix, "--zone", "other.internal", "--member-name", "o")
 	s.o.start()

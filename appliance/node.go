@@ -110,11 +110,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 		return undoRestore(state, err)
 	}
 	setup, record, remark := former.Start(modes.Setup{Mode: cfg.Mode, LANPort: cfg.LANPort}, cfg.Configured(), time.Now())
-	roll, err := openRoll(state.db, cfg.DHCP.Hosts)
-	if err != nil {
-		return undoRestore(state, err)
-	}
-	if err := preflight(cfg, roll.registered(), setup, state.owner(), memberships); err != nil {
+	if err := preflight(cfg, setup, state, memberships); err != nil {
 		return undoRestore(state, explainPreflight(err, setup, record))
 	}
 
@@ -132,7 +128,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 			return err
 		}
 	}
-	n, err := start(ctx, cfg, state, roll, log, book)
+	n, err := start(ctx, cfg, state, log, book)
 	if err != nil {
 		return err
 	}
@@ -189,13 +185,17 @@ func (n *node) serveConsole(ctx context.Context) error {
 
 // preflight finds out, changing nothing, whether the appliance can be attached as it is to
 // be.
-func preflight(cfg config.Config, registered division.Registered, s modes.Setup, owner string, memberships []*group.Membership) error {
+func preflight(cfg config.Config, s modes.Setup, state *state, memberships []*group.Membership) error {
+	roll, err := openRoll(state.db, cfg.DHCP.Hosts)
+	if err != nil {
+		return err
+	}
 	all := territories(memberships)
-	if _, err := divide(cfg.Groups, registered, s, all); err != nil {
+	if _, err := divide(cfg.Groups, roll.registered(), s, all); err != nil {
 		return err
 	}
 	for _, port := range division.PortsOf(cfg.Groups, s, all) {
-		if err := checkLANPort(modes.Setup{Mode: s.Mode, LANPort: port}, modes.Setup{}, owner); err != nil {
+		if err := checkLANPort(modes.Setup{Mode: s.Mode, LANPort: port}, modes.Setup{}, state.owner()); err != nil {
 			return err
 		}
 	}
@@ -272,7 +272,11 @@ func checkPrefix(prefix netip.Prefix) error {
 }
 
 // start brings up what the groups share.
-func start(ctx context.Context, cfg config.Config, state *state, roll *roll, log *slog.Logger, book *logbook.Book) (*node, error) {
+func start(ctx context.Context, cfg config.Config, state *state, log *slog.Logger, book *logbook.Book) (*node, error) {
+	roll, err := openRoll(state.db, cfg.DHCP.Hosts)
+	if err != nil {
+		return nil, err
+	}
 	l, err := loop.Open(true)
 	if err != nil {
 		return nil, err

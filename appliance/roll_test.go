@@ -1,12 +1,17 @@
 package appliance
 
 import (
+	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"landbridge/console/api"
+	"landbridge/internal/division"
 	"landbridge/internal/frame"
+	"landbridge/internal/group"
 	"landbridge/internal/store"
 )
 
@@ -59,5 +64,75 @@ func TestRegisteredHostsAreRememberedAndConfiguredOnesStay(t *testing.T) {
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is acknowledged of a host's group is on disk; and a host's group isn't the business of others.
+func TestTheGroupOfAHostIsRememberedAndOnlyWhatFits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "landbridge.db")
+	host, other := frame.MAC{2, 0, 0, 0, 0, 2}, frame.MAC{2, 0, 0, 0, 0, 3}
+	lab, office := group.ID{7}, group.ID{8}
+	fits := func(division.Registered) error { return nil }
+	in := func(id group.ID) func(*hostRecord) { return func(r *hostRecord) { r.in(id) } }
+	for round := range 2 {
+		db, err := store.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := openRoll(db, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if round == 0 {
+			for _, step := range []struct {
+				mac frame.MAC
+				to  group.ID
+			}{{host, office}, {other, group.ID{}}, {host, lab}} {
+				if _, err := r.put(step.mac, in(step.to), fits); err != nil {
+					t.Error(err)
+				}
+			}
+			refusal := errors.New("it doesn't fit")
+			if _, err := r.put(host, in(office), func(all division.Registered) error {
+				if all[host] != office {
+					t.Errorf("asked about %v", all)
+				}
+				return refusal
+			}); !errors.Is(err, refusal) {
+				t.Errorf("what doesn't fit: %v", err)
+			}
+			if _, err := r.remove(host, func(all division.Registered) error { return refusal }); !errors.Is(err, refusal) || !r.has(host) {
+				t.Errorf("a removal that doesn't fit: %v", err)
+			}
+		}
+		if got := r.registered(); len(got) != 1 || got[host] != lab || !r.has(other) {
+			t.Errorf("round %d: in groups are %v", round, got)
+		}
+		if !r.serves(lab) || !r.serves(office) { // the other host can be of any
+			t.Error("somebody can be of each group")
+		}
+		if round == 1 {
+			if _, err := r.remove(other, fits); err != nil || r.serves(office) || !r.serves(lab) {
+				t.Errorf("whom it serves: %v", err)
+			}
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestHostsThatAskInVainAreRememberedToABound(t *testing.T) {
+	var s asking
+	began := time.Now()
+	for i := range 3 * maxAsking {
+		s.note(frame.MAC{2, 0, 0, 0, byte(i >> 8), byte(i)}, api.SeenHostWhyNoGroup, began.Add(time.Duration(i)*time.Second))
+	}
+	all := s.list(began.Add(3 * maxAsking * time.Second))
+	if len(all) != maxAsking || slices.ContainsFunc(all, func(h api.SeenHost) bool { return h.Seen.Before(began.Add(2 * maxAsking * time.Second)) }) {
+		t.Errorf("%d are remembered, some of them not of the latest", len(all))
+	}
+	if all := s.list(began.Add(3*maxAsking*time.Second + askingMemory)); len(all) != 0 {
+		t.Errorf("%d are remembered for ever", len(all))
 	}
 }

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"iter"
+	"sync/atomic"
 
 	"landbridge/console"
 	"landbridge/iface"
@@ -43,6 +44,7 @@ type stations struct {
 	port       string
 	bridge     frame.MAC // with which the appliance itself asks the LAN, as when a switch of the mode is verified
 	neighbours *neighbours
+	left       atomic.Pointer[map[frame.MAC]struct{}] // hosts that were evicted; nil: none
 }
 
 func (n *network) newStations(a *attachment) (*stations, error) {
@@ -51,12 +53,12 @@ func (n *network) newStations(a *attachment) (*stations, error) {
 		return nil, err
 	}
 	mac, _ := frame.MACFrom(hw)
-	return &stations{n, a.setup.LANPort, mac, a.neighbours}, nil
+	return &stations{network: n, port: a.setup.LANPort, bridge: mac, neighbours: a.neighbours}, nil
 }
 
 // Ours reports whether frames of a station are this group's business: those of its hosts, of its
 // routers, and of members that are proven to be on this wire.
-func (s stations) Ours(mac frame.MAC) bool {
+func (s *stations) Ours(mac frame.MAC) bool {
 	d := s.network.node.division.Load()
 	if d == nil {
 		return true
@@ -65,6 +67,25 @@ func (s stations) Ours(mac frame.MAC) bool {
 		return id == s.network.id
 	}
 	return d.Of(mac, s.port) == s.network.id || mac == s.bridge || s.neighbours.speaksAs(mac)
+}
+
+// Left reports whether a host that isn't the group's was, and may not know it yet.
+func (s *stations) Left(mac frame.MAC) bool {
+	left := s.left.Load()
+	if left == nil {
+		return false
+	}
+	_, is := (*left)[mac]
+	return is
+}
+
+// noteLeft takes up who was evicted.
+func (s *stations) noteLeft() {
+	left := make(map[frame.MAC]struct{})
+	for _, mac := range s.network.registry.Evictions() {
+		left[frame.MAC(mac)] = struct{}{}
+	}
+	s.left.Store(&left)
 }
 
 // named reports whether a host was given to the group by name.

@@ -206,6 +206,7 @@ func (n *node) regroup(mac frame.MAC, r hostRecord, by string) api.RegisteredHos
 				nw.log.Debug("a lease of a host that is of another group now doesn't end yet", "addr", l.Addr, "mac", net.HardwareAddr(mac[:]), "err", err)
 				continue
 			}
+			a.stations.noteLeft()
 			h.Ended = append(h.Ended, api.EndedLease{Address: l.Addr, Group: nw.id.String(), GroupName: nw.membership.Descriptor().Name, NoticedBy: notice.UTC()})
 		}
 	}

@@ -30,8 +30,9 @@
 //	DHCP to 255.255.255.255                        answered here
 //	DHCP of another server to a host               shown to [Watch]
 //	beacons of members                             to [Beacons]
-//	DHCP of a host of another group, which renews   DHCP, which says that it is over
-//	  an address of ours
+//	DHCP of a host that was moved to another       DHCP, which says that it is over
+//	  group, which renews an address of ours; and
+//	  its ARP for the service address
 //	anything else from a host of another group     nothing; counted (see [Stations])
 //	unicast to another MAC                         nothing: two hosts talk natively (bypass)
 //	multicast, broadcast, IPv6, spanning tree,     nothing; counted. They never cross

@@ -115,18 +115,18 @@ func (r *Router) point(b *batch, to frame.MAC, addr netip.Addr, mac frame.MAC) {
 }
 
 // isOthers reports whether a frame comes from a station of another group on this wire. Beacons say
-// themselves whose they are, and other DHCP servers are everybody's concern. A host that renews an
-// address of this group by DHCP has to do with it: it may have been moved to another.
+// themselves whose they are, and other DHCP servers are everybody's concern. A host that was moved
+// from this group to another, and renews an address of this one by DHCP, has to do with it.
 func (r *Router) isOthers(v verdict, f frame.Ethernet) bool {
 	if r.stations == nil || v.kind == toBeacon || v.kind == toDHCPReply || len(f) < frame.EthernetHeaderLen {
 		return false
 	}
-	return !r.stations.Ours(f.Src()) && !(v.kind == toDHCP && r.classifier.renews(v.ip))
+	return !r.stations.Ours(f.Src()) && !(v.kind == toDHCP && r.classifier.renews(v.ip) && r.stations.Left(f.Src()))
 }
 
 // overhearOthers takes what a station of another group has sent: nothing of it is answered or
-// forwarded. That it uses an address, or says that it has the service address, is a fact of the
-// wire all the same.
+// forwarded, but that a host that was moved away finds the DHCP server, which tells it so. That it
+// uses an address, or says that it has the service address, is a fact of the wire all the same.
 func (r *Router) overhearOthers(b *batch, v verdict, from frame.MAC) {
 	r.counters.add(ignoredOtherGroup, 1)
 	if v.kind == toDHCP && r.watch != nil {
@@ -138,7 +138,11 @@ func (r *Router) overhearOthers(b *batch, v verdict, from frame.MAC) {
 	if r.probes != nil {
 		r.probes.Observe(v.arp)
 	}
-	if v.arp.SenderIP() == r.service {
+	switch {
+	case v.arp.SenderIP() == r.service:
 		r.otherGateway(r.service, v.arp.SenderMAC(), SignService, b.now)
+	case v.arp.TargetIP() == r.service && r.stations.Left(from) && r.arp.Answer(v.arp, b.now).Action == arp.Reply:
+		r.counters.add(arpReplied, 1)
+		b.writeBuilt(r.arp.AppendReply(b.room(frame.ARPLen), v.arp))
 	}
 }

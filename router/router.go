@@ -119,6 +119,9 @@ type Stations interface {
 	// Ours answers from memory whether frames of a station are taken: lock-free, without
 	// allocating.
 	Ours(frame.MAC) bool
+	// Left answers as Ours does whether a station that isn't ours was the group's, until it was
+	// given to another, and may not know it yet: so it is answered as far as it takes to tell it.
+	Left(frame.MAC) bool
 }
 
 // Config is what a Router needs. Fields not marked optional are required.

@@ -12,6 +12,12 @@ import (
 type stations map[frame.MAC]bool
 
 func (s stations) Ours(mac frame.MAC) bool { return !s[mac] }
+func (s stations) Left(frame.MAC) bool     { return false }
+
+// leavers are such hosts that were the group's.
+type leavers struct{ stations }
+
+func (leavers) Left(frame.MAC) bool { return true }
 
 func TestAHostOfAnotherGroupIsNeitherAnsweredNorForwarded(t *testing.T) {
 	other := host{hostA.ip, frame.MAC{2, 0xd, 0, 0, 0, 1}} // with an address of ours, made up
@@ -37,7 +43,7 @@ func TestAHostOfAnotherGroupIsNeitherAnsweredNorForwarded(t *testing.T) {
 }
 
 // Moved to another group while it ran, it goes on renewing here, by unicast and then by broadcast.
-func TestAHostOfAnotherGroupThatRenewsAnAddressOfOursIsHeardByDHCPAlone(t *testing.T) {
+func TestAHostThatWasMovedToAnotherGroupIsHeardByDHCPAloneAndFindsIt(t *testing.T) {
 	other := host{hostA.ip, frame.MAC{2, 0xd, 0, 0, 0, 1}}
 	d := &dhcpFake{let: make(chan struct{})}
 	renews := func(addr netip.Addr, to frame.MAC, dst netip.Addr) []byte {
@@ -54,6 +60,12 @@ func TestAHostOfAnotherGroupThatRenewsAnAddressOfOursIsHeardByDHCPAlone(t *testi
 		foreign := netip.MustParseAddr("10.200.0.7")
 		a.sends(renews(foreign, frame.Broadcast(), everybody), renews(netip.IPv4Unspecified(), frame.Broadcast(), everybody), discover(other.mac, "1"), a.toGateway(other, udp(other, hostB, 10)))
 		a.counts(map[counter]uint64{ignoredOtherGroup: 4, dhcpHandled: 2, outPackets: 0})
+		a.sends(arpRequest(other, svcAddr), arpRequest(other, hostB.ip))
+		a.counts(map[counter]uint64{ignoredOtherGroup: 6, arpReplied: 1})
+	}, func(c *Config) { c.DHCP, c.Stations = d, leavers{stations{other.mac: true}} })
+	inBubble(t, func(t *testing.T, a *site) {
+		a.sends(renews(other.ip, gwA, svcAddr), arpRequest(other, svcAddr))
+		a.counts(map[counter]uint64{ignoredOtherGroup: 2, dhcpHandled: 0, arpReplied: 0})
 	}, func(c *Config) { c.DHCP, c.Stations = d, stations{other.mac: true} })
 }
 

@@ -235,6 +235,9 @@ func TestAnEvictedHostMustAskAnewAlsoAfterAKill(t *testing.T) {
 		if !n.reg.Evicted(client(1).ID, addr) || n.reg.Evicted(client(2).ID, addr) || n.reg.Evicted(client(1).ID, addr.Next()) || n.reg.Evicted(client(1).ID, netip.Addr{}) {
 			t.Error("who was evicted, and from where, is told wrongly")
 		}
+		if all := n.reg.Evictions(); len(all) != 1 || all[0] != [6]byte(client(1).MAC) {
+			t.Errorf("evicted were %v", all)
+		}
 		if _, err := n.reg.Commit(context.Background(), client(1), addr); !errors.Is(err, ErrNotOurs) {
 			t.Errorf("it renews: %v", err)
 		}
@@ -247,7 +250,7 @@ func TestAnEvictedHostMustAskAnewAlsoAfterAKill(t *testing.T) {
 		n.start()
 	}
 	get(t, n.reg, client(1)) // it has asked
-	if n.reg.Evicted(client(1).ID, addr) {
+	if n.reg.Evicted(client(1).ID, addr) || len(n.reg.Evictions()) > 0 {
 		t.Error("it has asked anew, and is said to be evicted")
 	}
 	if _, err := n.reg.End(addr, false, "anna"); err != nil {

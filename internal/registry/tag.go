@@ -199,6 +199,20 @@ func (r *Registry) Evicted(client []byte, addr netip.Addr) bool {
 	return ok && blk != nil && errors.Is(blk.slots[off].evicted(Client{ID: client}, r.clock.Instant()), ErrNotOurs)
 }
 
+// Evictions returns the hosts that were evicted from addresses here, and haven't had them again.
+func (r *Registry) Evictions() (hosts [][6]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, blk := range r.book.held {
+		for i := range blk.slots {
+			if l := blk.slots[i].lease; l != nil && l.State == leaseKept && l.Evicted {
+				hosts = append(hosts, l.MAC)
+			}
+		}
+	}
+	return hosts
+}
+
 // evicted refuses a client that was evicted from the address and hasn't asked anew; and, until
 // its lease would have ended, to find it there as a host that asks for nothing.
 func (s *slot) evicted(c Client, now Instant) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"landbridge/console/api"
+	"landbridge/internal/sorting"
 )
 
 // hostForm is the form that registers a host, as it was filled in.
@@ -44,7 +45,7 @@ func (n networkPage) Seen() (all []seenHost) {
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b seenHost) int {
+	sorting.StablyBy(all, func(a, b seenHost) int {
 		if a.Address.IsValid() == b.Address.IsValid() {
 			return b.SeenHost.Seen.Compare(a.SeenHost.Seen)
 		}

@@ -77,7 +77,7 @@ func (l *leaser) Commit(ctx context.Context, c dhcp.Client, addr netip.Addr) (dh
 	if mac, ok := frame.MACFrom(c.MAC); ok {
 		l.hosts.Learn(lease.Addr, mac)
 	}
-	return dhcp.Lease{Addr: lease.Addr, Held: true, End: lease.End}, nil
+	return dhcp.Lease{Addr: lease.Addr, Held: true, Name: lease.Name, End: lease.End}, nil
 }
 
 // Release ends the client's lease.

@@ -3,12 +3,34 @@ package appliance
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"testing"
 
 	"landbridge/dhcp"
 	"landbridge/dns"
 	"landbridge/internal/registry"
 )
+
+// What hosts are told of their full names is what the registry has them as.
+func TestALeaseThatIsMadeHasTheNameOfTheRegistry(t *testing.T) {
+	g := &testGroup{t: t}
+	m := newMember(t, g.create)
+	r, err := registry.Open(registry.Config{
+		Membership: m.membership, Store: m.node.state.db, Transport: transport{m.network, registry.Protocol}, Log: m.log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	l, c := &leaser{registry: r}, dhcp.Client{ID: []byte{9, 9}, Name: "alpha"} // without a MAC nothing is learnt of the segment
+	offer, err := l.Offer(t.Context(), c, netip.Addr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made, err := l.Commit(t.Context(), c, offer.Addr); err != nil || made.Name != "alpha" {
+		t.Errorf("%+v, %v", made, err)
+	}
+}
 
 // What the registry isn't sure of must reach no host as a refusal.
 func TestUncertaintyIsNoRefusal(t *testing.T) {

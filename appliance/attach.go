@@ -99,7 +99,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 	cfg.Probes, cfg.LinkMTU = a.prober, a.tap.MTU()
 	if a.bridge != nil {
 		a.segment = n.newSegment(a, mac, dhcp.Config{
-			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), MTU: n.node.cfg.DHCP.MTU.Option26(d.MTU, a.bridge.MTU()), Options: n.hostOptions(),
+			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), Zone: d.Zone, MTU: n.node.cfg.DHCP.MTU.Option26(d.MTU, a.bridge.MTU()), Options: n.hostOptions(),
 			Leaser: &leaser{registry: n.registry, hosts: a.hosts}, Prober: a.prober, Log: n.log,
 		})
 		cfg.DHCP, cfg.DHCPPorts, cfg.Watch = a.segment, n.node.cfg.DHCP.Ports, a.segment

@@ -124,7 +124,7 @@ func newWire(t *testing.T, prefix string, lease time.Duration) *wire {
 	t.Helper()
 	w := &wire{t: t, leaser: newFakeLeaser("10.9.1.1"), prefix: prefix, changed: make(chan struct{})}
 	w.server = NewServer(Config{
-		Prefix: netip.MustParsePrefix("10.9.0.0/16"), ServiceAddr: wireService, MTU: 1376,
+		Prefix: netip.MustParsePrefix("10.9.0.0/16"), ServiceAddr: wireService, MTU: 1376, Zone: "demo.example",
 		Options: Options{LeaseTime: lease, Domain: "demo.example"}, Leaser: w.leaser, Prober: &fakeProber{},
 	})
 	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "srv"}, PeerName: "cli", PeerHardwareAddr: []byte{0x52, 0x54, 0, 0, 0, 1}}

@@ -27,6 +27,7 @@
 //	leaseTimes    options 51, 58, 59
 //	parameters    what option 55 asks for, in its order
 //	identifier    option 61 comes back (RFC 6842)
+//	fullName      option 81: the name in the zone, to a client that says its own so (RFC 4702)
 //	destination   broadcast or unicast (RFC 2131 section 4.1)
 //
 // When the server says NAK (RFC 2131 section 4.3.2). It is the authority for the

@@ -21,12 +21,11 @@ func hostName(m *dhcpv4.DHCPv4) string {
 // fqdn returns the name in option 81, or its first label where it comes in DNS wire
 // format (flag E).
 func fqdn(b []byte) []byte {
-	const header, flagWire = 3, 0x04
-	if len(b) <= header {
+	if len(b) <= fqdnHeader {
 		return nil
 	}
-	flags, name := b[0], b[header:]
-	if flags&flagWire == 0 {
+	flags, name := b[0], b[fqdnHeader:]
+	if flags&fqdnWire == 0 {
 		return name
 	}
 	length := int(name[0])

@@ -70,7 +70,9 @@ func (f *fakeLeaser) Commit(ctx context.Context, c Client, addr netip.Addr) (Lea
 		return Lease{}, ErrNotOurs
 	}
 	f.by[string(c.ID)], f.leased[addr], f.names[addr] = addr, string(c.ID), c.Name
-	return f.lease(addr, true), nil
+	l := f.lease(addr, true)
+	l.Name = c.Name
+	return l, nil
 }
 
 func (f *fakeLeaser) Release(ctx context.Context, c Client, addr netip.Addr) error {

@@ -13,7 +13,7 @@ import (
 // grant decides for an OFFER or ACK of lease.
 func (x *exchange) grant(answer dhcpv4.MessageType, lease Lease) {
 	defaultTime := x.given.LeaseTime
-	x.answer, x.yiaddr, x.lifetime = answer, lease.Addr, defaultTime
+	x.answer, x.yiaddr, x.lifetime, x.name = answer, lease.Addr, defaultTime, lease.Name
 	if !lease.End.IsZero() {
 		// From when the request came: the client counts from when it sent it (RFC
 		// 2131 section 4.4.1), so its lease never outlasts ours. A clock that

@@ -18,6 +18,7 @@ type Config struct {
 	Prefix      netip.Prefix // the group's, IPv4
 	ServiceAddr netip.Addr   // server identifier and first DNS server
 	MTU         int          // option 26, in bytes; 0 leaves it out
+	Zone        string       // in which clients have their names, for option 81; empty leaves it out
 	Options                  // until SetOptions says others
 
 	Leaser Leaser
@@ -53,6 +54,7 @@ type exchange struct {
 	answer   dhcpv4.MessageType // MessageTypeNone until it is decided
 	yiaddr   netip.Addr         // zero in NAK and in the ACK of an INFORM
 	lifetime time.Duration      // 0 without a lease
+	name     string             // that the client has in the zone; empty for none
 	options  []option           // behind message type and server identifier
 	dst      netip.Addr
 	dstMAC   frame.MAC
@@ -82,7 +84,7 @@ func NewServer(c Config) *Server {
 	s.links = []link{
 		s.relayed, s.hardware, s.addressee, s.left, s.turn, s.served,
 		s.discover, s.request, s.deference, s.inform, s.release, s.decline, s.known,
-		s.leaseTimes, s.parameters, s.identifier, s.destination,
+		s.leaseTimes, s.parameters, s.identifier, s.fullName, s.destination,
 	}
 	return s
 }

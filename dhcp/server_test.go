@@ -39,7 +39,7 @@ type bench struct {
 func newBench() *bench {
 	b := &bench{leaser: newFakeLeaser("10.9.1.1"), prober: &fakeProber{used: make(map[netip.Addr]bool)}}
 	b.Server = NewServer(Config{
-		Prefix: netip.MustParsePrefix("10.9.0.0/16"), ServiceAddr: service, MTU: 1376,
+		Prefix: netip.MustParsePrefix("10.9.0.0/16"), ServiceAddr: service, MTU: 1376, Zone: "demo.example",
 		Options: Options{LeaseTime: time.Hour, Domain: "demo.example."}, Leaser: b.leaser, Prober: b.prober,
 		Now: func() time.Time { return began },
 	})

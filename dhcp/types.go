@@ -58,6 +58,8 @@ type Lease struct {
 	// Held reports that the client's lease on Addr is live, so that Addr may be in
 	// use by the client itself and isn't probed. Matters in an Offer.
 	Held bool
+	// Name is the label by which the group's zone has the client; empty for none. Matters in a Commit.
+	Name string
 	// End is when the lease ends. The zero time in an Offer stands for the
 	// configured lease time from now.
 	End time.Time

@@ -13,6 +13,7 @@ import (
 
 	"landbridge/console"
 	"landbridge/console/api"
+	"landbridge/dns"
 	"landbridge/dns/forward"
 	"landbridge/internal/health"
 	"landbridge/internal/modes"
@@ -189,6 +190,9 @@ func (n *node) mayForward(z forward.Zone) error {
 		d := nw.membership.Descriptor()
 		if d.Zone != "" && miekg.IsSubDomain(miekg.CanonicalName(d.Zone), z.Name) {
 			return &forward.FieldError{Field: "zone", Err: fmt.Errorf("names of %s are those of the group %s, which are answered here", d.Zone, d.Name)}
+		}
+		if dns.IsReverse(d.Prefix, z.Name) {
+			return &forward.FieldError{Field: "zone", Err: fmt.Errorf("names of %s are those of the addresses of the group %s, %v, which are answered here", z.Label(), d.Name, d.Prefix)}
 		}
 		for _, s := range z.Servers {
 			switch {

@@ -213,7 +213,7 @@ func (n *network) explain(err error) error {
 	case errors.As(err, &held), errors.Is(err, registry.ErrShare):
 		return console.Conflict(err)
 	case errors.Is(err, registry.ErrOutside):
-		return console.Invalid(err, api.FieldError{Field: "address", Detail: "want an address of the group's prefix, but neither its first two nor its last"})
+		return console.Invalid(err, api.FieldError{Field: "address", Detail: err.Error()})
 	case errors.Is(err, registry.ErrNoLease), errors.Is(err, registry.ErrNotReserved):
 		return console.NotFound(err)
 	case errors.Is(err, registry.ErrOwnLease):

@@ -227,6 +227,20 @@ func TestReverseZonesOfOtherPrefixes(t *testing.T) {
 	}
 }
 
+func TestNamesOfThePrefixesReverseZonesAreKnown(t *testing.T) {
+	for name, want := range map[string][2]bool{ // in 10.77.0.0/16, in 10.77.16.0/20
+		"77.10.in-addr.arpa": {true, false}, "77.10.IN-ADDR.ARPA.": {true, false}, "16.77.10.in-addr.arpa.": {true, true}, "4.16.77.10.in-addr.arpa.": {true, true},
+		"32.77.10.in-addr.arpa": {true, false}, "x.77.10.in-addr.arpa": {true, false},
+		"10.in-addr.arpa": {}, "78.10.in-addr.arpa": {}, "in-addr.arpa": {}, ".": {}, "corp.example": {},
+	} {
+		for i, prefix := range []string{"10.77.0.0/16", "10.77.16.0/20"} {
+			if got := IsReverse(netip.MustParsePrefix(prefix), name); got != want[i] {
+				t.Errorf("%s in those of %s: %v", name, prefix, got)
+			}
+		}
+	}
+}
+
 func TestWithoutAZoneOnlyStaticNamesExist(t *testing.T) {
 	h := NewHandler(Config{Prefix: netip.MustParsePrefix("10.9.0.0/16"), ServiceAddr: netip.MustParseAddr("10.9.0.1"), Directory: hosts{}})
 	for name, want := range map[string]string{

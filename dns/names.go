@@ -161,6 +161,12 @@ func (h *Handler) locateReverse(labels []string) location {
 	return at
 }
 
+// IsReverse reports whether a name lies in the reverse zones of a prefix, or is one of them.
+func IsReverse(prefix netip.Prefix, name string) bool {
+	below, ok := strings.CutSuffix(dns.CanonicalName(name), ".in-addr.arpa.")
+	return ok && (&Handler{prefix: prefix.Masked()}).locateReverse(strings.Split(below, ".")).place != foreign
+}
+
 // zoneAddr is the first address of the reverse zone with n octets.
 func zoneAddr(octets [4]byte, n int) netip.Addr {
 	clear(octets[n:])

@@ -170,6 +170,7 @@ func TestAForwardedZoneIsAnsweredByItsOwnServer(t *testing.T) {
 		say  string
 	}{
 		{[]string{"set", zone, addr.Addr().String()}, "answered here"},
+		{[]string{"set", "77.10.in-addr.arpa", addr.Addr().String()}, "answered here"},
 		{[]string{"set", "x.example", service}, "this resolver itself"},
 		{[]string{"set", "x.example", "10.77.200.9"}, "in router mode"},
 		{[]string{"set", "x.example", "ns.example"}, "no server's address"},

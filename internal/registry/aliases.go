@@ -86,7 +86,7 @@ func (r *Registry) freeName(ctx context.Context, name string) error {
 	}
 	text := fmt.Sprintf("%s is the name of the host %v", name, addr)
 	if at, err := r.Resolve(ctx, addr); err == nil && at.Member != r.id {
-		text += " at member " + at.Member.Short()
+		text += " at " + r.nameOf(at.Member)
 	}
 	return &AliasError{AliasConflict, "name", text + ": choose another name, or rename that host first"}
 }

@@ -244,6 +244,9 @@ func TestAnAliasThatDoesNotGoWithWhatThereIsIsRefusedAndSaysWhy(t *testing.T) {
 		if err := setAlias(t, ns[0], c.name, c.target); !errors.As(err, &refused) || refused.Fault != c.fault || refused.Field != c.field {
 			t.Errorf("%s -> %s: %v (%+v)", c.name, c.target, err, refused)
 		}
+		if who := "site-" + ns[1].id.Short(); c.name == "host1" && !strings.Contains(refused.Text, " at "+who+":") {
+			t.Errorf("%q doesn't name %s", refused.Text, who)
+		}
 	}
 	for _, a := range [][2]string{{"a", "b"}, {"b", "c"}} {
 		if err := setAlias(t, ns[0], a[0], a[1]); err != nil {

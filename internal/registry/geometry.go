@@ -74,6 +74,23 @@ func (g geometry) reserved(b BlockID, offset int) bool {
 	return host <= 1 || uint64(host) == 1<<g.hostBits-1
 }
 
+// outside says why an address is leased to nobody; nil where it may be leased.
+func (g geometry) outside(a netip.Addr) error {
+	b, offset, ok := g.split(a)
+	host := uint32(b)<<g.blockBits + uint32(offset)
+	switch {
+	case !ok:
+		return fmt.Errorf("%w: %v isn't in the group's prefix, %v", ErrOutside, a, g.prefix)
+	case !g.reserved(b, offset):
+		return nil
+	case host == 1:
+		return fmt.Errorf("%w: %v is the group's service address, at which hosts find DHCP and DNS", ErrOutside, a)
+	case host == 0:
+		return fmt.Errorf("%w: %v is the first of the prefix, which stands for all of it", ErrOutside, a)
+	}
+	return fmt.Errorf("%w: %v is the last of the prefix, its broadcast address", ErrOutside, a)
+}
+
 // valid reports whether the block exists.
 func (g geometry) valid(b BlockID) bool { return int64(b) < int64(g.blocks()) }
 

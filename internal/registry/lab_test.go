@@ -421,6 +421,8 @@ func (n *node) onChange(f func()) func() {
 
 func (n *node) certificate() []byte { return n.id[:] }
 
+func (n *node) nameOf(m group.MemberID) string { return "site-" + m.Short() }
+
 func (n *node) checkCertificate(of group.MemberID, der []byte, _ time.Time) error {
 	if string(der) != string(of[:]) {
 		return group.ErrCertificate

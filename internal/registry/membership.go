@@ -18,6 +18,11 @@ type membership struct {
 
 func (m *membership) self() group.MemberID { return m.Self() }
 
+func (m *membership) nameOf(of group.MemberID) string {
+	e, _ := m.Descriptor().Entry(of)
+	return e.Name
+}
+
 func (m *membership) terms() (*terms, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -27,7 +27,7 @@ var (
 	// ErrOwnLease: the lease is this appliance's own, or of a host that has the address by itself.
 	ErrOwnLease = errors.New("that host didn't get the address by DHCP")
 	// ErrOutside: outside the prefix, or an address that is leased to nobody.
-	ErrOutside = errors.New("that address can't be leased to anybody")
+	ErrOutside = errors.New("no host can have that address")
 )
 
 // ElsewhereError says that another member decides about an address.
@@ -139,11 +139,10 @@ func (r *Registry) Reserve(ctx context.Context, all []Reservation, by string, dr
 func (r *Registry) holdAll(ctx context.Context, all []Reservation, look bool) []error {
 	refused, blocks := make([]error, len(all)), make(map[BlockID]error)
 	for i, v := range all {
-		b, off, ok := r.geo.split(v.Addr)
-		if !ok || r.geo.reserved(b, off) {
-			refused[i] = ErrOutside
+		if refused[i] = r.geo.outside(v.Addr); refused[i] != nil {
 			continue
 		}
+		b, _, _ := r.geo.split(v.Addr)
 		err, asked := blocks[b]
 		if !asked {
 			err = r.mayHold(ctx, b, v.Addr, look)
@@ -395,10 +394,10 @@ func orNothing(name string) string {
 
 // ourSlot returns the slot of an address, or who decides about it. Called with mu held.
 func (r *Registry) ourSlot(addr netip.Addr) (*slot, error) {
-	b, off, ok := r.geo.split(addr)
-	if !ok || r.geo.reserved(b, off) {
-		return nil, ErrOutside
+	if err := r.geo.outside(addr); err != nil {
+		return nil, err
 	}
+	b, off, _ := r.geo.split(addr)
 	if blk := r.book.held[b]; blk != nil {
 		return &blk.slots[off], nil
 	}

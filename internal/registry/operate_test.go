@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -101,9 +102,11 @@ func TestAReservationIsRefusedWhereTheAddressIsAnothersAndSaysWhose(t *testing.T
 	if err := bind(t, ns[0], theirs, client(3)); !errors.As(err, &away) || away.Member != ns[1].id {
 		t.Errorf("in another's block: %v", err)
 	}
-	for _, text := range []string{"10.9.0.0", "10.9.0.1", "10.9.15.255", "192.0.2.1"} {
-		if err := bind(t, ns[0], netip.MustParseAddr(text), client(3)); !errors.Is(err, ErrOutside) {
-			t.Errorf("%s: %v", text, err)
+	for text, why := range map[string]string{
+		"10.9.0.0": "the first of the prefix", "10.9.0.1": "the group's service address", "10.9.15.255": "its broadcast address", "192.0.2.1": "isn't in the group's prefix, 10.9.0.0/20",
+	} {
+		if err := bind(t, ns[0], netip.MustParseAddr(text), client(3)); !errors.Is(err, ErrOutside) || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v, want %q", text, err, why)
 		}
 	}
 	if err := bind(t, ns[0], has, client(1)); err != nil { // its own

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -213,6 +214,9 @@ func (r *Registry) poke() {
 // now returns the terms in force. The geometry never changes, so the last terms
 // that could be read serve where the newest can't.
 func (r *Registry) terms() (*terms, error) { return r.standing.terms() }
+
+// nameOf is what a person calls a member: the end of its ID where it has no name.
+func (r *Registry) nameOf(m group.MemberID) string { return cmp.Or(r.standing.nameOf(m), m.Short()) }
 
 // awaitReady waits until the members in reach were asked about our blocks.
 func (r *Registry) awaitReady(ctx context.Context) error {

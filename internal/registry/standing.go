@@ -41,6 +41,7 @@ func leaseGrace(lease time.Duration) time.Duration { return lease / 20 }
 // standing is this node's place in the group: group.Membership, or a test's own.
 type standing interface {
 	self() group.MemberID
+	nameOf(m group.MemberID) string  // the newest descriptor's; "" where it knows none
 	terms() (*terms, error)          // of the newest descriptor and settings; the same pointer while they don't change
 	learn(descriptor []byte) error   // a newer descriptor becomes the newest, durably, before it returns
 	onChange(func()) (cancel func()) // called after the newest descriptor has changed

@@ -209,7 +209,7 @@ func (n *network) explain(err error) error {
 		if name == "" {
 			name = away.Member.Short()
 		}
-		return console.Conflict(fmt.Errorf("%v is %s's to decide about: do it at that appliance", away.Addr, name))
+		return console.Conflict(fmt.Errorf("%v belongs to a block of addresses of %s, which alone can change it: do it at that appliance", away.Addr, name))
 	case errors.As(err, &held), errors.Is(err, registry.ErrShare):
 		return console.Conflict(err)
 	case errors.Is(err, registry.ErrOutside):

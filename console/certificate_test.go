@@ -171,7 +171,7 @@ func TestWhatBrowsersDontTakeIsRefusedByItsField(t *testing.T) {
 			c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-time.Hour)
 		})), keyPEM(t, key), "certificate", "has ended"},
 		"not yet":          {inPEM(self.sign(key, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) })), keyPEM(t, key), "certificate", "clock"},
-		"no name":          {inPEM(self.sign(key, func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil })), keyPEM(t, key), "certificate", "names no host"},
+		"no name":          {inPEM(self.sign(key, func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil })), keyPEM(t, key), "certificate", "has no host's name"},
 		"a client's":       {inPEM(self.sign(key, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })), keyPEM(t, key), "certificate", "serverAuth"},
 		"small RSA":        {inPEM(self.sign(small, nil)), keyPEM(t, small), "key", "1024 bits"},
 		"Ed25519":          {inPEM(self.sign(edwards, nil)), keyPEM(t, edwards), "key", "Ed25519"},

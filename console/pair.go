@@ -139,7 +139,7 @@ func checkLeaf(c *x509.Certificate, now time.Time) error {
 		return unfit(certificateField, "is good from %s on alone, and the clock here says %s: wait, or set the clock",
 			c.NotBefore.UTC().Format(time.DateTime), now.UTC().Format(time.DateTime))
 	case len(namesOf(c)) == 0:
-		return unfit(certificateField, "names no host: want the console's names and addresses in it as subject alternative names, as browsers look nowhere else")
+		return unfit(certificateField, "has no host's name: want the console's names and addresses in it as subject alternative names, as browsers look nowhere else")
 	case !serves:
 		return unfit(certificateField, "is not for servers: want one with the extended key usage serverAuth")
 	case slices.Contains([]x509.SignatureAlgorithm{x509.MD5WithRSA, x509.SHA1WithRSA, x509.ECDSAWithSHA1}, c.SignatureAlgorithm):

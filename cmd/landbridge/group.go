@@ -189,7 +189,7 @@ func writeGroup(w io.Writer, g api.Group) error {
 	if !g.CertificateExpires.IsZero() {
 		s.row("Certificate", "expires "+g.CertificateExpires.UTC().Format("2006-01-02 15:04 UTC"))
 	}
-	s.row("Descriptor", fmt.Sprintf("version %d, %s", g.DescriptorVersion, counted(len(g.Members), "member")))
+	s.row("Members", fmt.Sprintf("%d, as of version %d of their list", len(g.Members), g.DescriptorVersion))
 	if _, err := io.WriteString(w, s.b.String()); err != nil {
 		return err
 	}

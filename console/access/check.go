@@ -28,7 +28,7 @@ func CheckToken(id Identity, req api.TokenCreate) error {
 		return refuse(Forbidden, "only an administrator makes tokens for others: leave user out")
 	}
 	if printable(req.Name) != req.Name || strings.TrimSpace(req.Name) == "" {
-		wrong = append(wrong, api.FieldError{Field: "name", Detail: "want what the token is for, as backup of site A"})
+		wrong = append(wrong, api.FieldError{Field: "name", Detail: "must say what the token is for, as backup of site A"})
 	}
 	if role > id.Role {
 		wrong = append(wrong, api.FieldError{Field: "role", Detail: "want your own role at most, " + id.Role.String()})

@@ -87,7 +87,7 @@ func TestOfManyEachRowSaysWhyItFailed(t *testing.T) {
 		t.Fatalf("%d %s", a.Code, to)
 	}
 	body := get(t, server, to).body
-	for _, want := range []string{"1 of 3 couldn", "porto&#39;s to decide about", "these 2 addresses"} {
+	for _, want := range []string{"1 of 3 couldn", "that belongs to porto", "these 2 addresses"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("without %q: %s", want, body)
 		}
@@ -103,7 +103,7 @@ func TestANoteThatIsRefusedIsKeptAsItWasTyped(t *testing.T) {
 	f := newFake(0, 3)
 	f.refuse = formError{{Field: "note", Detail: "want one line of text"}}
 	a := post(t, serve(f), "/leases/bulk", "do", "note", "address", "10.9.4.0", "address", "10.9.4.1", "note", "too long", "sure", "yes")
-	if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `value="too long"`) || !strings.Contains(a.body, "want one line of text") || len(f.ordered) != 1 {
+	if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `value="too long"`) || !strings.Contains(a.body, "Use one line of text.") || len(f.ordered) != 1 {
 		t.Errorf("%d, ordered %q: %s", a.Code, f.ordered, a.body)
 	}
 }

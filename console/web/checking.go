@@ -47,13 +47,15 @@ func (p *Pages) checkForm(c echo.Context, handler echo.HandlerFunc) error {
 	if found.done && found.err != nil {
 		switch f, problem := p.saidOf(found.err), p.problem(found.err); {
 		case len(f.Fields) > 0:
-			v.Fields = f.Fields
+			for field, said := range f.Fields {
+				v.Fields[field] = sentence(said)
+			}
 		case problem.Status == http.StatusConflict || problem.Status == http.StatusUnprocessableEntity:
-			v.Detail = f.Detail
+			v.Detail = sentence(f.Detail)
 		}
 	}
 	for _, e := range found.unread {
-		v.Fields[e.Field] = e.Detail
+		v.Fields[e.Field] = sentence(e.Detail)
 	}
 	return c.JSON(http.StatusOK, v)
 }

@@ -30,7 +30,7 @@ func TestAFormIsCheckedByItsOwnRouteWithoutBeingDone(t *testing.T) {
 	f := newFake(2, 3)
 	server := serve(f)
 	a := checkForm(t, server, "/leases", "address", "10.9.4.77", "mac", "52:54")
-	if a.Code != http.StatusOK || strings.TrimSpace(a.body) != `{"fields":{"mac":"want a hardware address","name":"want a name"}}` {
+	if a.Code != http.StatusOK || strings.TrimSpace(a.body) != `{"fields":{"mac":"Use a hardware address.","name":"Use a name."}}` {
 		t.Errorf("%d %s", a.Code, a.body)
 	}
 	a = checkForm(t, server, "/leases", "address", "10.9.4.77", "mac", "52:54:00:00:00:01")

@@ -101,7 +101,7 @@ func TestACaptureIsADownloadOrTheFormAgain(t *testing.T) {
 		}
 	}
 	f.broken = errors.New("a capture is running already: wait until it ends")
-	if a := post(t, server, "/diagnostics/capture", "seconds", "5"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "a capture is running already") {
+	if a := post(t, server, "/diagnostics/capture", "seconds", "5"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "A capture is running already: wait until it ends.") {
 		t.Errorf("%d %s", a.Code, a.body)
 	}
 }

@@ -70,7 +70,7 @@ func TestWhatIsWrongWithANameIsSaidBesideItsField(t *testing.T) {
 		fields                   []string
 	}{
 		{"/dns/aliases", "name", `value="printer-1"`, errTaken.Error(), []string{"name", "printer-1", "target", "web-2"}},
-		{"/dns/forwarders", "zone", `value="a b"`, "it is no domain name", []string{"zone", "a b", "servers", "10.0.0.1"}},
+		{"/dns/forwarders", "zone", `value="a b"`, "It is no domain name", []string{"zone", "a b", "servers", "10.0.0.1"}},
 	} {
 		a := post(t, server, c.path, c.fields...)
 		if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `aria-describedby="wrong-`+c.field+`"`) || !strings.Contains(a.body, c.typed) || !strings.Contains(a.body, c.said) {

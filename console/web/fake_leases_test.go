@@ -18,7 +18,7 @@ import (
 // What the fake's appliance does with leases.
 
 // errAway is what is refused of the addresses that a fake has at another site.
-var errAway = errors.New("that is porto's to decide about: do it at that appliance")
+var errAway = errors.New("that belongs to porto, which alone can change it: do it at that appliance")
 
 func (f *fake) GetLease(_ context.Context, r api.GetLeaseRequestObject) (api.GetLeaseResponseObject, error) {
 	if f.unreadable != nil {

@@ -21,6 +21,7 @@ func functions(now func() time.Time, static assets) template.FuncMap {
 	maps.Copy(all, settingForms())
 	maps.Copy(all, template.FuncMap{
 		"asset":        static.path,
+		"beside":       beside,
 		"can":          Who.Can,
 		"below":        frame.Below,
 		"valid":        func(v interface{ IsValid() bool }) bool { return v.IsValid() },
@@ -32,6 +33,7 @@ func functions(now func() time.Time, static assets) template.FuncMap {
 		"machineSays":  machineSays,
 		"behind":       startPage.Behind,
 		"open":         startPage.Open,
+		"mendAt":       mendAt,
 		"registers":    networkPage.Registers,
 		"grouped":      networkPage.Grouped,
 		"seen":         networkPage.Seen,
@@ -83,6 +85,7 @@ func functions(now func() time.Time, static assets) template.FuncMap {
 // forms are how values are written.
 func forms(now func() time.Time) template.FuncMap {
 	return template.FuncMap{
+		"sentence":   sentence,
 		"number":     number[int],
 		"count":      number[uint64],
 		"bytes":      byteSize,

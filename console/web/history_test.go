@@ -27,7 +27,7 @@ func TestTheHistoryIsSearchedByTheAPIAndLeadsToEachLease(t *testing.T) {
 		t.Errorf("got %.200s", part)
 	}
 	f.refuse = formError{{Field: "since", Detail: "want a time"}}
-	if a = get(t, server, "/leases/history?since=yesterday"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "want a time") || !strings.Contains(a.body, `value="yesterday"`) {
+	if a = get(t, server, "/leases/history?since=yesterday"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "Use a time.") || !strings.Contains(a.body, `value="yesterday"`) {
 		t.Errorf("%d %s", a.Code, a.body)
 	}
 }

@@ -39,7 +39,7 @@ func TestAFileIsShownWholeBeforeAnyOfItIsApplied(t *testing.T) {
 	f.leases[0].Reserved, f.leases[1].Reserved, f.leases[1].Note = true, true, "attic"
 	server := serve(f)
 	a := upload(t, server, "/leases/import", "office.csv", someCSV)
-	for _, want := range []string{"office.csv, CSV: 2 to change, 0 wrong, 1 already so", ">change</span>", ">reserve</span>", "Apply 2 changes", "second floor"} {
+	for _, want := range []string{"office.csv, CSV: 2 to change, 0 wrong, 1 there already", ">change</span>", ">reserve</span>", "Apply 2 changes", "second floor"} {
 		if a.Code != http.StatusOK || !strings.Contains(a.body, want) {
 			t.Errorf("%d, without %q: %s", a.Code, want, a.body)
 		}
@@ -85,7 +85,7 @@ func TestWhatIsWrongWithAFileIsToldByItsLinesAndNothingIsApplied(t *testing.T) {
 		t.Errorf("%d: what was typed, or what is wrong, is lost: %s", a.Code, a.body)
 	}
 	f.refuse = formError{{Field: "items", Detail: "want at most 10000"}}
-	if a = upload(t, server, "/leases/import", "office.csv", someCSV); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "too many rows: want at most 10000") {
+	if a = upload(t, server, "/leases/import", "office.csv", someCSV); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "Too many rows: want at most 10000.") {
 		t.Errorf("%d: %s", a.Code, a.body)
 	}
 }

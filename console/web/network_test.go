@@ -53,7 +53,7 @@ func TestAPortIsListenedOnFromItsCard(t *testing.T) {
 		t.Errorf("the part is %.300s", part)
 	}
 	f.refuse = errors.New("the port has gone")
-	if a := postPart(t, server, "/start/listen", "heard-enp3s0", "port", "enp3s0"); !strings.Contains(a.body, "the port has gone") || a.Code != http.StatusUnprocessableEntity {
+	if a := postPart(t, server, "/start/listen", "heard-enp3s0", "port", "enp3s0"); !strings.Contains(a.body, "The port has gone.") || a.Code != http.StatusUnprocessableEntity {
 		t.Errorf("%d %s", a.Code, a.body)
 	}
 	if body := get(t, serve(f, func(o *Options) { o.Who = viewer }), "/network").body; strings.Contains(body, "Who is there?") {

@@ -104,7 +104,7 @@ func (p *Pages) leave(c echo.Context) error {
 		return p.fail(c, err)
 	}
 	if page.Group.Authority && c.FormValue("name") != page.Group.Name {
-		page.Flaws = flaws{Fields: map[string]string{"name": "want the group's name, " + page.Group.Name + ", as it is written above"}}
+		page.Flaws = flaws{Fields: map[string]string{"name": "want " + page.Group.Name + ", the group's name, as it is written above"}}
 		return p.show(c, http.StatusUnprocessableEntity, "leave", page)
 	}
 	gone, err := ask[api.LeaveGroupRequestObject, api.LeaveGroupResponseObject, api.LeaveGroup200JSONResponse](

@@ -146,7 +146,7 @@ func leaseKinds() []api.LeaseKind {
 
 // listLeases shows the leases that match, a page at a time.
 func (p *Pages) listLeases(c echo.Context) error {
-	return p.showLeases(c, http.StatusOK, reserveForm{})
+	return p.showLeases(c, http.StatusOK, reserveForm{Address: c.QueryParam("reserve")})
 }
 
 func (p *Pages) showLeases(c echo.Context, status int, form reserveForm) error {
@@ -196,7 +196,7 @@ func (p *Pages) mapBlocks(c echo.Context, s api.Status, page *leasesPage) error 
 		if page.Query.Group != "" && b.Group != page.Query.Group {
 			continue
 		}
-		view := blockView{Block: b}
+		view := blockView{Block: b, Reserves: p.who(c).Can("operator")}
 		if total <= mapped && len(page.Blocks) < 16 {
 			view.draw(all.Items, s.Groups)
 		}
@@ -232,7 +232,8 @@ func (p *Pages) leasesIn(c echo.Context, b api.Block) ([]api.Lease, error) {
 // blockView is a block as a picture: a cell for each address.
 type blockView struct {
 	api.Block
-	Cells []cell // nil where it isn't drawn address by address
+	Cells    []cell // nil where it isn't drawn address by address
+	Reserves bool   // a free address leads to the form that reserves it
 }
 
 // Fill is how much of the block is leased, in percent.

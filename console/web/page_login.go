@@ -96,7 +96,7 @@ func (p *Pages) doSetup(c echo.Context) error {
 		}
 	}
 	if password != c.FormValue("again") {
-		page.Flaws = flaws{Fields: map[string]string{"again": "this isn't the password above"}}
+		page.Flaws = flaws{Fields: map[string]string{"again": "this isn't the password above: type it once more"}}
 		return p.show(c, http.StatusUnprocessableEntity, "setup", page)
 	}
 	request := &api.SetupRequest{Code: page.Code, Name: page.Name, Password: password}

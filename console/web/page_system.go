@@ -13,18 +13,19 @@ import (
 
 // systemPage is what the page of the system shows, with its forms as they were filled in.
 type systemPage struct {
-	Status   api.Status
-	Session  api.Session
-	Time     api.Time
-	Console  api.Console // to administrators
-	Users    []api.User  // to administrators
-	Tokens   []api.Token
-	NewUser  userForm
-	NewToken tokenForm
-	Made     *api.NewToken
-	Password flaws
-	Done     string // what was done just now
-	About    string // to whom
+	Status    api.Status
+	Session   api.Session
+	NameFixed bool // by the configuration
+	Time      api.Time
+	Console   api.Console // to administrators
+	Users     []api.User  // to administrators
+	Tokens    []api.Token
+	NewUser   userForm
+	NewToken  tokenForm
+	Made      *api.NewToken
+	Password  flaws
+	Done      string // what was done just now
+	About     string // to whom
 }
 
 // farthest is the clock of the member whose offset is the largest, nil where none is known.
@@ -63,6 +64,11 @@ func (p *Pages) fillSystem(c echo.Context, page *systemPage) (err error) {
 	if page.Session, err = p.session(c); err != nil {
 		return err
 	}
+	setup, err := p.setup(c)
+	if err != nil {
+		return err
+	}
+	page.NameFixed = setup.NameFixed
 	clock, err := ask[api.GetTimeRequestObject, api.GetTimeResponseObject, api.GetTime200JSONResponse](c, p.api.GetTime, api.GetTimeRequestObject{})
 	if err != nil {
 		return err
@@ -91,7 +97,7 @@ func (p *Pages) changePassword(c echo.Context) error {
 	password := c.FormValue("new")
 	if password != c.FormValue("again") {
 		return p.showSystem(c, http.StatusUnprocessableEntity, systemPage{
-			Password: flaws{Fields: map[string]string{"again": "this isn't the password above"}}})
+			Password: flaws{Fields: map[string]string{"again": "this isn't the password above: type it once more"}}})
 	}
 	changed, err := ask[api.ChangePasswordRequestObject, api.ChangePasswordResponseObject, api.ChangePassword200JSONResponse](
 		c, p.api.ChangePassword, api.ChangePasswordRequestObject{Body: &api.PasswordChange{Current: c.FormValue("current"), New: password}})

@@ -271,7 +271,7 @@ func TestALeaseIsChangedFromItsPage(t *testing.T) {
 		t.Errorf("ordered %s", got)
 	}
 	f.refuse = errors.New("a name is a DNS label")
-	if a := post(t, server, "/leases/10.9.4.2/name", "name", "no ra"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `value="no ra"`) || !strings.Contains(a.body, "a name is a DNS label") {
+	if a := post(t, server, "/leases/10.9.4.2/name", "name", "no ra"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `value="no ra"`) || !strings.Contains(a.body, "A name is a DNS label.") {
 		t.Errorf("%d: what was typed, or why not, is lost", a.Code)
 	}
 	if a := post(t, server, "/leases", "address", "10.9.4.77", "mac", "52:54:00:00:00:0z"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `value="52:54:00:00:00:0z"`) {

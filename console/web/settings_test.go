@@ -99,7 +99,7 @@ func TestAllThatIsWrongWithSettingsIsSaidAtOnce(t *testing.T) {
 	server := serve(newFake(1, 3))
 	typed := changed("leaseSeconds", "x", "search", "a! b! c! d!", "renewPercent", "60", "rebindPercent", "50")
 	a := checkForm(t, server, "/groups/settings", typed...)
-	for _, want := range []string{`"leaseSeconds":"want a whole number`, `"rebindPercent":"must be more`, `"search":"search can’t be a!; search can’t be b!; search can’t be c!; and more"`} {
+	for _, want := range []string{`"leaseSeconds":"Use a whole number`, `"rebindPercent":"This must be more`, `"search":"search can’t be a!; search can’t be b!; search can’t be c!; and more."`} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("%s has no %s", a.body, want)
 		}

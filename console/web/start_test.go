@@ -122,7 +122,7 @@ func TestWhatIsWrongWithAGroupOrAnInvitationIsSaidBesideItsField(t *testing.T) {
 		t.Errorf("%d %s", a.Code, a.body)
 	}
 	a = post(t, server, "/start/rollback")
-	if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "no switch waits") {
+	if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "No switch waits") {
 		t.Errorf("%d %s", a.Code, a.body)
 	}
 }

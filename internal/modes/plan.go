@@ -201,7 +201,7 @@ func (s Survey) putUp(g Group, step stepper) {
 	}
 	step(Create, "a TAP%s", g.with(" with this host's address %v, as before"))
 	if !g.Own.IsValid() {
-		step(Create, "a lease of this host's own in the group %s", g.Name)
+		step(Create, "an address for this host itself in the group %s", g.Name)
 	}
 	if s.Want.Mode == Hybrid {
 		step(Create, "the same address on %s, beside what that has; nothing of it is changed", s.Want.LANPort)

@@ -426,7 +426,7 @@ func TestWhatIsNotThereIsAPageForPersonsAndAProblemForPrograms(t *testing.T) {
 			t.Errorf("%s for a program: %d %s %.300s", path, code, kind, body)
 		}
 	}
-	if _, _, body := ask("/system/users/nobody", browser); !strings.Contains(body, "there is no such user") {
+	if _, _, body := ask("/system/users/nobody", browser); !strings.Contains(body, "There is no such user") {
 		t.Errorf("a page about nobody says %.300s", body)
 	}
 }

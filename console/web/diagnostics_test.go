@@ -15,7 +15,7 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 			t.Errorf("the page doesn't say %q", want)
 		}
 	}
-	if body := get(t, serve(newFake(2, 3)), "/diagnostics").body; !strings.Contains(body, "3 checks, and nothing found") {
+	if body := get(t, serve(newFake(2, 3)), "/diagnostics").body; !strings.Contains(body, "3 checks, and all is well") {
 		t.Error("nothing was found, and that isn't said")
 	}
 }

@@ -3,6 +3,8 @@ package web
 import (
 	"strings"
 	"testing"
+
+	"landbridge/console/api"
 )
 
 func TestAFindingLeadsToThePageThatMendsIt(t *testing.T) {
@@ -19,7 +21,23 @@ func TestAFindingLeadsToThePageThatMendsIt(t *testing.T) {
 			t.Errorf("%s, %q: %q, want %q", c.component, c.remedy, got, c.want)
 		}
 	}
-	if body := get(t, testPages(t, newFake()), "/").body; !strings.Contains(body, `<a class="nowrap" href="/`) {
+	f := newFake(1, 3)
+	f.status.Health = []api.HealthItem{{Level: api.HealthLevelWarning, Component: "dns", Text: "No server answers.", Remedy: "Name others: landbridge forward set."}}
+	if body := get(t, serve(f), "/").body; !strings.Contains(body, `<a class="nowrap" href="/dns">`) {
 		t.Error("the overview leads nowhere from what it warns of")
+	}
+}
+
+func TestAFreeSquareLeadsToTheFormThatReservesIt(t *testing.T) {
+	f := newFake(1, 3)
+	link := `href="/leases?reserve=10.9.4.`
+	if body := get(t, serve(f), "/leases").body; !strings.Contains(body, link) || !strings.Contains(body, "This site’s addresses are those of") {
+		t.Error("the form says nowhere which addresses there are")
+	}
+	if body := get(t, serve(f), "/leases?reserve=10.9.4.77").body; !strings.Contains(body, `value="10.9.4.77"`) || !strings.Contains(body, `id="reserve-any" open`) {
+		t.Error("the chosen address isn't in the form")
+	}
+	if body := get(t, serve(f, func(o *Options) { o.Who = viewer }), "/leases").body; strings.Contains(body, link) {
+		t.Error("who may not reserve is led to it")
 	}
 }

@@ -162,7 +162,7 @@ func TestWhatIsWrongWithAFormIsSaidBesideTheField(t *testing.T) {
 	}
 	f.err = nil
 	a = post(t, server, "/network/hosts", "mac", "52:x")
-	if !strings.Contains(a.body, `value="52:x"`) || !strings.Contains(a.body, errNoMAC.Error()) {
+	if !strings.Contains(a.body, `value="52:x"`) || !strings.Contains(a.body, sentence(errNoMAC.Error())) {
 		t.Errorf("what was typed, or what is wrong with it, is lost: %s", a.body)
 	}
 	a = post(t, server, "/members/invite", "group", office, "hours", "never")

@@ -24,6 +24,7 @@ func (p *program) peersCommand() *cobra.Command {
   native      none do: it is on this LAN, where hosts speak past the tunnel
   lan         straight, on a LAN that both share
   direct      straight, over the Internet
+  tcp         straight, over TCP, as UDP doesn't pass
   relay       sealed, through another member; the last column says why
   connecting  keys are being agreed on, or no path has answered yet
   -           no session: none was needed for a while, or the member is away

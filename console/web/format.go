@@ -19,6 +19,7 @@ import (
 func functions(now func() time.Time, static assets) template.FuncMap {
 	all := forms(now)
 	maps.Copy(all, settingForms())
+	maps.Copy(all, drawing())
 	maps.Copy(all, template.FuncMap{
 		"asset":        static.path,
 		"beside":       beside,
@@ -70,16 +71,22 @@ func functions(now func() time.Time, static assets) template.FuncMap {
 		"canUndo":      deed.CanUndo,
 		"carriedOut":   outcome.Done,
 		"leased":       leasePage.Leased,
-		"fill":         blockView.Fill,
-		"width":        blockView.Width,
-		"height":       blockView.Height,
-		"middle":       box.Middle,
-		"bottom":       box.Bottom,
-		"hostsEnd":     picture.HostsEnd,
-		"lanX":         picture.LANX,
-		"sum":          rate.Sum,
 	})
 	return all
+}
+
+// drawing is what pictures ask of what they show.
+func drawing() template.FuncMap {
+	return template.FuncMap{
+		"fill":     blockView.Fill,
+		"width":    blockView.Width,
+		"height":   blockView.Height,
+		"middle":   box.Middle,
+		"bottom":   box.Bottom,
+		"hostsEnd": picture.HostsEnd,
+		"lanX":     picture.LANX,
+		"sum":      rate.Sum,
+	}
 }
 
 // forms are how values are written.

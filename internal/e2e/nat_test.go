@@ -79,7 +79,7 @@ func TestWhereUDPIsBlockedPacketsGoByTCP(t *testing.T) {
 	}
 	a.wait("a relayed path to b", func() (bool, error) {
 		p, err := a.peer("b")
-		return err == nil && p.Path == api.PathKindRelay && p.ViaName == "d", fmt.Errorf("%+v (%v)", p, err)
+		return err == nil && p.Path == api.PathKindRelay && p.ViaName == "d" && p.Address.Addr().Is4(), fmt.Errorf("%+v (%v)", p, err)
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

@@ -287,6 +287,14 @@ func (p *peer) linkAt(a netip.AddrPort) *link {
 	return nil
 }
 
+// farEnd is an address of the peer's as people know it: a stream's is its TCP connection's. p.mu is held.
+func (p *peer) farEnd(a netip.AddrPort) netip.AddrPort {
+	if l := p.linkAt(a); l != nil {
+		return l.stream.RemoteAddr()
+	}
+	return a
+}
+
 // restLinks ends streams that a better path has replaced; p.mu is held.
 func (p *peer) restLinks(now time.Duration) {
 	for _, l := range p.links {

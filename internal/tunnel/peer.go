@@ -75,7 +75,8 @@ type route struct {
 	out  *outbound
 	kind PathKind
 	path pathID
-	addr netip.AddrPort // direct and lan
+	addr netip.AddrPort // where datagrams are written to; relay: none
+	far  netip.AddrPort // the member's end, as people know it: of a stream that is TCP's
 	via  *peer          // relay
 
 	roundTrip time.Duration // as the path machine knew it when it made the route; 0 if it didn't
@@ -361,6 +362,7 @@ func (p *peer) makeRoute() *route {
 	if c := p.paths.find(p.paths.chosen); c != nil {
 		r.roundTrip = c.rtt
 	}
+	r.far = p.farEnd(r.addr)
 	if r.path.relayed() {
 		if r.via = p.tunnel.peers.Load().byID[r.path.via]; r.via == nil {
 			return nil

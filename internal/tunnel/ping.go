@@ -78,10 +78,10 @@ func (p *peer) awaitPath(ctx context.Context) error {
 func (p *peer) sendEcho(id uint64) (Pong, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	pong := Pong{Path: p.paths.kind, Addr: p.paths.chosen.addr, Via: p.paths.chosen.via}
+	pong := Pong{Path: p.paths.kind, Addr: p.farEnd(p.paths.chosen.addr), Via: p.paths.chosen.via}
 	if relay := p.tunnel.peers.Load().byID[pong.Via]; relay != nil {
 		if r := relay.route.Load(); r != nil {
-			pong.Addr = r.addr
+			pong.Addr = r.far
 		}
 	}
 	begun := p.tunnel.now()

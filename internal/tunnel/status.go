@@ -95,12 +95,10 @@ func (p *peer) status() PeerStatus {
 		if fits := p.tunnel.fits(c.id); s.Why == "" && fits != 0 {
 			s.Why = fmt.Sprintf("full-size datagrams are fragmented on their way: the path takes less; an MTU of %d for the group would fit", fits)
 		}
-		if l := p.linkAt(s.Addr); l != nil {
-			s.Addr = l.stream.RemoteAddr()
-		}
+		s.Addr = p.farEnd(s.Addr)
 		if relay := p.tunnel.peers.Load().byID[c.id.via]; relay != nil {
 			if r := relay.route.Load(); r != nil {
-				s.Addr = r.addr
+				s.Addr = r.far
 			}
 		}
 	case p.life.up || p.life.calling || p.life.needed(m.now):
@@ -141,14 +139,20 @@ func (s *pathState) whyNotBetter(now time.Duration) string {
 		}
 		direct++
 	}
-	wait := max(s.retryAt-now, 0).Round(time.Second)
+	again := "tried again with the next packets"
+	if s.retryAt > now {
+		again = fmt.Sprintf("next try in %v", (s.retryAt - now).Round(time.Second))
+	}
 	switch {
 	case direct == 0:
 		return "the member offers no address that we may try"
 	case narrow > 0:
-		return fmt.Sprintf("full-size datagrams are lost on the direct path: a link on the way has a smaller MTU and doesn't tell; a smaller MTU for the group would help; next try in %v", wait)
+		return fmt.Sprintf("full-size datagrams are lost on the direct path: a link on the way has a smaller MTU and doesn't tell; a smaller MTU for the group would help; %s", again)
 	case trying > 0:
 		return fmt.Sprintf("trying %d of the member's %d addresses", trying, direct)
 	}
-	return fmt.Sprintf("none of the member's %d addresses answered; next try in %v", direct, wait)
+	if direct == 1 {
+		return "the member's one address didn't answer; " + again
+	}
+	return fmt.Sprintf("none of the member's %d addresses answered; %s", direct, again)
 }

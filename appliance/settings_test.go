@@ -152,7 +152,7 @@ func TestSettingsAreReadAsTheyAreShownAndEachFaultNamesItsField(t *testing.T) {
 		DNSServers: []string{"192.0.2.53"}, NtpServers: []string{"10.9.0.9"}, Routes: []string{"192.168.7.0/24 via 10.9.0.77"},
 		Excluded: []string{"10.9.0.2-10.9.0.9", "10.9.1.0/28", "10.9.2.7"}, Allowed: []string{"52:54:00:00:00:01"}, Denied: []string{"52-54-00-00-00-02"}, OnlyAllowed: true,
 	}
-	if err := setSettings(g.authority, req); err != nil {
+	if err := setSettings(g.authority, m.membership, req); err != nil {
 		t.Fatal(err)
 	}
 	again, err := group.OpenMembership(m.node.state.db, m.node.state.key, m.id)
@@ -173,7 +173,7 @@ func TestSettingsAreReadAsTheyAreShownAndEachFaultNamesItsField(t *testing.T) {
 	} {
 		wrong.Version = 1
 		var refused *console.Error
-		if err := setSettings(g.authority, wrong); !errors.As(err, &refused) || len(refused.Fields()) != 1 || refused.Fields()[0].Field != field {
+		if err := setSettings(g.authority, m.membership, wrong); !errors.As(err, &refused) || len(refused.Fields()) != 1 || refused.Fields()[0].Field != field {
 			t.Errorf("%s: %v", field, err)
 		}
 		if err := checkSettings(again, wrong); !errors.As(err, &refused) || len(refused.Fields()) != 1 || refused.Fields()[0].Field != field {
@@ -186,10 +186,50 @@ func TestSettingsAreReadAsTheyAreShownAndEachFaultNamesItsField(t *testing.T) {
 	if req.Version = 1; checkSettings(again, req) != nil {
 		t.Errorf("nothing is wrong, and the check says %v", checkSettings(again, req))
 	}
-	if err := setSettings(g.authority, api.GroupSettingsChange{}); !strings.Contains(fmt.Sprint(err), "meanwhile") {
+	if err := setSettings(g.authority, m.membership, api.GroupSettingsChange{}); !strings.Contains(fmt.Sprint(err), "meanwhile") {
 		t.Errorf("of an older version: %v", err)
 	}
-	if err := setSettings(nil, req); err == nil {
+	if err := setSettings(nil, m.membership, req); err == nil {
 		t.Error("changed by a plain member")
+	}
+}
+
+func TestAllThatIsWrongWithSettingsIsSaidAtOnce(t *testing.T) {
+	g := &testGroup{t: t}
+	m := newMember(t, g.create)
+	req := api.GroupSettingsChange{
+		LeaseSeconds: 5, RenewPercent: 90, RebindPercent: 20, Domain: "foo bar", Search: []string{"b..example"}, DNSServers: []string{"nobody", "10.9.0.1"}, NtpServers: []string{"::g"},
+		Routes: []string{"192.168.7.1/24 via 10.9.0.77"}, Excluded: []string{"10.9.0.9-10.9.0.2"}, Allowed: []string{"x"}, Denied: []string{"52:54"},
+	}
+	for how, err := range map[string]error{"set": setSettings(g.authority, m.membership, req), "checked": checkSettings(m.membership, req)} {
+		var refused *console.Error
+		if !errors.As(err, &refused) {
+			t.Fatalf("%s: %v", how, err)
+		}
+		said := make(map[string]int)
+		for _, f := range refused.Fields() {
+			said[f.Field]++
+			if !strings.Contains(err.Error(), f.Field+": "+f.Detail) || strings.HasPrefix(f.Detail, f.Field) {
+				t.Errorf("%s: %s: %q isn't in %q, or twice", how, f.Field, f.Detail, err)
+			}
+		}
+		for _, field := range []string{"leaseSeconds", "rebindPercent", "domain", "search", "dnsServers", "ntpServers", "routes", "excluded", "allowed", "denied"} {
+			if want := map[bool]int{true: 2, false: 1}[field == "dnsServers"]; said[field] != want {
+				t.Errorf("%s: %s is said to be wrong %d times, want %d", how, field, said[field], want)
+			}
+		}
+	}
+	req = api.GroupSettingsChange{LeaseSeconds: 1 << 62, RenewPercent: 90}
+	if err := setSettings(g.authority, m.membership, req); err == nil || !strings.HasPrefix(err.Error(), "leaseSeconds: must be 10 s to 30 days, in whole seconds; renewPercent: ") {
+		t.Errorf("a lease of ages: %v", err)
+	}
+}
+
+func TestWhoIsntTheAuthorityIsToldWhereSettingsAreChanged(t *testing.T) {
+	g := &testGroup{t: t}
+	m := newMember(t, g.create)
+	err := setSettings(nil, m.membership, api.GroupSettingsChange{})
+	if said := fmt.Sprint(err); !strings.Contains(said, "can't change the group's settings: founder (") || strings.Contains(said, "invite") {
+		t.Errorf("told %q", said)
 	}
 }

@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func (n *node) SetGroupSettings(ctx context.Context, name string, req api.GroupS
 		return api.GroupSettings{}, err
 	}
 	notice := noticeOf(nw.membership) // hosts go by what they were told before
-	if err := setSettings(nw.authority, req); err != nil {
+	if err := setSettings(nw.authority, nw.membership, req); err != nil {
 		return api.GroupSettings{}, err
 	}
 	s, err := n.GroupSettings(ctx, name)
@@ -50,20 +51,15 @@ func (n *node) CheckGroupSettings(_ context.Context, name string, req api.GroupS
 	case err != nil:
 		return err
 	case nw.authority == nil:
-		return console.Conflict(group.ErrNotAuthority)
+		return settingsElsewhere(nw.membership)
 	}
 	return checkSettings(nw.membership, req)
 }
 
 // checkSettings says what is wrong with a change of a group's settings as a member knows them.
 func checkSettings(m *group.Membership, req api.GroupSettingsChange) error {
-	s, err := settingsOf(req)
-	if err != nil {
+	if _, err := settingsOf(req, m.Descriptor().Params); err != nil {
 		return err
-	}
-	s = s.Normal()
-	if err := s.Validate(m.Descriptor().Params); err != nil {
-		return explainSettings(err)
 	}
 	if now := m.Settings(); now != nil && now.Version != req.Version || now == nil && req.Version != 0 {
 		return explainSettings(group.ErrSettingsChanged)
@@ -82,21 +78,29 @@ func (o *Offline) GroupSettings(_ context.Context, name string) (api.GroupSettin
 
 // SetGroupSettings changes them; the others hear of it in the next run.
 func (o *Offline) SetGroupSettings(ctx context.Context, name string, req api.GroupSettingsChange) (api.GroupSettings, error) {
-	a, _, err := o.find(name)
+	a, m, err := o.find(name)
 	if err != nil {
 		return api.GroupSettings{}, err
 	}
-	if err := setSettings(a, req); err != nil {
+	if err := setSettings(a, m, req); err != nil {
 		return api.GroupSettings{}, err
 	}
 	return o.GroupSettings(ctx, name) // which opens the membership anew
 }
 
-func setSettings(a *group.Authority, req api.GroupSettingsChange) error {
+// settingsElsewhere refuses a change of the settings where that isn't done, and says where it is.
+func settingsElsewhere(m *group.Membership) error {
+	d := m.Descriptor()
+	who, _ := d.Entry(d.Authority)
+	return console.Conflict(fmt.Errorf("this appliance doesn't keep the group's CA key, so it can't change the group's settings: %s (%s) can; run the command there, or use its console, whose address landbridge console says there",
+		cmp.Or(who.Name, "the member"), d.Authority.Short()))
+}
+
+func setSettings(a *group.Authority, m *group.Membership, req api.GroupSettingsChange) error {
 	if a == nil {
-		return console.Conflict(group.ErrNotAuthority)
+		return settingsElsewhere(m)
 	}
-	s, err := settingsOf(req)
+	s, err := settingsOf(req, m.Descriptor().Params)
 	if err != nil {
 		return err
 	}
@@ -111,11 +115,19 @@ func explainSettings(err error) error {
 			return console.Conflict(conflict)
 		}
 	}
-	fields := settingFields(err)
-	if len(fields) == 0 {
-		return err
+	if fields := settingFields(err); len(fields) > 0 {
+		return invalidSettings(fields)
 	}
-	return console.Invalid(err, fields...)
+	return err
+}
+
+// invalidSettings refuses settings by all that is wrong with them.
+func invalidSettings(fields []api.FieldError) error {
+	said := make([]string, len(fields))
+	for i, f := range fields {
+		said[i] = f.Field + ": " + f.Detail
+	}
+	return console.Invalid(errors.New(strings.Join(said, "; ")), fields...)
 }
 
 func settingFields(err error) (fields []api.FieldError) {
@@ -127,15 +139,17 @@ func settingFields(err error) (fields []api.FieldError) {
 		return fields
 	}
 	if errors.As(err, &fault) {
-		fields = append(fields, api.FieldError{Field: fault.Field, Detail: fault.Error()})
+		fields = append(fields, api.FieldError{Field: fault.Field, Detail: fault.Err.Error()})
 	}
 	return fields
 }
 
-// settingsOf reads settings as a person writes them.
-func settingsOf(req api.GroupSettingsChange) (group.Settings, error) {
+// settingsOf reads settings as a person writes them. What can't be read and what can't be are said
+// together.
+func settingsOf(req api.GroupSettingsChange, p group.Params) (group.Settings, error) {
+	tooLong := seconds(group.MaxLeaseTime) + 1 // all that is longer is refused alike, and overflows nothing
 	s := group.Settings{
-		LeaseTime: time.Duration(req.LeaseSeconds) * time.Second, RenewPart: req.RenewPercent, RebindPart: req.RebindPercent,
+		LeaseTime: time.Duration(max(-1, min(req.LeaseSeconds, tooLong))) * time.Second, RenewPart: req.RenewPercent, RebindPart: req.RebindPercent,
 		Domain: req.Domain, Search: req.Search, OnlyAllowed: req.OnlyAllowed,
 	}
 	r := settingReader{}
@@ -145,8 +159,9 @@ func settingsOf(req api.GroupSettingsChange) (group.Settings, error) {
 	s.Excluded = readAll(&r, "excluded", req.Excluded, readRange)
 	s.Allowed = readAll(&r, "allowed", req.Allowed, readMAC)
 	s.Denied = readAll(&r, "denied", req.Denied, readMAC)
-	if len(r.fields) > 0 {
-		return s, console.Invalid(errors.New(r.fields[0].Detail), r.fields...)
+	s = s.Normal()
+	if fields := append(r.fields, settingFields(s.ValidateNew(p))...); len(fields) > 0 {
+		return s, invalidSettings(fields)
 	}
 	return s, nil
 }
@@ -293,7 +308,7 @@ func (n *network) addBehind(a *api.GroupSettings) {
 	for _, m := range d.Current() {
 		met, known := n.met[m]
 		_, connected := links[m]
-		why := "It hasn't said yet that it has them."
+		why, underway := "It hasn't said yet that it has them.", false
 		switch {
 		case m == n.membership.Self(), known && met.has.settings != nil && !met.has.lacks(s), len(a.Behind) == maxBehind:
 			continue
@@ -301,9 +316,11 @@ func (n *network) addBehind(a *api.GroupSettings) {
 			why = "It isn't connected, and has them as soon as it is."
 		case known && met.has.settings == nil:
 			why = "It runs an older program, which goes on with what the group was created with: update it."
+		default:
+			underway = true
 		}
 		e, _ := d.Entry(m)
-		a.Behind = append(a.Behind, api.MemberBehind{MemberID: m.String(), Name: e.Name, Why: why})
+		a.Behind = append(a.Behind, api.MemberBehind{MemberID: m.String(), Name: e.Name, Why: why, Underway: underway})
 	}
 }
 

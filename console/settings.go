@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"slices"
 
 	"landbridge/console/api"
 )
@@ -37,12 +38,28 @@ func (h *handlers) SetGroupSettings(ctx context.Context, req api.SetGroupSetting
 			c.length(list.field, text, 1, list.len)
 		}
 	}
-	if err := c.err(); err != nil {
-		return nil, err
+	if len(c.fields) > 0 {
+		return nil, h.allWrong(ctx, req, c)
 	}
 	if api.IsCheck(ctx) {
 		return nil, h.appliance.CheckGroupSettings(ctx, req.Group, *req.Body)
 	}
 	s, err := h.appliance.SetGroupSettings(ctx, req.Group, *req.Body)
 	return api.SetGroupSettings200JSONResponse(s), err
+}
+
+// allWrong refuses settings by what is beyond the document's bounds, and by what the appliance finds
+// wrong besides; of a field of which it speaks, it knows better what can be.
+func (h *handlers) allWrong(ctx context.Context, req api.SetGroupSettingsRequestObject, c checker) error {
+	found, _ := asError(h.appliance.CheckGroupSettings(ctx, req.Group, *req.Body))
+	if found == nil || len(found.fields) == 0 {
+		return c.err()
+	}
+	all := checker{fields: slices.Clone(found.fields)}
+	for _, f := range c.fields {
+		if !slices.ContainsFunc(found.fields, func(other api.FieldError) bool { return other.Field == f.Field }) {
+			all.fields = append(all.fields, f)
+		}
+	}
+	return all.err()
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -33,5 +34,17 @@ func TestAGroupsSettingsAreShownCheckedAndChanged(t *testing.T) {
 	}
 	if len(f.set) != 1 {
 		t.Error("something wrong was set")
+	}
+}
+
+// What is beyond the document's bounds doesn't hide what the appliance finds wrong, which speaks better of what both do.
+func TestWhatTheApplianceFindsWrongWithSettingsIsSaidBesideWhatIsBeyondTheBounds(t *testing.T) {
+	f := &fake{err: Invalid(errors.New("leaseSeconds: must be shorter; domain: isn't one"), api.FieldError{Field: "leaseSeconds", Detail: "must be shorter"}, api.FieldError{Field: "domain", Detail: "isn't one"})}
+	s, err := serve(t, f).SetGroupSettingsWithResponse(t.Context(), "office", api.GroupSettingsChange{LeaseSeconds: 5999940, Search: slices.Repeat([]string{"a"}, 9)})
+	if err != nil || s.ApplicationProblemJSONDefault == nil || s.StatusCode() != statusInvalid {
+		t.Fatalf("%s, %v", s.Body, err)
+	}
+	if got, want := s.ApplicationProblemJSONDefault.Detail, "leaseSeconds: must be shorter; domain: isn't one; search: want at most 8"; got != want || len(s.ApplicationProblemJSONDefault.Errors) != 3 || len(f.set) > 0 {
+		t.Errorf("said %q, want %q", got, want)
 	}
 }

@@ -128,6 +128,8 @@ func inFlags(p *api.Problem) error {
 	flags := map[string]string{
 		"name": "--name", "prefix": "--prefix", "zone": "--zone", "leaseSeconds": "--lease-time", "holdSeconds": "--hold-time",
 		"mtu": "--mtu", "memberName": "this appliance's name", "ttlSeconds": "--expires", "uses": "--uses", "note": "--note", "addresses": "--address", "token": "the invitation", "lanPort": "--lan-port", "timeoutSeconds": "--timeout",
+		"renewPercent": "--renew", "rebindPercent": "--rebind", "domain": "--domain", "search": "--search", "dnsServers": "--dns", "ntpServers": "--ntp",
+		"routes": "--route", "excluded": "--exclude", "allowed": "--allow", "denied": "--deny",
 	}
 	said := make([]string, len(p.Errors))
 	for i, e := range p.Errors {

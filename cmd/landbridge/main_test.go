@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -101,6 +103,8 @@ type fakeState struct {
 
 	settings api.GroupSettings
 	set      []api.GroupSettingsChange
+	setErr   error
+	arriving int // after so many looks those who are on the way to the settings have them
 }
 
 func (f *fakeState) Groups(context.Context) ([]api.Group, error) { return f.groups, f.err }
@@ -120,11 +124,14 @@ func (f *fakeState) RevokeInvitation(_ context.Context, group, id string) (api.I
 	return api.IssuedInvitation{ID: id, Uses: 3, Users: []api.InvitationUse{{MemberID: "x"}}}, f.err
 }
 func (f *fakeState) GroupSettings(context.Context, string) (api.GroupSettings, error) {
+	if f.arriving--; f.arriving == 0 {
+		f.settings.Behind = slices.DeleteFunc(slices.Clone(f.settings.Behind), func(b api.MemberBehind) bool { return b.Underway })
+	}
 	return f.settings, f.err
 }
 func (f *fakeState) SetGroupSettings(_ context.Context, group string, req api.GroupSettingsChange) (api.GroupSettings, error) {
 	f.set = append(f.set, req)
-	return f.settings, f.err
+	return f.settings, cmp.Or(f.setErr, f.err)
 }
 func (f *fakeState) Join(_ context.Context, req api.JoinRequest) (api.Joined, error) {
 	f.joined = req

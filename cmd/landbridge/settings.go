@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +25,40 @@ type settingsFlags struct {
 	routes, excluded      []string
 	allowed, denied       []string
 	onlyAllowed, defaults bool
+	yes                   bool
+}
+
+// How long a change waits for members in touch to have it, and how often it looks.
+const (
+	takeUpWait  = 3 * time.Second
+	takeUpRetry = 100 * time.Millisecond
+)
+
+// nobodyNew is what it means to serve allowed hosts alone, where none is.
+const nobodyNew = "no host is allowed, so every host that isn't registered at its appliance loses its address when its lease ends"
+
+func servesNobodyNew(c api.GroupSettingsChange) bool { return c.OnlyAllowed && len(c.Allowed) == 0 }
+
+// rebindFlag is a flag that takes whole percents, or the default as it is known.
+type rebindFlag int
+
+// Type returns the name of the value.
+func (r *rebindFlag) Type() string { return "PERCENT" }
+
+func (r *rebindFlag) String() string { return strconv.Itoa(int(*r)) }
+
+// Set reads percents.
+func (r *rebindFlag) Set(v string) error {
+	if v == "87.5" {
+		*r = 0
+		return nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		return errors.New("want whole percents of a lease, or 87.5, the default")
+	}
+	*r = rebindFlag(n)
+	return nil
 }
 
 func (p *program) groupSetCommand() *cobra.Command {
@@ -49,10 +86,8 @@ Run this on the appliance that created the group.`,
   sudo landbridge group set --deny 52:54:00:12:34:56
   sudo landbridge group set --exclude ""`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().Changed("lease-time") && f.lease != 0 {
-				if _, err := seconds("lease-time", f.lease, group.MinLeaseTime, group.MaxLeaseTime); err != nil {
-					return err
-				}
+			if f.lease%time.Second != 0 {
+				return usageError{fmt.Errorf("--lease-time %v: want whole seconds, as 90s, 30m, 24h or 7d", f.lease)}
 			}
 			return p.withGroup(cmd.Context(), strings.Join(args, ""), func(ctx context.Context, m memberships, g api.Group) error {
 				s, err := m.GroupSettings(ctx, g.ID)
@@ -63,10 +98,14 @@ Run this on the appliance that created the group.`,
 				if changed == nil {
 					return p.printSettings(s)
 				}
-				if s, err = m.SetGroupSettings(ctx, g.ID, *changed); err != nil {
-					return err
+				was := api.GroupSettingsChange{OnlyAllowed: s.OnlyAllowed, Allowed: s.Allowed}
+				if servesNobodyNew(*changed) && !servesNobodyNew(was) && !f.yes {
+					return usageError{errors.New(nobodyNew + ". Nothing is changed: name hosts with --allow, or give --yes if that is what you want")}
 				}
-				if err := p.printSettings(s); err != nil {
+				if s, err = m.SetGroupSettings(ctx, g.ID, *changed); err != nil {
+					return refusedSettings(err)
+				}
+				if err := p.printSettings(takenUp(ctx, m, s)); err != nil {
 					return err
 				}
 				p.remark("\nHosts know of it from their next renewal on: within %s, where they can be reached.", age(time.Duration(s.NoticeSeconds)*time.Second))
@@ -83,7 +122,7 @@ func (f *settingsFlags) define(cmd *cobra.Command) {
 	fs.SortFlags = false
 	fs.Var((*durationFlag)(&f.lease), "lease-time", "for how long a host gets its address: "+span(group.MinLeaseTime, group.MaxLeaseTime)+", half of the hold time at most; 0s for what the group was created with")
 	fs.IntVar(&f.renew, "renew", 0, "after how much of its lease a host asks to renew it, in `PERCENT`; 0 for 50")
-	fs.IntVar(&f.rebind, "rebind", 0, "after how much of it a host asks any server, in `PERCENT`; 0 for 87.5")
+	fs.Var((*rebindFlag)(&f.rebind), "rebind", "after how much of it a host asks any server, in `PERCENT`; 87.5, the default, or whole ones")
 	fs.Var(textFlag(&f.domain, "NAME", ""), "domain", "domain that hosts take for theirs")
 	for _, list := range []struct {
 		to          *[]string
@@ -101,6 +140,7 @@ func (f *settingsFlags) define(cmd *cobra.Command) {
 	}
 	fs.BoolVar(&f.onlyAllowed, "only-allowed", false, "serve allowed hosts alone, and those registered at their appliance")
 	fs.BoolVar(&f.defaults, "defaults", false, "set nothing but what is given beside it")
+	fs.BoolVar(&f.yes, "yes", false, "go on where --only-allowed leaves registered hosts alone, as no host is allowed")
 }
 
 // change is the settings with what was given; nil where nothing was.
@@ -132,6 +172,35 @@ func (f *settingsFlags) change(s api.GroupSettings, given func(string) bool) *ap
 	return c
 }
 
+// refusedSettings names what is wrong as the command line does, with a daemon and without.
+func refusedSettings(err error) error {
+	var refused interface{ Fields() []api.FieldError }
+	if errors.As(err, &refused) {
+		return inFlags(&api.Problem{Detail: err.Error(), Errors: refused.Fields()})
+	}
+	return err
+}
+
+// takenUp waits for members in touch to have the settings that were just made.
+func takenUp(ctx context.Context, m memberships, s api.GroupSettings) api.GroupSettings {
+	late := time.After(takeUpWait)
+	for slices.ContainsFunc(s.Behind, func(b api.MemberBehind) bool { return b.Underway }) {
+		select {
+		case <-ctx.Done():
+			return s
+		case <-late:
+			return s
+		case <-time.After(takeUpRetry):
+		}
+		now, err := m.GroupSettings(ctx, s.Group)
+		if err != nil { // they are changed all the same
+			return s
+		}
+		s.Behind = now.Behind
+	}
+	return s
+}
+
 func (p *program) printSettings(s api.GroupSettings) error {
 	if p.json {
 		return p.printJSON(s)
@@ -160,10 +229,22 @@ func writeSettings(w io.Writer, s api.GroupSettings) error {
 		}
 	}
 	if s.OnlyAllowed {
-		t.row("Served", "allowed and registered hosts alone")
+		served := "allowed and registered hosts alone"
+		if len(s.Allowed) == 0 {
+			served = "registered hosts alone: " + nobodyNew
+		}
+		t.row("Served", served)
 	}
+	var underway []string
 	for _, m := range s.Behind {
+		if m.Underway {
+			underway = append(underway, clean(m.Name))
+			continue
+		}
 		t.row("Not at", clean(m.Name)+": "+m.Why)
+	}
+	if len(underway) > 0 {
+		t.row("On its way", "to "+strings.Join(underway, ", "))
 	}
 	if s.Leftovers > 0 {
 		t.row("Still leased", leftoverText(s))

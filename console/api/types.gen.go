@@ -2112,6 +2112,9 @@ type MemberBehind struct {
 	MemberID string `json:"memberId"`
 	Name     string `json:"name"`
 
+	// Underway It is connected and takes settings: they are on the way to it, and it has them within seconds.
+	Underway bool `json:"underway"`
+
 	// Why In words: it is away, runs a program that knows no settings, or hasn't said yet that it has them.
 	Why string `json:"why"`
 }

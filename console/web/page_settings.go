@@ -124,7 +124,7 @@ func (page *settingsPage) read(c echo.Context) (*api.GroupSettingsChange, formEr
 	lease, leaseWrong := wholeNumber("leaseSeconds", page.Typed["leaseSeconds"])
 	unit, unitWrong := wholeNumber("leaseSeconds", page.Typed[leaseUnit])
 	renew, renewWrong := wholeNumber("renewPercent", page.Typed["renewPercent"])
-	rebind, rebindWrong := wholeNumber("rebindPercent", page.Typed["rebindPercent"])
+	rebind, rebindWrong := rebindPart(page.Typed["rebindPercent"])
 	var wrong formError
 	errors.As(joinFormErrors(leaseWrong, unitWrong, renewWrong, rebindWrong), &wrong)
 	return &api.GroupSettingsChange{
@@ -133,6 +133,18 @@ func (page *settingsPage) read(c echo.Context) (*api.GroupSettingsChange, formEr
 		Search: apart(page.Typed["search"]), DNSServers: apart(page.Typed["dnsServers"]), NtpServers: apart(page.Typed["ntpServers"]),
 		Routes: lines(page.Typed["routes"]), Excluded: lines(page.Typed["excluded"]), Allowed: apart(page.Typed["allowed"]), Denied: apart(page.Typed["denied"]),
 	}, wrong
+}
+
+// rebindPart reads T2: in whole percents, or its default, which has a fraction.
+func rebindPart(text string) (int64, error) {
+	if strings.TrimSpace(text) == "87.5" {
+		return 0, nil
+	}
+	n, err := wholeNumber("rebindPercent", text)
+	if err != nil {
+		err = formError{{Field: "rebindPercent", Detail: "want a whole number above 0, or 87.5, the default"}}
+	}
+	return n, err
 }
 
 // apart is what stands apart by blanks, commas or lines.

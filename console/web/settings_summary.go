@@ -30,6 +30,7 @@ type settingChange struct {
 	Gone, Come []string // of one that takes several and has no order, instead
 	Hosts      []string // that it touches, of those that are known by name or address
 	Many       int      // how many those are
+	Nobody     bool     // with it, nobody is served but registered hosts: none is allowed
 }
 
 // More is how many hosts are touched that aren't named.
@@ -142,6 +143,7 @@ func changesOf(now api.GroupSettings, to api.GroupSettingsChange) (all []setting
 		default: // in an order
 			c.From, c.To = strings.Join(was[field], ", "), strings.Join(plain(field, next[field]), ", ")
 		}
+		c.Nobody = (field == "onlyAllowed" || field == "allowed") && to.OnlyAllowed && len(next["allowed"]) == 0
 		if c.From != c.To || len(c.Gone)+len(c.Come) > 0 {
 			all = append(all, c)
 		}

@@ -220,3 +220,24 @@ func hiddenFields(t *testing.T, body string) (fields []string) {
 func plainText(body string) string {
 	return strings.ReplaceAll(strings.Join(strings.Fields(regexp.MustCompile(`(?s)<[^>]*>`).ReplaceAllString(body, " ")), " "), " :", ":")
 }
+
+func TestTheDefaultOfT2IsTakenAsItIsShown(t *testing.T) {
+	a := post(t, serve(newFake(1, 1)), "/groups/settings", changed("rebindPercent", "87.5")...)
+	if a.Code != http.StatusOK || !strings.Contains(a.body, "Nothing would change") {
+		t.Errorf("%d: %s", a.Code, plainText(a.body))
+	}
+}
+
+func TestThatNobodyButRegisteredHostsWouldBeServedIsSaidInThePlan(t *testing.T) {
+	const warning = "every host that isn’t registered at its appliance loses its address"
+	for want, typed := range map[bool][]string{true: {"onlyAllowed", "yes"}, false: {"onlyAllowed", "yes", "allowed", "52:54:00:00:00:01"}} {
+		if a := post(t, serve(newFake(1, 3)), "/groups/settings", changed(typed...)...); a.Code != http.StatusOK || strings.Contains(a.body, warning) != want {
+			t.Errorf("%q: %d, %s", typed, a.Code, plainText(a.body))
+		}
+	}
+	f := newFake(1, 3)
+	f.settings.OnlyAllowed, f.settings.Allowed = true, []string{"52:54:00:00:00:01"}
+	if a := post(t, serve(f), "/groups/settings", changed("onlyAllowed", "yes")...); strings.Count(a.body, warning) != 1 {
+		t.Errorf("the last allowed host is taken out: %s", plainText(a.body))
+	}
+}

@@ -42,7 +42,7 @@ func (a *Authority) Configure(s Settings, base uint64, now time.Time) (*Settings
 		if err != nil {
 			return err
 		}
-		if err := s.Validate(d.Params); err != nil {
+		if err := s.ValidateNew(d.Params); err != nil {
 			return err
 		}
 		was, err := loadSettings(tx, d)

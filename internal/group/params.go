@@ -186,17 +186,25 @@ func validateZone(zone string) error {
 
 // validateLabel checks a DNS label in lower case (RFC 1123 section 2.1).
 func validateLabel(what, label string) error {
+	if err := labelFault(label); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// labelFault says what is wrong with a DNS label.
+func labelFault(label string) error {
 	switch {
 	case label == "":
-		return fmt.Errorf("%s: missing, or two dots in a row", what)
+		return errors.New("missing, or two dots in a row")
 	case len(label) > MaxNameLength:
-		return fmt.Errorf("%s: %.20q… has %d characters, at most %d are allowed", what, label, len(label), MaxNameLength)
+		return fmt.Errorf("%.20q… has %d characters, at most %d are allowed", label, len(label), MaxNameLength)
 	case label[0] == '-' || label[len(label)-1] == '-':
-		return fmt.Errorf("%s: %q begins or ends with a hyphen", what, label)
+		return fmt.Errorf("%q begins or ends with a hyphen", label)
 	}
 	for _, c := range []byte(label) {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return fmt.Errorf("%s: %q may hold only the letters a to z, digits and hyphens", what, label)
+			return fmt.Errorf("%q may hold only the letters a to z, digits and hyphens", label)
 		}
 	}
 	return nil

@@ -168,11 +168,11 @@ func normalRanges(all []Range) []Range {
 // SettingError says which setting is wrong, and how.
 type SettingError struct {
 	Field string // as the API calls it
-	Err   error
+	Err   error  // what is said beside the field, without its name
 }
 
-// Error says what is wrong.
-func (e *SettingError) Error() string { return e.Err.Error() }
+// Error says what is wrong with which.
+func (e *SettingError) Error() string { return e.Field + ": " + e.Err.Error() }
 
 // Unwrap returns the fault itself.
 func (e *SettingError) Unwrap() error { return e.Err }

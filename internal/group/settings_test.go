@@ -206,8 +206,8 @@ func TestWrongSettingsAreRefusedByTheFieldThatIsWrong(t *testing.T) {
 	long := strings.Repeat("abcdefghi.", 16) + "org"
 	for field, all := range map[string][]Settings{
 		"leaseSeconds":  {{LeaseTime: time.Second}, {LeaseTime: time.Minute + 1}, {LeaseTime: 31 * time.Minute}, {LeaseTime: 40 * 24 * time.Hour}},
-		"renewPercent":  {{RenewPart: 9, RebindPart: 50}},
-		"rebindPercent": {{RenewPart: 50, RebindPart: 50}, {RebindPart: 96}, {RenewPart: 90}},
+		"renewPercent":  {{RenewPart: 9, RebindPart: 50}, {RenewPart: 87}, {RenewPart: 96}},
+		"rebindPercent": {{RenewPart: 50, RebindPart: 50}, {RebindPart: 96}, {RebindPart: 40}, {RenewPart: 90, RebindPart: 20}},
 		"domain":        {{Domain: "a..b"}, {Domain: "under_score.org"}, {Domain: "-a.org"}},
 		"search":        {{Search: []string{""}}, {Search: []string{"a.org", "a.org"}}, {Search: []string{"a", "b", "c", "d", "e", "f", "g", "h", "i"}}, {Search: []string{long, long[10:]}}},
 		"dnsServers":    {{DNS: []netip.Addr{addr("::1")}}, {DNS: []netip.Addr{addr("127.0.0.1")}}, {DNS: []netip.Addr{addr("1.1.1.1"), addr("1.1.1.1")}}, {DNS: []netip.Addr{addr("1.1.1.1"), addr("1.1.1.2"), addr("1.1.1.3"), addr("1.1.1.4")}}},
@@ -233,6 +233,46 @@ func TestWrongSettingsAreRefusedByTheFieldThatIsWrong(t *testing.T) {
 	for _, s := range []Settings{good, none, edge.Normal()} {
 		if err := s.Validate(p); err != nil {
 			t.Errorf("%+v: %v", s, err)
+		}
+	}
+}
+
+func TestTheAppliancesOwnAddressIsRefusedInNewSettingsAndTakenInOlderOnes(t *testing.T) {
+	l, own := newLab(t), testParams().ServiceAddr()
+	for field, s := range map[string]Settings{
+		"dnsServers": {DNS: []netip.Addr{addr("192.0.2.53"), own}}, "excluded": {Excluded: []Range{{own, own}, {addr("10.9.0.9"), addr("10.9.0.9")}}},
+	} {
+		var fault *SettingError
+		if _, err := l.authority.Configure(s, 0, l.now); !errors.As(err, &fault) || fault.Field != field || !strings.Contains(fault.Err.Error(), own.String()) {
+			t.Errorf("%s: %v", field, err)
+		}
+		s.Version, s.Made = 1, l.now
+		if _, err := ParseSettings(l.signSettings(s), l.founder.Descriptor()); err != nil {
+			t.Errorf("%s, made by an older program: %v", field, err)
+		}
+	}
+	around := Settings{Excluded: []Range{{addr("10.9.0.0"), addr("10.9.0.63")}}}
+	if err := around.ValidateNew(testParams()); err != nil {
+		t.Errorf("a network that has it within: %v", err)
+	}
+}
+
+func TestFaultsOfSettingsDontNameTheirFieldTwiceAndSayTimesInWords(t *testing.T) {
+	p := testParams()
+	p.HoldTime = 25 * time.Hour
+	for want, s := range map[string]Settings{
+		"leaseSeconds: must be 10 s to 30 days, in whole seconds":                                       {LeaseTime: 5 * time.Second},
+		"leaseSeconds: must be 12 h 30 min at most, half of the group's hold time":                      {LeaseTime: 13 * time.Hour},
+		`domain: "foo bar" may hold only the letters a to z, digits and hyphens`:                        {Domain: "foo bar"},
+		`domain: "a_b.org": "a_b" may hold only the letters a to z, digits and hyphens`:                 {Domain: "a_b.org"},
+		`search: "b..example" has a dot at its beginning, or two in a row`:                              {Search: []string{"b..example"}},
+		"ntpServers: 10.9.0.9 is given twice":                                                           {NTP: []netip.Addr{addr("10.9.0.9"), addr("10.9.0.9")}},
+		"routes: 192.168.7.1/24 has host bits set: write 192.168.7.0/24":                                {Routes: []Route{{netip.MustParsePrefix("192.168.7.1/24"), addr("10.9.0.77")}}},
+		"excluded: 10.9.0.9-10.9.0.8: the last is before the first":                                     {Excluded: []Range{{addr("10.9.0.9"), addr("10.9.0.8")}}},
+		"renewPercent: must be 10 to 86 % of the lease while T2 is its default, 87.5 %: give that, too": {RenewPart: 90},
+	} {
+		if err := s.ValidateNew(p); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
 		}
 	}
 }

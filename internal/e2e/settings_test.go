@@ -18,10 +18,12 @@ func TestSettingsChangedAtTheAuthorityReachHostsOfAnotherSiteAtTheirRenewal(t *t
 	a := s.site("a")
 	stays, goes := newClient(t, a.wire, "stays").lease(netlab.Dhclient), newClient(t, a.wire, "goes").lease(netlab.Dhclient)
 	had := goes.addr
-	if r := a.cli(nil, "group", "set", "--lease-time", "20s"); r.code == 0 || !strings.Contains(r.stderr, "CA key") {
+	if r := a.cli(nil, "group", "set", "--lease-time", "20s"); r.code == 0 || !strings.Contains(r.stderr, "CA key") || !strings.Contains(r.stderr, "can't change the group's settings") {
 		t.Errorf("changed at a plain member: %+v", r)
 	}
-	s.d.must("group", "set", "--lease-time", "20s", "--search", "office.example", "--exclude", had.String())
+	if said := s.d.must("group", "set", "--lease-time", "20s", "--search", "office.example", "--exclude", had.String()); strings.Contains(said, "Not at") {
+		t.Errorf("a member in touch is said not to have them:\n%s", said)
+	}
 	a.wait("the settings", func() (bool, error) {
 		var now api.GroupSettings
 		err := a.get(&now, "group", "set")

@@ -104,11 +104,18 @@ func (n *network) isGateway(mac frame.MAC) bool {
 	return is
 }
 
-// territories lists the groups at work here, but the one of this ID.
+// territories lists the groups at work here, and those that are about to be, but the one of this ID.
 func (n *node) territories(but group.ID) (all []division.Territory) {
 	for _, nw := range n.all() {
 		if nw.id != but {
 			all = append(all, territoryOf(nw.membership))
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, t := range n.coming {
+		if t.ID != but && n.networks[t.ID] == nil {
+			all = append(all, t)
 		}
 	}
 	return all

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"slices"
-	"strings"
 	"time"
 
 	"landbridge/console"
@@ -17,7 +16,6 @@ import (
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/modes"
-	"landbridge/internal/registry"
 )
 
 // What the API shows and takes of registered hosts, and what becomes of one that is of another
@@ -107,9 +105,10 @@ func (n *node) readRegistration(text string, req api.HostRegistration, by string
 			return mac, nil, console.Conflict(fmt.Errorf("%v is of the group %s by the configuration (group-host): change it there, and start the appliance anew", mac, fixed))
 		}
 	}
-	if req.Note != nil && (len(*req.Note) > registry.MaxNote || strings.ContainsFunc(*req.Note, func(c rune) bool { return c < ' ' || c == 0x7f })) {
-		detail := fmt.Sprintf("want one line of at most %d bytes", registry.MaxNote)
-		return mac, nil, console.Invalid(errors.New("note: "+detail), api.FieldError{Field: "note", Detail: detail})
+	if req.Note != nil {
+		if err := checkNote(*req.Note); err != nil {
+			return mac, nil, console.Invalid(fmt.Errorf("note: %w", err), api.FieldError{Field: "note", Detail: err.Error()})
+		}
 	}
 	return mac, func(r *hostRecord) {
 		if _, is := n.fixedGroup(mac); req.Group != nil && !is {
@@ -203,7 +202,7 @@ func (n *node) regroup(mac frame.MAC, r hostRecord, by string) api.RegisteredHos
 			}
 			notice := nw.registry.Notice(l)
 			if _, err := nw.registry.End(l.Addr, true, by); err != nil {
-				nw.log.Debug("a lease of a host that is of another group now doesn't end yet", "addr", l.Addr, "mac", net.HardwareAddr(mac[:]), "err", err)
+				nw.log.Warn("a lease of a host that is of another group now doesn't end yet", "addr", l.Addr, "mac", net.HardwareAddr(mac[:]), "err", err)
 				continue
 			}
 			a.stations.noteLeft()

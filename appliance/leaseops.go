@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"landbridge/console"
 	"landbridge/console/api"
@@ -176,11 +177,19 @@ func reservation(v api.Reservation) (r registry.Reservation, err error) {
 	if r.Name, err = hostLabel(v.Name); err != nil {
 		return r, invalid("name", "%v", err)
 	}
-	if len(v.Note) > registry.MaxNote || strings.ContainsFunc(v.Note, func(c rune) bool { return c < ' ' || c == 0x7f }) {
-		return r, invalid("note", "want one line of at most %d bytes", registry.MaxNote)
+	if err := checkNote(v.Note); err != nil {
+		return r, invalid("note", "%v", err)
 	}
 	r.Note = v.Note
 	return r, nil
+}
+
+// checkNote checks what a person notes down of a host. Bytes that are no text couldn't be read from the state again.
+func checkNote(note string) error {
+	if len(note) > registry.MaxNote || !utf8.ValidString(note) || strings.ContainsFunc(note, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+		return fmt.Errorf("want one line of text of at most %d bytes", registry.MaxNote)
+	}
+	return nil
 }
 
 // hostLabel checks a name that a person gives to a host; the empty one is none.

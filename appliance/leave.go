@@ -33,6 +33,9 @@ func (n *node) Leave(_ context.Context, name string, destroyCA bool) (api.Depart
 	if err != nil {
 		return api.Departure{}, err
 	}
+	if _, err := divide(n.cfg.Groups, n.roll.registered(), n.setup(), n.territories(m.Group())); err != nil {
+		return api.Departure{}, console.Conflict(fmt.Errorf("without the group %s: %w", m.Descriptor().Name, err))
+	}
 	d, err := n.state.departure(m, destroyCA)
 	if err != nil {
 		return api.Departure{}, err

@@ -69,7 +69,8 @@ type node struct {
 
 	mu       sync.Mutex
 	networks map[group.ID]*network
-	attached modes.Setup // how groups are
+	coming   []division.Territory // groups that are being taken up at the start
+	attached modes.Setup          // how groups are
 }
 
 // setup returns how groups are attached.
@@ -153,11 +154,20 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 
 // takeUp takes up what the state has: the groups, and waiting to be let into others.
 func (n *node) takeUp(memberships []*group.Membership) error {
+	// All of them divide the LAN from the first on: a group that was alone for a moment would answer everybody.
+	n.mu.Lock()
+	for _, m := range memberships {
+		n.coming = append(n.coming, territoryOf(m))
+	}
+	n.mu.Unlock()
 	for _, m := range memberships {
 		if err := n.startNetwork(m); err != nil {
 			return err
 		}
 	}
+	n.mu.Lock()
+	n.coming = nil
+	n.mu.Unlock()
 	return n.resumeApplications()
 }
 

@@ -49,7 +49,7 @@ func (h *hostRecord) in(id group.ID) {
 }
 
 // maxRegistered bounds the hosts that are registered besides the configured ones.
-const maxRegistered = 65536
+const maxRegistered = 8192
 
 func hostBucket() store.Bucket[hostRecord] { return store.NewBucket[hostRecord]("dhcp hosts") }
 

@@ -12,6 +12,7 @@ import (
 	"landbridge/internal/division"
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
+	"landbridge/internal/registry"
 	"landbridge/internal/store"
 )
 
@@ -134,5 +135,27 @@ func TestHostsThatAskInVainAreRememberedToABound(t *testing.T) {
 	}
 	if all := s.list(began.Add(3*maxAsking*time.Second + askingMemory)); len(all) != 0 {
 		t.Errorf("%d are remembered for ever", len(all))
+	}
+}
+
+func TestNotesThatAreNoTextAreRefused(t *testing.T) {
+	for _, note := range []string{"\xff", "two\nlines", strings.Repeat("a", registry.MaxNote+1)} {
+		if checkNote(note) == nil {
+			t.Errorf("%.20q is noted down", note)
+		}
+	}
+	if err := checkNote("Büro, 2. Stock"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGroupsThatAreStillComingDivideTheLAN(t *testing.T) {
+	office, lab := division.Territory{ID: group.ID{1}, Name: "office"}, division.Territory{ID: group.ID{2}, Name: "lab"}
+	n := &node{coming: []division.Territory{office, lab}}
+	if all := n.territories(group.ID{}); len(all) != 2 {
+		t.Errorf("at the start the LAN is divided among %+v", all)
+	}
+	if all := n.territories(lab.ID); len(all) != 1 || all[0].Name != "office" {
+		t.Errorf("beside the lab there are %+v", all)
 	}
 }

@@ -159,7 +159,7 @@ func unserved(t Territory, port string, groups []Territory) error {
 			others = append(others, o.Name)
 		}
 	}
-	return fmt.Errorf("nothing says which hosts on the LAN port %s are of the group %s, and which of %s: in the configuration of this appliance name its hosts (group-host: [\"%s=52:54:00:12:34:56\"]), "+
+	return fmt.Errorf("nothing says which hosts on the LAN port %s are of the group %s, and which of %s: register its hosts (landbridge hosts add MAC --group NAME) or name them in the configuration of this appliance (group-host: [\"%s=52:54:00:12:34:56\"]), "+
 		"or have one of them take all that aren't named (default-group: %s), or give it a port or VLAN to itself (group-port: [\"%s=%s.10\"]), and restart the appliance; nothing was done",
 		port, t.Name, strings.Join(others, ", "), t.Name, t.Name, t.Name, port)
 }

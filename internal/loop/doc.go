@@ -43,6 +43,8 @@
 //
 //	          +--------------------------------------------+
 //	          v                                            |
+//	what others want done between two rounds, if anything  |
+//	          v                                            |
 //	those who wait until they can write, and can           |
 //	          v                                            |
 //	handlers in turn, each a batch -- something came ------+

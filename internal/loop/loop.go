@@ -157,8 +157,10 @@ func (l *Loop) drop(s *Source) {
 func (l *Loop) run() {
 	for !l.ended {
 		if l.pending.Load() {
-			l.makeChanges()
-			continue
+			l.makeChanges() // and a round after it: who comes by streams is always about to have the next
+			if l.ended {
+				return
+			}
 		}
 		switch {
 		case l.round():

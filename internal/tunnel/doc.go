@@ -47,11 +47,12 @@
 //
 // Steady traffic allocates nothing and takes no contended lock: peers, routes and
 // receiver indexes are read by atomic loads, counters and times are atomics, the
-// replay windows belong to the reader. The reader holds demux.mu over a batch, so
-// that Close can wait for the last Deliver; nobody else takes it otherwise.
+// replay windows belong to the reader, on whose thread what comes by a stream is worked
+// through, too. The reader holds demux.mu over a batch, so that Close can wait for the last
+// Deliver; Close and Rest alone take it besides.
 //
-// Locks are taken in this order: a peer's mu, then Tunnel.mu or sendQueue.mu; never those
-// of two peers. What concerns several peers is left to the goroutine run.
+// Locks are taken in this order: a peer's mu, then Tunnel.mu, sendQueue.mu, links.mu or a
+// link's mu; never those of two peers. What concerns several peers is left to the goroutine run.
 //
 // # When the link is slower than the traffic
 //

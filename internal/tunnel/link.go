@@ -28,7 +28,7 @@ type Streams interface {
 // Limits of streams.
 const (
 	linkQueue   = 256 << 10        // bytes that wait to be written: what comes after is dropped, and TCP inside slows down
-	linkRead    = 128 << 10        // bytes read at a time, at most; more than a datagram with its length
+	linkRead    = 32 << 10         // bytes read at a time, at most; more than a datagram with its length
 	linkIdle    = time.Minute      // that one is kept after a better path has been found
 	linkOpening = 10 * time.Second // to open one
 	peerLinks   = 2                // to one member: both ends may open one
@@ -134,12 +134,8 @@ func (l *link) put(datagram []byte) bool {
 	return true
 }
 
-func (l *link) close() {
-	l.once.Do(func() {
-		close(l.ended)
-		_ = l.stream.Close()
-	})
-}
+// close has the link end. It waits for nothing: the stream itself, whose end may have to be told, is closed by carry.
+func (l *link) close() { l.once.Do(func() { close(l.ended) }) }
 
 // write writes what is queued until the link ends.
 func (l *link) write() {
@@ -157,6 +153,11 @@ func (l *link) write() {
 		if _, err := l.stream.Write(spare); err != nil {
 			return
 		}
+		l.mu.Lock()
+		if len(l.out) == 0 && cap(l.out)+cap(spare) > linkRead { // a burst is over
+			l.out, spare = nil, nil
+		}
+		l.mu.Unlock()
 	}
 }
 
@@ -210,7 +211,7 @@ func cutFrame(b []byte) (datagram, rest []byte, ok bool) {
 // openLink asks for a stream to the peer; p.mu is held.
 func (p *peer) openLink() {
 	t := p.tunnel
-	if t.cfg.Streams == nil || p.opening || len(p.links) > 0 {
+	if t.cfg.Streams == nil || t.ctx.Err() != nil || p.opening || len(p.links) > 0 {
 		return
 	}
 	p.opening = true
@@ -256,6 +257,7 @@ func (p *peer) carry(s Stream, ours bool) {
 	t := p.tunnel
 	k := t.under.links()
 	l := k.add(s, ours, t.now())
+	t.work.Go(func() { <-l.ended; _ = s.Close() })
 	defer k.remove(l)
 	defer context.AfterFunc(t.ctx, l.close)()
 	p.mu.Lock()

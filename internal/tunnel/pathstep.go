@@ -104,9 +104,11 @@ func (s *pathState) step(event any, m moment) (acts []any) {
 }
 
 func (s *pathState) keysUp(fresh bool, now time.Duration) {
+	if fresh || !s.up {
+		s.linkGap, s.linkAt = max(s.linkGap, retryMin), now+linkAfter
+	}
 	s.up = true
 	s.retryGap, s.retryAt = retryMin, now+retryMin
-	s.linkGap, s.linkAt = retryMin, now+linkAfter
 	for i := range s.n {
 		c := &s.paths[i]
 		if fresh || !c.proven {
@@ -204,13 +206,16 @@ func (s *pathState) ponged(e ponged, now time.Duration) {
 			continue
 		}
 		c.probes[i] = probeRecord{}
+		if c.asked != 0 && !p.full && c.heard <= c.asked {
+			c.fulls = min(c.fulls, 1) // only from here on does it count that full-size ones don't pass
+		}
 		c.heard, c.fell = now, false
 		if rtt := max(now-p.at, 1); c.rtt == 0 {
 			c.rtt = rtt
 		} else {
 			c.rtt += (rtt - c.rtt) / 8
 		}
-		if p.full {
+		if p.full || c.kind == PathTCP { // a stream carries any size
 			c.width, c.confirmed, c.asked, c.fulls = widthFull, now, 0, 0
 		}
 		if !c.proven {

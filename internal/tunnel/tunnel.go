@@ -383,6 +383,9 @@ func (t *Tunnel) checkPeers(now time.Duration) {
 				t.counts.add(Unauthorized, 1)
 				p.dispatch(sessionOver{why: err.Error(), tell: closeRevoked, wait: surveyGap})
 				p.releaseKeys()
+				for _, l := range p.links {
+					l.close()
+				}
 			}
 		}
 		p.restLinks(now)

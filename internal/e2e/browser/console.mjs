@@ -56,10 +56,10 @@ async function hosts(page) {
 
   await page.goto(base + "/network");
   await page.getByLabel("Hardware address").fill("52:54:00:zz");
-  await page.getByRole("button", { name: "Register" }).click();
+  await page.getByRole("button", { name: "Register", exact: true }).click();
   await page.locator("#wrong-mac").waitFor();
   await page.getByLabel("Hardware address").fill("52:54:00:12:34:56");
-  await page.getByRole("button", { name: "Register" }).click();
+  await page.getByRole("button", { name: "Register", exact: true }).click();
   await expect(page, "The host is registered");
   await look(page, "network", out, faults);
 }

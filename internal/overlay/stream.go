@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	maxStreamsByMember = 4   // that one member may have open here, of those that OpenStream makes
-	maxLongStreams     = 256 // of all
-	streamTag          = "landbridge stream"
+	maxStreamsByMember = 4                    // that one member may have open here, of those that OpenStream makes
+	maxLongStreams     = 256                  // of all
+	streamTag          = "landbridge stream " // and its ID
 )
 
 // ErrNoTCP says that there is no TCP connection straight to a member.
@@ -93,10 +93,16 @@ func (o *Overlay) OpenStream(ctx context.Context, to group.MemberID, proto strin
 		if err != nil {
 			return nil, fmt.Errorf("open a stream: %w", err)
 		}
-		o.node.ConnManager().Protect(p, streamTag)
-		return &Stream{stream: s, muxed: msmux.NewMSSelect(s, protocol.ID(proto)), release: func() { o.node.ConnManager().Unprotect(p, streamTag) }}, nil
+		return &Stream{stream: s, muxed: msmux.NewMSSelect(s, protocol.ID(proto)), release: o.protect(s)}, nil
 	}
 	return nil, ErrNoTCP
+}
+
+// protect keeps the connection of a stream from being closed as one too many, until release is called.
+func (o *Overlay) protect(s network.Stream) (release func()) {
+	p, tag := s.Conn().RemotePeer(), streamTag+s.ID()
+	o.node.ConnManager().Protect(p, tag)
+	return func() { o.node.ConnManager().Unprotect(p, tag) }
 }
 
 func straightTCP(c network.Conn) bool {
@@ -120,7 +126,9 @@ func (o *Overlay) takeStream(s network.Stream) bool {
 		return true
 	}
 	defer v.doneStream(p)
-	h(from, &Stream{stream: s, muxed: s, release: func() {}})
+	release := o.protect(s)
+	defer release()
+	h(from, &Stream{stream: s, muxed: s, release: release})
 	_ = s.Reset()
 	return true
 }

@@ -300,8 +300,8 @@ func (p *peer) farEnd(a netip.AddrPort) netip.AddrPort {
 // restLinks ends streams that a better path has replaced; p.mu is held.
 func (p *peer) restLinks(now time.Duration) {
 	for _, l := range p.links {
-		if !p.paths.direct() {
-			l.used = now
+		if c := p.paths.find(pathID{addr: l.addr}); !p.paths.direct() || c != nil && c.heard > l.used {
+			l.used = now // or the member's way to us is it
 		} else if now-l.used > linkIdle {
 			l.close()
 		}

@@ -183,6 +183,7 @@ type memNode struct {
 	member *fakeMember
 	tunnel *Tunnel
 	stop   chan struct{}
+	tcp    Streams // nil: none
 	reader sync.WaitGroup
 	down   bool // the signal doesn't reach it
 	seen   func() []netip.AddrPort
@@ -225,7 +226,8 @@ func (n *memNode) start() {
 			defer n.net.mu.Unlock()
 			return []netip.Addr{n.memHost.addr.Addr()}
 		},
-		Keep: func() []group.MemberID { return n.keep },
+		Keep:    func() []group.MemberID { return n.keep },
+		Streams: n.tcp,
 	}, n.memHost)
 	if err != nil {
 		n.net.t.Fatal(err)

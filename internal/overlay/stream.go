@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"time"
 
@@ -29,12 +30,9 @@ var ErrNoTCP = errors.New("there is no TCP connection straight to the member")
 // A Stream is a stream of bytes to a member, over a TCP connection that no third one relays. Close ends it
 // at once, with a Read or Write that waits.
 type Stream struct {
-	stream network.Stream
-	muxed  interface {
-		Read([]byte) (int, error)
-		Write([]byte) (int, error)
-	}
-	release func()
+	stream  network.Stream
+	muxed   io.ReadWriter // stream, with the choice of protocol before the first bytes
+	release func()        // see protect
 }
 
 func (s *Stream) Read(b []byte) (int, error)  { return s.muxed.Read(b) }
@@ -126,10 +124,9 @@ func (o *Overlay) takeStream(s network.Stream) bool {
 		return true
 	}
 	defer v.doneStream(p)
-	release := o.protect(s)
-	defer release()
-	h(from, &Stream{stream: s, muxed: s, release: release})
-	_ = s.Reset()
+	taken := &Stream{stream: s, muxed: s, release: o.protect(s)}
+	h(from, taken)
+	_ = taken.Close() // where the handler hasn't
 	return true
 }
 

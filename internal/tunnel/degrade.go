@@ -87,7 +87,7 @@ func (p *peer) notePath(a usePath) {
 	if c == nil {
 		return
 	}
-	if l := p.linkAt(a.path.addr); l != nil {
+	if l := p.linkOf(a.path.addr); l != nil {
 		p.info("UDP doesn't pass to this member: packets go over TCP, where what is lost holds up what follows", "addr", l.stream.RemoteAddr())
 	}
 	if c.width == widthNarrow {

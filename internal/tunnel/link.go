@@ -279,8 +279,8 @@ func (p *peer) carry(s Stream, ours bool) {
 	p.dispatch(linkGone{l.addr})
 }
 
-// linkAt returns the peer's stream that is known by an address; nil for none. p.mu is held.
-func (p *peer) linkAt(a netip.AddrPort) *link {
+// linkOf returns the peer's stream that is known by an address; nil for none. p.mu is held.
+func (p *peer) linkOf(a netip.AddrPort) *link {
 	for _, l := range p.links {
 		if l.addr == a {
 			return l
@@ -291,7 +291,7 @@ func (p *peer) linkAt(a netip.AddrPort) *link {
 
 // farEnd is an address of the peer's as people know it: a stream's is its TCP connection's. p.mu is held.
 func (p *peer) farEnd(a netip.AddrPort) netip.AddrPort {
-	if l := p.linkAt(a); l != nil {
+	if l := p.linkOf(a); l != nil {
 		return l.stream.RemoteAddr()
 	}
 	return a

@@ -391,7 +391,7 @@ func (p *peer) arrived(from netip.AddrPort, via *peer, now time.Duration) {
 	p.lastHeard = now
 	kind := PathRelay
 	switch {
-	case p.linkAt(from) != nil:
+	case p.linkOf(from) != nil:
 		kind = PathTCP
 	case isLink(from):
 		return // another member's, or of a datagram whose source is forged
@@ -404,7 +404,7 @@ func (p *peer) arrived(from netip.AddrPort, via *peer, now time.Duration) {
 // atHome reports whether an address is one of the peer's own interfaces, that is,
 // no NAT stands before it, or a stream that we could open. p.mu is held.
 func (p *peer) atHome(a netip.AddrPort) bool {
-	if l := p.linkAt(a); l != nil {
+	if l := p.linkOf(a); l != nil {
 		return l.ours
 	}
 	return slices.Contains(p.homes, a)

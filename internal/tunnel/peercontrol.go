@@ -115,7 +115,7 @@ func (p *peer) onProbe(msg []byte, path pathID) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if isLink(path.addr) && p.linkAt(path.addr) == nil {
+	if isLink(path.addr) && p.linkOf(path.addr) == nil {
 		return nil // by UDP, from a source that is forged
 	}
 	p.sendControl(path, newPong(id, observed))

@@ -60,10 +60,10 @@ func (s *Server) discover(ctx context.Context, x *exchange) error {
 }
 
 // rapid reports whether a DISCOVER may be answered with an ACK (RFC 4039): its client says so, and the segment has
-// no other server whose OFFER it might take up instead.
+// no other server whose OFFER it might take up instead, which must have been looked for.
 func (s *Server) rapid(x *exchange) bool {
 	o := s.config.Policy.Others
-	return x.req.Options.Has(dhcpv4.OptionRapidCommit) && !x.deferential && (o == nil || !o.Present(x.received))
+	return x.req.Options.Has(dhcpv4.OptionRapidCommit) && !x.deferential && (o == nil || o.looked() && !o.Present(x.received))
 }
 
 // commit leases what would be offered. Where that is refused, as the Leaser has learnt meanwhile that the client has

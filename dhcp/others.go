@@ -88,6 +88,16 @@ func NewOthers(isOurs func(frame.MAC) bool) *Others {
 // Settle says that servers were looked for: from now on what isn't known isn't there.
 func (o *Others) Settle() { o.once.Do(func() { close(o.ready) }) }
 
+// looked reports whether Settle was called.
+func (o *Others) looked() bool {
+	select {
+	case <-o.ready:
+		return true
+	default:
+		return false
+	}
+}
+
 // settled waits for Settle.
 func (o *Others) settled(ctx context.Context) error {
 	select {

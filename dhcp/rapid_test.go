@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/gopacket/layers"
 	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"landbridge/internal/frame"
 )
 
 const optRapid layers.DHCPOpt = 80
@@ -62,6 +64,20 @@ func TestWhereThereIsAnotherServerARapidDiscoverGetsAnOffer(t *testing.T) {
 		if _, told := a.options[optRapid]; a.kind != layers.DHCPMsgTypeOffer || told || b.leaser.seen("commit") != 0 {
 			t.Errorf("%s: %v, options %v, calls %v", name, a.kind, a.codes, b.leaser.calls)
 		}
+	}
+}
+
+// Before anybody has looked for other servers it isn't known that there is none.
+func TestARapidDiscoverBeforeServersWereLookedForGetsAnOffer(t *testing.T) {
+	b := newPoliced(Policy{Registered: registered(clientMAC)})
+	unsettled := NewOthers(func(frame.MAC) bool { return false })
+	b.Server.config.Policy.Others = unsettled
+	if a := b.send(t, build(dhcpv4.MessageTypeDiscover, rapid)); a.kind != layers.DHCPMsgTypeOffer || b.leaser.seen("commit") != 0 {
+		t.Errorf("%v, calls %v", a.kind, b.leaser.calls)
+	}
+	unsettled.Settle()
+	if a := b.send(t, build(dhcpv4.MessageTypeDiscover, rapid)); a.kind != layers.DHCPMsgTypeAck || b.leaser.seen("commit") != 1 {
+		t.Errorf("afterwards: %v, calls %v", a.kind, b.leaser.calls)
 	}
 }
 

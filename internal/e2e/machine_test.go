@@ -244,7 +244,7 @@ func (m *machine) system() string {
 		m.t.Fatalf("%s: %s", m.Name, r.stderr)
 	}
 	if m.daemon != nil {
-		return r.stdout + m.must("group", "show")
+		return r.stdout + m.must("group", "show", "--json")
 	}
 	return r.stdout + m.exec("sh", "-c", `[ ! -e "$0" ] || find "$0" -type f -exec sha256sum {} +`, m.state()).stdout
 }

@@ -106,6 +106,7 @@ func (n *network) enliven(ctx context.Context, a *attachment) error {
 	n.takeUpSettings() // where they have changed since the attachment was made
 	if a.setup.AttachesLAN() {
 		a.stations.noteLeft()
+		a.running.Go(func() { n.endFormer(ctx, a) })
 		a.running.Go(func() { n.reserveAddress(ctx) })
 		a.running.Go(func() { a.segment.run(ctx) })
 		a.running.Go(func() { a.segment.watchGateways(ctx) })

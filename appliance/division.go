@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"iter"
+	"sync"
 	"sync/atomic"
 
 	"landbridge/console"
@@ -45,6 +46,7 @@ type stations struct {
 	bridge     frame.MAC // with which the appliance itself asks the LAN, as when a switch of the mode is verified
 	neighbours *neighbours
 	left       atomic.Pointer[map[frame.MAC]struct{}] // hosts that were evicted; nil: none
+	noting     sync.Mutex                             // who sets left
 }
 
 func (n *network) newStations(a *attachment) (*stations, error) {
@@ -81,6 +83,8 @@ func (s *stations) Left(mac frame.MAC) bool {
 
 // noteLeft takes up who was evicted.
 func (s *stations) noteLeft() {
+	s.noting.Lock()
+	defer s.noting.Unlock()
 	left := make(map[frame.MAC]struct{})
 	for _, mac := range s.network.registry.Evictions() {
 		left[frame.MAC(mac)] = struct{}{}

@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/modes"
+	"landbridge/internal/registry"
 )
 
 // What the API shows and takes of registered hosts, and what becomes of one that is of another
@@ -192,22 +194,36 @@ func (n *node) regroup(mac frame.MAC, r hostRecord, by string) api.RegisteredHos
 	n.divide()
 	h := n.describeHost(mac, r)
 	for _, nw := range n.running() {
-		a := nw.attachment.Load()
-		if a == nil || a.setup.Mode != modes.Router || a.takes(mac) {
-			continue
-		}
-		for l := range nw.registry.Leases() {
-			if l.MAC != mac {
-				continue
-			}
-			notice := nw.registry.Notice(l)
-			if _, err := nw.registry.End(l.Addr, true, by); err != nil {
-				nw.log.Warn("a lease of a host that is of another group now doesn't end yet", "addr", l.Addr, "mac", net.HardwareAddr(mac[:]), "err", err)
-				continue
-			}
-			a.stations.noteLeft()
-			h.Ended = append(h.Ended, api.EndedLease{Address: l.Addr, Group: nw.id.String(), GroupName: nw.membership.Descriptor().Name, NoticedBy: notice.UTC()})
+		if a := nw.attachment.Load(); a != nil && a.setup.Mode == modes.Router {
+			h.Ended = append(h.Ended, nw.endOthers(a, func(l registry.Lease) bool { return l.MAC == mac }, func(frame.MAC) string { return by })...)
 		}
 	}
 	return h
+}
+
+// endOthers ends those leases that are of hosts of other groups now, or of none, and has the hosts refused
+// them as they ask to renew. by tells who gave a host to another group.
+func (n *network) endOthers(a *attachment, which func(registry.Lease) bool, by func(frame.MAC) string) (ended []api.EndedLease) {
+	own := n.ownClient()
+	for l := range n.registry.Leases() {
+		if !which(l) || l.Found() || bytes.Equal(l.Client, own.ID) || a.takes(l.MAC) {
+			continue
+		}
+		notice := n.registry.Notice(l)
+		switch _, err := n.registry.End(l.Addr, true, by(l.MAC)); {
+		case err == nil:
+			ended = append(ended, api.EndedLease{Address: l.Addr, Group: n.id.String(), GroupName: n.membership.Descriptor().Name, NoticedBy: notice.UTC()})
+		case !errors.Is(err, registry.ErrNoLease):
+			n.log.Warn("a lease of a host that is of another group now doesn't end yet", "addr", l.Addr, "mac", net.HardwareAddr(l.MAC[:]), "err", err)
+		}
+	}
+	a.stations.noteLeft()
+	return ended
+}
+
+// endFormer ends the leases of hosts that have become another group's while nobody was here to end them: the
+// appliance stopped in the midst of moving a host, or its configuration divides the LAN otherwise now.
+func (n *network) endFormer(ctx context.Context, a *attachment) {
+	have := *n.node.roll.have.Load()
+	n.endOthers(a, func(registry.Lease) bool { return ctx.Err() == nil }, func(mac frame.MAC) string { return have[mac].By })
 }

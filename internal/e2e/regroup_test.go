@@ -62,3 +62,47 @@ func TestAHostIsMovedToAnotherGroupWhileItRuns(t *testing.T) {
 		t.Errorf("forgotten, it is %+v, %v", forgotten.Items, err)
 	}
 }
+
+// A host that has come from another site keeps its address there, which is of that site's block. It is moved to another
+// group all the same: by hand, and by a configuration that says so when the appliance starts again.
+func TestAHostWithAnAddressOfAnotherSitesBlockIsMovedToAnotherGroup(t *testing.T) {
+	t.Parallel()
+	scene := newScene(t, "--lease-time", "10s")
+	b := scene.site("b")
+	s := twoGroupsIn(t, scene, "--default-group", "e2e")
+	s.a.start()
+	oAddr := s.o.address()
+	var came []*client
+	for _, name := range []string{"x", "y"} {
+		came = append(came, newClient(t, b.wire, name).lease(netlab.Dhclient))
+	}
+	for _, h := range came {
+		if err := h.Port("eth0").MoveTo(s.a.wire); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, h := range came {
+		waitFor(t, h.Name+" is served at its new site", func() (bool, error) { return s.a.serves(h.addr), nil })
+	}
+	moved := func(h *client) {
+		t.Helper()
+		waitFor(t, h.Name+" is refused what it had", func() (bool, error) {
+			return strings.Contains(h.dhcp.Log(), "DHCPNAK"), fmt.Errorf("it said:\n%s", h.dhcp.Log())
+		})
+		waitFor(t, h.Name+" has an address of its new group", func() (bool, error) {
+			p, err := h.Addr("eth0")
+			return err == nil && netip.MustParsePrefix(otherPrefix).Contains(p.Addr()), fmt.Errorf("it has %v (%w)", p, err)
+		})
+		reaches(t, h.Host, oAddr)
+	}
+	b.end(syscall.SIGKILL) // who holds the block can't be asked
+	if said := s.a.must("hosts", "add", macOf(t, came[0].Host), "--group", "other"); !strings.Contains(said, came[0].addr.String()) {
+		t.Errorf("moved, and it isn't said what has ended: %s", said)
+	}
+	moved(came[0])
+
+	s.a.end(syscall.SIGKILL)
+	s.a.flags = append(s.a.flags, "--group-host", "other="+macOf(t, came[1].Host))
+	s.a.start()
+	moved(came[1])
+}

@@ -81,6 +81,7 @@ func (r *Registry) Adopt(ctx context.Context, mac [6]byte, addr netip.Addr) (Lea
 	stripe.Lock()
 	defer stripe.Unlock()
 	r.mu.Lock()
+	evicted := r.evicted(c, addr)
 	blk, moved := r.book.held[b], r.book.foreign[addr]
 	away := blk != nil && blk.slots[off].lease != nil && blk.slots[off].lease.State == leaseAway && blk.slots[off].lease.taken(r.clock.Mono())
 	r.mu.Unlock()
@@ -89,6 +90,8 @@ func (r *Registry) Adopt(ctx context.Context, mac [6]byte, addr netip.Addr) (Lea
 		return Lease{}, ErrTaken
 	case blk != nil:
 		return r.commitOwn(blk, off, c, addr)
+	case evicted != nil:
+		return Lease{}, evicted
 	case moved != nil && bytes.Equal(moved.Client, c.ID):
 		return r.renewForeign(ctx, moved, c)
 	case moved != nil:

@@ -66,6 +66,7 @@ type block struct {
 type book struct {
 	held    map[BlockID]*block
 	foreign map[netip.Addr]*lease     // served here, in blocks of others
+	evicted map[netip.Addr]*lease     // of those, whose client must ask anew: no more served
 	clients map[string]netip.Addr     // client ID -> its lease here, live or kept
 	offers  map[string]netip.Addr     // client ID -> its reservation
 	taken   map[BlockID]time.Duration // refused to us: not to be tried before
@@ -81,7 +82,7 @@ type book struct {
 
 func newBook() book {
 	return book{
-		held: make(map[BlockID]*block), foreign: make(map[netip.Addr]*lease), clients: make(map[string]netip.Addr),
+		held: make(map[BlockID]*block), foreign: make(map[netip.Addr]*lease), evicted: make(map[netip.Addr]*lease), clients: make(map[string]netip.Addr),
 		offers: make(map[string]netip.Addr), found: make(map[string]netip.Addr), taken: make(map[BlockID]time.Duration),
 		orphans: make(map[BlockID]time.Duration), newcomers: newNewcomers(), claims: newClaims(),
 		guests: make(map[group.MemberID]*newcomers), bound: make(map[clientHash]netip.Addr),
@@ -162,6 +163,10 @@ func (r *Registry) loadLease(a netip.Addr, row leaseRow, now Instant, t *terms) 
 	}
 	b, off, ok := t.split(a)
 	if !ok {
+		return
+	}
+	if !row.Holder.IsZero() && row.State == leaseKept {
+		r.book.evicted[a] = l
 		return
 	}
 	if !row.Holder.IsZero() {

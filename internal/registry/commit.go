@@ -43,6 +43,7 @@ func (r *Registry) Commit(ctx context.Context, c Client, addr netip.Addr) (Lease
 	stripe.Lock()
 	defer stripe.Unlock()
 	r.mu.Lock()
+	evicted := r.evicted(c, addr)
 	elsewhere := r.book.found[string(c.ID)]
 	blk := r.book.held[b]
 	moved := r.book.foreign[addr]
@@ -60,6 +61,8 @@ func (r *Registry) Commit(ctx context.Context, c Client, addr netip.Addr) (Lease
 	switch {
 	case blk != nil:
 		return r.commitOwn(blk, off, c, addr)
+	case evicted != nil:
+		return Lease{}, evicted
 	case moved != nil && bytes.Equal(moved.Client, c.ID):
 		return r.renewForeign(ctx, moved, c)
 	case moved.asks(c): // its holder knows it by another ID
@@ -143,7 +146,7 @@ func (r *Registry) mayCommit(blk *block, off int, c Client, now Instant, t *term
 	if s.tag.keepsFrom(r, c) {
 		return nil, false, ErrTaken
 	}
-	if err := s.evicted(c, now); err != nil {
+	if err := r.evicted(c, r.geo.addr(blk.Block, off)); err != nil {
 		return nil, false, err
 	}
 	hash := hashClient(r.group, c.ID)

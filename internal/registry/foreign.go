@@ -74,6 +74,7 @@ func (r *Registry) serveForeign(c Client, addr netip.Addr, holder group.MemberID
 	r.mu.Lock()
 	l.until += r.clock.Mono() - now.Mono
 	r.book.foreign[addr] = l
+	delete(r.book.evicted, addr)
 	if former != string(c.ID) && r.book.clients[former] == addr {
 		delete(r.book.clients, former)
 	}
@@ -167,12 +168,20 @@ func (r *Registry) confirm(addr netip.Addr) {
 }
 
 // dropForeign stops serving an address of another's block; report tells its holder
-// that it is free. The caller has the stripe.
+// that it is free. Where h says that the client was evicted, that is remembered. The caller
+// has the stripe.
 func (r *Registry) dropForeign(l *lease, report bool, h Happening) error {
-	err := r.write(func(tx *store.Tx) error {
+	evicted, err := r.evictedFrom(l)
+	if err != nil {
+		return err
+	}
+	err = r.write(func(tx *store.Tx) error {
 		row, ok, err := r.tables.leases.Get(tx, addrKey(l.addr))
 		if err != nil || !ok || row.Holder.IsZero() {
 			return err
+		}
+		if h.Act == Evicted {
+			return errors.Join(r.journal(tx, h), r.tables.leases.Put(tx, addrKey(l.addr), evicted.leaseRow))
 		}
 		return errors.Join(r.journal(tx, h), r.tables.leases.Delete(tx, addrKey(l.addr)))
 	})
@@ -183,6 +192,9 @@ func (r *Registry) dropForeign(l *lease, report bool, h Happening) error {
 	r.mu.Lock()
 	if cur := r.book.foreign[l.addr]; cur != nil && cur.Hash == l.Hash {
 		delete(r.book.foreign, l.addr)
+		if h.Act == Evicted {
+			r.book.evicted[l.addr] = evicted
+		}
 		if r.book.clients[string(l.Client)] == l.addr {
 			delete(r.book.clients, string(l.Client))
 		}

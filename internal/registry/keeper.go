@@ -232,6 +232,7 @@ func (r *Registry) expire(now Instant) {
 	for _, l := range lost {
 		r.finish(l, func(cur *lease) error { return r.dropForeign(cur, true, r.happens(Expired, cur)) })
 	}
+	r.forgetEvicted(now.Mono)
 	r.hints.expire(now.Mono)
 }
 

@@ -85,6 +85,7 @@ func (r *Registry) Offer(ctx context.Context, c Client, want netip.Addr) (Lease,
 		return Lease{}, err
 	}
 	r.mu.Lock()
+	r.asksAnew(c)
 	l, ok := r.offerKnown(c)
 	var refused error
 	if !ok {

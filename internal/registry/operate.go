@@ -410,42 +410,6 @@ func (r *Registry) ourSlot(addr netip.Addr) (*slot, error) {
 	return nil, fmt.Errorf("%v: %w", addr, ErrNoLease)
 }
 
-// End ends the lease of an address that is served here, as if its host had released it. With
-// evict its host is refused the address until it has asked anew. It returns the lease as it
-// was.
-func (r *Registry) End(addr netip.Addr, evict bool, by string) (Lease, error) {
-	stripe := r.stripe(addr)
-	stripe.Lock()
-	defer stripe.Unlock()
-	r.mu.Lock()
-	l := r.leaseAt(addr)
-	if l == nil || !l.live(r.clock.Mono()) {
-		_, err := r.ourSlot(addr)
-		if err == nil && l != nil && l.State == leaseAway && l.taken(r.clock.Mono()) {
-			err = &ElsewhereError{addr, l.To}
-		}
-		r.mu.Unlock()
-		return Lease{}, errors.Join(fmt.Errorf("%v: %w", addr, ErrNoLease), err)
-	}
-	foreign := r.book.foreign[addr] == l
-	was := r.public(l)
-	r.mu.Unlock()
-	if was.Found() || bytes.Equal(l.Client, OwnClient(r.id)) {
-		return Lease{}, fmt.Errorf("%v: %w", addr, ErrOwnLease)
-	}
-	h := r.happens(Released, l)
-	h.By = by
-	if evict {
-		h.Act = Evicted
-	}
-	if foreign { // a renewal asks its holder, which refuses
-		return was, r.dropForeign(l, true, h)
-	}
-	next := *l
-	next.Evicted = evict
-	return was, r.endAs(l, &next, h)
-}
-
 // Notice is when, at the latest, the host of a lease asks to have it renewed, if it keeps to
 // what it was told, or to half of the time (RFC 2131 section 4.4.5).
 func (r *Registry) Notice(l Lease) time.Time {

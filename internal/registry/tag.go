@@ -2,10 +2,8 @@ package registry
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 
 	"landbridge/internal/store"
 )
@@ -187,43 +185,4 @@ func (r *Registry) leave(c Client, addr netip.Addr, why string) error {
 		return r.dropForeign(l, true, h)
 	}
 	return r.end(l, h)
-}
-
-// Evicted reports whether a client that renews addr is to be told that it was evicted from there, and
-// hasn't asked anew.
-func (r *Registry) Evicted(client []byte, addr netip.Addr) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	b, off, ok := r.geo.split(addr)
-	blk := r.book.held[b]
-	return ok && blk != nil && errors.Is(blk.slots[off].evicted(Client{ID: client}, r.clock.Instant()), ErrNotOurs)
-}
-
-// Evictions returns the hosts that were evicted from addresses here, and haven't had them again.
-func (r *Registry) Evictions() (hosts [][6]byte) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, blk := range r.book.held {
-		for i := range blk.slots {
-			if l := blk.slots[i].lease; l != nil && l.State == leaseKept && l.Evicted {
-				hosts = append(hosts, l.MAC)
-			}
-		}
-	}
-	return hosts
-}
-
-// evicted refuses a client that was evicted from the address and hasn't asked anew; and, until
-// its lease would have ended, to find it there as a host that asks for nothing.
-func (s *slot) evicted(c Client, now Instant) error {
-	l := s.lease
-	switch {
-	case l == nil || l.State != leaseKept || !l.Evicted:
-		return nil
-	case bytes.Equal(l.Client, c.ID) && s.reserved != string(c.ID):
-		return fmt.Errorf("the client was evicted and must ask anew: %w", ErrNotOurs)
-	case isFound(c.ID) && bytes.Equal(l.MAC[:], c.MAC) && now.Wall.Before(time.Unix(0, l.End)):
-		return fmt.Errorf("its host was evicted, and still uses it until it asks anew: %w", ErrUnsure)
-	}
-	return nil
 }

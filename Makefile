@@ -13,6 +13,7 @@ SOAK     ?= 1h
 ROUNDS   ?= 20
 TRIALS   ?= 50
 REQUESTS ?= 100000
+CUTS     ?= 50
 
 # What the tests and the demo use besides Go, as Debian package=program pairs.
 PACKAGES := isc-dhcp-client=dhclient udhcpc=udhcpc dhcpcd-base=dhcpcd dnsmasq-base=dnsmasq iproute2=ip iputils-ping=ping \
@@ -91,6 +92,11 @@ test-image: image build ## the image boots by BIOS and UEFI, two of it join by t
 	@./scripts/deps $(PACKAGES) $(BOOTING) genisoimage=genisoimage
 	@[ -e /usr/share/OVMF/OVMF_CODE.fd ] || ./scripts/deps ovmf=OVMF_CODE.fd
 	LANDBRIDGE_IMAGE=$(CURDIR)/$(IMAGE)/landbridge.raw LANDBRIDGE_BINARY=$(CURDIR)/$(BIN)/landbridge $(GO) test -count=1 -timeout 30m -v -run 'TheImage|UserData|TwoAppliances|UpdateOfTheImage' ./image
+
+.PHONY: test-plug
+test-plug: image build ## the image's plug is pulled at 50 random moments of leases and updates, and what wasn't flushed is lost: half an hour (CUTS=6: three minutes; SEED=N: those moments again)
+	@./scripts/deps $(PACKAGES) $(BOOTING) genisoimage=genisoimage
+	LANDBRIDGE_CUTS=$(CUTS) LANDBRIDGE_SEED=$(SEED) LANDBRIDGE_IMAGE=$(CURDIR)/$(IMAGE)/landbridge.raw LANDBRIDGE_BINARY=$(CURDIR)/$(BIN)/landbridge $(GO) test -count=1 -timeout 3h -v -run APulledPlug ./image
 
 .PHONY: boot
 boot: ## boot the image of make image in QEMU: screen here, console at https://127.0.0.1:8443/ (UEFI=1, KEEP=1, USER_DATA=FILE)

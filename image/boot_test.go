@@ -60,10 +60,16 @@ func boot(t *testing.T, host *netlab.Host, disk string, memoryMiB int, args ...s
 // bootAgain starts a machine with what was written to its disk before.
 func bootAgain(t *testing.T, host *netlab.Host, changes string, memoryMiB int, args ...string) *machine {
 	t.Helper()
+	return bootFrom(t, host, "file="+changes+",format=qcow2,if=virtio", memoryMiB, args...)
+}
+
+// bootFrom starts a machine with a disk as QEMU's -drive has it.
+func bootFrom(t *testing.T, host *netlab.Host, drive string, memoryMiB int, args ...string) *machine {
+	t.Helper()
 	m := &machine{host: host, serial: filepath.Join(t.TempDir(), "serial")}
 	whole := append([]string{
 		"-machine", "accel=tcg", "-m", fmt.Sprint(memoryMiB), "-smp", "1", "-nodefaults", "-display", "none", "-no-reboot", "-serial", "file:" + m.serial,
-		"-drive", "file=" + changes + ",format=qcow2,if=virtio", "-device", "virtio-rng-pci",
+		"-drive", drive, "-device", "virtio-rng-pci",
 	}, args...)
 	m.qemu = host.Command(t.Context(), "qemu-system-x86_64", whole...)
 	var said bytes.Buffer
@@ -73,6 +79,9 @@ func bootAgain(t *testing.T, host *netlab.Host, changes string, memoryMiB int, a
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if m.qemu == nil {
+			return // another goes on with its disk
+		}
 		m.pullPlug()
 		if t.Failed() {
 			text, _ := os.ReadFile(m.serial)
@@ -148,24 +157,25 @@ func outward() []string {
 	return []string{"-netdev", "user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:8443-:443", "-device", "virtio-net-pci,netdev=n0"}
 }
 
+// uefi has a machine start by UEFI, with variables of its own.
+func uefi(t *testing.T) []string {
+	t.Helper()
+	const ovmf = "/usr/share/OVMF/OVMF_"
+	variables := filepath.Join(t.TempDir(), "variables")
+	data, err := os.ReadFile(ovmf + "VARS.fd")
+	if err == nil {
+		err = os.WriteFile(variables, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"-drive", "if=pflash,format=raw,readonly=on,file=" + ovmf + "CODE.fd", "-drive", "if=pflash,format=raw,file=" + variables}
+}
+
 func TestTheImageStartsUpToItsConsole(t *testing.T) {
 	disk, _ := builtImage(t)
-	const ovmf = "/usr/share/OVMF/OVMF_"
 	memory := map[string]int{"BIOS": 128, "UEFI": 256} // GRUB for UEFI can't load the kernel in 128
-	for name, firmware := range map[string]func(*testing.T) []string{
-		"BIOS": func(*testing.T) []string { return nil },
-		"UEFI": func(t *testing.T) []string {
-			variables := filepath.Join(t.TempDir(), "variables")
-			data, err := os.ReadFile(ovmf + "VARS.fd")
-			if err == nil {
-				err = os.WriteFile(variables, data, 0o600)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			return []string{"-drive", "if=pflash,format=raw,readonly=on,file=" + ovmf + "CODE.fd", "-drive", "if=pflash,format=raw,file=" + variables}
-		},
-	} {
+	for name, firmware := range map[string]func(*testing.T) []string{"BIOS": func(*testing.T) []string { return nil }, "UEFI": uefi} {
 		t.Run(name, func(t *testing.T) {
 			m := boot(t, netlab.ForTest(t).LAN("none").Host("machine"), disk, memory[name], append(firmware(t), outward()...)...)
 			t.Logf("by %s, with %d MB: the console answers %v after QEMU's start", name, memory[name], m.until(t, "console", m.console("127.0.0.1:8443")))

@@ -111,6 +111,9 @@ func (o *operator) page(ctx context.Context, path string) (string, error) {
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode >= http.StatusBadRequest {
+		err = fmt.Errorf("%s: %s", path, res.Status)
+	}
 	return string(text), err
 }
 
@@ -144,8 +147,14 @@ func (o *operator) update(update []byte) api.Update {
 // nextVersion is an update made of the slot of a disk, with these files of its own.
 func nextVersion(t *testing.T, disk, version string, own tree) []byte {
 	t.Helper()
-	dir := t.TempDir()
 	at := time.Now().Add(time.Hour).UTC()
+	return signed(t, bundle.DevelopmentKey(), version, at, nextSlot(t, disk, version, at, own))
+}
+
+// nextSlot is a slot made of that of a disk, likewise.
+func nextSlot(t *testing.T, disk, version string, at time.Time, own tree) []byte {
+	t.Helper()
+	dir := t.TempDir()
 	squash := filepath.Join(dir, "slot-a")
 	if err := run(t.Context(), dir, nil, "dd", "if="+disk, "of="+squash, "bs=1M", fmt.Sprintf("skip=%d", slotAStart), fmt.Sprintf("count=%d", slotMiB), "status=none"); err != nil {
 		t.Fatal(err)
@@ -175,7 +184,7 @@ func nextVersion(t *testing.T, disk, version string, own tree) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signed(t, bundle.DevelopmentKey(), version, at, data)
+	return data
 }
 
 func signed(t *testing.T, key ed25519.PrivateKey, version string, at time.Time, data []byte) []byte {
@@ -188,9 +197,9 @@ func signed(t *testing.T, key ed25519.PrivateKey, version string, at time.Time, 
 	return b.Bytes()
 }
 
-func bootForUpdates(t *testing.T, disk string) *operator {
+func bootForUpdates(t *testing.T, disk string, firmware ...string) *operator {
 	t.Helper()
-	m := boot(t, netlab.ForTest(t).LAN("none").Host("machine"), disk, 256, append(outward(), "-action", "reboot=reset")...)
+	m := boot(t, netlab.ForTest(t).LAN("none").Host("machine"), disk, 256, append(append(outward(), "-action", "reboot=reset"), firmware...)...)
 	m.until(t, "console", m.console(consoleAt))
 	return setUp(t, m)
 }
@@ -227,25 +236,41 @@ func TestAnUpdateOfTheImageIsTriedAndKeptAndABadBundleRefused(t *testing.T) {
 	o.m.until(t, "what the screen says", o.m.shows("--- Landbridge next"))
 }
 
+func TestAnUpdateOfTheImageIsTriedAndKeptByUEFIToo(t *testing.T) {
+	disk, _ := builtImage(t)
+	o := bootForUpdates(t, disk, uefi(t)...)
+	if u := o.update(nextVersion(t, disk, "next", tree{})); u.Last.Result != api.UpdateResultKept || u.Slot != "B" || u.Version != "next" {
+		t.Errorf("%+v", u)
+	}
+}
+
 func TestAnUpdateOfTheImageThatIsNotWellIsTakenBack(t *testing.T) {
 	disk, program := builtImage(t)
-	real, err := os.ReadFile(program + "-image")
+	data, err := os.ReadFile(program + "-image")
 	if err != nil {
 		t.Fatal(err)
 	}
-	failing := ended(t)
+	real, failing := entry{data, 0o755}, compiled(t, endsAtOnce)
+	with := func(program []byte) tree {
+		return tree{"init": real, "sbin/modprobe": {[]byte("/init"), fs.ModeSymlink | 0o777}, "bin/landbridge": {program, 0o755}}
+	}
 	for name, c := range map[string]struct {
-		files tree
-		why   string
+		files    tree
+		why      string
+		firmware func(*testing.T) []string
 	}{
-		"whose program fails": {tree{
-			"init": {real, 0o755}, "sbin/modprobe": {[]byte("/init"), fs.ModeSymlink | 0o777}, "bin/landbridge": {failing, 0o755},
-		}, "its program ended 6 times"},
-		"that panics": {tree{"bin/landbridge": {failing, 0o755}}, "it ended before it was well"},
+		"whose program fails": {with(failing), "its program ended 6 times", nil},
+		"that hangs":          {with(compiled(t, hangs)), "it ended before it was well", nil},
+		"that panics":         {tree{"bin/landbridge": {failing, 0o755}}, "it ended before it was well", nil},
+		"that panics by UEFI": {tree{"bin/landbridge": {failing, 0o755}}, "it ended before it was well", uefi},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bad := nextVersion(t, disk, "bad", c.files)
-			o := bootForUpdates(t, disk)
+			var firmware []string
+			if c.firmware != nil {
+				firmware = c.firmware(t)
+			}
+			o := bootForUpdates(t, disk, firmware...)
 			u := o.update(bad)
 			if u.Last.Result != api.UpdateResultTakenBack || u.Slot != "A" || !strings.Contains(u.Last.Text, c.why) {
 				t.Errorf("%+v", u)
@@ -255,10 +280,50 @@ func TestAnUpdateOfTheImageThatIsNotWellIsTakenBack(t *testing.T) {
 	}
 }
 
-// ended is a program that ends at once.
-func ended(t *testing.T) []byte {
+// Programs in the place of Landbridge.
+const (
+	endsAtOnce = `package main
+
+import "os"
+
+func main() { os.Exit(1) }
+`
+	// hangs has the first process hang, as a tracer does: nobody feeds the watchdog any more.
+	hangs = `package main
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+func main() {
+	const seize, interrupt = 0x4206, 0x4207
+	runtime.LockOSThread()
+	for stopped := map[int]bool{}; ; {
+		threads, _ := os.ReadDir("/proc/1/task")
+		before := len(stopped)
+		for _, t := range threads {
+			if id, _ := strconv.Atoi(t.Name()); !stopped[id] {
+				stopped[id] = true
+				syscall.Syscall6(syscall.SYS_PTRACE, seize, uintptr(id), 0, 0, 0, 0)
+				syscall.Syscall6(syscall.SYS_PTRACE, interrupt, uintptr(id), 0, 0, 0, 0)
+			}
+		}
+		for len(stopped) == before {
+			time.Sleep(time.Hour)
+		}
+	}
+}
+`
+)
+
+// compiled returns a program.
+func compiled(t *testing.T, text string) []byte {
 	t.Helper()
-	source, binary := write(t, "main.go", "package main\n\nimport \"os\"\n\nfunc main() { os.Exit(1) }\n"), filepath.Join(t.TempDir(), "ended")
+	source, binary := write(t, "main.go", text), filepath.Join(t.TempDir(), "program")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", binary, source)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -151,14 +151,15 @@
 // is one, and later too where nothing else works; then better is tried again after
 // 5 s, 10 s, and so on up to 5 min, by both ends together (candidates message).
 //
-// Where no address has answered for 2 s, or packets go by a relay, a stream is asked for
+// Where no address has answered for 0.75 s, or packets go by a relay, a stream is asked for
 // (link.go): the overlay's, over a TCP connection straight to the peer, with each datagram
 // behind its length (2 bytes). It is one more path, worse than an address and better than a
 // relay, and is closed a minute after an address has answered.
 //
-// A path in use is probed when something was sent and nothing came back for 250 ms.
-// After 1.5 s of silence it is given up for another; if there is no other, after 3 s;
-// after 0.7 s if there is word that the peer has begun anew; where the round trip is
+// A path in use is probed when something was sent and nothing came back for 150 ms; after
+// two of these the paths to relays are, too, which tells relays where we are if a NAT has
+// forgotten us. After 0.9 s of silence it is given up for another; if there is no other,
+// after 3 s; after 0.7 s if there is word that the peer has begun anew; where the round trip is
 // long, up to 4 s in each case. A probe every 15 s keeps NATs open. A datagram from a new
 // address leads to a probe there; its answer moves the path. A relay is believed without
 // a pong until it falls silent or refuses, so that a peer that was restarted is soon

@@ -49,13 +49,14 @@ const (
 
 	never = time.Duration(1<<63 - 1)
 
-	tickActive   = 200 * time.Millisecond  // between looks at a path in use
-	activeFor    = 4 * time.Second         // after the last packet
-	quietFor     = 2 * time.Second         // after the last datagram from a peer that had been sending
-	probeWaiting = 250 * time.Millisecond  // between probes on a silent path
-	deadMin      = 1500 * time.Millisecond // of silence, if there is another path
-	deadAlone    = 3 * time.Second         // if there is none
-	deadSuspect  = 700 * time.Millisecond  // if there is word that the peer has begun anew
+	tickActive   = 200 * time.Millisecond // between looks at a path in use
+	activeFor    = 4 * time.Second        // after the last packet
+	quietFor     = 2 * time.Second        // after the last datagram from a peer that had been sending
+	probeWaiting = 150 * time.Millisecond // between probes on a silent path
+	askAfter     = 2                      // probes on a silent path, until relays are asked
+	deadMin      = 900 * time.Millisecond // of silence, if there is another path: what TCP sends again after 1.4 s goes by that
+	deadAlone    = 3 * time.Second        // if there is none
+	deadSuspect  = 700 * time.Millisecond // if there is word that the peer has begun anew
 	deadMax      = 4 * time.Second
 	keepaliveGap = 15 * time.Second // below the 30 s after which the meanest NATs forget
 	fullTries    = 3                // full-size probes before a path counts as narrow
@@ -64,10 +65,10 @@ const (
 	dwell        = 5 * time.Second  // on a path before one of equal rank may replace it
 	retryMin     = 5 * time.Second  // from relay to direct
 	retryMax     = 5 * time.Minute
-	retryActive  = 30 * time.Second // no retries after that long without packets
-	linkAfter    = 2 * time.Second  // with keys and without an address that answers, until a stream is asked for
-	fallenGap    = 3 * time.Second  // between probes of a relay that fell silent, while there is no path
-	forgiveAfter = time.Minute      // in use without falling silent
+	retryActive  = 30 * time.Second       // no retries after that long without packets
+	linkAfter    = 750 * time.Millisecond // with keys and without an address that answers, until a stream is asked for
+	fallenGap    = 3 * time.Second        // between probes of a relay that fell silent, while there is no path
+	forgiveAfter = time.Minute            // in use without falling silent
 )
 
 // probeGaps are the waits after each probe of a new candidate: quick at first, so
@@ -127,6 +128,7 @@ type candidate struct {
 // pathState is the path machine's state for one peer.
 type pathState struct {
 	up         bool // there are keys to probe with
+	keep       bool // the session is held without packets, too: the peer is to relay
 	paths      [maxPaths]candidate
 	n          int
 	chosen     pathID
@@ -174,6 +176,9 @@ type (
 	tellCandidates struct{}
 	// openLink asks for a stream to the peer, as UDP doesn't reach it.
 	openLink struct{}
+	// askRelays has the paths to members that relay looked at, too: where a NAT on our side has forgotten us, they
+	// learn our new address before packets are to go by them.
+	askRelays struct{}
 )
 
 func newPathState(seed [32]byte) pathState {
@@ -346,6 +351,9 @@ func (s *pathState) settle(m moment, acts []any) []any {
 // direct reports whether packets go straight, by UDP.
 func (s *pathState) direct() bool { return s.kind == PathLAN || s.kind == PathDirect }
 
+// missed reports whether a better path than a lesser one would be of use.
+func (s *pathState) missed(m moment) bool { return s.keep || m.flowed(retryActive) }
+
 // alive reports whether packets can be sent.
 func (s *pathState) alive() bool { return s.kind != PathNone }
 
@@ -389,7 +397,7 @@ func (s *pathState) deadline(m moment) time.Duration {
 	if s.lacksLink(m) {
 		at = min(at, s.linkAt)
 	}
-	if m.flowed(retryActive) {
+	if s.missed(m) {
 		at = min(at, s.retryAt)
 	}
 	return at

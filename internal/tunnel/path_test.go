@@ -20,6 +20,7 @@ type script struct {
 	m      moment
 	probes map[string]probePath // last to each path
 	sofar  []string
+	asks   int // of relays
 }
 
 var (
@@ -72,6 +73,8 @@ func (c *script) step(event any) (acts []string) {
 			acts = append(acts, "tell")
 		case openLink:
 			acts = append(acts, "open link")
+		case askRelays:
+			c.asks++
 		}
 	}
 	return acts
@@ -176,9 +179,9 @@ func TestPathMachine(t *testing.T) {
 			{2 * ms, "so far", "probe direct"},
 			{100 * ms, "so far", "probe direct"},
 			{200 * ms, "so far", "probe direct"},
-			{400 * ms, "so far", "probe direct"},
+			{400 * ms, "so far", "probe direct, open link"},
 			{750 * ms, "so far", "probe direct"},
-			{1500 * ms, "so far", "open link, probe direct"},
+			{1500 * ms, "so far", "probe direct"},
 			{time.Minute, "so far", "open link, open link, open link"}, // after 5, 10, 20 and 40 s
 		},
 		"a relay in reach is used at once, and left for a direct path": {
@@ -245,10 +248,10 @@ func TestPathMachine(t *testing.T) {
 			{10 * ms, "pong direct", "probe full direct"},
 			{10 * ms, "pong direct", "use direct"},
 			{time.Second, "sent", ""},
-			{2900 * ms, "so far", strings.TrimSuffix(strings.Repeat("probe direct, ", 10), ", ")},
+			{2900 * ms, "so far", strings.TrimSuffix(strings.Repeat("probe direct, ", 18), ", ")},
 			{450 * ms, "so far", "probe direct, use none, probe direct, probe direct, probe direct"},
 		},
-		"with a relay at hand it is given up after 1.5 s": {
+		"with a relay at hand it is given up after 0.9 s": {
 			{0, live, ""},
 			{0, offers("direct", "relay1"), ""},
 			{0, keysUp{}, "use relay1, probe direct, probe relay1"},
@@ -257,7 +260,8 @@ func TestPathMachine(t *testing.T) {
 			{0, "pong relay1", "probe full relay1"},
 			{0, "pong relay1", ""},
 			{time.Second, "sent", ""},
-			{1750 * ms, "so far", "probe direct, probe direct, probe direct, probe direct, probe direct, use relay1, probe direct, tell, probe direct"},
+			{950 * ms, "so far", "probe direct, probe direct, probe direct, probe direct, probe direct"},
+			{200 * ms, "so far", "use relay1, probe direct, tell, probe direct"},
 		},
 		"word that the peer is new makes it 0.7 s": {
 			{0, keysUp{}, ""},
@@ -265,7 +269,7 @@ func TestPathMachine(t *testing.T) {
 			{10 * ms, "pong direct", "probe full direct"},
 			{10 * ms, "pong direct", "use direct"},
 			{time.Second, peerReachable{}, "probe direct"},
-			{800 * ms, "so far", "probe direct, probe direct, use none, probe direct, probe direct"},
+			{800 * ms, "so far", "probe direct, probe direct, probe direct, probe direct, use none, probe direct, probe direct"},
 		},
 		"an answered probe clears the suspicion": {
 			{0, keysUp{}, ""},
@@ -359,7 +363,7 @@ func TestPathMachine(t *testing.T) {
 			{10 * ms, "pong direct", "use direct"},
 			{0, "pong other", ""},
 			{time.Second, "sent", ""},
-			{1700 * ms, "so far", "probe direct, probe direct, probe direct, probe direct, probe direct, use none, probe direct, probe other"},
+			{1140 * ms, "so far", "probe direct, probe direct, probe direct, probe direct, probe direct, use none, probe direct, probe other"},
 			{10 * ms, "pong other", "probe full other"},
 			{10 * ms, "pong other", "use other"},
 		},
@@ -372,10 +376,11 @@ func TestPathMachine(t *testing.T) {
 			{0, "pong direct", "probe full direct"},
 			{time.Second, "so far", "probe full direct, probe full direct"},
 			{0, "sent", ""},
+			{0, "so far", "open link"},
 			{0, "heard", ""},
-			{2300 * ms, "so far", "open link, probe relay1"},
+			{2190 * ms, "so far", "probe relay1"},
 			{10 * ms, "pong relay1", ""},
-			{1800 * ms, "so far", "probe full direct, tell"},
+			{1910 * ms, "so far", "probe full direct, tell"},
 			{0, "sent", ""},
 			{0, "heard", ""},
 			{2100 * ms, "so far", "open link, probe relay1"},
@@ -419,6 +424,29 @@ func TestPathMachine(t *testing.T) {
 			c := newScript(t)
 			c.play(lines)
 		})
+	}
+}
+
+func TestRelaysAreAskedOnceWhenAPathFallsSilent(t *testing.T) {
+	c := newScript(t)
+	silent := []line{
+		{0, keysUp{}, ""},
+		{0, offers("direct"), "probe direct"},
+		{10 * ms, "pong direct", "probe full direct"},
+		{10 * ms, "pong direct", "use direct"},
+		{time.Second, "sent", ""},
+	}
+	c.play(append(silent, line{400 * ms, "so far", "probe direct"}))
+	if c.asks != 0 {
+		t.Errorf("asked %d times after one probe", c.asks)
+	}
+	c.play([]line{{500 * ms, "so far", "probe direct, probe direct, probe direct"}})
+	if c.asks != 1 {
+		t.Errorf("asked %d times", c.asks)
+	}
+	c.play([]line{{0, asked{}, "probe direct"}, {10 * ms, "pong direct", ""}, {time.Second, "so far", ""}, {0, asked{}, "probe direct"}})
+	if c.asks != 1 {
+		t.Errorf("asked %d times after an answer", c.asks)
 	}
 }
 

@@ -44,6 +44,8 @@ type (
 	// linkUp is a stream to the peer that stands, and linkGone one that has ended.
 	linkUp   struct{ addr netip.AddrPort }
 	linkGone struct{ addr netip.AddrPort }
+	// asked is the question whether the path is still one, as another peer's has fallen silent.
+	asked struct{}
 	// addressLearned says that another member has told us an address of ours.
 	addressLearned struct{}
 )
@@ -85,6 +87,12 @@ func (s *pathState) step(event any, m moment) (acts []any) {
 		}
 	case linkGone:
 		s.remove(pathID{addr: e.addr})
+	case keepOpen:
+		s.keep = e.on
+	case asked:
+		if c := s.find(s.chosen); s.up && c != nil {
+			acts = s.emit(c, false, m.now, acts)
+		}
 	case addressLearned:
 		s.retryAt = min(s.retryAt, m.now)
 	case networkChanged:
@@ -124,7 +132,7 @@ func (s *pathState) keysUp(fresh bool, now time.Duration) {
 // keysDown forgets all paths but streams, which stand.
 func (s *pathState) keysDown(now time.Duration) {
 	old := *s
-	*s = pathState{random: old.random, relays: old.relays, retryGap: retryMin, kind: old.kind, chosen: old.chosen}
+	*s = pathState{random: old.random, relays: old.relays, keep: old.keep, retryGap: retryMin, kind: old.kind, chosen: old.chosen}
 	for _, c := range old.paths[:old.n] {
 		if c.kind == PathTCP {
 			s.add(c.id, c.kind, now)
@@ -321,6 +329,9 @@ func (s *pathState) watch(m moment, acts []any) []any {
 	silent := s.waitSince != 0 && m.now-max(s.waitSince, c.lastProbe) >= probeWaiting
 	if silent || stopped || m.now-c.lastProbe >= keepaliveGap {
 		acts = s.emit(c, false, m.now, acts)
+		if s.waitProbes == askAfter {
+			acts = append(acts, askRelays{})
+		}
 	}
 	return acts
 }
@@ -381,7 +392,7 @@ func (s *pathState) probeDue(now time.Duration, acts []any) []any {
 // narrow, now and then, together with the peer.
 func (s *pathState) retry(m moment, acts []any) []any {
 	c := s.find(s.chosen)
-	if c != nil && c.rank() < lesserRank || m.now < s.retryAt || !m.flowed(retryActive) {
+	if c != nil && c.rank() < lesserRank || m.now < s.retryAt || !s.missed(m) {
 		return acts
 	}
 	s.retryAt = m.now + s.retryGap
@@ -405,14 +416,14 @@ func (s *pathState) retry(m moment, acts []any) []any {
 	return acts
 }
 
-// lacksLink reports whether a stream would be better than what there is: no path, or a relay for packets.
+// lacksLink reports whether a stream would be better than what there is: no path, or a relay that is to do for packets.
 func (s *pathState) lacksLink(m moment) bool {
 	for i := range s.n {
 		if s.paths[i].kind == PathTCP {
 			return false
 		}
 	}
-	return s.up && (s.kind == PathNone || s.kind == PathRelay && m.flowed(retryActive))
+	return s.up && (s.kind == PathNone || s.kind == PathRelay && s.missed(m))
 }
 
 // askLink asks for a stream, less and less often: mostly no TCP connection can be made where UDP doesn't pass.

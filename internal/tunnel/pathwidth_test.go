@@ -29,8 +29,11 @@ func TestAPathInUseIsAskedWhetherItIsAsWideAsItWas(t *testing.T) {
 			{0, tick{}, "probe full direct"},
 			{300 * ms, "so far", "probe direct, probe full direct"},
 			{10 * ms, "pong small direct", ""},
-			{1100 * ms, "so far", "probe direct, probe full direct, probe direct, probe full direct, probe direct, probe full direct"},
-			{500 * ms, "so far", "probe direct, probe full direct, probe direct, use relay1, probe full direct, tell, open link, probe full relay1"},
+			{400 * ms, "so far", "probe direct, probe full direct"},
+			{0, "pong small direct", ""},
+			{400 * ms, "so far", "probe direct, probe full direct, probe direct"},
+			{0, "pong small direct", ""},
+			{800 * ms, "so far", "probe direct, probe full direct, probe direct, probe direct, probe full direct, probe direct, probe direct, use relay1, probe full direct, tell, open link, probe full relay1"},
 		},
 		"where there is no relay its narrowness is told, and its new width": {
 			{0, offers("direct"), ""},
@@ -41,7 +44,7 @@ func TestAPathInUseIsAskedWhetherItIsAsWideAsItWas(t *testing.T) {
 			{0, "heard", ""},
 			{0, tick{}, "probe full direct"},
 			{310 * ms, "pong small direct", ""},
-			{1500 * ms, "so far", "probe direct, probe full direct, probe direct, probe full direct, probe direct, probe full direct, probe direct, probe full direct, probe direct, use direct, probe full direct, tell"},
+			{1500 * ms, "so far", "probe direct, probe full direct, probe direct, probe direct, probe full direct, probe direct, probe direct, probe full direct, probe direct, probe direct, probe full direct, probe direct, probe direct, use direct, probe full direct, tell"},
 			{10 * ms, "pong direct", "use direct"}, // routers may fragment by now
 		},
 		"a path that is gone isn't called narrow": {
@@ -52,7 +55,7 @@ func TestAPathInUseIsAskedWhetherItIsAsWideAsItWas(t *testing.T) {
 			{10010 * ms, "sent", ""},
 			{0, "heard", ""},
 			{0, tick{}, "probe full direct"},
-			{2900 * ms, "so far", "probe direct, probe full direct, probe direct, probe full direct, probe direct, probe full direct, probe direct, probe full direct, probe direct, probe direct, probe direct, probe direct, probe direct, probe direct"},
+			{2900 * ms, "so far", "probe direct, probe full direct, probe direct, probe direct, probe full direct, probe direct, probe direct, probe full direct, probe direct, probe direct, probe full direct, probe direct, probe direct, probe direct, probe direct, probe direct, probe direct, probe direct, probe direct, probe direct, probe direct, probe direct"},
 			{700 * ms, "so far", "probe direct, probe direct, use none, probe direct, probe direct, probe direct"},
 		},
 	} {

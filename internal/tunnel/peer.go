@@ -151,6 +151,8 @@ func (p *peer) perform(action any) {
 		p.sendCandidates(flagReply)
 	case openLink:
 		p.openLink()
+	case askRelays:
+		p.tunnel.askRelays()
 	case sendOffer:
 		p.startOffer(a.again)
 	case sendRekey:

@@ -80,6 +80,14 @@ func (t *Tunnel) reviewRelays() {
 	t.kept = keep
 }
 
+// askRelays has run look at the paths to the members that relay for us.
+func (t *Tunnel) askRelays() {
+	t.mu.Lock()
+	t.asking = true
+	t.mu.Unlock()
+	t.kick(0)
+}
+
 // learnKept returns the relays that turned up lately. One that is out of reach is
 // held on to for a while, so that it is asked for a session when it returns.
 func (t *Tunnel) learnKept(found []relayFound) map[group.MemberID]bool {

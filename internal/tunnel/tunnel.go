@@ -113,6 +113,7 @@ type Tunnel struct {
 	failed  []netip.AddrPort            // addresses that our kernel can't reach
 	learned bool                        // a peer has told us an address of ours
 	dirty   bool                        // relays may have come or gone
+	asking  bool                        // a path has fallen silent: are those to relays still what they were?
 	survey  time.Duration               // when run looks at certificates and interfaces next
 	seen    map[seenBy]sighting
 	local   localView
@@ -295,7 +296,7 @@ func (t *Tunnel) tickPeers() time.Duration {
 func (t *Tunnel) earliest() time.Duration {
 	t.mu.Lock()
 	next := t.survey
-	if t.dirty || t.learned || len(t.wants) > 0 || len(t.failed) > 0 {
+	if t.dirty || t.asking || t.learned || len(t.wants) > 0 || len(t.failed) > 0 {
 		next = 0
 	}
 	t.mu.Unlock()
@@ -325,8 +326,12 @@ func (t *Tunnel) chores() {
 		wants, t.wants = t.wants, make(map[group.MemberID]struct{})
 	}
 	failed, dirty, learned := t.failed, t.dirty, t.learned
+	var ask []group.MemberID
+	if t.asking {
+		ask = t.relays
+	}
 	survey := now >= t.survey
-	t.failed, t.dirty, t.learned = nil, false, false
+	t.failed, t.dirty, t.asking, t.learned = nil, false, false, false
 	if survey {
 		t.survey = now + surveyGap
 	}
@@ -338,6 +343,7 @@ func (t *Tunnel) chores() {
 	for _, addr := range failed {
 		t.tell(unreachable{addr})
 	}
+	t.each(ask, asked{})
 	if learned {
 		t.tell(addressLearned{})
 	}

@@ -12,6 +12,7 @@ FUZZTIME ?= 2m
 SOAK     ?= 1h
 ROUNDS   ?= 20
 TRIALS   ?= 50
+RUNS     ?= 5
 REQUESTS ?= 100000
 CUTS     ?= 50
 
@@ -63,6 +64,15 @@ test-modes: deps ## all switches of the mode in 20 rounds, half of them killed a
 .PHONY: test-takeover
 test-takeover: deps ## one of a LAN's two routers dies, loses its LAN, loses its WAN, 50 times each; the gaps that hosts see (TRIALS=10: fewer)
 	LANDBRIDGE_TAKEOVER_TRIALS=$(TRIALS) $(GO) test -count=1 -timeout 90m -parallel 3 -v -run TakesOverWhen ./internal/e2e
+
+.PHONY: test-nat
+test-nat: deps ## paths between members behind any two kinds of NAT, 36 pairs, 5 runs each: a table, the times judged (RUNS=1: fewer): some 6 minutes
+	LANDBRIDGE_NAT_RUNS=$(RUNS) $(GO) test -count=1 -timeout 30m -parallel 3 -v -run TestMembersBehindAnyTwo ./internal/e2e
+
+.PHONY: test-heal
+test-heal: TRIALS = 30
+test-heal: deps ## the relay in use, the direct path and the NAT's mappings die, 30 times each; the gaps that connections see (TRIALS=10: fewer): some 6 minutes
+	LANDBRIDGE_HEAL_TRIALS=$(TRIALS) $(GO) test -count=1 -timeout 30m -parallel 3 -v -run TestConnectionsOutliveTheirPath ./internal/e2e
 
 .PHONY: test-vlan
 test-vlan: go-version ## a group for each VLAN of a trunk, in a guest (QEMU, by emulation) whose kernel has VLANs: two minutes

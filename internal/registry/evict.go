@@ -120,10 +120,9 @@ func (r *Registry) evictedFrom(l *lease) (*lease, error) {
 func (r *Registry) forgetEvicted(now time.Duration) {
 	var over []*lease
 	r.mu.Lock()
-	for a, l := range r.book.evicted {
+	for _, l := range r.book.evicted {
 		if now >= l.until && len(over) < maxForgotten {
 			over = append(over, l)
-			delete(r.book.evicted, a)
 		}
 	}
 	r.mu.Unlock()
@@ -142,7 +141,14 @@ func (r *Registry) forgetEvicted(now time.Duration) {
 		}
 		return nil
 	})
-	if err != nil { // read again at the next start
+	if err != nil { // they are read again at the next start
 		r.log.Error("hosts that were evicted are not forgotten", "err", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range over {
+		if r.book.evicted[l.addr] == l {
+			delete(r.book.evicted, l.addr)
+		}
 	}
 }

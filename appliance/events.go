@@ -93,6 +93,7 @@ func (n *node) watchEvents(ctx context.Context) (stop func()) {
 		defer tick.Stop()
 		last := n.scene(ctx)
 		var tidy tidier
+		collector := eagerness{began: n.started}
 		for {
 			select {
 			case <-ctx.Done():
@@ -111,6 +112,7 @@ func (n *node) watchEvents(ctx context.Context) (stop func()) {
 			if tidy.due(now.at, t.Total.TxBytes+t.Total.RxBytes, now.at.Sub(last.at)) {
 				n.rest()
 			}
+			collector.look(now.at, now.at.Sub(last.at))
 			last = now
 		}
 	}()

@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +19,51 @@ const (
 	startTime   = time.Minute
 	memoryLimit = 96 << 20 // bytes; soft
 )
+
+// Where much garbage is made for a while, as by hundreds of DHCP clients a second, the collector would mark the whole
+// heap for each few of them. Then it lets the heap grow to thrice its size for a while; rest gives that back.
+const (
+	gcBusy     = 200
+	busyCycles = 4 // collections a second
+	busyTime   = time.Minute
+)
+
+// eagerness says how eager the collector is to be: by how much the heap may grow, in percent.
+type eagerness struct {
+	began  time.Time
+	cycles uint64    // of the collector, so far
+	busy   time.Time // until then there is much garbage
+
+	percent int // as it was set; 0: it wasn't
+}
+
+// step takes how many collections there have been, a while after the last look.
+func (e *eagerness) step(now time.Time, cycles uint64, ago time.Duration) (percent int) {
+	if float64(cycles-e.cycles) > busyCycles*ago.Seconds() {
+		e.busy = now.Add(busyTime)
+	}
+	e.cycles = cycles
+	switch {
+	case now.Before(e.busy):
+		return gcBusy
+	case now.Sub(e.began) < startTime:
+		return gcAtStart
+	}
+	return gcPercent
+}
+
+// look has the collector be as eager as it is to be, unless the operator has said so (GOGC).
+func (e *eagerness) look(now time.Time, ago time.Duration) {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	sample := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}}
+	metrics.Read(sample)
+	if percent := e.step(now, sample[0].Value.Uint64(), ago); percent != e.percent {
+		debug.SetGCPercent(percent)
+		e.percent = percent
+	}
+}
 
 // When the appliance is at rest, and how often it is tidied up then.
 const (
@@ -85,8 +131,6 @@ func giveBack() {
 func tuneRuntime() {
 	if v := debug.SetGCPercent(gcAtStart); v != 100 {
 		debug.SetGCPercent(v) // GOGC
-	} else {
-		time.AfterFunc(startTime, func() { debug.SetGCPercent(gcPercent) })
 	}
 	runtime.MemProfileRate = 0 // nobody can ask for that profile
 	if v := debug.SetMemoryLimit(-1); v == 1<<63-1 {

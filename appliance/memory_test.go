@@ -71,3 +71,21 @@ func TestMemoryIsGivenBackAtRestAlone(t *testing.T) {
 		t.Errorf("%d times within 10 s of rest after something happened, want once", n)
 	}
 }
+
+func TestTheCollectorIsLessEagerWhileThereIsMuchGarbage(t *testing.T) {
+	start := time.Unix(0, 0)
+	e, cycles := eagerness{began: start}, uint64(0)
+	for _, c := range []struct {
+		at     time.Duration
+		cycles uint64 // within 2 s
+		want   int
+	}{
+		{2 * time.Second, 3, gcAtStart}, {100 * time.Second, 7, gcPercent}, {102 * time.Second, 20, gcBusy},
+		{104 * time.Second, 0, gcBusy}, {160 * time.Second, 9, gcBusy}, {162 * time.Second, 1, gcBusy}, {222 * time.Second, 0, gcPercent},
+	} {
+		cycles += c.cycles
+		if got := e.step(start.Add(c.at), cycles, 2*time.Second); got != c.want {
+			t.Errorf("%v, %d collections: %d %%, want %d", c.at, c.cycles, got, c.want)
+		}
+	}
+}

@@ -47,7 +47,7 @@ const (
 	// The first packet of a host that has moved may be here before the news that it has.
 	moveNews = 250 * time.Millisecond
 
-	dhcpClients = 64 // DHCP messages handled at a time, one a client
+	dhcpClients = 256 // DHCP messages handled at a time, one a client
 	dhcpTimeout = 5 * time.Second
 	dnsQueries  = 128 // DNS queries handled at a time
 	dnsTimeout  = 2 * time.Second

@@ -23,6 +23,7 @@ type lease struct {
 	until time.Duration
 	// confirmed: for an address in another's block, when its holder last agreed.
 	confirmed Instant
+	hinted    time.Duration // of a lease of ours, when a commit last sent its hints; 0: none has
 }
 
 func (l *lease) live(now time.Duration) bool { return l.State == leaseLive && now < l.until }

@@ -37,11 +37,27 @@ func (r *Registry) announce(b BlockID, l *lease) {
 	if l.Holder.IsZero() {
 		r.publisher.mark(b)
 	}
-	if hs := r.hintsOf(nil, l); len(hs) > 0 {
-		if name := l.name(); name != "" {
-			r.directory.heardOf(nameKey(r.group, name))
-		}
-		r.publisher.suggest(hs...)
+	r.hint(l)
+	r.subscribers.tell(Change{Kind: LeaseChanged, Block: b, Addr: l.addr})
+}
+
+// hint sends the hints of a lease.
+func (r *Registry) hint(l *lease) {
+	hs := r.hintsOf(nil, l)
+	if len(hs) == 0 {
+		return
+	}
+	if name := l.name(); name != "" {
+		r.directory.heardOf(nameKey(r.group, name))
+	}
+	r.publisher.suggest(hs...)
+}
+
+// announceAgain is announce for a lease in a block of ours that was renewed and is as it was, and so is the record;
+// hinted says that its hints are young.
+func (r *Registry) announceAgain(b BlockID, l *lease, hinted bool) {
+	if !hinted {
+		r.hint(l)
 	}
 	r.subscribers.tell(Change{Kind: LeaseChanged, Block: b, Addr: l.addr})
 }

@@ -111,6 +111,11 @@ func (r *Registry) commitOwn(blk *block, off int, c Client, addr netip.Addr) (Le
 	}
 	stale := r.staleAddr(c, addr)
 	h := r.happens(committed(old, l, fresh), l)
+	again := h.Act == Renewed && old.name() == l.name()
+	hinted := again && old.hinted > 0 && now.Mono-old.hinted < t.leaseTime/4 // they are kept for twice that time at least
+	if l.hinted = now.Mono; hinted {
+		l.hinted = old.hinted
+	}
 	r.mu.Unlock()
 
 	if err := r.putLease(l, stale, h); err != nil {
@@ -130,7 +135,11 @@ func (r *Registry) commitOwn(blk *block, off int, c Client, addr netip.Addr) (Le
 	if before != nil && before.State == leaseAway && !before.To.IsZero() && before.To != r.id {
 		r.publisher.alsoTo(blk.Block, before.To) // it must stop serving the client
 	}
-	r.announce(blk.Block, l)
+	if again {
+		r.announceAgain(blk.Block, l, hinted)
+	} else {
+		r.announce(blk.Block, l)
+	}
 	r.happened(h)
 	r.counts.commits.Add(1)
 	return r.public(l), nil
@@ -218,13 +227,16 @@ func (r *Registry) settle(blk *block, off int, l *lease, stale netip.Addr) {
 	if old := s.lease; old != nil && len(old.Client) > 0 && !bytes.Equal(old.Client, l.Client) && r.book.clients[string(old.Client)] == l.addr {
 		delete(r.book.clients, string(old.Client))
 	}
+	seen := s.lease != nil && s.lease.State == leaseLive
 	s.lease, s.reserved, s.until = l, "", 0
 	if !s.tag.binds() && !s.tag.of(l) {
 		r.setTag(s, nil)
 	}
 	delete(r.book.offers, string(l.Client))
 	r.book.clients[string(l.Client)] = l.addr
-	r.refreshView(blk.Block)
+	if !seen { // else Lookup says the same as before
+		r.refreshView(blk.Block)
+	}
 }
 
 // Release ends the client's lease; the address is remembered for its return. A

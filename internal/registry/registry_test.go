@@ -127,3 +127,52 @@ func TestAHostThatMovesTakesItsAddressAlong(t *testing.T) {
 		return errors.Is(err, ErrAbsent)
 	})
 }
+
+// What a lease's renewal changes only its holder has to know: hundreds of renewals a second must not become as many
+// signed records.
+func TestARenewalThatChangesNothingIsNotPublished(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "10.9.0.0/22", 6)
+	ns := l.members(3)
+	n := ns[0]
+	lease := get(t, n.reg, client(1))
+	l.made(ns)
+	before := n.reg.Stats().Published
+	for range 5 {
+		get(t, n.reg, client(1))
+	}
+	l.made(ns)
+	if got := n.reg.Stats().Published; got != before {
+		t.Errorf("5 renewals: %d records published", got-before)
+	}
+	named := client(1)
+	named.Name = "another"
+	if _, err := n.reg.Commit(t.Context(), named, lease.Addr); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "its new name is known elsewhere", func() bool {
+		a, err := ns[1].reg.LookupName(t.Context(), "another")
+		return err == nil && a == lease.Addr
+	})
+}
+
+// Those who keep a lease's hints forget them after twice the lease time, and nobody else renews them for so long.
+func TestARenewedLeaseIsFoundByItsNameForAsLongAsItIsRenewed(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "10.9.0.0/22", 6)
+	l.lease = time.Minute // shorter than what is published anew by itself
+	ns := l.members(3)
+	lease := get(t, ns[0].reg, client(1))
+	for range 8 {
+		for _, n := range ns {
+			n.clock.pass(l.lease / 2)
+		}
+		if _, err := ns[0].reg.Commit(t.Context(), client(1), lease.Addr); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "found by name", func() bool {
+			a, err := ns[1].reg.LookupName(t.Context(), client(1).Name)
+			return err == nil && a == lease.Addr
+		})
+	}
+}

@@ -438,12 +438,15 @@ func TestHashesThatAreNoneOrCostTooMuchAreRefused(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"", "password", "$2b$10$abcdefghijklmnopqrstuu", good + "=", good[:len(good)-30], strings.Replace(good, "v=19", "v=16", 1),
-		strings.Replace(good, "m=19456", "m=4194304", 1), strings.Replace(good, "m=19456", "m=8", 1), strings.Replace(good, "t=2", "t=100", 1),
-		strings.Replace(good, "p=1", "p=4", 1), strings.Replace(good, "p=1", "p=256", 1), strings.Replace(good, "t=2", "t=02", 1), good + "$x",
+		strings.Replace(good, "m=7168", "m=4194304", 1), strings.Replace(good, "m=7168", "m=8", 1), strings.Replace(good, "t=5", "t=100", 1), strings.Replace(good, "t=5", "t=4", 1),
+		strings.Replace(good, "p=1", "p=4", 1), strings.Replace(good, "p=1", "p=256", 1), strings.Replace(good, "t=5", "t=05", 1), good + "$x",
 	} {
 		if err := CheckHash(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
+	}
+	if err := CheckHash(strings.Replace(good, "m=7168,t=5", "m=19456,t=2", 1)); err != nil {
+		t.Errorf("one of two passes with 19 MiB, as they were made before: %v", err)
 	}
 	if _, err := HashText("alice", "short", rand.Reader); !IsKind(err, Invalid) {
 		t.Errorf("a short password: %v", err)

@@ -18,7 +18,7 @@
 // # What is kept
 //
 // In the state file, bucket "access": users with the argon2id hash of their password
-// (RFC 9106; 19 MiB, two passes, as OWASP's password storage cheat sheet has it), and the
+// (RFC 9106; 7 MiB, five passes, as OWASP's password storage cheat sheet has it), and the
 // setup code until there is an administrator. Sessions are kept under the SHA-256 of their
 // cookie, so they outlive a restart, and who reads the file can't log in with it: a session
 // begins and ends on disk before its answer goes out, and when it was used is on disk
@@ -27,7 +27,7 @@
 // # What strangers can take
 //
 // One password is hashed at a time, and after each the hasher rests as long as it worked:
-// half of one processor and 19 MiB is all that logins can take, whoever tries. Few wait
+// half of one processor and 7 MiB is all that logins can take, whoever tries. Few wait
 // their turn, the rest is told to come again. After five failures an address, and a user,
 // wait twice as long for each further try; the tables of that are bounded.
 package access

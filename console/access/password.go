@@ -16,11 +16,11 @@ import (
 	"landbridge/console/api"
 )
 
-// What a hash costs: OWASP's password storage cheat sheet, argon2id with the least of its
-// equal choices in time. Hashes keep their own parameters, so these can grow.
+// What a hash costs: OWASP's password storage cheat sheet, argon2id with the least memory of its
+// equal choices, as a machine of 128 MB has no 19 MiB to spare. Hashes keep their own parameters, so these can change.
 const (
-	hashMemoryKiB = 19 * 1024
-	hashPasses    = 2
+	hashMemoryKiB = 7 * 1024
+	hashPasses    = 5
 	hashThreads   = 1
 	hashSalt      = 16 // bytes
 	hashLength    = 32 // bytes
@@ -108,7 +108,7 @@ type hasher struct {
 	tidy   *time.Timer    // gives back the last one's memory
 }
 
-// tidyAfter is how long a hash's 19 MiB are kept for another: to give them back holds all
+// tidyAfter is how long a hash's 7 MiB are kept for another: to give them back holds all
 // goroutines up, and so packets, which strangers that log in must not bring about again and again.
 const tidyAfter = 10 * time.Second
 

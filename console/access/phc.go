@@ -21,7 +21,7 @@ const (
 )
 
 // errHash is returned for a text that is no hash.
-var errHash = errors.New("is no hash of a password, as $argon2id$v=19$m=19456,t=2,p=1$SALT$SUM: landbridge console hash-password makes one")
+var errHash = errors.New("is no hash of a password, as $argon2id$v=19$m=7168,t=5,p=1$SALT$SUM: landbridge console hash-password makes one")
 
 // HashText returns the hash of a password as text ($argon2id$…), for an appliance that is to be set
 // up without the password being known to it. user is whose it will be.
@@ -65,9 +65,9 @@ func parseHash(text string) (h passwordHash, err error) {
 	switch {
 	case badSalt != nil || badSum != nil || len(salt) < 8 || len(salt) > 64 || len(sum) < 16 || len(sum) > 64:
 		return passwordHash{}, errHash
-	case h.MemoryKiB < hashMemoryKiB || h.MemoryKiB > maxHashMemoryKiB, h.Passes < hashPasses || h.Passes > maxHashPasses, h.Threads != hashThreads:
-		return passwordHash{}, fmt.Errorf("the hash costs m=%d,t=%d,p=%d, and an appliance wants m=%d to %d, t=%d to %d, p=%d",
-			h.MemoryKiB, h.Passes, h.Threads, hashMemoryKiB, maxHashMemoryKiB, hashPasses, maxHashPasses, hashThreads)
+	case h.MemoryKiB < hashMemoryKiB || h.MemoryKiB > maxHashMemoryKiB, h.Passes > maxHashPasses, h.MemoryKiB*h.Passes < hashMemoryKiB*hashPasses, h.Threads != hashThreads:
+		return passwordHash{}, fmt.Errorf("the hash costs m=%d,t=%d,p=%d, and an appliance wants m=%d to %d, t up to %d, m times t at least %d, p=%d",
+			h.MemoryKiB, h.Passes, h.Threads, hashMemoryKiB, maxHashMemoryKiB, maxHashPasses, hashMemoryKiB*hashPasses, hashThreads)
 	}
 	h.Salt, h.Sum = salt, sum
 	return h, nil

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -86,6 +87,7 @@ type machine struct {
 const overdue = trialWithin + time.Minute
 
 func (m *machine) run() {
+	debug.SetGCPercent(25) // its heap is small, and a machine of 128 MB has little to spare
 	mounted := mountKernel()
 	terminals := openTerminals()
 	m.screen = NewScreen(writers(terminals)...)
@@ -105,6 +107,9 @@ func (m *machine) run() {
 	})
 	var warning string
 	m.lost, warning = openState(ctx, m.log)
+	if err := os.Remove(fsck); err != nil { // it is in memory, and done
+		m.log.Warn("the checker of file systems stays in memory", "err", err)
+	}
 	m.screen.Warn("state", warning)
 	m.system(ctx)
 	m.prepareUpdates(ctx, tried)

@@ -59,16 +59,23 @@ func newModules(dep, table []byte, load func(string) error) *Modules {
 	return m
 }
 
-// insert gives a module's file to the kernel. A driver without its hardware is no error.
+// insert gives a module's file to the kernel. A driver without its hardware is no error. A file whose
+// module is loaded goes, as it is in memory too: one that isn't there any more has been loaded.
 func insert(file string) error {
 	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	err = unix.FinitModule(int(f.Fd()), "", 0)
-	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENODEV) {
+	if errors.Is(err, unix.ENODEV) {
 		return nil
+	}
+	if err == nil || errors.Is(err, unix.EEXIST) {
+		return os.Remove(file)
 	}
 	return err
 }

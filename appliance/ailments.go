@@ -45,10 +45,10 @@ func signOf(s router.GatewaySign) api.GatewaySign {
 // wrong says in words what of the segment isn't as it should be.
 func (s *segment) wrong(now time.Time) (all []health.Trouble) {
 	d := s.group.Descriptor()
-	if s.cfg.Serve == dhcp.ServeRegistered && !s.roll.serves(s.group.Group()) && !s.hasNamed {
+	if s.rule().Serve == dhcp.ServeRegistered && !s.roll.serves(s.group.Group()) && !s.hasNamed {
 		all = append(all, health.Trouble{Component: "dhcp", Key: "nobody registered", Finding: health.Finding{
-			Text:   fmt.Sprintf("No host of this LAN (port %s) gets an address: the setting dhcp is registered, and none is.", s.port),
-			Remedy: "Register them (landbridge hosts add MAC, or dhcp-host in the configuration).",
+			Text:   fmt.Sprintf("No host of this LAN (port %s) gets an address: registered hosts alone are served, and none is.", s.port),
+			Remedy: "Register them (landbridge hosts add MAC, or dhcp-host in the configuration), or have others served (landbridge segments set).",
 		}})
 	}
 	for _, o := range s.others.Servers(now) {
@@ -80,10 +80,10 @@ func (s *segment) aboutServer(o dhcp.OtherServer, group string, overlaps bool) h
 			Text:   who + fmt.Sprintf(". These are addresses of the group %s, so two hosts can get the same one.", group),
 			Remedy: "Turn that server off, or have it offer others.",
 		}
-	case s.cfg.Serve == dhcp.ServeOpen:
+	case s.rule().Serve == dhcp.ServeOpen:
 		return health.Finding{
 			Text: who + fmt.Sprintf(". Hosts that it answers get no address of the group %s, and a new one gets it only after asking in vain for some seconds.", group),
-			Remedy: "If all hosts of this LAN belong to the group, turn that server off. If it is the site's own, say which hosts are the group's (dhcp: registered with a dhcp-host for each, or dhcp: vendor-class), " +
+			Remedy: "If all hosts of this LAN belong to the group, turn that server off. If it is the site's own, say which hosts are the group's (landbridge segments set, or dhcp: registered with a dhcp-host for each, or dhcp: vendor-class), " +
 				"or use other ports (dhcp-ports).",
 		}
 	case o.Contested:

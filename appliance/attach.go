@@ -102,7 +102,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), Zone: d.Zone, MTU: n.node.cfg.DHCP.MTU.Option26(d.MTU, a.bridge.MTU()), Options: n.hostOptions(),
 			Leaser: &leaser{registry: n.registry, hosts: a.hosts}, Prober: a.prober, Log: n.log,
 		})
-		cfg.DHCP, cfg.DHCPPorts, cfg.Watch = a.segment, n.node.cfg.DHCP.Ports, a.segment
+		cfg.DHCP, cfg.DHCPPorts, cfg.Watch = a.segment, n.dhcp().Ports, a.segment
 		a.segment.strangers = n.newStrangers(a, func(addr netip.Addr) bool { route, _ := directory.Lookup(addr); return route.Native })
 		cfg.Strangers = turnStrangers{a.segment.strangers, a.neighbours}
 		cfg.Probes, cfg.Stations = a.neighbours.guests, a.stations

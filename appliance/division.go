@@ -31,8 +31,8 @@ func gatewaysOf(d *group.Descriptor) iter.Seq[frame.MAC] {
 }
 
 // divide is division.Divide for people: what can't be divided is a conflict.
-func divide(c config.Groups, registered division.Registered, s modes.Setup, all []division.Territory) (*division.Division, error) {
-	d, err := division.Divide(c, registered, s, all)
+func divide(c config.Groups, live division.Live, s modes.Setup, all []division.Territory) (*division.Division, error) {
+	d, err := division.Divide(c, live, s, all)
 	if err != nil {
 		return nil, console.Conflict(err)
 	}
@@ -130,7 +130,7 @@ func (n *node) territories(but group.ID) (all []division.Territory) {
 func (n *node) divide() {
 	n.dividing.Lock()
 	defer n.dividing.Unlock()
-	d, err := divide(n.cfg.Groups, n.roll.registered(), n.setup(), n.territories(group.ID{}))
+	d, err := divide(n.cfg.Groups, n.roll.live(), n.setup(), n.territories(group.ID{}))
 	if err != nil { // it was found out before
 		n.log.Error("hosts of the LAN can't be divided among the groups", "err", err)
 		return
@@ -141,7 +141,7 @@ func (n *node) divide() {
 // checkNewcomer says whether a group can be taken up beside those that are, changing nothing.
 func (n *node) checkNewcomer(t division.Territory) error {
 	s, others := n.setup(), n.territories(t.ID)
-	if _, err := divide(n.cfg.Groups, n.roll.registered(), s, append(others, t)); err != nil {
+	if _, err := divide(n.cfg.Groups, n.roll.live(), s, append(others, t)); err != nil {
 		return err
 	}
 	if port := division.PortOf(n.cfg.Groups, s, t); s.Mode == modes.Router && n.bridgeOn(port) == nil {

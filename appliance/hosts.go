@@ -139,12 +139,12 @@ func (n *node) CheckHost(_ context.Context, text string, req api.HostRegistratio
 	} else {
 		next[mac] = record.group()
 	}
-	return n.fits(next)
+	return n.fits(division.Live{Hosts: next, Defaults: n.roll.live().Defaults})
 }
 
 // fits refuses registrations with which the LAN couldn't be divided.
-func (n *node) fits(registered division.Registered) error {
-	_, err := divide(n.cfg.Groups, registered, n.setup(), n.territories(group.ID{}))
+func (n *node) fits(live division.Live) error {
+	_, err := divide(n.cfg.Groups, live, n.setup(), n.territories(group.ID{}))
 	return err
 }
 
@@ -193,12 +193,18 @@ func (n *node) ForgetHost(_ context.Context, text, by string) (api.RegisteredHos
 func (n *node) regroup(mac frame.MAC, r hostRecord, by string) api.RegisteredHost {
 	n.divide()
 	h := n.describeHost(mac, r)
+	h.Ended = n.endMoved(by, func(l registry.Lease) bool { return l.MAC == mac })
+	return h
+}
+
+// endMoved ends those of the leases that which names whose hosts aren't of their group any more.
+func (n *node) endMoved(by string, which func(registry.Lease) bool) (ended []api.EndedLease) {
 	for _, nw := range n.running() {
 		if a := nw.attachment.Load(); a != nil && a.setup.Mode == modes.Router {
-			h.Ended = append(h.Ended, nw.endOthers(a, func(l registry.Lease) bool { return l.MAC == mac }, func(frame.MAC) string { return by })...)
+			ended = append(ended, nw.endOthers(a, which, func(frame.MAC) string { return by })...)
 		}
 	}
-	return h
+	return ended
 }
 
 // endOthers ends those leases that are of hosts of other groups now, or of none, and has the hosts refused

@@ -33,7 +33,7 @@ func (n *node) Leave(_ context.Context, name string, destroyCA bool) (api.Depart
 	if err != nil {
 		return api.Departure{}, err
 	}
-	if _, err := divide(n.cfg.Groups, n.roll.registered(), n.setup(), n.territories(m.Group())); err != nil {
+	if _, err := divide(n.cfg.Groups, n.roll.live(), n.setup(), n.territories(m.Group())); err != nil {
 		return api.Departure{}, console.Conflict(fmt.Errorf("without the group %s: %w", m.Descriptor().Name, err))
 	}
 	d, err := n.state.departure(m, destroyCA)
@@ -52,6 +52,7 @@ func (n *node) Leave(_ context.Context, name string, destroyCA bool) (api.Depart
 	if d.BlocksLapsing, err = n.state.leave(m.Group(), d.Authority); err != nil {
 		return api.Departure{}, errors.Join(err, n.startNetwork(m))
 	}
+	n.roll.forgetRule(m.Group())
 	d.InRoster = d.InRoster && !farewell(n.base, n.overlay, m)
 	n.updateMembers()
 	n.health.Of(m.Group().Short()).Forget()
@@ -110,6 +111,9 @@ func (s *state) departure(m *group.Membership, destroyCA bool) (api.Departure, e
 func (s *state) leave(id group.ID, authority bool) (held int, err error) {
 	err = s.db.Update(func(tx *store.Tx) error {
 		if held, err = registry.Leave(tx, id, authority); err != nil {
+			return err
+		}
+		if err := ruleBucket().Delete(tx, id[:]); err != nil {
 			return err
 		}
 		return group.Forget(tx, id)

@@ -240,7 +240,7 @@ func (n *node) survey(req api.ModeRequest) (modes.Survey, error) {
 	if s.Want.LANPort != "" {
 		s.Unfit = n.checkPorts(s.Want, all)
 	}
-	_, s.Undivided = divide(n.cfg.Groups, n.roll.registered(), s.Want, all)
+	_, s.Undivided = divide(n.cfg.Groups, n.roll.live(), s.Want, all)
 	for _, nw := range n.running() {
 		s.Groups = append(s.Groups, nw.survey())
 	}

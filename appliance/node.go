@@ -201,7 +201,7 @@ func preflight(cfg config.Config, s modes.Setup, state *state, memberships []*gr
 		return err
 	}
 	all := territories(memberships)
-	if _, err := divide(cfg.Groups, roll.registered(), s, all); err != nil {
+	if _, err := divide(cfg.Groups, roll.live(), s, all); err != nil {
 		return err
 	}
 	for _, port := range division.PortsOf(cfg.Groups, s, all) {

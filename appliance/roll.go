@@ -15,15 +15,17 @@ import (
 	"landbridge/internal/store"
 )
 
-// roll is the hosts that DHCP serves whatever Config.DHCP.Serve says: those that the
-// configuration names, and those that were registered while the appliance ran, some of them in
-// a group, which the state remembers.
+// roll is whom DHCP serves, as the state remembers it: the hosts that are served whatever the rule
+// of their segment says, which the configuration names or which were registered while the appliance
+// ran, some of them in a group; and the rules of segments that were set while it ran.
 type roll struct {
 	db    *store.DB
 	fixed []frame.MAC
 
 	mu   sync.Mutex // who changes it
 	have atomic.Pointer[map[frame.MAC]hostRecord]
+
+	rules atomic.Pointer[map[group.ID]ruleRecord]
 }
 
 // hostRecord is a host that was registered.
@@ -70,7 +72,7 @@ func openRoll(db *store.DB, fixed []frame.MAC) (*roll, error) {
 		return nil, fmt.Errorf("registered hosts: %w", err)
 	}
 	r.have.Store(&have)
-	return r, nil
+	return r, r.readRules()
 }
 
 // has reports whether a host is on the roll. It takes no lock.
@@ -100,12 +102,14 @@ func divided(have map[frame.MAC]hostRecord) division.Registered {
 	return in
 }
 
-// registered returns the hosts that were registered in a group.
-func (r *roll) registered() division.Registered { return divided(*r.have.Load()) }
+// live returns how the hosts are divided among the groups besides what the configuration says.
+func (r *roll) live() division.Live {
+	return division.Live{Hosts: divided(*r.have.Load()), Defaults: defaultsOf(*r.rules.Load())}
+}
 
 // put registers a host, or changes what is known of one: on disk before it counts. Where fits refuses
 // what all would be then, nothing is done.
-func (r *roll) put(mac frame.MAC, change func(*hostRecord), fits func(division.Registered) error) (record hostRecord, err error) {
+func (r *roll) put(mac frame.MAC, change func(*hostRecord), fits func(division.Live) error) (record hostRecord, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	have := maps.Clone(*r.have.Load())
@@ -122,7 +126,7 @@ func (r *roll) put(mac frame.MAC, change func(*hostRecord), fits func(division.R
 }
 
 // remove ends a host's registration, as put begins it.
-func (r *roll) remove(mac frame.MAC, fits func(division.Registered) error) (was hostRecord, err error) {
+func (r *roll) remove(mac frame.MAC, fits func(division.Live) error) (was hostRecord, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	have := maps.Clone(*r.have.Load())
@@ -132,8 +136,8 @@ func (r *roll) remove(mac frame.MAC, fits func(division.Registered) error) (was 
 }
 
 // replace has the roll be these, once write has written what is different.
-func (r *roll) replace(have map[frame.MAC]hostRecord, mac frame.MAC, fits func(division.Registered) error, write func(*store.Tx) error) error {
-	if err := fits(divided(have)); err != nil {
+func (r *roll) replace(have map[frame.MAC]hostRecord, mac frame.MAC, fits func(division.Live) error, write func(*store.Tx) error) error {
+	if err := fits(division.Live{Hosts: divided(have), Defaults: defaultsOf(*r.rules.Load())}); err != nil {
 		return err
 	}
 	if err := r.db.Update(write); err != nil {

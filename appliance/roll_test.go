@@ -73,7 +73,7 @@ func TestTheGroupOfAHostIsRememberedAndOnlyWhatFits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "landbridge.db")
 	host, other := frame.MAC{2, 0, 0, 0, 0, 2}, frame.MAC{2, 0, 0, 0, 0, 3}
 	lab, office := group.ID{7}, group.ID{8}
-	fits := func(division.Registered) error { return nil }
+	fits := func(division.Live) error { return nil }
 	in := func(id group.ID) func(*hostRecord) { return func(r *hostRecord) { r.in(id) } }
 	for round := range 2 {
 		db, err := store.Open(path)
@@ -94,19 +94,19 @@ func TestTheGroupOfAHostIsRememberedAndOnlyWhatFits(t *testing.T) {
 				}
 			}
 			refusal := errors.New("it doesn't fit")
-			if _, err := r.put(host, in(office), func(all division.Registered) error {
-				if all[host] != office {
+			if _, err := r.put(host, in(office), func(all division.Live) error {
+				if all.Hosts[host] != office {
 					t.Errorf("asked about %v", all)
 				}
 				return refusal
 			}); !errors.Is(err, refusal) {
 				t.Errorf("what doesn't fit: %v", err)
 			}
-			if _, err := r.remove(host, func(all division.Registered) error { return refusal }); !errors.Is(err, refusal) || !r.has(host) {
+			if _, err := r.remove(host, func(all division.Live) error { return refusal }); !errors.Is(err, refusal) || !r.has(host) {
 				t.Errorf("a removal that doesn't fit: %v", err)
 			}
 		}
-		if got := r.registered(); len(got) != 1 || got[host] != lab || !r.has(other) {
+		if got := r.live().Hosts; len(got) != 1 || got[host] != lab || !r.has(other) {
 			t.Errorf("round %d: in groups are %v", round, got)
 		}
 		if !r.serves(lab) || !r.serves(office) { // the other host can be of any

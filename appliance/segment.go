@@ -26,7 +26,7 @@ type segment struct {
 	port   string // the LAN port
 	group  *group.Membership
 	mac    frame.MAC // the gateway MAC
-	cfg    config.DHCP
+	rule   func() config.DHCP
 	roll   *roll
 	send   func([]byte) error
 	health health.Part
@@ -64,7 +64,7 @@ const maxHeard = 64
 // whom to serve.
 func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *segment {
 	s := &segment{
-		port: a.setup.LANPort, group: n.membership, mac: mac, cfg: n.node.cfg.DHCP, roll: n.node.roll,
+		port: a.setup.LANPort, group: n.membership, mac: mac, rule: n.dhcp, roll: n.node.roll,
 		send:     func(f []byte) error { return a.router.WriteFrame(f) },
 		registry: n.registry, prober: a.prober, siblings: neighbourhood.Siblings{Neighbors: a.neighbours.beacon.Neighbors, Gateway: a.neighbours.macOf},
 		health: n.health(), named: n.named, hasNamed: division.NamesHosts(n.node.cfg.Groups, territoryOf(n.membership)), isGateway: n.isGateway, isNobodys: func(mac frame.MAC) bool { return n.isNobodys(mac, a.setup.LANPort) }, log: n.log, heard: make(chan heardReply, maxHeard), again: make(chan struct{}, 1),
@@ -73,7 +73,7 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 	s.others, s.rivals.isOurs = dhcp.NewOthers(s.isOurs), s.isOurs
 	server.ProbeClass = dhcp.ProbeClass(id[:])
 	server.Policy = dhcp.Policy{
-		Serve: s.cfg.Serve, Registered: s.registered, VendorClasses: s.cfg.VendorClasses, Others: s.others,
+		Rule: ruleOf(s.rule()), Registered: s.registered, Others: s.others,
 		Known:  func(c dhcp.Client) bool { return n.registry.Serves(c.ID) },
 		Denied: s.denied, OnlyListed: s.onlyListed,
 		Left:    func(mac frame.MAC) bool { return !a.takes(mac) },
@@ -176,7 +176,7 @@ func (s *segment) lookAgain() {
 func (s *segment) lookForServers() {
 	var xid [4]byte
 	_, _ = rand.Read(xid[:]) // it never fails
-	id, ports := s.group.Group(), s.cfg.Ports
+	id, ports := s.group.Group(), s.rule().Ports
 	f := frame.AppendEthernet(nil, frame.Broadcast(), s.mac, frame.EtherTypeIPv4)
 	f = frame.AppendUDP(f, netip.AddrPortFrom(netip.IPv4Unspecified(), ports.Client),
 		netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), ports.Server), dhcp.Discover(s.mac, dhcp.ProbeClass(id[:]), xid))

@@ -6,10 +6,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"landbridge/console/api"
 	"landbridge/iface"
 	"landbridge/internal/beacon"
+	"landbridge/internal/config"
 	"landbridge/internal/division"
 	"landbridge/internal/group"
 	"landbridge/internal/share"
@@ -20,7 +22,7 @@ import (
 
 // Segments lists what the groups are attached to.
 func (n *node) Segments(context.Context) ([]api.Segment, error) {
-	d, err := divide(n.cfg.Groups, n.roll.registered(), n.setup(), n.territories(group.ID{}))
+	d, err := divide(n.cfg.Groups, n.roll.live(), n.setup(), n.territories(group.ID{}))
 	if err != nil {
 		return nil, err
 	}
@@ -62,10 +64,32 @@ func (n *network) describeSegment(d *division.Division) (api.Segment, error) {
 	s.Neighbours = n.describeNeighbours(a)
 	if a.segment != nil {
 		s.Unregistered = n.unregistered(a.segment, d)
+		s.Dhcp = n.describeRule()
+		s.RemainderConfigured = n.remainderConfigured(a.setup.LANPort)
 	}
 	var err error
 	s.Trunk, s.Vlan, err = iface.VLANOf(a.setup.LANPort)
 	return s, err
+}
+
+// describeRule tells whom DHCP serves on the group's segment.
+func (n *network) describeRule() api.SegmentDhcp {
+	is, set := n.dhcp(), (*n.node.roll.rules.Load())[n.id]
+	d := api.SegmentDhcp{
+		Serve: api.ServeRule(is.Serve), VendorClasses: append([]string{}, is.VendorClasses...), Ports: config.PortsText(is.Ports),
+		ServeConfigured: is.ServeGiven, PortsConfigured: is.PortsGiven,
+	}
+	if set.Since != 0 {
+		d.SetBy, d.SetAt = set.By, time.Unix(0, set.Since).UTC()
+	}
+	return d
+}
+
+// remainderConfigured reports whether the configuration says whose the hosts of a LAN port are that nobody names.
+func (n *network) remainderConfigured(port string) bool {
+	return slices.ContainsFunc(n.node.territories(group.ID{}), func(t division.Territory) bool {
+		return division.IsDefault(n.node.cfg.Groups, t) && division.PortOf(n.node.cfg.Groups, n.node.setup(), t) == port
+	})
 }
 
 // describeNeighbours tells who is on the segment, by name.

@@ -37,13 +37,16 @@ func (n *network) leaseTime() time.Duration {
 	return n.membership.Settings().Lease(n.membership.Descriptor().Params)
 }
 
-// takeUpSettings has hosts told what the settings say from now on. It is called when they have changed, and
+// takeUpSettings has hosts served and told what the settings and the segment's rules say from now on. It is called when they have changed, and
 // for a new attachment: of two at once, the later must not tell what the earlier has read.
 func (n *network) takeUpSettings() {
 	n.takingUp.Lock()
 	defer n.takingUp.Unlock()
 	if a := n.attachment.Load(); a != nil && a.segment != nil {
+		rule := n.dhcp()
 		a.segment.dhcp.SetOptions(n.hostOptions())
+		a.segment.dhcp.SetRule(ruleOf(rule))
+		a.router.SetDHCPPorts(rule.Ports)
 	}
 }
 

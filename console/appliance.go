@@ -34,8 +34,7 @@ type Appliance interface {
 	Counters(ctx context.Context) ([]api.Counter, error)
 	// Throughput is how fast traffic was.
 	Throughput(ctx context.Context) (api.Throughput, error)
-	// Segments is what the groups are attached to.
-	Segments(ctx context.Context) ([]api.Segment, error)
+	Segments
 	// Events is what happens; the same for as long as the appliance runs.
 	Events() *Events
 }
@@ -85,6 +84,15 @@ type Hosts interface {
 	// RegisterHost and ForgetHost take a hardware address as a person writes it. by is who orders it.
 	RegisterHost(ctx context.Context, mac string, req api.HostRegistration, by string) (api.RegisteredHost, error)
 	ForgetHost(ctx context.Context, mac, by string) (api.RegisteredHost, error)
+}
+
+// Segments is what the groups are attached to, and whom DHCP serves there. group is as for Invitations.
+type Segments interface {
+	Segments(ctx context.Context) ([]api.Segment, error)
+	// PlanSegment tells what a change would do, or why it is refused. It changes nothing.
+	PlanSegment(ctx context.Context, group string, req api.SegmentChange) (api.SegmentPlan, error)
+	// SetSegment changes it. by is who orders it.
+	SetSegment(ctx context.Context, group string, req api.SegmentChange, by string) (api.SegmentPlan, error)
 }
 
 // Modes is how an Appliance is attached, and switching that.

@@ -30,7 +30,7 @@ func TestWhatIsOnlyCheckedIsNotDone(t *testing.T) {
 		"createGroup": `{"name":"office","prefix":"10.9.0.0/16"}`, "reserveLease": `{"mac":"02:00:00:00:00:01"}`, "renameLease": `{"name":"nora"}`, "noteLease": `{"note":"x"}`,
 		"createUser": `{"name":"vera","role":"viewer","password":"correct horse battery"}`, "changePassword": `{"current":"x","new":"another horse battery"}`,
 		"createToken": `{"name":"x","role":"viewer"}`, "renameAppliance": `{"name":"lisbon"}`,
-		"registerHost": `{}`, "setGroupSettings": `{"version":0}`, "joinGroup": `{"token":"lb1abc"}`, "planMode": `{"mode":"interface"}`,
+		"registerHost": `{}`, "setGroupSettings": `{"version":0}`, "joinGroup": `{"token":"lb1abc"}`, "planMode": `{"mode":"interface"}`, "planSegment": `{"serve":"open"}`,
 	}
 	checked := 0
 	for _, op := range api.Operations() {

@@ -107,6 +107,12 @@ func (f *fake) Throughput(context.Context) (api.Throughput, error) {
 func (f *fake) Segments(context.Context) ([]api.Segment, error) {
 	return slices.Clone(f.segments), f.answer()
 }
+func (f *fake) PlanSegment(context.Context, string, api.SegmentChange) (api.SegmentPlan, error) {
+	return api.SegmentPlan{}, f.answer()
+}
+func (f *fake) SetSegment(context.Context, string, api.SegmentChange, string) (api.SegmentPlan, error) {
+	return api.SegmentPlan{}, f.answer()
+}
 func (f *fake) Counters(context.Context) ([]api.Counter, error) {
 	return slices.Clone(f.counters), f.answer()
 }

@@ -41,6 +41,16 @@ func (p Ports) OrStandard() Ports {
 	return p
 }
 
+// Rule says which hosts get addresses besides those that are registered. The zero Rule is ServeOpen.
+type Rule struct {
+	Serve         Serve    // "" is ServeOpen
+	VendorClasses []string // beginnings of option 60; for ServeVendorClass
+}
+
+// SetRule has hosts served by this rule from now on; r must not be changed any more. It is safe for
+// concurrent use.
+func (s *Server) SetRule(r Rule) { s.rule.Store(&r) }
+
 // Policy says which hosts a Server serves. The zero Policy serves all.
 //
 // The rules nest: a denied host isn't served; a registered one is whatever Serve says; then those of the
@@ -48,13 +58,12 @@ func (p Ports) OrStandard() Ports {
 // speaks. Who isn't served gets silence, never a NAK; what it releases or declines
 // counts all the same.
 type Policy struct {
-	Serve         Serve                // "" is ServeOpen
-	Registered    func(frame.MAC) bool // nil: nobody is
-	VendorClasses []string             // beginnings of option 60; for ServeVendorClass
-	Others        *Others              // the segment's other DHCP servers; nil: unknown
-	Known         func(Client) bool    // reports a live lease here; nil: nobody has one
-	Denied        func(frame.MAC) bool // reports a host that gets nothing, even registered; nil: none is
-	OnlyListed    func() bool          // reports that registered hosts alone are served, whatever Serve says; nil: they aren't
+	Rule                            // until SetRule says another one
+	Registered func(frame.MAC) bool // nil: nobody is
+	Others     *Others              // the segment's other DHCP servers; nil: unknown
+	Known      func(Client) bool    // reports a live lease here; nil: nobody has one
+	Denied     func(frame.MAC) bool // reports a host that gets nothing, even registered; nil: none is
+	OnlyListed func() bool          // reports that registered hosts alone are served, whatever the rule says; nil: they aren't
 
 	// Left reports whether a host is of another group of this appliance, or of none; nil: none is. It gets
 	// silence; but where Evicted reports that the address which it renews was taken from it, it is told that
@@ -123,7 +132,7 @@ func (s *Server) turn(ctx context.Context, x *exchange) error {
 
 // served drops what comes from a host that isn't to be served.
 func (s *Server) served(ctx context.Context, x *exchange) error {
-	p := s.config.Policy
+	p, rule := s.config.Policy, s.rule.Load()
 	if x.evicted {
 		return nil // the Leaser refuses it
 	}
@@ -139,10 +148,10 @@ func (s *Server) served(ctx context.Context, x *exchange) error {
 		return ErrDenied
 	case p.Registered != nil && p.Registered(x.source):
 		return nil
-	case p.Serve == ServeRegistered, p.OnlyListed != nil && p.OnlyListed():
+	case rule.Serve == ServeRegistered, p.OnlyListed != nil && p.OnlyListed():
 		return ErrNotRegistered
-	case p.Serve == ServeVendorClass:
-		for _, begin := range p.VendorClasses {
+	case rule.Serve == ServeVendorClass:
+		for _, begin := range rule.VendorClasses {
 			if strings.HasPrefix(class, begin) {
 				return nil
 			}

@@ -3,6 +3,7 @@ package dhcp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -90,14 +91,14 @@ func TestWhoIsServedByEachPolicy(t *testing.T) {
 		want   map[string]error
 	}{
 		{"open", Policy{}, map[string]error{dhclient: nil, udhcpc: nil, dhcpcd: nil}},
-		{"registered, and it is", Policy{Serve: ServeRegistered, Registered: registered(otherHost, clientMAC)}, map[string]error{dhclient: nil, udhcpc: nil}},
-		{"registered, and it isn't", Policy{Serve: ServeRegistered, Registered: registered(otherHost)}, map[string]error{dhclient: ErrNotRegistered, udhcpc: ErrNotRegistered}},
-		{"registered, and nobody is", Policy{Serve: ServeRegistered}, map[string]error{dhcpcd: ErrNotRegistered}},
-		{"vendor class", Policy{Serve: ServeVendorClass, VendorClasses: []string{"PXEClient", "udhcp 1."}}, map[string]error{dhclient: ErrVendorClass, udhcpc: nil, dhcpcd: ErrVendorClass}},
-		{"vendor class of the whole text", Policy{Serve: ServeVendorClass, VendorClasses: []string{"udhcp 1.35.0"}}, map[string]error{udhcpc: nil}},
-		{"vendor class that goes on", Policy{Serve: ServeVendorClass, VendorClasses: []string{"udhcp 1.35.0-x"}}, map[string]error{udhcpc: ErrVendorClass}},
-		{"vendor class in its midst", Policy{Serve: ServeVendorClass, VendorClasses: []string{"1.35.0"}}, map[string]error{udhcpc: ErrVendorClass}},
-		{"vendor class, or registered", Policy{Serve: ServeVendorClass, VendorClasses: []string{"dhcpcd-"}, Registered: registered(clientMAC)}, map[string]error{dhclient: nil, udhcpc: nil, dhcpcd: nil}},
+		{"registered, and it is", Policy{Rule: Rule{Serve: ServeRegistered}, Registered: registered(otherHost, clientMAC)}, map[string]error{dhclient: nil, udhcpc: nil}},
+		{"registered, and it isn't", Policy{Rule: Rule{Serve: ServeRegistered}, Registered: registered(otherHost)}, map[string]error{dhclient: ErrNotRegistered, udhcpc: ErrNotRegistered}},
+		{"registered, and nobody is", Policy{Rule: Rule{Serve: ServeRegistered}}, map[string]error{dhcpcd: ErrNotRegistered}},
+		{"vendor class", Policy{Rule: Rule{Serve: ServeVendorClass, VendorClasses: []string{"PXEClient", "udhcp 1."}}}, map[string]error{dhclient: ErrVendorClass, udhcpc: nil, dhcpcd: ErrVendorClass}},
+		{"vendor class of the whole text", Policy{Rule: Rule{Serve: ServeVendorClass, VendorClasses: []string{"udhcp 1.35.0"}}}, map[string]error{udhcpc: nil}},
+		{"vendor class that goes on", Policy{Rule: Rule{Serve: ServeVendorClass, VendorClasses: []string{"udhcp 1.35.0-x"}}}, map[string]error{udhcpc: ErrVendorClass}},
+		{"vendor class in its midst", Policy{Rule: Rule{Serve: ServeVendorClass, VendorClasses: []string{"1.35.0"}}}, map[string]error{udhcpc: ErrVendorClass}},
+		{"vendor class, or registered", Policy{Rule: Rule{Serve: ServeVendorClass, VendorClasses: []string{"dhcpcd-"}}, Registered: registered(clientMAC)}, map[string]error{dhclient: nil, udhcpc: nil, dhcpcd: nil}},
 	} {
 		for message, want := range c.want {
 			b := newPoliced(c.policy)
@@ -112,15 +113,32 @@ func TestWhoIsServedByEachPolicy(t *testing.T) {
 	}
 }
 
+func TestTheRuleIsChangedWhileItServes(t *testing.T) {
+	b := newPoliced(Policy{Registered: registered(otherHost)})
+	for _, step := range []struct {
+		rule Rule
+		want map[string]error
+	}{
+		{Rule{Serve: ServeRegistered}, map[string]error{"udhcpc-discover": ErrNotRegistered, "dhclient-discover": ErrNotRegistered}},
+		{Rule{Serve: ServeVendorClass, VendorClasses: []string{"udhcp"}}, map[string]error{"udhcpc-discover": nil, "dhclient-discover": ErrVendorClass}},
+		{Rule{}, map[string]error{"udhcpc-discover": nil, "dhclient-discover": nil}},
+	} {
+		b.SetRule(step.rule)
+		for message, want := range step.want {
+			b.expect(t, fmt.Sprint(step.rule, message), captured(t, message), want)
+		}
+	}
+}
+
 // Whatever a host says that isn't served: silence, never a NAK; and what it gives back
 // is taken.
 func TestAHostThatIsNotServedGetsNoNAK(t *testing.T) {
 	for _, message := range []string{"dhclient-reboot-elsewhere", "dhclient-reboot", "udhcpc-select", "udhcpc-renew", "dhcpcd-rebind"} {
-		b := newPoliced(Policy{Serve: ServeRegistered})
+		b := newPoliced(Policy{Rule: Rule{Serve: ServeRegistered}})
 		b.leaser.fail = ErrTaken
 		b.expect(t, message, captured(t, message), ErrNotRegistered)
 	}
-	b := newPoliced(Policy{Serve: ServeRegistered})
+	b := newPoliced(Policy{Rule: Rule{Serve: ServeRegistered}})
 	if err := b.refuse(t, captured(t, "udhcpc-release")); err != nil || b.leaser.seen("release 10.9.1.1") != 1 {
 		t.Errorf("a release: %v, %v", err, b.leaser.calls)
 	}
@@ -133,7 +151,7 @@ func TestAHostOfAnotherGroupIsRefusedWhatWasTakenFromItAndElseGetsSilence(t *tes
 	had := netip.MustParseAddr("10.9.1.1")
 	ours := 0
 	p := Policy{
-		Serve: ServeRegistered, Left: registered(clientMAC), Evicted: func(_ Client, addr netip.Addr) bool { return addr == had },
+		Rule: Rule{Serve: ServeRegistered}, Left: registered(clientMAC), Evicted: func(_ Client, addr netip.Addr) bool { return addr == had },
 		Ours: func(context.Context, frame.MAC, dhcpv4.MessageType, netip.Addr) bool { ours++; return false },
 	}
 	b := newPoliced(p)
@@ -168,7 +186,7 @@ func renewal(t *testing.T, addr netip.Addr) []byte {
 }
 
 func TestSilenceIsCountedByReason(t *testing.T) {
-	b := newPoliced(Policy{Serve: ServeVendorClass, VendorClasses: []string{"udhcp"}})
+	b := newPoliced(Policy{Rule: Rule{Serve: ServeVendorClass, VendorClasses: []string{"udhcp"}}})
 	for _, m := range []string{"udhcpc-discover", "udhcpc-select", "dhclient-discover", "dhcpcd-discover"} {
 		_, _, _ = b.Handle(t.Context(), captured(t, m), clientMAC)
 	}

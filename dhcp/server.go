@@ -37,6 +37,7 @@ type Server struct {
 	config    Config
 	broadcast netip.Addr // the prefix's last address
 	given     atomic.Pointer[given]
+	rule      atomic.Pointer[Rule]
 	links     []link
 	offers    offers
 	counts    counts
@@ -70,7 +71,7 @@ type link func(ctx context.Context, x *exchange) error
 var errNoReply = errors.New("dhcp: no reply")
 
 // NewServer returns a Server for this configuration. When what clients are told changes, see
-// SetOptions; when the group's parameters do, make a new one.
+// SetOptions; when the rule does, SetRule; when the group's parameters do, make a new one.
 func NewServer(c Config) *Server {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -81,6 +82,7 @@ func NewServer(c Config) *Server {
 	c.Prefix = c.Prefix.Masked()
 	s := &Server{config: c, broadcast: lastAddr(c.Prefix), offers: newOffers()}
 	s.SetOptions(c.Options)
+	s.SetRule(c.Policy.Rule)
 	s.links = []link{
 		s.relayed, s.hardware, s.addressee, s.left, s.turn, s.served,
 		s.discover, s.request, s.deference, s.inform, s.release, s.decline, s.known,

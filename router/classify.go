@@ -43,7 +43,7 @@ type classifier struct {
 	prefix    netip.Prefix
 	network   netip.Addr
 	broadcast netip.Addr
-	ports     dhcp.Ports
+	ports     atomic.Pointer[dhcp.Ports]
 }
 
 func newClassifier(prefix netip.Prefix, serviceAddr netip.Addr, gateway frame.MAC, ports dhcp.Ports) *classifier {
@@ -52,10 +52,18 @@ func newClassifier(prefix netip.Prefix, serviceAddr netip.Addr, gateway frame.MA
 	last := binary.BigEndian.Uint32(first[:]) | (1<<(32-prefix.Bits()) - 1)
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], last)
-	return &classifier{
+	c := &classifier{
 		gateway: gateway, service: serviceAddr, prefix: prefix,
-		network: prefix.Addr(), broadcast: netip.AddrFrom4(b), ports: ports.OrStandard(),
+		network: prefix.Addr(), broadcast: netip.AddrFrom4(b),
 	}
+	c.listen(ports)
+	return c
+}
+
+// listen has DHCP be what comes to these ports from now on.
+func (c *classifier) listen(ports dhcp.Ports) {
+	ports = ports.OrStandard()
+	c.ports.Store(&ports)
 }
 
 func ignored(reason counter) verdict { return verdict{reason: reason} }
@@ -102,11 +110,11 @@ func (c *classifier) classifyIPv4(b []byte, toUs bool) verdict {
 	}
 	dst := ip.Dst()
 	if dst == c.service || dst == c.broadcast || isLimitedBroadcast(dst) {
-		if c.isDHCP(ip, c.ports.Server) {
+		if c.toServer(ip) {
 			return checked(toDHCP, ip)
 		}
 	}
-	if !(toUs && c.isHost(dst)) && c.isDHCP(ip, c.ports.Client) {
+	if !(toUs && c.isHost(dst)) && c.toClient(ip) {
 		return checked(toDHCPReply, ip)
 	}
 	if !toUs {
@@ -146,13 +154,27 @@ func (c *classifier) isTaken(m frame.MAC) bool {
 
 func isLimitedBroadcast(a netip.Addr) bool { return a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
 
-// isDHCP says whether a packet is a datagram to this one of the DHCP ports.
-func (c *classifier) isDHCP(ip frame.IPv4, port uint16) bool {
+// toServer says whether a packet is a datagram to a DHCP server.
+func (c *classifier) toServer(ip frame.IPv4) bool {
+	_, to, ok := udpPorts(ip)
+	return ok && to == c.ports.Load().Server
+}
+
+// toClient says whether a packet is a datagram of a DHCP server to its client.
+func (c *classifier) toClient(ip frame.IPv4) bool {
+	from, to, ok := udpPorts(ip)
+	return ok && dhcp.Ports{Server: from, Client: to} == *c.ports.Load()
+}
+
+func udpPorts(ip frame.IPv4) (from, to uint16, ok bool) {
 	if ip.Protocol() != frame.ProtocolUDP || ip.IsFragment() {
-		return false
+		return 0, 0, false
 	}
 	u, err := frame.ParseUDP(ip.Payload())
-	return err == nil && u.DstPort() == port && (port != c.ports.Client || u.SrcPort() == c.ports.Server)
+	if err != nil {
+		return 0, 0, false
+	}
+	return u.SrcPort(), u.DstPort(), true
 }
 
 // renews says whether a datagram to a DHCP server is of a client that has an address of the group

@@ -206,7 +206,8 @@ func (r *Router) handleDHCP(ctx context.Context, message []byte, mac frame.MAC) 
 		return
 	}
 	r.counters.add(dhcpReplied, 1)
-	r.reply(reply.DstMAC, netip.AddrPortFrom(r.service, r.classifier.ports.Server), netip.AddrPortFrom(reply.Dst, r.classifier.ports.Client), reply.Payload)
+	ports := r.classifier.ports.Load()
+	r.reply(reply.DstMAC, netip.AddrPortFrom(r.service, ports.Server), netip.AddrPortFrom(reply.Dst, ports.Client), reply.Payload)
 }
 
 // reply sends one datagram to a host of the segment. One that is larger than the link

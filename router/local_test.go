@@ -370,6 +370,11 @@ func TestDHCPAtOtherPorts(t *testing.T) {
 		if len(d.handled) != 1 || d.handled[0] != "x" {
 			t.Errorf("handled %q", d.handled)
 		}
+		a.router.SetDHCPPorts(dhcp.StandardPorts())
+		a.sends(discover(hostA.mac, "y"))
+		if ip := a.oneFrame(hostA.mac); len(d.handled) != 2 {
+			t.Errorf("at the standard ports from now on: answered % x, handled %q", ip, d.handled)
+		}
 	}, func(c *Config) { c.DHCP, c.DHCPPorts = d, dhcp.Ports{Server: 1067, Client: 1068} })
 }
 

@@ -138,7 +138,7 @@ type Config struct {
 	ARP         ARP
 	Probes      ARPObserver // optional
 	DHCP        DHCP        // optional: interface mode has no clients
-	DHCPPorts   dhcp.Ports  // optional: the standard ones
+	DHCPPorts   dhcp.Ports  // optional: the standard ones; until SetDHCPPorts says others
 	Watch       Watch       // optional
 	DNS         DNS         // optional
 	Strangers   Strangers   // optional
@@ -279,6 +279,9 @@ func (r *Router) WriteFrame(f []byte) error {
 func (r *Router) Announce(addr netip.Addr) error {
 	return r.WriteFrame(arp.Announce(addr, r.gateway))
 }
+
+// SetDHCPPorts has DHCP be what comes to these ports from now on.
+func (r *Router) SetDHCPPorts(p dhcp.Ports) { r.classifier.listen(p) }
 
 // TakeMACs has frames to these MACs taken as if they were for the gateway MAC, instead of those
 // taken before: those of routers that this one stands in for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,16 +13,19 @@ import (
 )
 
 func (p *program) segmentsCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:               "segments",
-		Short:             "Show what each group is attached to, whose hosts it has, and who else is there",
+		Short:             "Show what each group is attached to and whom it serves, and change that",
 		GroupID:           "look",
 		Args:              noArguments,
 		ValidArgsFunction: noFiles,
 		Long: `Show the segment of each group: LAN port and VLAN, which hosts of the port are the
 group's, other DHCP servers and gateways there, and the appliances on it: who serves
-what share of the LAN, since when, and who does another's work.`,
+what share of the LAN, since when, and who does another's work.
+
+"segments set" changes which hosts get addresses there, while the appliance runs.`,
 		Example: `  sudo landbridge segments
+  sudo landbridge segments set --dhcp registered
   sudo landbridge segments --json | jq '.items[].neighbours'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return show(p, cmd, func(ctx context.Context, c *api.Local) (api.SegmentList, error) {
@@ -35,6 +39,88 @@ what share of the LAN, since when, and who does another's work.`,
 			})
 		},
 	}
+	cmd.AddCommand(p.setSegmentCommand())
+	return cmd
+}
+
+func (p *program) setSegmentCommand() *cobra.Command {
+	var req api.SegmentChange
+	var isDefault, only bool
+	cmd := &cobra.Command{
+		Use:               "set [GROUP]",
+		Short:             "Change which hosts of a LAN get addresses of a group, while the appliance runs",
+		Args:              oneArgument,
+		ValidArgsFunction: p.completeGroups,
+		Long: `Change which hosts of its LAN a group gives addresses to, and whose the hosts are that
+nobody named. It counts at once and after restarts; what isn't given stays. What the
+configuration says (dhcp, dhcp-ports, default-group) goes before, and can't be changed here.
+
+A host that isn't served any more keeps its address until its lease ends. One that is of
+another group from now on is refused its address as it asks to renew it. With --plan you
+see what would change and what hosts notice, and nothing is done.`,
+		Example: `  sudo landbridge segments set --dhcp registered --plan
+  sudo landbridge segments set --dhcp vendor-class --dhcp-vendor-class PXEClient
+  sudo landbridge segments set --dhcp-ports 1067/1068
+  sudo landbridge segments set lab --default`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("default") {
+				req.Remainder = &isDefault
+			}
+			return p.withDaemon(cmd.Context(), func(ctx context.Context, c *api.Local) error {
+				groups, err := said(c.ListGroupsWithResponse(ctx))
+				if err != nil {
+					return err
+				}
+				g, err := api.FindGroup(groups.Items, strings.Join(args, ""))
+				if err != nil {
+					return err
+				}
+				return p.setSegment(ctx, c, g.ID, req, only)
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.Var(textFlag(&req.Serve, "WHOM", ""), "dhcp", "which hosts get addresses: open, vendor-class or registered")
+	f.StringArrayVar(&req.VendorClasses, "dhcp-vendor-class", nil, "beginning, `TEXT`, of the vendor classes of hosts that get addresses; may be given more than once")
+	f.Var(textFlag(&req.DhcpPorts, "SERVER/CLIENT", ""), "dhcp-ports", "UDP ports of DHCP, as 1067/1068")
+	f.BoolVar(&isDefault, "default", false, "the hosts of the LAN port that nobody named are of this group; --default=false: of none")
+	f.BoolVar(&only, "plan", false, "show what would change, and do nothing")
+	_ = cmd.RegisterFlagCompletionFunc("dhcp", cobra.FixedCompletions([]string{"open", "vendor-class", "registered"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// setSegment changes a segment's rules, or shows only what that would do.
+func (p *program) setSegment(ctx context.Context, c *api.Local, group string, req api.SegmentChange, only bool) (err error) {
+	var plan api.SegmentPlan
+	if only {
+		plan, err = said(c.PlanSegmentWithResponse(ctx, group, req))
+	} else {
+		plan, err = said(c.SetSegmentWithResponse(ctx, group, req))
+	}
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return p.printJSON(plan)
+	}
+	return writeSegmentPlan(p.out, plan)
+}
+
+// writeSegmentPlan prints for a person what is different, and what hosts notice.
+func writeSegmentPlan(w io.Writer, plan api.SegmentPlan) error {
+	var b strings.Builder
+	for _, c := range plan.Changes {
+		setting := map[string]string{"serve": "dhcp", "dhcpPorts": "dhcp-ports", "remainder": "default-group"}[c.Field]
+		fmt.Fprintf(&b, "%s: %s → %s\n", setting, clean(c.From), clean(c.To))
+	}
+	if len(plan.Changes) == 0 {
+		b.WriteString("It is so already.\n")
+	}
+	for _, n := range plan.Notices {
+		fmt.Fprintf(&b, "  %s\n", clean(n))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // writeSegments prints segments for a person.
@@ -54,6 +140,7 @@ func writeSegments(w io.Writer, segments []api.Segment, now time.Time) error {
 		if seg.Attachment.Bridge != "" {
 			s.row("  Hosts", fmt.Sprintf("%s served here; %s", counted(seg.Hosts, "lease"), whoseHosts(seg)))
 			s.rows("  Named hosts", seg.Assigned)
+			s.row("  DHCP", whomDHCPServes(seg.Dhcp))
 		}
 		for j, n := range seg.Neighbours {
 			label := ""
@@ -66,6 +153,22 @@ func writeSegments(w io.Writer, segments []api.Segment, now time.Time) error {
 	}
 	_, err := io.WriteString(w, s.b.String())
 	return err
+}
+
+// whomDHCPServes says which of them get addresses.
+func whomDHCPServes(d api.SegmentDhcp) string {
+	whom := map[api.ServeRule]string{
+		api.ServeRuleOpen: "serves all of them", api.ServeRuleRegistered: "serves registered ones alone",
+		api.ServeRuleVendorClass: "serves registered ones, and those whose vendor class begins with " + strings.Join(d.VendorClasses, ", "),
+	}[d.Serve]
+	if d.ServeConfigured {
+		whom += " (as the configuration says)"
+	}
+	ports := ""
+	if d.Ports != "67/68" {
+		ports = "at the ports " + d.Ports
+	}
+	return joined(", ", whom, ports)
 }
 
 // whoseHosts says which hosts of the port are the group's.

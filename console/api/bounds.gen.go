@@ -267,6 +267,12 @@ func (r RestoreOrder) Bounds(b Bounds) {
 }
 
 // Bounds tells the bounds of the fields, with what they hold.
+func (r SegmentChange) Bounds(b Bounds) {
+	b.Length("serve", r.Serve, false, 32)
+	b.Length("dhcpPorts", r.DhcpPorts, false, 16)
+}
+
+// Bounds tells the bounds of the fields, with what they hold.
 func (r SetupRequest) Bounds(b Bounds) {
 	b.Length("code", r.Code, true, 32)
 	b.Length("name", r.Name, true, 64)

@@ -836,6 +836,46 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/segments (the `ListSegments` operationId).
 	ListSegments(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// SetSegmentWithBody Change whom DHCP serves on a group's segment, and whose the hosts are that nobody names
+	//
+	// Counts from now on, and after a restart too (router mode). What the request doesn't say stays as it is. Who isn't served any more keeps its address until
+	// its lease ends. Where unnamed hosts are of another group from now on, what they have leased ends at once (`ended`), as where a host is moved. What the
+	// configuration names can't be changed here (409). Each appliance has its own rules: where several serve one LAN, change them at each.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/segments/{group} (the `SetSegment` operationId).
+	SetSegmentWithBody(ctx context.Context, group string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetSegment Change whom DHCP serves on a group's segment, and whose the hosts are that nobody names
+	//
+	// Counts from now on, and after a restart too (router mode). What the request doesn't say stays as it is. Who isn't served any more keeps its address until
+	// its lease ends. Where unnamed hosts are of another group from now on, what they have leased ends at once (`ended`), as where a host is moved. What the
+	// configuration names can't be changed here (409). Each appliance has its own rules: where several serve one LAN, change them at each.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/v1/segments/{group} (the `SetSegment` operationId).
+	SetSegment(ctx context.Context, group string, body SetSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlanSegmentWithBody What a change of a segment's rules would do
+	//
+	// Changes nothing. What a change would be refused for, this is refused for.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/segments/{group}/plan (the `PlanSegment` operationId).
+	PlanSegmentWithBody(ctx context.Context, group string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlanSegment What a change of a segment's rules would do
+	//
+	// Changes nothing. What a change would be refused for, this is refused for.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/segments/{group}/plan (the `PlanSegment` operationId).
+	PlanSegment(ctx context.Context, group string, body PlanSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetSession Who is asking
 	//
 	// Corresponds with GET /api/v1/session (the `GetSession` operationId).
@@ -2733,6 +2773,86 @@ func (c *Client) ApplyRestore(ctx context.Context, body ApplyRestoreJSONRequestB
 // Corresponds with GET /api/v1/segments (the `ListSegments` operationId).
 func (c *Client) ListSegments(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListSegmentsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetSegmentWithBody Change whom DHCP serves on a group's segment, and whose the hosts are that nobody names
+//
+// Counts from now on, and after a restart too (router mode). What the request doesn't say stays as it is. Who isn't served any more keeps its address until
+// its lease ends. Where unnamed hosts are of another group from now on, what they have leased ends at once (`ended`), as where a host is moved. What the
+// configuration names can't be changed here (409). Each appliance has its own rules: where several serve one LAN, change them at each.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/segments/{group} (the `SetSegment` operationId).
+func (c *Client) SetSegmentWithBody(ctx context.Context, group string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetSegmentRequestWithBody(c.Server, group, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetSegment Change whom DHCP serves on a group's segment, and whose the hosts are that nobody names
+//
+// Counts from now on, and after a restart too (router mode). What the request doesn't say stays as it is. Who isn't served any more keeps its address until
+// its lease ends. Where unnamed hosts are of another group from now on, what they have leased ends at once (`ended`), as where a host is moved. What the
+// configuration names can't be changed here (409). Each appliance has its own rules: where several serve one LAN, change them at each.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/v1/segments/{group} (the `SetSegment` operationId).
+func (c *Client) SetSegment(ctx context.Context, group string, body SetSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetSegmentRequest(c.Server, group, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlanSegmentWithBody What a change of a segment's rules would do
+//
+// Changes nothing. What a change would be refused for, this is refused for.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/segments/{group}/plan (the `PlanSegment` operationId).
+func (c *Client) PlanSegmentWithBody(ctx context.Context, group string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanSegmentRequestWithBody(c.Server, group, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlanSegment What a change of a segment's rules would do
+//
+// Changes nothing. What a change would be refused for, this is refused for.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/segments/{group}/plan (the `PlanSegment` operationId).
+func (c *Client) PlanSegment(ctx context.Context, group string, body PlanSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanSegmentRequest(c.Server, group, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6172,6 +6292,100 @@ func NewListSegmentsRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewSetSegmentRequest calls the generic SetSegment builder with application/json body
+func NewSetSegmentRequest(server string, group string, body SetSegmentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetSegmentRequestWithBody(server, group, "application/json", bodyReader)
+}
+
+// NewSetSegmentRequestWithBody constructs an http.Request for the SetSegment method, with any body, and a specified content type
+func NewSetSegmentRequestWithBody(server string, group string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "group", group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/segments/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPlanSegmentRequest calls the generic PlanSegment builder with application/json body
+func NewPlanSegmentRequest(server string, group string, body PlanSegmentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPlanSegmentRequestWithBody(server, group, "application/json", bodyReader)
+}
+
+// NewPlanSegmentRequestWithBody constructs an http.Request for the PlanSegment method, with any body, and a specified content type
+func NewPlanSegmentRequestWithBody(server string, group string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "group", group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/segments/%s/plan", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetSessionRequest constructs an http.Request for the GetSession method
 func NewGetSessionRequest(server string) (*http.Request, error) {
 	var err error
@@ -7918,6 +8132,46 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/segments (the `ListSegments` operationId).
 	ListSegmentsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListSegmentsResponse, error)
+
+	// SetSegmentWithBodyWithResponse Change whom DHCP serves on a group's segment, and whose the hosts are that nobody names
+	//
+	// Counts from now on, and after a restart too (router mode). What the request doesn't say stays as it is. Who isn't served any more keeps its address until
+	// its lease ends. Where unnamed hosts are of another group from now on, what they have leased ends at once (`ended`), as where a host is moved. What the
+	// configuration names can't be changed here (409). Each appliance has its own rules: where several serve one LAN, change them at each.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/segments/{group} (the `SetSegment` operationId).
+	SetSegmentWithBodyWithResponse(ctx context.Context, group string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetSegmentResponse, error)
+
+	// SetSegmentWithResponse Change whom DHCP serves on a group's segment, and whose the hosts are that nobody names
+	//
+	// Counts from now on, and after a restart too (router mode). What the request doesn't say stays as it is. Who isn't served any more keeps its address until
+	// its lease ends. Where unnamed hosts are of another group from now on, what they have leased ends at once (`ended`), as where a host is moved. What the
+	// configuration names can't be changed here (409). Each appliance has its own rules: where several serve one LAN, change them at each.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/segments/{group} (the `SetSegment` operationId).
+	SetSegmentWithResponse(ctx context.Context, group string, body SetSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*SetSegmentResponse, error)
+
+	// PlanSegmentWithBodyWithResponse What a change of a segment's rules would do
+	//
+	// Changes nothing. What a change would be refused for, this is refused for.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/segments/{group}/plan (the `PlanSegment` operationId).
+	PlanSegmentWithBodyWithResponse(ctx context.Context, group string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PlanSegmentResponse, error)
+
+	// PlanSegmentWithResponse What a change of a segment's rules would do
+	//
+	// Changes nothing. What a change would be refused for, this is refused for.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/segments/{group}/plan (the `PlanSegment` operationId).
+	PlanSegmentWithResponse(ctx context.Context, group string, body PlanSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*PlanSegmentResponse, error)
 
 	// GetSessionWithResponse Who is asking
 	//
@@ -11412,6 +11666,102 @@ func (r ListSegmentsResponse) ContentType() string {
 	return ""
 }
 
+type SetSegmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SegmentPlan
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetSegmentResponse) GetJSON200() *SegmentPlan {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetSegmentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetSegmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetSegmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetSegmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetSegmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PlanSegmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SegmentPlan
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PlanSegmentResponse) GetJSON200() *SegmentPlan {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PlanSegmentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PlanSegmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PlanSegmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PlanSegmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PlanSegmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetSessionResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -14032,6 +14382,70 @@ func (c *ClientWithResponses) ListSegmentsWithResponse(ctx context.Context, reqE
 		return nil, err
 	}
 	return ParseListSegmentsResponse(rsp)
+}
+
+// SetSegmentWithBodyWithResponse Change whom DHCP serves on a group's segment, and whose the hosts are that nobody names
+//
+// Counts from now on, and after a restart too (router mode). What the request doesn't say stays as it is. Who isn't served any more keeps its address until
+// its lease ends. Where unnamed hosts are of another group from now on, what they have leased ends at once (`ended`), as where a host is moved. What the
+// configuration names can't be changed here (409). Each appliance has its own rules: where several serve one LAN, change them at each.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/segments/{group} (the `SetSegment` operationId).
+func (c *ClientWithResponses) SetSegmentWithBodyWithResponse(ctx context.Context, group string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetSegmentResponse, error) {
+	rsp, err := c.SetSegmentWithBody(ctx, group, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetSegmentResponse(rsp)
+}
+
+// SetSegmentWithResponse Change whom DHCP serves on a group's segment, and whose the hosts are that nobody names
+//
+// Counts from now on, and after a restart too (router mode). What the request doesn't say stays as it is. Who isn't served any more keeps its address until
+// its lease ends. Where unnamed hosts are of another group from now on, what they have leased ends at once (`ended`), as where a host is moved. What the
+// configuration names can't be changed here (409). Each appliance has its own rules: where several serve one LAN, change them at each.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/segments/{group} (the `SetSegment` operationId).
+func (c *ClientWithResponses) SetSegmentWithResponse(ctx context.Context, group string, body SetSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*SetSegmentResponse, error) {
+	rsp, err := c.SetSegment(ctx, group, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetSegmentResponse(rsp)
+}
+
+// PlanSegmentWithBodyWithResponse What a change of a segment's rules would do
+//
+// Changes nothing. What a change would be refused for, this is refused for.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/segments/{group}/plan (the `PlanSegment` operationId).
+func (c *ClientWithResponses) PlanSegmentWithBodyWithResponse(ctx context.Context, group string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PlanSegmentResponse, error) {
+	rsp, err := c.PlanSegmentWithBody(ctx, group, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlanSegmentResponse(rsp)
+}
+
+// PlanSegmentWithResponse What a change of a segment's rules would do
+//
+// Changes nothing. What a change would be refused for, this is refused for.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/segments/{group}/plan (the `PlanSegment` operationId).
+func (c *ClientWithResponses) PlanSegmentWithResponse(ctx context.Context, group string, body PlanSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*PlanSegmentResponse, error) {
+	rsp, err := c.PlanSegment(ctx, group, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlanSegmentResponse(rsp)
 }
 
 // GetSessionWithResponse Who is asking
@@ -16744,6 +17158,72 @@ func ParseListSegmentsResponse(rsp *http.Response) (*ListSegmentsResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest SegmentList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSetSegmentResponse parses an HTTP response from a SetSegmentWithResponse call
+func ParseSetSegmentResponse(rsp *http.Response) (*SetSegmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetSegmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SegmentPlan
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePlanSegmentResponse parses an HTTP response from a PlanSegmentWithResponse call
+func ParsePlanSegmentResponse(rsp *http.Response) (*PlanSegmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PlanSegmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SegmentPlan
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -77,6 +77,8 @@ func Operations() []Operation {
 		{ID: "checkRestore", Method: "PUT", Path: "/api/v1/restore", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "applyRestore", Method: "POST", Path: "/api/v1/restore/apply", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "listSegments", Method: "GET", Path: "/api/v1/segments", Role: "viewer"},
+		{ID: "setSegment", Method: "PUT", Path: "/api/v1/segments/:group", Role: "administrator", Audit: true},
+		{ID: "planSegment", Method: "POST", Path: "/api/v1/segments/:group/plan", Role: "operator", Check: true},
 		{ID: "getSession", Method: "GET", Path: "/api/v1/session", Role: "viewer"},
 		{ID: "changePassword", Method: "PUT", Path: "/api/v1/session/password", Role: "viewer", Check: true, Audit: true},
 		{ID: "reauthenticate", Method: "POST", Path: "/api/v1/session/reauthenticate", Role: "viewer", Audit: true},
@@ -720,6 +722,24 @@ func (g *guarded) ApplyRestore(ctx context.Context, req ApplyRestoreRequestObjec
 func (g *guarded) ListSegments(ctx context.Context, req ListSegmentsRequestObject) (res ListSegmentsResponseObject, err error) {
 	err = g.guard(ctx, g.ops["listSegments"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.ListSegments(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// SetSegment does setSegment, if the guard lets it.
+func (g *guarded) SetSegment(ctx context.Context, req SetSegmentRequestObject) (res SetSegmentResponseObject, err error) {
+	err = g.guard(ctx, g.ops["setSegment"], fmt.Sprint(req.Group), func(ctx context.Context) (err error) {
+		res, err = g.next.SetSegment(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// PlanSegment does planSegment, if the guard lets it.
+func (g *guarded) PlanSegment(ctx context.Context, req PlanSegmentRequestObject) (res PlanSegmentResponseObject, err error) {
+	err = g.guard(ctx, g.ops["planSegment"], fmt.Sprint(req.Group), func(ctx context.Context) (err error) {
+		res, err = g.next.PlanSegment(ctx, req)
 		return err
 	})
 	return res, err

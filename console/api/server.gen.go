@@ -219,6 +219,12 @@ type ServerInterface interface {
 	// ListSegments The segments that the groups have here, and who else is on them
 	// (GET /api/v1/segments)
 	ListSegments(ctx echo.Context) error
+	// SetSegment Change whom DHCP serves on a group's segment, and whose the hosts are that nobody names
+	// (PUT /api/v1/segments/{group})
+	SetSegment(ctx echo.Context, group string) error
+	// PlanSegment What a change of a segment's rules would do
+	// (POST /api/v1/segments/{group}/plan)
+	PlanSegment(ctx echo.Context, group string) error
 	// GetSession Who is asking
 	// (GET /api/v1/session)
 	GetSession(ctx echo.Context) error
@@ -1410,6 +1416,38 @@ func (w *ServerInterfaceWrapper) ListSegments(ctx echo.Context) error {
 	return err
 }
 
+// SetSegment converts echo context to params.
+func (w *ServerInterfaceWrapper) SetSegment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "group" -------------
+	var group string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "group", ctx.Param("group"), &group, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetSegment(ctx, group)
+	return err
+}
+
+// PlanSegment converts echo context to params.
+func (w *ServerInterfaceWrapper) PlanSegment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "group" -------------
+	var group string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "group", ctx.Param("group"), &group, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PlanSegment(ctx, group)
+	return err
+}
+
 // GetSession converts echo context to params.
 func (w *ServerInterfaceWrapper) GetSession(ctx echo.Context) error {
 	var err error
@@ -1726,6 +1764,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/counters", wrapper.ListCounters, options.OperationMiddlewares["listCounters"]...)
 	router.GET(options.BaseURL+"/api/v1/throughput", wrapper.GetThroughput, options.OperationMiddlewares["getThroughput"]...)
 	router.GET(options.BaseURL+"/api/v1/segments", wrapper.ListSegments, options.OperationMiddlewares["listSegments"]...)
+	router.PUT(options.BaseURL+"/api/v1/segments/:group", wrapper.SetSegment, options.OperationMiddlewares["setSegment"]...)
+	router.POST(options.BaseURL+"/api/v1/segments/:group/plan", wrapper.PlanSegment, options.OperationMiddlewares["planSegment"]...)
 	router.GET(options.BaseURL+"/api/v1/openapi.yaml", wrapper.GetDocument, options.OperationMiddlewares["getDocument"]...)
 	router.GET(options.BaseURL+"/api/v1/peers", wrapper.ListPeers, options.OperationMiddlewares["listPeers"]...)
 	router.GET(options.BaseURL+"/api/v1/leases", wrapper.ListLeases, options.OperationMiddlewares["listLeases"]...)
@@ -4493,6 +4533,86 @@ func (response ListSegmentsdefaultApplicationProblemPlusJSONResponse) VisitListS
 	return err
 }
 
+type SetSegmentRequestObject struct {
+	Group string `json:"group"`
+	Body  *SetSegmentJSONRequestBody
+}
+
+type SetSegmentResponseObject interface {
+	VisitSetSegmentResponse(w http.ResponseWriter) error
+}
+
+type SetSegment200JSONResponse SegmentPlan
+
+func (response SetSegment200JSONResponse) VisitSetSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetSegmentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SetSegmentdefaultApplicationProblemPlusJSONResponse) VisitSetSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanSegmentRequestObject struct {
+	Group string `json:"group"`
+	Body  *PlanSegmentJSONRequestBody
+}
+
+type PlanSegmentResponseObject interface {
+	VisitPlanSegmentResponse(w http.ResponseWriter) error
+}
+
+type PlanSegment200JSONResponse SegmentPlan
+
+func (response PlanSegment200JSONResponse) VisitPlanSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanSegmentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PlanSegmentdefaultApplicationProblemPlusJSONResponse) VisitPlanSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetSessionRequestObject struct {
 }
 
@@ -5729,6 +5849,12 @@ type StrictServerInterface interface {
 	// ListSegments The segments that the groups have here, and who else is on them
 	// (GET /api/v1/segments)
 	ListSegments(ctx context.Context, request ListSegmentsRequestObject) (ListSegmentsResponseObject, error)
+	// SetSegment Change whom DHCP serves on a group's segment, and whose the hosts are that nobody names
+	// (PUT /api/v1/segments/{group})
+	SetSegment(ctx context.Context, request SetSegmentRequestObject) (SetSegmentResponseObject, error)
+	// PlanSegment What a change of a segment's rules would do
+	// (POST /api/v1/segments/{group}/plan)
+	PlanSegment(ctx context.Context, request PlanSegmentRequestObject) (PlanSegmentResponseObject, error)
 	// GetSession Who is asking
 	// (GET /api/v1/session)
 	GetSession(ctx context.Context, request GetSessionRequestObject) (GetSessionResponseObject, error)
@@ -7941,6 +8067,102 @@ func (sh *strictHandler) ListSegments(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListSegmentsResponseObject); ok {
 		return validResponse.VisitListSegmentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetSegment operation middleware
+func (sh *strictHandler) SetSegment(ctx echo.Context, group string) error {
+	var request SetSegmentRequestObject
+
+	request.Group = group
+
+	var body SetSegmentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetSegment(ctx.Request().Context(), request.(SetSegmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetSegment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetSegmentResponseObject); ok {
+		return validResponse.VisitSetSegmentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PlanSegment operation middleware
+func (sh *strictHandler) PlanSegment(ctx echo.Context, group string) error {
+	var request PlanSegmentRequestObject
+
+	request.Group = group
+
+	var body PlanSegmentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PlanSegment(ctx.Request().Context(), request.(PlanSegmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PlanSegment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PlanSegmentResponseObject); ok {
+		return validResponse.VisitPlanSegmentResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

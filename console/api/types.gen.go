@@ -878,6 +878,27 @@ func (e SeenHostWhy) Valid() bool {
 	}
 }
 
+// Defines values for ServeRule.
+const (
+	ServeRuleOpen        ServeRule = "open"
+	ServeRuleRegistered  ServeRule = "registered"
+	ServeRuleVendorClass ServeRule = "vendor-class"
+)
+
+// Valid indicates whether the value is a known member of the ServeRule enum.
+func (e ServeRule) Valid() bool {
+	switch e {
+	case ServeRuleOpen:
+		return true
+	case ServeRuleRegistered:
+		return true
+	case ServeRuleVendorClass:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SessionState.
 const (
 	SessionStateConnecting  SessionState = "connecting"
@@ -2899,6 +2920,9 @@ type Segment struct {
 	// Attachment The devices by which a group is attached; in the status, the first of its groups. Empty while it is in no group.
 	Attachment Attachment `json:"attachment"`
 
+	// Dhcp Whom DHCP serves on the segment, and how (router mode).
+	Dhcp SegmentDhcp `json:"dhcp,omitempty,omitzero"`
+
 	// Group The group ID.
 	Group     string `json:"group"`
 	GroupName string `json:"groupName"`
@@ -2912,8 +2936,11 @@ type Segment struct {
 	Prefix     netip.Prefix `json:"prefix"`
 
 	// Remainder Whether the hosts of the port that nobody has given to a group by name are this group's (router mode).
-	Remainder      bool       `json:"remainder"`
-	ServiceAddress netip.Addr `json:"serviceAddress"`
+	Remainder bool `json:"remainder"`
+
+	// RemainderConfigured Whether the configuration says whose those hosts are (default-group), so that it can't be changed here.
+	RemainderConfigured bool       `json:"remainderConfigured,omitempty,omitzero"`
+	ServiceAddress      netip.Addr `json:"serviceAddress"`
 
 	// Trunk Where the LAN port is a VLAN: the port that carries it.
 	Trunk string `json:"trunk,omitempty,omitzero"`
@@ -2926,10 +2953,72 @@ type Segment struct {
 	Vlan int `json:"vlan,omitempty,omitzero"`
 }
 
+// SegmentChange defines model for SegmentChange.
+type SegmentChange struct {
+	// DhcpPorts The UDP ports of server and clients, as 1067/1068. Left out or empty, they stay as they are.
+	DhcpPorts string `json:"dhcpPorts,omitempty,omitzero"`
+
+	// Remainder Whether the hosts of the LAN port that nobody has given to a group by name are this group's, and of no other. Left out, it stays as it is.
+	Remainder *bool `json:"remainder,omitempty"`
+
+	// Serve open, vendor-class or registered. Left out or empty, it stays as it is.
+	Serve string `json:"serve,omitempty,omitzero"`
+
+	// VendorClasses How the vendor classes are to begin; only for vendor-class. Left out or empty, they stay as they are.
+	VendorClasses []string `json:"vendorClasses,omitempty,omitzero"`
+}
+
+// SegmentDhcp Whom DHCP serves on the segment, and how (router mode).
+type SegmentDhcp struct {
+	// Ports The UDP ports of server and clients, as 67/68.
+	Ports string `json:"ports"`
+
+	// PortsConfigured Whether the configuration says at which ports (dhcp-ports).
+	PortsConfigured bool `json:"portsConfigured"`
+
+	// Serve Which hosts get addresses besides those that are registered. open: all, but those that another DHCP server on the segment serves. vendor-class: those of certain vendor classes.
+	// registered: nobody else.
+	Serve ServeRule `json:"serve"`
+
+	// ServeConfigured Whether the configuration says whom (dhcp), so that it can't be changed here.
+	ServeConfigured bool      `json:"serveConfigured"`
+	SetAt           time.Time `json:"setAt,omitempty,omitzero"`
+
+	// SetBy Who has changed the segment's rules last.
+	SetBy string `json:"setBy,omitempty,omitzero"`
+
+	// VendorClasses How the vendor classes (option 60) of hosts begin that are served; for vendor-class.
+	VendorClasses []string `json:"vendorClasses"`
+}
+
 // SegmentList defines model for SegmentList.
 type SegmentList struct {
 	Items []Segment `json:"items"`
 }
+
+// SegmentPlan defines model for SegmentPlan.
+type SegmentPlan struct {
+	// Changes What is different, in the order of the request's fields; none where it is so already.
+	Changes []SegmentPlanChange `json:"changes"`
+
+	// Ended How many leases have ended at once. Of a plan nothing.
+	Ended int `json:"ended,omitempty,omitzero"`
+
+	// Notices What hosts will notice, a sentence each.
+	Notices []string `json:"notices"`
+}
+
+// SegmentPlanChange defines model for SegmentPlanChange.
+type SegmentPlanChange struct {
+	// Field serve, dhcpPorts, or remainder: the group whose the hosts are that nobody names.
+	Field string `json:"field"`
+	From  string `json:"from"`
+	To    string `json:"to"`
+}
+
+// ServeRule Which hosts get addresses besides those that are registered. open: all, but those that another DHCP server on the segment serves. vendor-class: those of certain vendor classes.
+// registered: nobody else.
+type ServeRule string
 
 // Session defines model for Session.
 type Session struct {
@@ -3541,6 +3630,12 @@ type ImportReservationsJSONRequestBody = ReservationList
 
 // ApplyRestoreJSONRequestBody defines body for ApplyRestore for application/json ContentType.
 type ApplyRestoreJSONRequestBody = RestoreOrder
+
+// SetSegmentJSONRequestBody defines body for SetSegment for application/json ContentType.
+type SetSegmentJSONRequestBody = SegmentChange
+
+// PlanSegmentJSONRequestBody defines body for PlanSegment for application/json ContentType.
+type PlanSegmentJSONRequestBody = SegmentChange
 
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange

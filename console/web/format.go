@@ -28,6 +28,7 @@ func functions(now func() time.Time, static assets) template.FuncMap {
 		"valid":        func(v interface{ IsValid() bool }) bool { return v.IsValid() },
 		"zero":         time.Time.IsZero,
 		"modes":        modes,
+		"serveRules":   serveRules,
 		"aboutWhat":    auditPage.About,
 		"modePicture":  newModePicture,
 		"steps":        steps,

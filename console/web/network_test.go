@@ -80,7 +80,7 @@ func TestHostsAreRegisteredAndMovedOnTheNetworkPage(t *testing.T) {
 		"reaches nobody until then", "the oscilloscope", "by nora", "named by the configuration",
 		`<select disabled aria-label="Group of 52:54:00:aa:bb:03"><option>lab`, "said by the configuration (group-host)",
 		`<select name="group" aria-label="Group of 52:54:00:aa:bb:02">`, `<option value="aa02" selected>lab`, "one that this appliance isn&#39;t in",
-		"Seen, and not registered", "default-group isn&#39;t set", "10.9.4.2</span> <span class=\"muted\">of office",
+		"Seen, and not registered", "none takes the hosts that nobody registered", "10.9.4.2</span> <span class=\"muted\">of office",
 	} {
 		if !strings.Contains(body, want) && !strings.Contains(body, strings.ReplaceAll(want, "&#39;", "'")) {
 			t.Errorf("the page doesn't say %q", want)
@@ -94,10 +94,11 @@ func TestHostsAreRegisteredAndMovedOnTheNetworkPage(t *testing.T) {
 		group  *string
 		note   *string
 	}{
-		"of a group":     {[]string{"mac", "52:54:00:99:00:31", "group", "aa02", "note", " the scope "}, ptr("aa02"), ptr("the scope")},
-		"of none":        {[]string{"mac", "52:54:00:99:00:31", "group", ""}, ptr(""), nil},
-		"as it is":       {[]string{"mac", "52:54:00:99:00:31", "group", "-", "note", ""}, nil, nil},
-		"without groups": {[]string{"mac", "52:54:00:99:00:31"}, nil, nil},
+		"of a group":          {[]string{"mac", "52:54:00:99:00:31", "group", "aa02", "note", " the scope "}, ptr("aa02"), ptr("the scope")},
+		"of none":             {[]string{"mac", "52:54:00:99:00:31", "group", ""}, ptr(""), nil},
+		"as it is":            {[]string{"mac", "52:54:00:99:00:31", "group", "-", "note", ""}, nil, nil},
+		"its note is emptied": {[]string{"mac", "52:54:00:99:00:31", "about", "note", "note", " "}, nil, ptr("")},
+		"without groups":      {[]string{"mac", "52:54:00:99:00:31"}, nil, nil},
 	} {
 		f.registered = nil
 		if a := post(t, server, "/network/hosts", c.fields...); a.Code != http.StatusSeeOther || len(f.registered) != 1 {
@@ -114,3 +115,45 @@ func TestHostsAreRegisteredAndMovedOnTheNetworkPage(t *testing.T) {
 }
 
 func ptr(s string) *string { return &s }
+
+func TestWhomDHCPServesIsChangedOnItsPage(t *testing.T) {
+	f := newFake(2, 3)
+	f.segments[1].Attachment.LanPort = f.segments[0].Attachment.LanPort
+	server := serve(f)
+	body := get(t, server, "/network").body
+	for _, want := range []string{`href="/network/segment?group=aa01">Change`, "vendor classes that begin with", ">1067/1068<", "said by the configuration (dhcp)"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the network page doesn't say %q", want)
+		}
+	}
+	body = get(t, server, "/network/segment?group=aa02").body
+	for _, want := range []string{"Set in the configuration (<code>dhcp</code>)", `<fieldset class="choices" disabled>`, "On this LAN are also: office. Now they are of office.", "PXEClient</textarea>", `value="1067/1068"`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the form doesn't say %q", want)
+		}
+	}
+	fields := []string{"group", "aa01", "serve", "vendor-class", "vendorClasses", " PXEClient\r\n\r\nudhcp 1.\r\n", "dhcpPorts", "67/68"}
+	a := post(t, server, "/network/segment", fields...)
+	for _, want := range []string{"This would change", "printer-1 10.9.4.2", ">Apply<", `<input type="hidden" name="serve" value="vendor-class">`, "udhcp 1."} {
+		if !strings.Contains(a.body, want) {
+			t.Errorf("the plan doesn't say %q", want)
+		}
+	}
+	if len(f.ruled) > 0 {
+		t.Error("what was only planned is done")
+	}
+	no := false
+	if a := post(t, server, "/network/segment/apply", fields...); a.Code != http.StatusSeeOther || len(f.ruled) != 1 ||
+		!reflect.DeepEqual(f.ruled[0].Body, &api.SegmentChange{Serve: "vendor-class", VendorClasses: []string{"PXEClient", "udhcp 1."}, DhcpPorts: "67/68", Remainder: &no}) {
+		t.Errorf("%d, asked for %+v", a.Code, f.ruled)
+	}
+	if a := post(t, server, "/network/segment", "group", "aa01", "serve", "open", "dhcpPorts", "67"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `aria-describedby="about-ports wrong-dhcpPorts" aria-invalid="true"`) || !strings.Contains(a.body, `value="67"`) {
+		t.Errorf("what is wrong with the ports: %d %s", a.Code, a.body)
+	}
+	if a := get(t, server, "/network/segment?group=nowhere"); a.Code != http.StatusNotFound {
+		t.Errorf("a group that isn't here: %d", a.Code)
+	}
+	if body := get(t, serve(f, func(o *Options) { o.Who = viewer }), "/network").body; strings.Contains(body, "/network/segment") {
+		t.Error("a viewer is offered to change it")
+	}
+}

@@ -70,7 +70,7 @@ func (f *hostForm) read(c echo.Context) api.RegisterHostRequestObject {
 	if values, err := c.FormParams(); err == nil && values.Has("group") && f.Group != asItIs {
 		wish.Group = &f.Group
 	}
-	if f.Note != "" {
+	if f.Note != "" || c.FormValue("about") == "note" { // else a field that is left empty says nothing
 		wish.Note = &f.Note
 	}
 	return api.RegisterHostRequestObject{MAC: f.MAC, Body: &wish}
@@ -85,8 +85,11 @@ func (p *Pages) registerHost(c echo.Context) error {
 	request := form.read(c)
 	_, err := ask[api.RegisterHostRequestObject, api.RegisterHostResponseObject, api.RegisterHost200JSONResponse](c, p.api.RegisterHost, request)
 	done := "registered"
-	if request.Body.Group != nil {
+	switch {
+	case request.Body.Group != nil:
 		done = "moved"
+	case c.FormValue("about") == "note":
+		done = "noted"
 	}
 	return p.hostDone(c, err, form, done)
 }

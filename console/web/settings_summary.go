@@ -30,6 +30,7 @@ type settingChange struct {
 	Gone, Come []string // of one that takes several and has no order, instead
 	Hosts      []string // that it touches, of those that are known by name or address
 	Many       int      // how many those are
+	Only       bool     // allowed hosts alone are served, with it
 	Nobody     bool     // with it, nobody is served but registered hosts: none is allowed
 }
 
@@ -51,7 +52,7 @@ func (p *Pages) summary(c echo.Context, page settingsPage, to api.GroupSettingsC
 	}
 	limit := 1 // only how many there are
 	if slices.ContainsFunc(s.Changes, func(c settingChange) bool {
-		return slices.Contains([]string{"excluded", "denied", "onlyAllowed"}, c.Field)
+		return slices.Contains([]string{"excluded", "denied", "onlyAllowed"}, c.Field) || c.Field == "allowed" && c.Only
 	}) {
 		limit = leasesALook
 	}
@@ -104,6 +105,8 @@ func (s *settingsSummary) touch(l api.Lease, to api.GroupSettingsChange, registe
 			touched = !l.Reserved && slices.ContainsFunc(c.Come, func(text string) bool { return rangeHas(text, l.Address) })
 		case "denied":
 			touched = slices.Contains(c.Come, l.MAC)
+		case "allowed": // where they alone are served from now on, onlyAllowed names all
+			touched = c.Only && slices.Contains(c.Gone, l.MAC) && !slices.Contains(registered, l.MAC)
 		case "onlyAllowed":
 			allowed := slices.ContainsFunc(to.Allowed, func(mac string) bool { return plainMAC(mac) == l.MAC })
 			touched = to.OnlyAllowed && l.MAC != "" && !allowed && !slices.Contains(registered, l.MAC)
@@ -143,6 +146,7 @@ func changesOf(now api.GroupSettings, to api.GroupSettingsChange) (all []setting
 		default: // in an order
 			c.From, c.To = strings.Join(was[field], ", "), strings.Join(plain(field, next[field]), ", ")
 		}
+		c.Only = to.OnlyAllowed && now.OnlyAllowed
 		c.Nobody = (field == "onlyAllowed" || field == "allowed") && to.OnlyAllowed && len(next["allowed"]) == 0
 		if c.From != c.To || len(c.Gone)+len(c.Come) > 0 {
 			all = append(all, c)

@@ -241,3 +241,21 @@ func TestThatNobodyButRegisteredHostsWouldBeServedIsSaidInThePlan(t *testing.T) 
 		t.Errorf("the last allowed host is taken out: %s", plainText(a.body))
 	}
 }
+
+func TestHostsThatAreTakenOffTheAllowedOnesAreNamedWhereThoseAloneAreServed(t *testing.T) {
+	f := newFake(1, 6)
+	f.settings.OnlyAllowed, f.settings.Allowed = true, []string{f.leases[2].MAC, f.leases[4].MAC, f.leases[5].MAC, "52:54:00:99:99:99"}
+	f.hosts = []api.RegisteredHost{{MAC: f.leases[4].MAC}}
+	for typed, want := range map[string]string{
+		f.leases[5].MAC:                          "anna-laptop-1 10.9.4.2 is neither allowed nor registered then, and loses its address when its lease ends.",
+		f.leases[2].MAC + " " + f.leases[5].MAC:  "None of those that are removed has an address of this appliance",
+		f.leases[4].MAC + " 52:54:00:99:99:99\n": "anna-laptop-1 10.9.4.2, build-1 10.9.4.5 are neither allowed",
+	} {
+		if a := post(t, serve(f), "/groups/settings", changed("onlyAllowed", "yes", "allowed", typed)...); !strings.Contains(plainText(a.body), want) || strings.Contains(a.body, "is served where its appliance serves it") {
+			t.Errorf("allowed are then %s: %s", typed, plainText(a.body))
+		}
+	}
+	if a := post(t, serve(f), "/groups/settings", changed("allowed", f.leases[5].MAC)...); !strings.Contains(a.body, "Who is removed is served where its appliance serves it.") || strings.Contains(plainText(a.body), "neither allowed") {
+		t.Errorf("all are served from now on: %s", plainText(a.body))
+	}
+}

@@ -14,7 +14,7 @@ import (
 
 // pages are those that need no more than a GET.
 func pages() []string {
-	return []string{"/", "/leases", "/leases/10.9.4.2", "/leases/import", "/leases/history", "/members", "/members/remove?group=office&member=porto", "/groups", "/groups/leave?group=office", "/groups/settings?group=office", "/network", "/start?step=mode", "/start?step=hosts", "/dns", "/diagnostics", "/system", "/system/audit", "/system/users/vera", "/system/tokens/t1", "/api"}
+	return []string{"/", "/leases", "/leases/10.9.4.2", "/leases/import", "/leases/history", "/members", "/members/remove?group=office&member=porto", "/groups", "/groups/leave?group=office", "/groups/settings?group=office", "/network", "/network/segment?group=aa01", "/start?step=mode", "/start?step=hosts", "/dns", "/diagnostics", "/system", "/system/audit", "/system/users/vera", "/system/tokens/t1", "/api"}
 }
 
 func TestAPageIsWholeAndNothingInItIsInline(t *testing.T) {

@@ -144,6 +144,8 @@ func merge(values []configValue, faults []Fault, known table) (Config, error) {
 	}
 	_, cfg.ModeGiven = origin["mode"]
 	_, cfg.NameGiven = origin["name"]
+	_, cfg.DHCP.ServeGiven = origin["dhcp"]
+	_, cfg.DHCP.PortsGiven = origin["dhcp-ports"]
 	return cfg, nil
 }
 

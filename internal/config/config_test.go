@@ -105,7 +105,7 @@ console-names: [Console.Example.com]
 		LANPort:   "eth1",
 		ModeGiven: true, NameGiven: true,
 		DHCP: DHCP{
-			Serve: dhcp.ServeVendorClass, VendorClasses: []string{"PXEClient", "udhcp"}, Ports: dhcp.Ports{Server: 1067, Client: 1068}, MTU: MTUOfGroup,
+			Serve: dhcp.ServeVendorClass, VendorClasses: []string{"PXEClient", "udhcp"}, Ports: dhcp.Ports{Server: 1067, Client: 1068}, MTU: MTUOfGroup, ServeGiven: true, PortsGiven: true,
 			Hosts: []frame.MAC{{0x52, 0x54, 0, 0, 0, 1}, {0x52, 0x54, 0, 0, 0, 2}},
 		},
 		DNS: DNS{Forward: []forward.Zone{

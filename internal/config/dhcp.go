@@ -24,6 +24,8 @@ type DHCP struct {
 	Ports dhcp.Ports
 	// MTU says which MTU hosts are told to have.
 	MTU HostMTU
+	// ServeGiven and PortsGiven say that Serve, or Ports, was decided, and isn't the default. They are no settings.
+	ServeGiven, PortsGiven bool
 }
 
 // HostMTU says which MTU the hosts of a LAN are told by DHCP (option 26) to have.
@@ -48,7 +50,7 @@ func (m HostMTU) Option26(group, lan int) int {
 // Bounds of what a file can list.
 const (
 	maxDHCPHosts     = 1024
-	maxVendorClasses = 16
+	MaxVendorClasses = 16
 )
 
 func dhcpSettings() []Setting {
@@ -63,10 +65,10 @@ func dhcpSettings() []Setting {
 			set: list(maxDHCPHosts, ParseHost, func(c *Config) *[]frame.MAC { return &c.DHCP.Hosts }), item: checked(ParseHost)},
 		{Key: "dhcp-vendor-class", Value: "TEXT", Kind: List, Usage: "beginning, `TEXT`, of the vendor classes (option 60) of hosts that get addresses; may be given more than once",
 			Default: func(c Config) string { return strings.Join(c.DHCP.VendorClasses, " ") }, example: "PXEClient",
-			set: list(maxVendorClasses, parseVendorClass, func(c *Config) *[]string { return &c.DHCP.VendorClasses }), item: checked(parseVendorClass)},
+			set: list(MaxVendorClasses, ParseVendorClass, func(c *Config) *[]string { return &c.DHCP.VendorClasses }), item: checked(ParseVendorClass)},
 		{Key: "dhcp-ports", Value: "SERVER/CLIENT", Usage: "UDP ports of DHCP, others where the LAN has a DHCP server of its own",
-			Default: func(c Config) string { return portsText(c.DHCP.Ports) },
-			set:     one(func(c *Config, v string) error { return setPorts(&c.DHCP.Ports, v) })},
+			Default: func(c Config) string { return PortsText(c.DHCP.Ports) },
+			set:     one(func(c *Config, v string) (err error) { c.DHCP.Ports, err = ParsePorts(v); return err })},
 		{Key: "dhcp-mtu", Value: "WHICH", Usage: "MTU of the LAN's hosts: lan: as it is, the router fits what leaves; group: the group's, told by DHCP (router mode)",
 			Default: func(c Config) string { return string(c.DHCP.MTU) },
 			set:     one(func(c *Config, v string) error { return oneOf(&c.DHCP.MTU, v, MTUOfLAN, MTUOfGroup) })},
@@ -123,30 +125,31 @@ func ParseHost(v string) (frame.MAC, error) {
 	return mac, nil
 }
 
-func parseVendorClass(v string) (string, error) {
+// ParseVendorClass judges how vendor classes begin.
+func ParseVendorClass(v string) (string, error) {
 	if v == "" || len(v) > 255 {
 		return "", errors.New("want 1 to 255 bytes: the beginning of what hosts say in DHCP option 60, as PXEClient")
 	}
 	return v, nil
 }
 
-func portsText(p dhcp.Ports) string { return fmt.Sprintf("%d/%d", p.Server, p.Client) }
+// PortsText writes SERVER/CLIENT.
+func PortsText(p dhcp.Ports) string { return fmt.Sprintf("%d/%d", p.Server, p.Client) }
 
-// setPorts reads SERVER/CLIENT.
-func setPorts(dst *dhcp.Ports, v string) error {
+// ParsePorts reads SERVER/CLIENT.
+func ParsePorts(v string) (p dhcp.Ports, err error) {
 	server, client, ok := strings.Cut(v, "/")
 	s, err := strconv.ParseUint(server, 10, 16)
 	c, err2 := strconv.ParseUint(client, 10, 16)
 	switch {
 	case !ok || err != nil || err2 != nil || s == 0 || c == 0:
-		return fmt.Errorf("%q is not two UDP ports, the server's and the clients', as 67/68 or 1067/1068", v)
+		return p, fmt.Errorf("%q is not two UDP ports, the server's and the clients', as 67/68 or 1067/1068", v)
 	case s == c:
-		return fmt.Errorf("server and clients can't both have port %d", s)
+		return p, fmt.Errorf("server and clients can't both have port %d", s)
 	case s == 53:
-		return errors.New("port 53 is the DNS server's")
+		return p, errors.New("port 53 is the DNS server's")
 	}
-	*dst = dhcp.Ports{Server: uint16(s), Client: uint16(c)}
-	return nil
+	return dhcp.Ports{Server: uint16(s), Client: uint16(c)}, nil
 }
 
 // checkDHCP finds DHCP settings that don't fit together.

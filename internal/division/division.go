@@ -57,23 +57,28 @@ type Division struct {
 	rest     map[string]group.ID    // by LAN port: of the hosts that nobody named
 }
 
-// Registered are the hosts of groups that were registered while the appliance ran. What the
-// configuration says of a host goes before it.
+// Live is what was decided while the appliance ran. What the configuration says goes before it.
+type Live struct {
+	Hosts    Registered
+	Defaults []group.ID // that take the hosts on their LAN ports that nobody names; of two on one port the first
+}
+
+// Registered are the hosts of groups that were registered while the appliance ran.
 type Registered map[frame.MAC]group.ID
 
 // Divide makes the division, nil where there is nothing to divide: one group that all hosts are of.
 // It refuses groups of which hosts couldn't tell which is theirs.
 //
 // A registered host changes nothing for others: whose the hosts are that nobody names is for the
-// configuration to say.
-func Divide(c config.Groups, registered Registered, s modes.Setup, all []Territory) (*Division, error) {
+// default groups to say.
+func Divide(c config.Groups, live Live, s modes.Setup, all []Territory) (*Division, error) {
 	if err := Apart(all); err != nil {
 		return nil, err
 	}
-	if !s.AttachesLAN() || len(all) < 2 && len(c.Hosts)+len(registered) == 0 {
+	if !s.AttachesLAN() || len(all) < 2 && len(c.Hosts)+len(live.Hosts) == 0 {
 		return nil, nil
 	}
-	d := &Division{gateways: make(map[frame.MAC]group.ID), hosts: hostsOf(c, registered, all), rest: make(map[string]group.ID)}
+	d := &Division{gateways: make(map[frame.MAC]group.ID), hosts: hostsOf(c, live.Hosts, all), rest: make(map[string]group.ID)}
 	sharing := make(map[string][]Territory)
 	for _, t := range all {
 		port := PortOf(c, s, t)
@@ -85,12 +90,12 @@ func Divide(c config.Groups, registered Registered, s modes.Setup, all []Territo
 		}
 	}
 	for port, groups := range sharing {
-		isDefault := func(t Territory) bool { return c.Default != "" && t.IsCalled(c.Default) }
+		isDefault := defaultOf(c, live, groups)
 		for _, t := range groups {
 			switch {
 			case isDefault(t), len(groups) == 1 && !NamesHosts(c, t):
 				d.rest[port] = t.ID
-			case NamesHosts(c, t), registered.has(t.ID):
+			case NamesHosts(c, t), live.Hosts.has(t.ID):
 			case !slices.ContainsFunc(groups, isDefault): // else it has none until they are registered
 				return nil, unserved(t, port, groups)
 			}
@@ -98,6 +103,24 @@ func Divide(c config.Groups, registered Registered, s modes.Setup, all []Territo
 	}
 	return d, nil
 }
+
+// defaultOf recognises which of the groups on one LAN port takes the hosts that nobody names.
+func defaultOf(c config.Groups, live Live, groups []Territory) func(Territory) bool {
+	configured := func(t Territory) bool { return IsDefault(c, t) }
+	if slices.ContainsFunc(groups, configured) {
+		return configured
+	}
+	for _, id := range live.Defaults {
+		chosen := func(t Territory) bool { return t.ID == id }
+		if slices.ContainsFunc(groups, chosen) {
+			return chosen
+		}
+	}
+	return func(Territory) bool { return false }
+}
+
+// IsDefault reports whether the configuration has a group take the hosts that nobody names.
+func IsDefault(c config.Groups, t Territory) bool { return c.Default != "" && t.IsCalled(c.Default) }
 
 // hostsOf says of which group each host is that somebody named.
 func hostsOf(c config.Groups, registered Registered, all []Territory) map[frame.MAC]group.ID {
@@ -160,7 +183,7 @@ func unserved(t Territory, port string, groups []Territory) error {
 		}
 	}
 	return fmt.Errorf("nothing says which hosts on the LAN port %s are of the group %s, and which of %s: register its hosts (landbridge hosts add MAC --group NAME) or name them in the configuration of this appliance (group-host: [\"%s=52:54:00:12:34:56\"]), "+
-		"or have one of them take all that aren't named (default-group: %s), or give it a port or VLAN to itself (group-port: [\"%s=%s.10\"]), and restart the appliance; nothing was done",
+		"or have one of them take all that aren't named (landbridge segments set GROUP --default, or default-group: %s), or give it a port or VLAN to itself (group-port: [\"%s=%s.10\"]), and restart the appliance; nothing was done",
 		port, t.Name, strings.Join(others, ", "), t.Name, t.Name, t.Name, port)
 }
 

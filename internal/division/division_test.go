@@ -39,26 +39,30 @@ func TestEachHostIsOfOneGroupAtMost(t *testing.T) {
 		port   string
 		want   [3]group.ID // of labHost, shopHost, otherHost
 
-		registered Registered
+		live Live
 	}{
-		"the default group takes the rest": {config.Groups{Hosts: named, Default: "office"}, []Territory{officeLand, labLand, shopLand}, "eth1", [3]group.ID{labLand.ID, shopLand.ID, officeLand.ID}, nil},
-		"no default group: silence":        {config.Groups{Hosts: named}, []Territory{labLand, shopLand}, "eth1", [3]group.ID{labLand.ID, shopLand.ID, none}, nil},
-		"the default may be named too":     {config.Groups{Hosts: named, Default: "lab"}, []Territory{labLand, shopLand}, "eth1", [3]group.ID{labLand.ID, shopLand.ID, labLand.ID}, nil},
-		"one group, others named":          {config.Groups{Hosts: named}, []Territory{officeLand}, "eth1", [3]group.ID{none, none, officeLand.ID}, nil},
-		"one group, with hosts":            {config.Groups{Hosts: named}, []Territory{labLand}, "eth1", [3]group.ID{labLand.ID, none, none}, nil},
-		"a port to itself":                 {config.Groups{Ports: []config.GroupPort{{Group: "lab", Port: "eth1.10"}}}, []Territory{officeLand, labLand}, "eth1.10", [3]group.ID{labLand.ID, labLand.ID, labLand.ID}, nil},
-		"the port that it left":            {config.Groups{Ports: []config.GroupPort{{Group: "lab", Port: "eth1.10"}}}, []Territory{officeLand, labLand}, "eth1", [3]group.ID{officeLand.ID, officeLand.ID, officeLand.ID}, nil},
-		"a named host, on another port":    {config.Groups{Hosts: named[1:], Ports: []config.GroupPort{{Group: "lab", Port: "eth1.10"}}, Default: "office"}, []Territory{officeLand, labLand, shopLand}, "eth1.10", [3]group.ID{labLand.ID, shopLand.ID, labLand.ID}, nil},
-		"registered, beside named ones":    {config.Groups{Hosts: named[:1], Default: "office"}, []Territory{officeLand, labLand, shopLand}, "eth1", [3]group.ID{labLand.ID, shopLand.ID, officeLand.ID}, Registered{shopHost: shopLand.ID}},
-		"the configuration goes before":    {config.Groups{Hosts: named, Default: "office"}, []Territory{officeLand, labLand, shopLand}, "eth1", [3]group.ID{labLand.ID, shopLand.ID, officeLand.ID}, Registered{labHost: shopLand.ID}},
-		"registered in the default group":  {config.Groups{Hosts: named, Default: "office"}, []Territory{officeLand, labLand, shopLand}, "eth1", [3]group.ID{labLand.ID, shopLand.ID, officeLand.ID}, Registered{otherHost: officeLand.ID}},
-		"registered, of one group alone":   {config.Groups{}, []Territory{officeLand}, "eth1", [3]group.ID{officeLand.ID, officeLand.ID, officeLand.ID}, Registered{labHost: officeLand.ID}},
-		"registered in one that was left":  {config.Groups{}, []Territory{officeLand}, "eth1", [3]group.ID{none, officeLand.ID, officeLand.ID}, Registered{labHost: labLand.ID}},
-		"on a port that it has to itself":  {config.Groups{Ports: []config.GroupPort{{Group: "lab", Port: "eth1.10"}}}, []Territory{officeLand, labLand}, "eth1.10", [3]group.ID{labLand.ID, officeLand.ID, labLand.ID}, Registered{shopHost: officeLand.ID}},
-		"no host of it yet":                {config.Groups{Default: "office"}, []Territory{officeLand, labLand}, "eth1", [3]group.ID{officeLand.ID, officeLand.ID, officeLand.ID}, nil},
-		"nobody but registered ones":       {config.Groups{}, []Territory{labLand, shopLand}, "eth1", [3]group.ID{labLand.ID, shopLand.ID, none}, Registered{labHost: labLand.ID, shopHost: shopLand.ID}},
+		"the default group takes the rest": {config.Groups{Hosts: named, Default: "office"}, []Territory{officeLand, labLand, shopLand}, "eth1", [3]group.ID{labLand.ID, shopLand.ID, officeLand.ID}, Live{}},
+		"no default group: silence":        {config.Groups{Hosts: named}, []Territory{labLand, shopLand}, "eth1", [3]group.ID{labLand.ID, shopLand.ID, none}, Live{}},
+		"the default may be named too":     {config.Groups{Hosts: named, Default: "lab"}, []Territory{labLand, shopLand}, "eth1", [3]group.ID{labLand.ID, shopLand.ID, labLand.ID}, Live{}},
+		"one group, others named":          {config.Groups{Hosts: named}, []Territory{officeLand}, "eth1", [3]group.ID{none, none, officeLand.ID}, Live{}},
+		"one group, with hosts":            {config.Groups{Hosts: named}, []Territory{labLand}, "eth1", [3]group.ID{labLand.ID, none, none}, Live{}},
+		"a port to itself":                 {config.Groups{Ports: []config.GroupPort{{Group: "lab", Port: "eth1.10"}}}, []Territory{officeLand, labLand}, "eth1.10", [3]group.ID{labLand.ID, labLand.ID, labLand.ID}, Live{}},
+		"the port that it left":            {config.Groups{Ports: []config.GroupPort{{Group: "lab", Port: "eth1.10"}}}, []Territory{officeLand, labLand}, "eth1", [3]group.ID{officeLand.ID, officeLand.ID, officeLand.ID}, Live{}},
+		"a named host, on another port":    {config.Groups{Hosts: named[1:], Ports: []config.GroupPort{{Group: "lab", Port: "eth1.10"}}, Default: "office"}, []Territory{officeLand, labLand, shopLand}, "eth1.10", [3]group.ID{labLand.ID, shopLand.ID, labLand.ID}, Live{}},
+		"registered, beside named ones":    {config.Groups{Hosts: named[:1], Default: "office"}, []Territory{officeLand, labLand, shopLand}, "eth1", [3]group.ID{labLand.ID, shopLand.ID, officeLand.ID}, Live{Hosts: Registered{shopHost: shopLand.ID}}},
+		"the configuration goes before":    {config.Groups{Hosts: named, Default: "office"}, []Territory{officeLand, labLand, shopLand}, "eth1", [3]group.ID{labLand.ID, shopLand.ID, officeLand.ID}, Live{Hosts: Registered{labHost: shopLand.ID}}},
+		"registered in the default group":  {config.Groups{Hosts: named, Default: "office"}, []Territory{officeLand, labLand, shopLand}, "eth1", [3]group.ID{labLand.ID, shopLand.ID, officeLand.ID}, Live{Hosts: Registered{otherHost: officeLand.ID}}},
+		"registered, of one group alone":   {config.Groups{}, []Territory{officeLand}, "eth1", [3]group.ID{officeLand.ID, officeLand.ID, officeLand.ID}, Live{Hosts: Registered{labHost: officeLand.ID}}},
+		"registered in one that was left":  {config.Groups{}, []Territory{officeLand}, "eth1", [3]group.ID{none, officeLand.ID, officeLand.ID}, Live{Hosts: Registered{labHost: labLand.ID}}},
+		"on a port that it has to itself":  {config.Groups{Ports: []config.GroupPort{{Group: "lab", Port: "eth1.10"}}}, []Territory{officeLand, labLand}, "eth1.10", [3]group.ID{labLand.ID, officeLand.ID, labLand.ID}, Live{Hosts: Registered{shopHost: officeLand.ID}}},
+		"no host of it yet":                {config.Groups{Default: "office"}, []Territory{officeLand, labLand}, "eth1", [3]group.ID{officeLand.ID, officeLand.ID, officeLand.ID}, Live{}},
+		"a default that was chosen":        {config.Groups{}, []Territory{officeLand, labLand}, "eth1", [3]group.ID{officeLand.ID, officeLand.ID, officeLand.ID}, Live{Defaults: []group.ID{shopLand.ID, officeLand.ID, labLand.ID}}},
+		"the configured one goes before":   {config.Groups{Default: "lab"}, []Territory{officeLand, labLand}, "eth1", [3]group.ID{labLand.ID, labLand.ID, labLand.ID}, Live{Defaults: []group.ID{officeLand.ID}}},
+		"a configured one elsewhere":       {config.Groups{Default: "shop", Ports: []config.GroupPort{{Group: "shop", Port: "eth2"}}}, []Territory{officeLand, labLand, shopLand}, "eth1", [3]group.ID{labLand.ID, labLand.ID, labLand.ID}, Live{Defaults: []group.ID{labLand.ID}}},
+		"chosen, beside registered ones":   {config.Groups{}, []Territory{officeLand, labLand}, "eth1", [3]group.ID{labLand.ID, officeLand.ID, officeLand.ID}, Live{Hosts: Registered{labHost: labLand.ID}, Defaults: []group.ID{officeLand.ID}}},
+		"nobody but registered ones":       {config.Groups{}, []Territory{labLand, shopLand}, "eth1", [3]group.ID{labLand.ID, shopLand.ID, none}, Live{Hosts: Registered{labHost: labLand.ID, shopHost: shopLand.ID}}},
 	} {
-		d, err := Divide(c.cfg, c.registered, routed, c.groups)
+		d, err := Divide(c.cfg, c.live, routed, c.groups)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -72,7 +76,7 @@ func TestEachHostIsOfOneGroupAtMost(t *testing.T) {
 				t.Errorf("%s: the gateway MAC of %s is %v's (%t)", name, g.Name, id, is)
 			}
 		}
-		if c.registered != nil {
+		if c.live.Hosts != nil {
 			continue
 		}
 		byName := len(c.cfg.Hosts) == 2
@@ -89,11 +93,11 @@ func TestEachHostIsOfOneGroupAtMost(t *testing.T) {
 
 func TestOneGroupIsNotDivided(t *testing.T) {
 	for name, s := range map[string]modes.Setup{"router": {Mode: modes.Router, LANPort: "eth1"}, "interface": {Mode: modes.Interface}} {
-		if d, err := Divide(config.Groups{Default: "office"}, nil, s, []Territory{officeLand}); d != nil || err != nil {
+		if d, err := Divide(config.Groups{Default: "office"}, Live{}, s, []Territory{officeLand}); d != nil || err != nil {
 			t.Errorf("%s: %v, %v", name, d, err)
 		}
 	}
-	if d, err := Divide(config.Groups{}, nil, modes.Setup{Mode: modes.Interface}, []Territory{officeLand, labLand}); d != nil || err != nil {
+	if d, err := Divide(config.Groups{}, Live{}, modes.Setup{Mode: modes.Interface}, []Territory{officeLand, labLand}); d != nil || err != nil {
 		t.Errorf("two, in interface mode: %v, %v", d, err)
 	}
 }
@@ -107,15 +111,15 @@ func TestGroupsThatHostsCouldNotTellApartAreRefused(t *testing.T) {
 		groups []Territory
 		says   []string
 
-		registered Registered
+		live Live
 	}{
-		"nobody's hosts":         {config.Groups{Hosts: []config.GroupHost{{Group: "lab", MAC: labHost}}}, []Territory{labLand, officeLand}, []string{"hosts on the LAN port eth1 are of the group office, and which of lab", "default-group: office", `group-port: ["office=eth1.10"]`, "nothing was done"}, nil},
-		"one's alone registered": {config.Groups{}, []Territory{labLand, officeLand}, []string{"hosts on the LAN port eth1 are of the group office"}, Registered{labHost: labLand.ID}},
-		"a default elsewhere":    {config.Groups{Default: "office", Ports: []config.GroupPort{{Group: "office", Port: "eth2"}}}, []Territory{labLand, officeLand, shopLand}, []string{"hosts on the LAN port eth1 are of the group"}, nil},
-		"overlap":                {config.Groups{Default: "office"}, []Territory{officeLand, overlapping}, []string{"office (10.1.0.0/16) and shop (10.1.128.0/17) overlap"}, nil},
-		"one name":               {config.Groups{Default: "office"}, []Territory{officeLand, namesake}, []string{"in a group office (10.1.0.0/16) already"}, nil},
+		"nobody's hosts":         {config.Groups{Hosts: []config.GroupHost{{Group: "lab", MAC: labHost}}}, []Territory{labLand, officeLand}, []string{"hosts on the LAN port eth1 are of the group office, and which of lab", "default-group: office", `group-port: ["office=eth1.10"]`, "nothing was done"}, Live{}},
+		"one's alone registered": {config.Groups{}, []Territory{labLand, officeLand}, []string{"hosts on the LAN port eth1 are of the group office"}, Live{Hosts: Registered{labHost: labLand.ID}}},
+		"a default elsewhere":    {config.Groups{Default: "office", Ports: []config.GroupPort{{Group: "office", Port: "eth2"}}}, []Territory{labLand, officeLand, shopLand}, []string{"hosts on the LAN port eth1 are of the group"}, Live{}},
+		"overlap":                {config.Groups{Default: "office"}, []Territory{officeLand, overlapping}, []string{"office (10.1.0.0/16) and shop (10.1.128.0/17) overlap"}, Live{}},
+		"one name":               {config.Groups{Default: "office"}, []Territory{officeLand, namesake}, []string{"in a group office (10.1.0.0/16) already"}, Live{}},
 	} {
-		_, err := Divide(c.cfg, c.registered, routed, c.groups)
+		_, err := Divide(c.cfg, c.live, routed, c.groups)
 		for _, part := range c.says {
 			if err == nil || !strings.Contains(err.Error(), part) {
 				t.Errorf("%s: %q isn't in %v", name, part, err)

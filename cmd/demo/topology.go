@@ -41,6 +41,7 @@ type demo struct {
 type box struct {
 	*netlab.Host
 	role   string
+	shows  string // what there is to do on its console
 	args   []string // of landbridge run
 	daemon *netlab.Cmd
 	log    *os.File
@@ -86,6 +87,8 @@ func (d *demo) build() error {
 		d.a = d.box(siteA.Host("a"), "router, site A", "--mode", "router", "--lan-port", "lan0")
 		d.b = d.box(siteB.Host("b"), "router, site B", "--mode", "router", "--lan-port", "lan0")
 		d.c = d.box(siteC.Host("c"), "interface, behind a NAT")
+		d.d.shows, d.a.shows = "the group's authority, where appliances are invited and settings changed", "its LAN's hosts, reservations, DHCP"
+		d.b.shows, d.c.shows = "the other LAN", "a host by itself"
 		wireA.Plug(d.a.Host, "lan0")
 		wireB.Plug(d.b.Host, "lan0")
 		for _, h := range []*host{
@@ -274,15 +277,10 @@ func (d *demo) logs() error {
 	return errors.Join(all...)
 }
 
-// hints tells what to try while the demo is up, and opens site A's console.
+// hints tells what to try while the demo is up, and opens the consoles.
 func (d *demo) hints(ctx context.Context) {
 	d.view.title("Look around")
-	if url, code, err := d.openConsole(ctx, d.a); err != nil {
-		d.view.say("  No console: %v", err)
-	} else {
-		d.view.say("  Site A's console:  %s   its setup code: %s", d.view.paint(bold, url), d.view.paint(bold, code))
-		d.view.say("  (the browser warns, as the certificate is the appliance's own)\n")
-	}
+	d.consoles(ctx)
 	d.view.say("  Machines are namespaces; a shell on one:")
 	for _, h := range d.hosts {
 		d.view.say("    nsenter -a -t %-7d # %s, %v", h.Pid(), h.Name, h.addr)

@@ -41,7 +41,7 @@ type demo struct {
 type box struct {
 	*netlab.Host
 	role   string
-	shows  string // what there is to do on its console
+	shows  string   // what there is to do on its console
 	args   []string // of landbridge run
 	daemon *netlab.Cmd
 	log    *os.File

@@ -14,6 +14,7 @@ ROUNDS   ?= 20
 TRIALS   ?= 50
 RUNS     ?= 5
 REQUESTS ?= 100000
+SEED     ?= 1
 CUTS     ?= 50
 
 # What the tests and the demo use besides Go, as Debian package=program pairs.
@@ -136,6 +137,10 @@ bench-modes: deps build ## the modes beside each other and the bare network, int
 	@./scripts/deps iperf3=iperf3 ethtool=ethtool
 	$(GO) build -trimpath -o $(BIN)/bench ./bench
 	$(BIN)/bench modes -landbridge $(BIN)/landbridge -docs docs $(BENCH)
+
+.PHONY: simulate
+simulate: ## new hosts at sites that are cut off, and conflicts when they are back, for docs/addresses.md (SEED=1)
+	LANDBRIDGE_SIMULATE=$(SEED) $(GO) test -count=1 -timeout 120m -v -run TestSimulated ./internal/registry
 
 .PHONY: bench-addresses
 bench-addresses: deps build ## leases and names beside Kea, CoreDNS and dnsmasq, into docs/addresses.md (BENCH=-quick: some minutes; BENCH=-help)

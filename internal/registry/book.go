@@ -72,6 +72,7 @@ type book struct {
 	offers  map[string]netip.Addr     // client ID -> its reservation
 	taken   map[BlockID]time.Duration // refused to us: not to be tried before
 	found   map[string]netip.Addr     // client ID -> live lease elsewhere, as a hint said and its record confirmed
+	silent  map[string]time.Duration  // client ID -> until when what others have leased it isn't offered, as its holder didn't answer
 	orphans map[BlockID]time.Duration // perhaps ours by the register, though not held: not to be tried before
 	bound   map[clientHash]netip.Addr // reservations in the blocks held
 
@@ -85,6 +86,7 @@ func newBook() book {
 	return book{
 		held: make(map[BlockID]*block), foreign: make(map[netip.Addr]*lease), evicted: make(map[netip.Addr]*lease), clients: make(map[string]netip.Addr),
 		offers: make(map[string]netip.Addr), found: make(map[string]netip.Addr), taken: make(map[BlockID]time.Duration),
+		silent: make(map[string]time.Duration),
 		orphans: make(map[BlockID]time.Duration), newcomers: newNewcomers(), claims: newClaims(),
 		guests: make(map[group.MemberID]*newcomers), bound: make(map[clientHash]netip.Addr),
 	}

@@ -68,7 +68,23 @@ func (r *Registry) Commit(ctx context.Context, c Client, addr netip.Addr) (Lease
 	case moved.asks(c): // its holder knows it by another ID
 		return r.takeOver(ctx, c, addr, moveAdopt)
 	}
-	return r.takeOver(ctx, c, addr, moveTake)
+	lease, err := r.takeOver(ctx, c, addr, moveTake)
+	if errors.Is(err, ErrUnsure) {
+		r.unanswered(c)
+	}
+	return lease, err
+}
+
+// unanswered has the next Offers to the client name an address of ours: the holder of the one that it asked for
+// can't be asked, perhaps for as long as its hold lasts. A client that asks anew uses none any more.
+func (r *Registry) unanswered(c Client) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.book.silent) >= maxFound {
+		clear(r.book.silent)
+	}
+	r.book.silent[string(c.ID)] = r.clock.Mono() + r.pace.reserve
+	delete(r.book.found, string(c.ID))
 }
 
 // remember makes the next Offer to the client name addr.

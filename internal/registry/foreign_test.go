@@ -39,6 +39,39 @@ func TestWhileTheHolderIsAwayAMovedClientIsNotRefused(t *testing.T) {
 	}
 }
 
+// The lease of a host whose holder is gone has ended: the other router of its LAN gives it another address, and
+// doesn't offer it the former one again and again.
+func TestWhileTheHolderIsAwayItsClientGetsAnotherAddress(t *testing.T) {
+	t.Parallel() // it mostly waits
+	l := newLab(t, "10.9.0.0/22", 6)
+	ns := l.members(4)
+	c := client(7)
+	lease := get(t, ns[0].reg, c)
+	b, off, _ := ns[1].reg.geo.split(lease.Addr)
+	eventually(t, "the record is known", func() bool {
+		rec := ns[1].reg.consult(t.Context(), b)
+		return rec != nil && rec.leased(off)
+	})
+	l.isolate(ns[0], true)
+	for range 3 {
+		offered, err := ns[1].reg.Offer(t.Context(), c, lease.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ns[1].reg.Commit(t.Context(), c, offered.Addr)
+		if err == nil {
+			if got.Addr == lease.Addr {
+				t.Errorf("%v is leased, whose holder is away", got.Addr)
+			}
+			return
+		}
+		if !errors.Is(err, ErrUnsure) || offered.Addr != lease.Addr {
+			t.Fatalf("offered %v, then refused: %v", offered.Addr, err)
+		}
+	}
+	t.Errorf("%v is offered again and again, and never leased", lease.Addr)
+}
+
 // A member that rebooted while it is cut off can't know that the addresses it serves
 // in others' blocks are still its to serve, nor that they aren't.
 func TestAMemberRebootedWhileCutOffDoesNotRefuseTheClientsThatMovedToIt(t *testing.T) {

@@ -160,10 +160,17 @@ func (r *Registry) lookForClient(c Client) {
 }
 
 // lesseeOf reports whether the record of another member's block says that the
-// client is addr's lessee, and may stay so.
+// client is addr's lessee, and may stay so: of a holder that answers, as far as the client
+// has tried.
 func (r *Registry) lesseeOf(ctx context.Context, c Client, addr netip.Addr) bool {
 	b, off, ok := r.geo.split(addr)
 	if !ok || r.holds(addr) || r.geo.reserved(b, off) {
+		return false
+	}
+	r.mu.Lock()
+	until, silent := r.book.silent[string(c.ID)]
+	r.mu.Unlock()
+	if silent && r.clock.Mono() < until {
 		return false
 	}
 	rec := r.consult(ctx, b)

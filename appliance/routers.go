@@ -181,6 +181,7 @@ func (s *neighbours) takeMACs(r *rounds, members []group.MemberID, now time.Time
 			continue
 		}
 		log.Info("another router of this LAN is heard again", "member", m)
+		s.network.health().Clear("lan", "router "+m.String())
 		if err := s.attachment.bridge.GiveMACBack(gatewayMAC(s.network.id, m)); err != nil {
 			log.Warn("a router's MAC isn't given back", "member", m, "err", err)
 		}
@@ -192,6 +193,7 @@ func (s *neighbours) takeMACs(r *rounds, members []group.MemberID, now time.Time
 		}
 		if !known {
 			log.Info("another router of this LAN isn't heard any more: this one stands in for it", "member", m)
+			s.tellUnheard(m, now)
 			if err := s.attachment.bridge.TakeMAC(gatewayMAC(s.network.id, m)); err != nil {
 				log.Warn("a router's MAC isn't taken over", "member", m, "err", err)
 				continue
@@ -205,6 +207,15 @@ func (s *neighbours) takeMACs(r *rounds, members []group.MemberID, now time.Time
 		r.relearn = now.Add(relearnInterval)
 	}
 	r.taken = members
+}
+
+// tellUnheard has health say that a router is missed: hosts go on, but not for ever.
+func (s *neighbours) tellUnheard(m group.MemberID, now time.Time) {
+	s.network.health().Report(health.Trouble{Level: health.Warning, Component: "lan", Key: "router " + m.String(), Finding: health.Finding{
+		Text: fmt.Sprintf("The router %s of the LAN of port %s isn't heard any more, and this one does its work. Hosts that have their address from it can't renew it: each keeps it until its lease ends, and gets another one then.",
+			s.network.memberName(m), s.attachment.setup.LANPort),
+		Remedy: "Bring it back within half a lease time, or see that it reaches the LAN. If it was taken away for good, landbridge restart here ends this.",
+	}}, now)
 }
 
 // claim returns whose hosts we serve, as members elsewhere are to be told: those of routers

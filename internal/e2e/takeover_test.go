@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -20,19 +21,22 @@ const wantGap = time.Second
 // observe is how long the streams are watched after something has happened.
 const observe = 3 * time.Second
 
+// unheard is what health says of a router that the other one of its LAN misses.
+const unheard = "isn't heard any more"
+
 func TestTheOtherRouterOfALANTakesOverWhenOneDies(t *testing.T) {
 	t.Parallel()
-	takesOver(t, func(r *site) { r.end(syscall.SIGKILL) }, func(r *site) { r.start() })
+	takesOver(t, unheard, func(r *site) { r.end(syscall.SIGKILL) }, func(r *site) { r.start() })
 }
 
 func TestTheOtherRouterOfALANTakesOverWhenOneLosesItsLAN(t *testing.T) {
 	t.Parallel()
-	takesOver(t, func(r *site) { r.sh("ip link set lan0 down") }, func(r *site) { r.sh("ip link set lan0 up") })
+	takesOver(t, unheard, func(r *site) { r.sh("ip link set lan0 down") }, func(r *site) { r.sh("ip link set lan0 up") })
 }
 
 func TestTheOtherRouterOfALANTakesOverWhenOneLosesItsWAN(t *testing.T) {
 	t.Parallel()
-	takesOver(t, func(r *site) { r.sh("ip link set eth0 down") }, func(r *site) {
+	takesOver(t, "", func(r *site) { r.sh("ip link set eth0 down") }, func(r *site) {
 		if err := r.Port("eth0").Restore(); err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +62,7 @@ func TestTheOtherRouterOfALANTakesOverWhenTheWANOfOneIsABlackHole(t *testing.T) 
 					t.Fatal(out, err)
 				}
 			}
-			takesOver(t,
+			takesOver(t, "",
 				func(r *site) {
 					beyond(r, `nft "table ip hole { chain f { type filter hook forward priority -300; `+drops[r.Name]+` }; }"`)
 				},
@@ -88,8 +92,8 @@ func trials(t *testing.T) int {
 const returns = time.Minute
 
 // takesOver has two routers fail in turn and return, while hosts that either of them serves have connections
-// with a member elsewhere.
-func takesOver(t *testing.T, fail, mend func(*site)) {
+// with a member elsewhere. says is what the other's health has to say meanwhile.
+func takesOver(t *testing.T, says string, fail, mend func(*site)) {
 	n := trials(t)
 	s := newScene(t)
 	r1 := s.site("r1")
@@ -131,6 +135,9 @@ func takesOver(t *testing.T, fail, mend func(*site)) {
 		failing.add(watch(r.Name+" fails", began))
 		if i < 2 {
 			answeredOnce(t, r1.wire, "late-"+r.Name, d)
+			if status := []*site{r2, r1}[i%2].must("status"); says != "" && !strings.Contains(status, r.Name+" of the LAN") || !strings.Contains(status, says) {
+				t.Errorf("of %s, which has failed, the other says %s", r.Name, status)
+			}
 		}
 		began = time.Now()
 		mend(r)

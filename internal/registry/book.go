@@ -86,7 +86,7 @@ func newBook() book {
 	return book{
 		held: make(map[BlockID]*block), foreign: make(map[netip.Addr]*lease), evicted: make(map[netip.Addr]*lease), clients: make(map[string]netip.Addr),
 		offers: make(map[string]netip.Addr), found: make(map[string]netip.Addr), taken: make(map[BlockID]time.Duration),
-		silent: make(map[string]time.Duration),
+		silent:  make(map[string]time.Duration),
 		orphans: make(map[BlockID]time.Duration), newcomers: newNewcomers(), claims: newClaims(),
 		guests: make(map[group.MemberID]*newcomers), bound: make(map[clientHash]netip.Addr),
 	}

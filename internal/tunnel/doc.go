@@ -97,7 +97,9 @@
 // ChaCha20-Poly1305. The initiator uses the keys at once; the responder sends with
 // them once a datagram under them has come, and until then with those it had. If
 // offers cross, that of the lower member ID stands: its maker lets the other's wait
-// until its own has come through. An offer may say that its maker has no keys of
+// until its own has come through. Where answers overtake each other all the same, and an end
+// finds for 1.5 s that the other goes on with keys that it has retired, both come to use those
+// that the lower ID asked for. An offer may say that its maker has no keys of
 // the past; then its peer drops those at once, and packets wait a round trip.
 //
 // Keys are renewed every 2 minutes, or after 2^27 datagrams, by two control messages

@@ -35,6 +35,7 @@ type memNet struct {
 	members map[group.MemberID]*memNode
 	delay   time.Duration
 	signal  time.Duration
+	jitter  *rand.Rand // of the signal; nil: none
 	drop    func(from, to netip.AddrPort, size int) bool
 	next    byte
 	last    time.Time
@@ -327,7 +328,7 @@ func (s memSignal) Call(ctx context.Context, to group.MemberID, req []byte) ([]b
 		}
 		return n.tunnel, nil
 	}
-	if err := sleep(ctx, m.signal); err != nil {
+	if err := sleep(ctx, m.signalTime()); err != nil {
 		return nil, err
 	}
 	tunnel, err := reach()
@@ -338,11 +339,21 @@ func (s memSignal) Call(ctx context.Context, to group.MemberID, req []byte) ([]b
 	if err != nil {
 		return nil, err
 	}
-	if err := sleep(ctx, m.signal); err != nil {
+	if err := sleep(ctx, m.signalTime()); err != nil {
 		return nil, err
 	}
 	_, err = reach()
 	return reply, err
+}
+
+// signalTime is how long a message by the signal stream takes.
+func (m *memNet) signalTime() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.jitter == nil {
+		return m.signal
+	}
+	return time.Duration(m.jitter.Int64N(int64(2 * m.signal)))
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

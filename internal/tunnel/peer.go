@@ -57,8 +57,9 @@ type peer struct {
 	probesIn     bucket
 	assured      int // times that assure has sent something
 	assureAt     time.Duration
-	links        []*link // streams to it
-	opening      bool    // one is being opened
+	uncrossAt    time.Duration // when to look again which retired keys the peer uses
+	links        []*link       // streams to it
+	opening      bool          // one is being opened
 }
 
 // traffic counts one direction's IP packets.
@@ -238,6 +239,7 @@ func (p *peer) retire(s *session) {
 		return
 	}
 	s.retired = p.tunnel.now()
+	s.in.confirmed.Store(false) // from here on it tells whether the peer still uses it
 	p.old = append(p.old, s)
 }
 
@@ -248,6 +250,7 @@ func (p *peer) adopt(s *session) {
 		p.retire(p.next)
 	}
 	p.current, p.next = s, nil
+	p.old, s.retired, s.used = slices.DeleteFunc(p.old, func(old *session) bool { return old == s }), 0, 0
 	p.assured, p.assureAt = 0, 0
 	if s.rekey {
 		p.rekeys++
@@ -296,6 +299,7 @@ func (p *peer) tidy(now time.Duration) {
 		}
 	}
 	p.assure(now)
+	p.uncross(now)
 	p.expireQueue(now)
 	if r := p.route.Load(); r != nil && len(p.queue) > 0 {
 		p.flush(r)
@@ -312,6 +316,9 @@ func (p *peer) tidyAt() time.Duration {
 	}
 	if p.unassured() {
 		at = min(at, p.assureAt)
+	}
+	if len(p.old) > 0 {
+		at = min(at, p.uncrossAt)
 	}
 	if len(p.queue) > 0 {
 		at = min(at, p.queue[0].since+waitAtMost)
@@ -337,6 +344,30 @@ func (p *peer) assure(now time.Duration) {
 		p.sendControl(p.paths.chosen, []byte{msgKeepalive})
 	}
 }
+
+// uncross has both ends use the same keys after offers that crossed. Where answers overtake each other, each end
+// may have retired what the other holds for the newest; as long as retired keys open, nothing is lost. The keys
+// that the lower ID asked for stand, if the peer goes on using them.
+func (p *peer) uncross(now time.Duration) {
+	if len(p.old) == 0 || now < p.uncrossAt {
+		return
+	}
+	p.uncrossAt = now + assureGap
+	for _, s := range p.old {
+		if s.in.confirmed.Swap(false) {
+			s.used++
+		}
+		if s.used >= yieldAfter && p.stands(s) && p.current != nil && !p.stands(p.current) && !p.current.rekey && !s.rekey {
+			p.adopt(s)
+			p.publish()
+			p.dispatch(installed{initiator: s.initiator})
+			return
+		}
+	}
+}
+
+// stands reports whether it was the lower ID that asked for a session.
+func (p *peer) stands(s *session) bool { return s.initiator == lower(p.tunnel.self, p.id) }
 
 // publish makes the route from the keys and the path in use. Packets that waited
 // go first, so that none overtakes them.

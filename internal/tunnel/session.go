@@ -22,6 +22,7 @@ const (
 	anewWithin         = 30 * time.Second // between a restart and the overlay's word of it
 	assureGap          = 300 * time.Millisecond
 	assureTimes        = 10
+	yieldAfter         = 5 // times assureGap that the peer has gone on with keys retired here
 )
 
 // An outbound half seals datagrams to one peer. It is immutable but for its
@@ -91,6 +92,7 @@ type session struct {
 	fresh     bool // the peer held no keys of the past when it was made
 	created   time.Duration
 	retired   time.Duration // since when it only receives
+	used      int           // times that the peer was found to use it since
 }
 
 // newSession makes both halves. The index has been reserved in the table; the

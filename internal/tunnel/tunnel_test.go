@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -153,6 +154,46 @@ func TestOffersThatCrossMakeOneSessionAndLoseNothing(t *testing.T) {
 					t.Error("keys of the other offer are still there")
 				}
 			})
+		})
+	}
+}
+
+// After a restart both ends ask for a session, more than once, and offers and answers overtake each other. Both
+// come to the same keys: else each would go on with those that the other has retired, until they are gone.
+func TestOffersThatCrossInAnyOrderEndInOneSession(t *testing.T) {
+	for seed := range uint64(200) {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemNet(t)
+			m.jitter = rand.New(rand.NewPCG(seed, 11))
+			a, b := together(t, m)
+			b.crash()
+			b.revive()
+			dice := rand.New(rand.NewPCG(seed, 12))
+			for range 40 {
+				switch dice.IntN(8) {
+				case 0:
+					a.tunnel.Reachable(b.member.id)
+				case 1:
+					b.tunnel.Reachable(a.member.id)
+				}
+				a.send(b, "there")
+				b.send(a, "back")
+				time.Sleep(time.Duration(dice.Int64N(int64(10 * time.Millisecond))))
+			}
+			time.Sleep(time.Second)
+			for since := time.Now(); time.Since(since) < 2*confirmWithin; time.Sleep(100 * time.Millisecond) {
+				there, back := b.count(a), a.count(b)
+				a.send(b, "there")
+				b.send(a, "back")
+				time.Sleep(100 * time.Millisecond)
+				if b.count(a) == there || a.count(b) == back {
+					t.Fatalf("seed %d: nothing comes %v after the crossing", seed, time.Since(since))
+				}
+			}
+			pa, pb := a.tunnel.peer(b.member.id), b.tunnel.peer(a.member.id)
+			if pa.current.out.index != pb.current.in.index || pb.current.out.index != pa.current.in.index {
+				t.Fatalf("seed %d: the two ends use different keys", seed)
+			}
 		})
 	}
 }

@@ -31,7 +31,7 @@ const (
 // eagerness says how eager the collector is to be: by how much the heap may grow, in percent.
 type eagerness struct {
 	began  time.Time
-	cycles uint64    // of the collector, so far
+	cycles uint64    // of the collector, so far; 0: not looked at yet
 	busy   time.Time // until then there is much garbage
 
 	percent int // as it was set; 0: it wasn't
@@ -39,7 +39,7 @@ type eagerness struct {
 
 // step takes how many collections there have been, a while after the last look.
 func (e *eagerness) step(now time.Time, cycles uint64, ago time.Duration) (percent int) {
-	if float64(cycles-e.cycles) > busyCycles*ago.Seconds() {
+	if e.cycles != 0 && float64(cycles-e.cycles) > busyCycles*ago.Seconds() {
 		e.busy = now.Add(busyTime)
 	}
 	e.cycles = cycles
@@ -57,7 +57,7 @@ func (e *eagerness) look(now time.Time, ago time.Duration) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	sample := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}}
+	sample := []metrics.Sample{{Name: "/gc/cycles/automatic:gc-cycles"}}
 	metrics.Read(sample)
 	if percent := e.step(now, sample[0].Value.Uint64(), ago); percent != e.percent {
 		debug.SetGCPercent(percent)

@@ -80,7 +80,7 @@ func TestTheCollectorIsLessEagerWhileThereIsMuchGarbage(t *testing.T) {
 		cycles uint64 // within 2 s
 		want   int
 	}{
-		{2 * time.Second, 3, gcAtStart}, {100 * time.Second, 7, gcPercent}, {102 * time.Second, 20, gcBusy},
+		{2 * time.Second, 50, gcAtStart}, {4 * time.Second, 3, gcAtStart}, {100 * time.Second, 7, gcPercent}, {102 * time.Second, 20, gcBusy},
 		{104 * time.Second, 0, gcBusy}, {160 * time.Second, 9, gcBusy}, {162 * time.Second, 1, gcBusy}, {222 * time.Second, 0, gcPercent},
 	} {
 		cycles += c.cycles

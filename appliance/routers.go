@@ -212,7 +212,7 @@ func (s *neighbours) takeMACs(r *rounds, members []group.MemberID, now time.Time
 // tellUnheard has health say that a router is missed: hosts go on, but not for ever.
 func (s *neighbours) tellUnheard(m group.MemberID, now time.Time) {
 	s.network.health().Report(health.Trouble{Level: health.Warning, Component: "lan", Key: "router " + m.String(), Finding: health.Finding{
-		Text: fmt.Sprintf("The router %s of the LAN of port %s isn't heard any more, and this one does its work. Hosts that have their address from it can't renew it: each keeps it until its lease ends, and gets another one then.",
+		Text: fmt.Sprintf("The router %s of the LAN of port %s isn't heard any more, and this one does its work. Unless it can be asked over the overlay, hosts that have their address from it can't renew it: each keeps it until its lease ends, and gets another one then.",
 			s.network.memberName(m), s.attachment.setup.LANPort),
 		Remedy: "Bring it back within half a lease time, or see that it reaches the LAN. If it was taken away for good, landbridge restart here ends this.",
 	}}, now)

@@ -74,8 +74,7 @@ func (n *network) tenants(which func(registry.Lease) bool) (t tenants) {
 }
 
 // ruleNotices tells what hosts notice where DHCP serves others from now on.
-func (n *network) ruleNotices(is config.DHCP) (all []string) {
-	s := n.attachment.Load().segment
+func (n *network) ruleNotices(s *segment, is config.DHCP) (all []string) {
 	if s.onlyListed() {
 		all = append(all, "The group's settings have allowed and registered hosts alone served, which goes before this.")
 	}

@@ -56,6 +56,7 @@ func (n *node) SetSegment(_ context.Context, ref string, req api.SegmentChange, 
 // segmentChange is a change of a segment's rules that was found to be right by itself.
 type segmentChange struct {
 	network *network
+	segment *segment
 	port    string // the segment's LAN port
 	others  []division.Territory
 	req     api.SegmentChange
@@ -74,13 +75,14 @@ func (n *node) readSegmentChange(ref string, req api.SegmentChange, by string) (
 	if a == nil || a.segment == nil {
 		return segmentChange{}, console.Conflict(errors.New("this appliance isn't in router mode, in which alone it serves hosts of a LAN: landbridge mode set router --lan-port IFACE"))
 	}
-	c := segmentChange{network: nw, port: a.setup.LANPort, req: req, by: by, now: time.Now()}
+	c := segmentChange{network: nw, segment: a.segment, port: a.setup.LANPort, req: req, by: by, now: time.Now()}
 	for _, t := range n.territories(nw.id) {
 		if division.PortOf(n.cfg.Groups, n.setup(), t) == c.port {
 			c.others = append(c.others, t)
 		}
 	}
-	return c, errors.Join(c.readRule(), c.readPorts(), c.readDefault())
+	err = errors.Join(c.readRule(), c.readPorts(), c.readDefault())
+	return c, err
 }
 
 // configured refuses to change what the configuration says.
@@ -208,11 +210,15 @@ func (n *node) planSegment(c segmentChange) (api.SegmentPlan, error) {
 	}
 	change("serve", ruleText(was), ruleText(is))
 	change("dhcpPorts", config.PortsText(was.Ports), config.PortsText(is.Ports))
-	change("remainder", n.restText(n.division.Load(), c), n.restText(next, c))
+	from, to := n.restText(n.division.Load(), c), n.restText(next, c)
+	if from == to && c.req.Remainder != nil && *c.req.Remainder && !n.saidDefault(c) {
+		from += ", as the only group"
+	}
+	change("remainder", from, to)
 	for _, changed := range plan.Changes {
 		switch changed.Field {
 		case "serve":
-			plan.Notices = append(plan.Notices, c.network.ruleNotices(is)...)
+			plan.Notices = append(plan.Notices, c.network.ruleNotices(c.segment, is)...)
 		case "dhcpPorts":
 			plan.Notices = append(plan.Notices, c.network.portNotice(is.Ports))
 		default:
@@ -220,6 +226,12 @@ func (n *node) planSegment(c segmentChange) (api.SegmentPlan, error) {
 		}
 	}
 	return plan, nil
+}
+
+// saidDefault reports whether somebody said that the hosts which nobody names are the group's, so that they stay so
+// when other groups come to its LAN port.
+func (n *node) saidDefault(c segmentChange) bool {
+	return (*n.roll.rules.Load())[c.network.id].Default != 0 || division.IsDefault(n.cfg.Groups, territoryOf(c.network.membership))
 }
 
 // ruleText writes whom DHCP serves as the configuration does.

@@ -27,7 +27,7 @@
 // # What strangers can take
 //
 // One password is hashed at a time, and after each the hasher rests as long as it worked:
-// half of one processor and 7 MiB is all that logins can take, whoever tries. Few wait
+// half of one processor and 7 MiB (of passwords set by older versions 19) is all that logins can take, whoever tries. Few wait
 // their turn, the rest is told to come again. After five failures an address, and a user,
 // wait twice as long for each further try; the tables of that are bounded.
 package access

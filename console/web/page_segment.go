@@ -73,8 +73,15 @@ func (page *segmentPage) read(c echo.Context) *api.SegmentChange {
 	if len(page.Sharing) > 0 && !page.Segment.RemainderConfigured {
 		change.Remainder = &f.Remainder
 	}
-	if d := page.Segment.Dhcp; d.ServeConfigured {
+	d := page.Segment.Dhcp
+	if d.ServeConfigured {
 		f.Serve, f.Classes = string(d.Serve), strings.Join(d.VendorClasses, "\n")
+	}
+	if d.PortsConfigured {
+		f.Ports = d.Ports
+	}
+	if page.Segment.RemainderConfigured {
+		f.Remainder = page.Segment.Remainder
 	}
 	return change
 }

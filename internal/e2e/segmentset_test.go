@@ -91,6 +91,12 @@ func TestWhomDHCPServesIsChangedWhileTheApplianceRuns(t *testing.T) {
 			t.Errorf("%v: exit %d, %s", args, r.code, r.stderr)
 		}
 	}
+	// The only group on a LAN port can be said to be its default before another one comes.
+	for _, want := range []string{"e2e, as the only group → e2e", "It is so already"} {
+		if said := a.must("segments", "set", "e2e", "--default"); !strings.Contains(said, want) {
+			t.Errorf("%q isn't said: %s", want, said)
+		}
+	}
 	// What the configuration says goes before, and comes to nothing once it says nothing any more.
 	flags := a.flags
 	a.end(syscall.SIGTERM)

@@ -45,14 +45,17 @@ func TestWhileTheHolderIsAwayItsClientGetsAnotherAddress(t *testing.T) {
 	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 6)
 	ns := l.members(4)
-	c := client(7)
-	lease := get(t, ns[0].reg, c)
+	c, patient := client(7), client(8)
+	lease, kept := get(t, ns[0].reg, c), get(t, ns[0].reg, patient)
 	b, off, _ := ns[1].reg.geo.split(lease.Addr)
 	eventually(t, "the record is known", func() bool {
 		rec := ns[1].reg.consult(t.Context(), b)
 		return rec != nil && rec.leased(off)
 	})
 	l.isolate(ns[0], true)
+	if _, err := ns[1].reg.Commit(t.Context(), patient, kept.Addr); !errors.Is(err, ErrUnsure) {
+		t.Fatal(err)
+	}
 	for range 3 {
 		offered, err := ns[1].reg.Offer(t.Context(), c, lease.Addr)
 		if err != nil {
@@ -63,6 +66,11 @@ func TestWhileTheHolderIsAwayItsClientGetsAnotherAddress(t *testing.T) {
 			if got.Addr == lease.Addr {
 				t.Errorf("%v is leased, whose holder is away", got.Addr)
 			}
+			l.isolate(ns[0], false)
+			eventually(t, "who asks after the holder is back is offered its own", func() bool {
+				offered, err := ns[1].reg.Offer(t.Context(), patient, kept.Addr)
+				return err == nil && offered.Addr == kept.Addr
+			})
 			return
 		}
 		if !errors.Is(err, ErrUnsure) || offered.Addr != lease.Addr {

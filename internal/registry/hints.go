@@ -160,21 +160,21 @@ func (r *Registry) lookForClient(c Client) {
 }
 
 // lesseeOf reports whether the record of another member's block says that the
-// client is addr's lessee, and may stay so: of a holder that answers, as far as the client
-// has tried.
+// client is addr's lessee, and may stay so; not where the client has asked for one in vain of late, as its
+// holder didn't answer, and this one's doesn't either.
 func (r *Registry) lesseeOf(ctx context.Context, c Client, addr netip.Addr) bool {
 	b, off, ok := r.geo.split(addr)
 	if !ok || r.holds(addr) || r.geo.reserved(b, off) {
 		return false
 	}
+	rec, said := r.consultFor(ctx, b, -1, r.pace.phase)
+	if rec == nil {
+		return false
+	}
 	r.mu.Lock()
 	until, silent := r.book.silent[string(c.ID)]
 	r.mu.Unlock()
-	if silent && r.clock.Mono() < until {
-		return false
-	}
-	rec := r.consult(ctx, b)
-	if rec == nil {
+	if silent && said != holdersWord && r.clock.Mono() < until {
 		return false
 	}
 	t, err := r.terms()

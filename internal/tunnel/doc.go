@@ -99,7 +99,7 @@
 // offers cross, that of the lower member ID stands: its maker lets the other's wait
 // until its own has come through. Where answers overtake each other all the same, and an end
 // finds for 1.5 s that the other goes on with keys that it has retired, both come to use those
-// that the lower ID asked for. An offer may say that its maker has no keys of
+// that the lower ID asked for (not those from before a restart). An offer may say that its maker has no keys of
 // the past; then its peer drops those at once, and packets wait a round trip.
 //
 // Keys are renewed every 2 minutes, or after 2^27 datagrams, by two control messages

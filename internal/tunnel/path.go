@@ -127,23 +127,24 @@ type candidate struct {
 
 // pathState is the path machine's state for one peer.
 type pathState struct {
-	up         bool // there are keys to probe with
-	keep       bool // the session is held without packets, too: the peer is to relay
-	paths      [maxPaths]candidate
-	n          int
-	chosen     pathID
-	kind       PathKind
-	narrow     bool          // chosen's width, as the last usePath had it
-	since      time.Duration // that chosen has been in use
-	waitSince  time.Duration // since when chosen owes us an answer; zero if it doesn't
-	waitProbes int
-	suspect    bool // the peer may have begun anew, without the keys
-	retryAt    time.Duration
-	retryGap   time.Duration
-	linkAt     time.Duration // when a stream to the peer may be asked for
-	linkGap    time.Duration
-	relays     [maxLiveRelays]group.MemberID // that we reach; zero entries are none
-	random     rand.ChaCha8
+	up          bool // there are keys to probe with
+	keep        bool // the session is held without packets, too: the peer is to relay
+	paths       [maxPaths]candidate
+	n           int
+	chosen      pathID
+	kind        PathKind
+	narrow      bool          // chosen's width, as the last usePath had it
+	since       time.Duration // that chosen has been in use
+	waitSince   time.Duration // since when chosen owes us an answer; zero if it doesn't
+	waitProbes  int
+	relaysAsked bool // since then
+	suspect     bool // the peer may have begun anew, without the keys
+	retryAt     time.Duration
+	retryGap    time.Duration
+	linkAt      time.Duration // when a stream to the peer may be asked for
+	linkGap     time.Duration
+	relays      [maxLiveRelays]group.MemberID // that we reach; zero entries are none
+	random      rand.ChaCha8
 }
 
 // moment is when something happens, and what the frame path did until then. The

@@ -269,7 +269,7 @@ func (s *pathState) suspected(m moment, acts []any) []any {
 	if !s.up || c == nil {
 		return acts
 	}
-	s.suspect, s.waitSince, s.waitProbes = true, m.now, 0
+	s.suspect, s.waitSince, s.waitProbes, s.relaysAsked = true, m.now, 0, false
 	return s.emit(c, false, m.now, acts)
 }
 
@@ -315,7 +315,7 @@ func (s *pathState) watch(m moment, acts []any) []any {
 		c.deaths = 0
 	}
 	if s.waitSince == 0 && sent > heard {
-		s.waitSince, s.waitProbes = m.now, 0
+		s.waitSince, s.waitProbes, s.relaysAsked = m.now, 0, false
 	}
 	if s.waitSince != 0 && m.now-s.waitSince >= s.deadAfter(c, m.now) && s.waitProbes >= 2 {
 		s.died(c, m.now)
@@ -329,7 +329,8 @@ func (s *pathState) watch(m moment, acts []any) []any {
 	silent := s.waitSince != 0 && m.now-max(s.waitSince, c.lastProbe) >= probeWaiting
 	if silent || stopped || m.now-c.lastProbe >= keepaliveGap {
 		acts = s.emit(c, false, m.now, acts)
-		if s.waitProbes == askAfter {
+		if !s.relaysAsked && s.waitProbes >= askAfter && m.now-s.waitSince > c.rtt*3/2 {
+			s.relaysAsked = true
 			acts = append(acts, askRelays{})
 		}
 	}
@@ -456,7 +457,7 @@ func (s *pathState) emit(c *candidate, full bool, now time.Duration, acts []any)
 	c.lastProbe = now
 	if c.id == s.chosen {
 		if s.waitSince == 0 {
-			s.waitSince, s.waitProbes = now, 0
+			s.waitSince, s.waitProbes, s.relaysAsked = now, 0, false
 		}
 		s.waitProbes++
 	}

@@ -345,7 +345,7 @@ func (p *peer) assure(now time.Duration) {
 	}
 }
 
-// uncross has both ends use the same keys after offers that crossed. Where answers overtake each other, each end
+// uncross has both ends use the same keys after offers of both that crossed. Where answers overtake each other, each end
 // may have retired what the other holds for the newest; as long as retired keys open, nothing is lost. The keys
 // that the lower ID asked for stand, if the peer goes on using them.
 func (p *peer) uncross(now time.Duration) {
@@ -357,7 +357,7 @@ func (p *peer) uncross(now time.Duration) {
 		if s.in.confirmed.Swap(false) {
 			s.used++
 		}
-		if s.used >= yieldAfter && p.stands(s) && p.current != nil && !p.stands(p.current) && !p.current.rekey && !s.rekey {
+		if s.used >= yieldAfter && p.stands(s) && p.current != nil && !p.stands(p.current) && !p.current.rekey && !s.rekey && (s.fresh || !p.current.fresh) {
 			p.adopt(s)
 			p.publish()
 			p.dispatch(installed{initiator: s.initiator})

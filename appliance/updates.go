@@ -310,11 +310,12 @@ func (u *updates) tellMachine(book *health.Book) {
 			book.Clear(i.Component, i.Key)
 		}
 	}
+	now := time.Now()
 	for matter, lines := range warnings {
 		book.Report(health.Trouble{Level: health.Warning, Component: updating.Component, Key: matter, Finding: health.Finding{
 			Text:   strings.Join(lines, "\n"),
 			Remedy: "Where that doesn't say what to do: the menu of the machine's screen has its log, its network, and the restart after which its user-data is read again.",
-		}}, time.Now())
+		}}, now)
 	}
 }
 

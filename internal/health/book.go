@@ -92,7 +92,7 @@ func (b *Book) Items() []Item {
 		}
 	}
 	sorting.By(items, func(a, b Item) int {
-		return cmp.Or(cmp.Compare(b.Level, a.Level), a.Since.Compare(b.Since))
+		return cmp.Or(cmp.Compare(b.Level, a.Level), a.Since.Compare(b.Since), cmp.Compare(a.Component, b.Component), cmp.Compare(a.Key, b.Key))
 	})
 	return items
 }

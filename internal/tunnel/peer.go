@@ -317,7 +317,7 @@ func (p *peer) tidyAt() time.Duration {
 	if p.unassured() {
 		at = min(at, p.assureAt)
 	}
-	if len(p.old) > 0 {
+	if slices.ContainsFunc(p.old, p.mayYield) {
 		at = min(at, p.uncrossAt)
 	}
 	if len(p.queue) > 0 {
@@ -349,21 +349,31 @@ func (p *peer) assure(now time.Duration) {
 // may have retired what the other holds for the newest; as long as retired keys open, nothing is lost. The keys
 // that the lower ID asked for stand, if the peer goes on using them.
 func (p *peer) uncross(now time.Duration) {
-	if len(p.old) == 0 || now < p.uncrossAt {
+	if now < p.uncrossAt {
 		return
 	}
 	p.uncrossAt = now + assureGap
 	for _, s := range p.old {
+		if !p.mayYield(s) {
+			continue
+		}
 		if s.in.confirmed.Swap(false) {
 			s.used++
 		}
-		if s.used >= yieldAfter && p.stands(s) && p.current != nil && !p.stands(p.current) && !p.current.rekey && !s.rekey && (s.fresh || !p.current.fresh) {
+		if s.used >= yieldAfter {
 			p.adopt(s)
 			p.publish()
 			p.dispatch(installed{initiator: s.initiator})
 			return
 		}
 	}
+}
+
+// mayYield reports whether the keys in use may have crossed with these, which are retired and stand. What a rekey
+// has replaced, or a restart, hasn't.
+func (p *peer) mayYield(to *session) bool {
+	c := p.current
+	return c != nil && !c.rekey && !to.rekey && p.stands(to) && !p.stands(c) && (to.fresh || !c.fresh)
 }
 
 // stands reports whether it was the lower ID that asked for a session.

@@ -269,7 +269,8 @@ func (s *pathState) suspected(m moment, acts []any) []any {
 	if !s.up || c == nil {
 		return acts
 	}
-	s.suspect, s.waitSince, s.waitProbes, s.relaysAsked = true, m.now, 0, false
+	s.suspect = true
+	s.await(m.now)
 	return s.emit(c, false, m.now, acts)
 }
 
@@ -298,6 +299,11 @@ func (s *pathState) died(c *candidate, now time.Duration) {
 	s.linkGap, s.linkAt = retryMin, now+linkAfter
 }
 
+// await notes that the chosen path owes us an answer from now on.
+func (s *pathState) await(now time.Duration) {
+	s.waitSince, s.waitProbes, s.relaysAsked = now, 0, false
+}
+
 // watch looks after the chosen path: it probes when something was sent and nothing
 // came back, and gives the path up when that stays so. A probe every 15 s keeps
 // NATs open and the round trip measured, and while there are packets one of full size
@@ -315,7 +321,7 @@ func (s *pathState) watch(m moment, acts []any) []any {
 		c.deaths = 0
 	}
 	if s.waitSince == 0 && sent > heard {
-		s.waitSince, s.waitProbes, s.relaysAsked = m.now, 0, false
+		s.await(m.now)
 	}
 	if s.waitSince != 0 && m.now-s.waitSince >= s.deadAfter(c, m.now) && s.waitProbes >= 2 {
 		s.died(c, m.now)
@@ -457,7 +463,7 @@ func (s *pathState) emit(c *candidate, full bool, now time.Duration, acts []any)
 	c.lastProbe = now
 	if c.id == s.chosen {
 		if s.waitSince == 0 {
-			s.waitSince, s.waitProbes, s.relaysAsked = now, 0, false
+			s.await(now)
 		}
 		s.waitProbes++
 	}

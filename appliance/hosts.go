@@ -1,7 +1,6 @@
 package appliance
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -210,9 +209,8 @@ func (n *node) endMoved(by string, which func(registry.Lease) bool) (ended []api
 // endOthers ends those leases that are of hosts of other groups now, or of none, and has the hosts refused
 // them as they ask to renew. by tells who gave a host to another group.
 func (n *network) endOthers(a *attachment, which func(registry.Lease) bool, by func(frame.MAC) string) (ended []api.EndedLease) {
-	own := n.ownClient()
 	for l := range n.registry.Leases() {
-		if !which(l) || l.Found() || bytes.Equal(l.Client, own.ID) || a.takes(l.MAC) {
+		if !which(l) || !n.node.isHosts(l) || a.takes(l.MAC) {
 			continue
 		}
 		notice := n.registry.Notice(l)

@@ -48,7 +48,7 @@ func (n *node) SetSegment(_ context.Context, ref string, req api.SegmentChange, 
 	if a := c.network.attachment.Load(); a != nil && a.segment != nil {
 		a.segment.lookAgain()
 	}
-	plan.Ended = len(n.endMoved(by, n.isHosts))
+	plan.Ended = len(n.endMoved(by, func(registry.Lease) bool { return true }))
 	c.network.log.Info("whom DHCP serves has changed")
 	return plan, nil
 }
@@ -198,9 +198,8 @@ func (n *node) planSegment(c segmentChange) (api.SegmentPlan, error) {
 	}
 	id := c.network.id
 	if c.req.Remainder != nil && *c.req.Remainder != restIs(next, c.port, id) {
-		return plan, console.Conflict(errors.New("the group is alone on its LAN port, whose hosts are all its own"), api.FieldError{
-			Field: "remainder", Detail: "the group is alone on its LAN port, whose hosts are all its own; to serve only some of them, have registered hosts alone served",
-		})
+		const alone = "the group is alone on its LAN port, whose hosts are all its own; to serve only some of them, have registered hosts alone served"
+		return plan, console.Conflict(errors.New(alone), api.FieldError{Field: "remainder", Detail: alone})
 	}
 	was, is := c.network.dhcp(), rules[id].over(n.cfg.DHCP)
 	change := func(field, from, to string) {

@@ -119,6 +119,9 @@ func writeSegmentPlan(w io.Writer, plan api.SegmentPlan) error {
 	for _, n := range plan.Notices {
 		fmt.Fprintf(&b, "  %s\n", clean(n))
 	}
+	if plan.Ended > 0 {
+		fmt.Fprintf(&b, "Leases that have ended: %d\n", plan.Ended)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

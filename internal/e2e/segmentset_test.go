@@ -151,7 +151,7 @@ func TestTheDefaultGroupIsChangedWhileTheApplianceRuns(t *testing.T) {
 	}
 	had := s.h3.addr
 	said := s.a.must("segments", "set", "other", "--default")
-	for _, want := range []string{"default-group: e2e → other", "One host that nobody named is of another group", had.String()} {
+	for _, want := range []string{"default-group: e2e → other", "One host that nobody named is of another group", had.String(), "Leases that have ended: 1"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q isn't said: %s", want, said)
 		}

@@ -37,7 +37,7 @@ type dialer struct {
 	failed   map[peer.ID]failure
 	sought   map[peer.ID][]Attempt // by the last search, which failed; of at most maxRemembered peers
 	suspects map[network.Conn]bool // being probed
-	tidying  map[peer.ID]bool
+	tidying  map[peer.ID]bool      // true: another connection has come since the last look
 }
 
 type reaching struct {

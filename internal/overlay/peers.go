@@ -238,32 +238,39 @@ func (o *Overlay) identified(e event.EvtPeerIdentificationCompleted) {
 }
 
 // tidy looks after a peer with several connections: a dead one, left by a former run
-// of the peer, is closed, and of two that live (both sides dialled at once) one.
+// of the peer, is closed, and of two that live (both sides dialled at once) one. It goes
+// on, ever more seldom, until there is nothing left to close.
 func (o *Overlay) tidy(p peer.ID) {
 	d := &o.dialer
 	d.mu.Lock()
-	busy := d.tidying[p]
-	d.tidying[p] = true
+	_, busy := d.tidying[p]
+	d.tidying[p] = busy
 	d.mu.Unlock()
 	if busy || !o.enter() {
 		return
 	}
 	go func() {
 		defer o.running.Done()
-		defer func() {
+		for pause := tidyPause; ; pause = min(2*pause, maxTidyPause) {
+			done := o.tidyOnce(p)
 			d.mu.Lock()
-			delete(d.tidying, p)
+			more := d.tidying[p]
+			d.tidying[p] = false
+			if done && !more {
+				delete(d.tidying, p)
+			}
 			d.mu.Unlock()
-		}()
-		for range tidyRounds {
-			if done := o.tidyOnce(p); done {
+			if done && !more {
 				return
 			}
-			pause := time.NewTimer(tidyPause)
+			if more {
+				pause = tidyPause
+			}
+			wait := time.NewTimer(pause)
 			select {
-			case <-pause.C:
+			case <-wait.C:
 			case <-o.ctx.Done():
-				pause.Stop()
+				wait.Stop()
 				return
 			}
 		}
@@ -271,8 +278,8 @@ func (o *Overlay) tidy(p peer.ID) {
 }
 
 const (
-	tidyRounds = 5
-	tidyPause  = 2 * time.Second
+	tidyPause    = 2 * time.Second
+	maxTidyPause = 10 * time.Second
 )
 
 // tidyOnce closes dead connections to p. Of live ones it leaves the best, where this

@@ -53,7 +53,7 @@ func TestRelayedMembersGoDirectWhenTheyCan(t *testing.T) {
 	a.wire.mend()
 	b.wire.mend()
 	eventuallyIn(t, 20*time.Second, "direct", func() bool { return a.directTo(b.Self()) && b.directTo(a.Self()) })
-	eventuallyIn(t, 20*time.Second, "the circuit is closed", func() bool { return len(a.node.swarm.ConnsToPeer(b.node.ID())) == 1 })
+	eventuallyIn(t, time.Minute, "the circuit is closed", func() bool { return len(a.node.swarm.ConnsToPeer(b.node.ID())) == 1 })
 }
 
 func TestRelayServesOnlyItsOwnMembers(t *testing.T) {

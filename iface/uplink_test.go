@@ -29,7 +29,7 @@ func TestAnUplinkIsADeviceThatCarriesFramesAndHasAnAddress(t *testing.T) {
 			if up != want {
 				t.Fatalf("%s: %v", what, up)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatalf("%s: nothing was said", what)
 		}
 	}

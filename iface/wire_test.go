@@ -150,7 +150,7 @@ func TestAWatchTellsWhatBecomesOfAPort(t *testing.T) {
 
 func await(t *testing.T, states <-chan PortState, which func(PortState) bool) PortState {
 	t.Helper()
-	patience := time.After(5 * time.Second)
+	patience := time.After(30 * time.Second)
 	for {
 		select {
 		case s := <-states:
@@ -182,7 +182,7 @@ func TestNeighboursThatDoNotAnswerAreTold(t *testing.T) {
 		if want := (silence{linkNamed(t, "lan0").Attrs().Index, netip.MustParseAddr("192.0.2.9")}); got != want {
 			t.Errorf("told of %v, want %v", got, want)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("not told")
 	}
 	w.Close()

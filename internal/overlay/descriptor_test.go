@@ -80,8 +80,8 @@ func TestForgedDescriptorIsNeitherPublishedNorStored(t *testing.T) {
 		cfg.Validator = func(group.ID, []byte) (uint64, error) { return 9, nil }
 	})
 	eventually(t, "in the DHT", func() bool { return forger.dht.RoutingTable().Size() > 0 })
-	_ = forger.PutDescriptor(within(t, 5*time.Second), id, []byte("forged"))
-	if got, err := a.GetDescriptor(within(t, 5*time.Second), id); !errors.Is(err, ErrNotFound) {
+	_ = forger.PutDescriptor(within(t, 30*time.Second), id, []byte("forged"))
+	if got, err := a.GetDescriptor(within(t, 30*time.Second), id); !errors.Is(err, ErrNotFound) {
 		t.Fatalf("got %q, %v", got, err)
 	}
 }
@@ -90,10 +90,10 @@ func TestDescriptorOfALonelyNodeReachesThoseWhoComeLater(t *testing.T) {
 	t.Parallel()
 	a := start(t, 0, withDescriptors())
 	id := groupID()
-	if err := a.PutDescriptor(within(t, 5*time.Second), id, testDescriptor(id, 1)); err != nil {
+	if err := a.PutDescriptor(within(t, 30*time.Second), id, testDescriptor(id, 1)); err != nil {
 		t.Fatalf("lonely: %v", err)
 	}
-	if got, err := a.GetDescriptor(within(t, 5*time.Second), id); err != nil || !bytes.Equal(got, testDescriptor(id, 1)) {
+	if got, err := a.GetDescriptor(within(t, 30*time.Second), id); err != nil || !bytes.Equal(got, testDescriptor(id, 1)) {
 		t.Fatalf("its own: %x %v", got, err)
 	}
 	b := start(t, 1, withDescriptors(a))
@@ -118,12 +118,12 @@ func TestLookupsDontWaitForTheDead(t *testing.T) {
 	c := start(t, 2, withDescriptors(a))
 	id := groupID()
 	eventually(t, "in the DHT", func() bool { return a.dht.RoutingTable().Size() == 2 })
-	if err := a.PutDescriptor(within(t, 5*time.Second), id, testDescriptor(id, 1)); err != nil {
+	if err := a.PutDescriptor(within(t, 30*time.Second), id, testDescriptor(id, 1)); err != nil {
 		t.Fatal(err)
 	}
 	c.wire.cut(a.wire, b.wire)
 	begun := time.Now()
-	if _, err := a.GetDescriptor(within(t, 5*time.Second), id); err != nil {
+	if _, err := a.GetDescriptor(within(t, 30*time.Second), id); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(begun); took > 4*searchQuiet {
@@ -134,7 +134,7 @@ func TestLookupsDontWaitForTheDead(t *testing.T) {
 func TestDescriptorCallsWithoutAnybodyHonourTheContext(t *testing.T) {
 	t.Parallel()
 	a := start(t, 0, withDescriptors())
-	if _, err := a.GetDescriptor(within(t, 5*time.Second), groupID()); !errors.Is(err, ErrNotFound) {
+	if _, err := a.GetDescriptor(within(t, 30*time.Second), groupID()); !errors.Is(err, ErrNotFound) {
 		t.Fatalf("got %v", err)
 	}
 }

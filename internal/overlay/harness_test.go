@@ -139,7 +139,7 @@ func bootstrap(peers ...*testNode) func(*setup) {
 // eventually waits until holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	eventuallyIn(t, 10*time.Second, what, holds)
+	eventuallyIn(t, time.Minute, what, holds)
 }
 
 func eventuallyIn(t *testing.T, limit time.Duration, what string, holds func() bool) {

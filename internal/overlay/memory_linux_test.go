@@ -101,10 +101,10 @@ func runNode(t *testing.T, variable string) {
 		}
 		return direct == idleNodes-1
 	}
-	eventuallyIn(t, 20*time.Second, "connected to all", up)
+	eventually(t, "connected to all", up)
 	for i := range idleNodes {
 		if i != n {
-			_, _ = node.Call(within(t, 5*time.Second), idOf(i), echoProtocol, []byte("warm"))
+			_, _ = node.Call(within(t, 30*time.Second), idOf(i), echoProtocol, []byte("warm"))
 		}
 	}
 	runtime.GC()

@@ -52,8 +52,8 @@ func TestRelayedMembersGoDirectWhenTheyCan(t *testing.T) {
 	eventually(t, "connected through the relay", func() bool { return a.connectedTo(b.Self()) })
 	a.wire.mend()
 	b.wire.mend()
-	eventuallyIn(t, 20*time.Second, "direct", func() bool { return a.directTo(b.Self()) && b.directTo(a.Self()) })
-	eventuallyIn(t, time.Minute, "the circuit is closed", func() bool { return len(a.node.swarm.ConnsToPeer(b.node.ID())) == 1 })
+	eventually(t, "direct", func() bool { return a.directTo(b.Self()) && b.directTo(a.Self()) })
+	eventually(t, "the circuit is closed", func() bool { return len(a.node.swarm.ConnsToPeer(b.node.ID())) == 1 })
 }
 
 func TestRelayServesOnlyItsOwnMembers(t *testing.T) {
@@ -87,7 +87,7 @@ func TestMemberKnownOnlyByItsIDIsFoundByRouting(t *testing.T) {
 	a := start(t, 1, bootstrap(c1))
 	eventually(t, "a is in", func() bool { return a.connectedTo(c1.Self()) })
 	eventually(t, "found", func() bool {
-		_, err := a.Call(within(t, 5*time.Second), b.Self(), echoProtocol, nil)
+		_, err := a.Call(within(t, 30*time.Second), b.Self(), echoProtocol, nil)
 		return err == nil
 	})
 }
@@ -104,7 +104,7 @@ func TestRoutingFindsWhereAMemberIs(t *testing.T) {
 	b.wire.mend()
 	eventually(t, "found", func() bool {
 		a.node.Peerstore().ClearAddrs(b.node.ID())
-		return a.dialRouted(within(t, 5*time.Second), b.node.ID()) == nil && a.directTo(b.Self())
+		return a.dialRouted(within(t, 30*time.Second), b.node.ID()) == nil && a.directTo(b.Self())
 	})
 }
 
@@ -117,7 +117,7 @@ func TestManyCallersShareOneDial(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			if _, err := b.Call(within(t, 5*time.Second), a.Self(), echoProtocol, nil); err != nil {
+			if _, err := b.Call(within(t, 30*time.Second), a.Self(), echoProtocol, nil); err != nil {
 				t.Error(err)
 			}
 		})
@@ -225,7 +225,7 @@ func TestOverlayHealsWhenALinkComesBack(t *testing.T) {
 	eventually(t, "the dead connection is noticed", func() bool { return !a.connectedTo(b.Self()) })
 	a.wire.mend()
 	b.wire.mend()
-	eventuallyIn(t, 20*time.Second, "connected again", func() bool { return b.connectedTo(a.Self()) })
+	eventually(t, "connected again", func() bool { return b.connectedTo(a.Self()) })
 }
 
 func TestSubscribersHearWhoComesAndGoes(t *testing.T) {
@@ -304,7 +304,7 @@ func TestWhatIsAnnouncedCanBeDialled(t *testing.T) {
 			continue
 		}
 		b := start(t, 10+i, func(cfg *setup) { cfg.peers = []string{addr} })
-		if _, err := b.Call(within(t, 5*time.Second), a.Self(), echoProtocol, nil); err != nil {
+		if _, err := b.Call(within(t, 30*time.Second), a.Self(), echoProtocol, nil); err != nil {
 			t.Errorf("%s: %v", addr, err)
 		}
 	}
@@ -320,7 +320,7 @@ func TestOverlayWithoutDataSocketWorksOverTCP(t *testing.T) {
 	}
 	defer b.Close()
 	b.Add(a.Addrs())
-	if _, err := b.Call(within(t, 5*time.Second), a.Self(), echoProtocol, nil); err != nil {
+	if _, err := b.Call(within(t, 30*time.Second), a.Self(), echoProtocol, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -398,5 +398,5 @@ func TestOfTwoConnectionsOneIsClosed(t *testing.T) {
 		}
 		wg.Wait()
 	}
-	eventuallyIn(t, 20*time.Second, "one connection", func() bool { return count(a, b) == 1 && count(b, a) == 1 })
+	eventually(t, "one connection", func() bool { return count(a, b) == 1 && count(b, a) == 1 })
 }

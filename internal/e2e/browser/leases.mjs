@@ -118,12 +118,34 @@ async function transfer(page) {
   await expect(page, "2 addresses are not reserved any more");
 }
 
+// A list is on its way, since something has happened, when somebody searches it.
+async function searchBesideAnEvent(page, list, text) {
+  const path = new URL(page.url()).pathname;
+  const all = (r) => new URL(r.url()).pathname === path && !new URL(r.url()).searchParams.get("search");
+  const ended = Promise.race(["requestfinished", "requestfailed"].map((e) => page.waitForEvent(e, all)));
+  const begun = page.waitForRequest(all);
+  let searched;
+  const typed = new Promise((done) => { searched = done; });
+  await page.route((url) => url.pathname === path, async (route) => {
+    if (all(route.request())) await typed;
+    else {
+      searched();
+      await ended;
+    }
+    await route.continue().catch(() => {}); // given up by the page
+  });
+  await page.locator(list).dispatchEvent("live:late");
+  await begun;
+  await page.getByRole("searchbox").fill(text);
+  await expect(page, `with “${text}”`);
+  await page.unrouteAll({ behavior: "ignoreErrors" });
+}
+
 async function history(page) {
   await page.goto(base + "/leases");
   await page.getByRole("link", { name: "History" }).click();
-  await page.getByRole("searchbox").fill("admin");
+  await searchBesideAnEvent(page, "#entries", "admin");
   await expect(page, "evicted");
-  await expect(page, "with “admin”");
   await look(page, "history", out, faults);
   await page.getByRole("link", { name: wanted, exact: true }).first().click();
   await expect(page, "All of it");

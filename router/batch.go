@@ -1,6 +1,7 @@
 package router
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -28,6 +29,8 @@ type batch struct {
 	piece    []byte // for frame.Finish; made when it is first needed
 
 	sentPackets, sentBytes, deliveredPackets, deliveredBytes int
+
+	asked []byte // an ARP request that says what a neighbour solicitation does
 }
 
 func (r *Router) newBatch() *batch {
@@ -100,6 +103,11 @@ func (b *batch) roomTo(mac frame.MAC, n int) []byte {
 	return frame.AppendEthernet(b.room(n), mac, b.r.gateway, frame.EtherTypeIPv4)
 }
 
+// roomFor is roomTo for a packet to the address dst, of either version.
+func (b *batch) roomFor(mac frame.MAC, n int, dst netip.Addr) []byte {
+	return frame.AppendEthernet(b.room(n), mac, b.r.gateway, frame.IPEtherType(dst))
+}
+
 // packetOf returns a copy of an IP packet in the slab; see room.
 func (b *batch) packetOf(ip []byte) frame.Packet {
 	return frame.Packet{Buf: append(b.room(len(ip))[:frame.Headroom], ip...)}
@@ -131,8 +139,10 @@ func (b *batch) cut(p frame.Packet, mtu int, emit func(frame.Packet)) error {
 }
 
 // send adds a packet for a member.
-func (b *batch) send(to group.MemberID, p frame.Packet) {
-	e := extentOf(p)
+func (b *batch) send(to group.MemberID, p frame.Packet) { b.sendOf(to, p, extentOf(p)) }
+
+// sendOf is send for a packet of which the extent is known.
+func (b *batch) sendOf(to group.MemberID, p frame.Packet, e extent) {
 	b.sentPackets += e.pieces
 	b.sentBytes += e.bytes
 	b.sendUncounted(to, p)

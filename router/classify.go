@@ -22,10 +22,11 @@ const (
 	toDHCP                  // a message to a DHCP server: us
 	toDHCPReply             // one of another DHCP server, to a host
 	toARP
+	toIPv6
 	toBeacon // what members on one segment say to each other; ours too, where the segment has a loop
 )
 
-// verdict is what classify says of a frame. ip is set but for toARP and toIgnore;
+// verdict is what classify says of a frame. ip is set but for toARP, toIPv6 and toIgnore;
 // arp for toARP.
 type verdict struct {
 	kind   kind
@@ -98,7 +99,7 @@ func (c *classifier) classify(f []byte) verdict {
 		}
 		return verdict{kind: toARP, arp: a}
 	case frame.EtherTypeIPv6:
-		return ignored(ignoredIPv6)
+		return verdict{kind: toIPv6, reason: ignoredIPv6}
 	}
 	return ignored(ignoredEtherType)
 }

@@ -26,10 +26,15 @@ const (
 	arpResolving
 	arpSilent
 	arpMisled
+	ndpReplied
+	ndpSilent
+	routerAdverts
 	strangers
 	dhcpHandled
 	dhcpReplied
 	dhcpOverheard
+	dhcp6Handled
+	dhcp6Replied
 	dnsHandled
 	echoReplied
 	beaconsTaken
@@ -86,10 +91,15 @@ func countNames() [numCounters][2]string {
 		arpResolving:  {"arp_resolving", "ARP requests that had to ask the registry"},
 		arpSilent:     {"arp_silent", "ARP packets that needed no answer of ours"},
 		arpMisled:     {"arp_misled", "hosts told by ARP where another one is, as they sent to a station that no longer has it"},
+		ndpReplied:    {"ndp_replied", "neighbour solicitations answered with the gateway MAC"},
+		ndpSilent:     {"ndp_silent", "messages of neighbour discovery that needed no answer of ours"},
+		routerAdverts: {"router_advertisements", "router advertisements sent to hosts"},
 		strangers:     {"strangers", "sightings of hosts that use an address which isn't leased here: moved here, or leased nothing"},
 		dhcpHandled:   {"dhcp_handled", "DHCP messages taken from hosts"},
 		dhcpReplied:   {"dhcp_replied", "DHCP messages sent to hosts"},
 		dhcpOverheard: {"dhcp_overheard", "DHCP messages of other servers to hosts of the segment"},
+		dhcp6Handled:  {"dhcp6_handled", "DHCPv6 messages taken from hosts"},
+		dhcp6Replied:  {"dhcp6_replied", "DHCPv6 messages sent to hosts"},
 		dnsHandled:    {"dns_handled", "DNS queries taken from hosts"},
 		echoReplied:   {"echo_replied", "pings of the service address answered"},
 		beaconsTaken:  {"beacons_taken", "beacons of members on this segment, and of ourselves where it has a loop"},
@@ -98,7 +108,7 @@ func countNames() [numCounters][2]string {
 
 		ignoredNative:     {"ignored_native", "frames between other stations of the segment"},
 		ignoredMulticast:  {"ignored_multicast", "multicast and broadcast, which never cross"},
-		ignoredIPv6:       {"ignored_ipv6", "IPv6, which does not cross yet"},
+		ignoredIPv6:       {"ignored_ipv6", "IPv6 that is none of the group's: it has no IPv6 prefix, or the packet concerns its segment alone"},
 		ignoredEtherType:  {"ignored_ethertype", "frames of other protocols (spanning tree, LLDP, VLAN tags)"},
 		ignoredLoop:       {"ignored_loop", "frames that came back with our own MAC, or a group MAC, as their source"},
 		ignoredOtherGroup: {"ignored_other_group", "frames from hosts on the LAN that are of another group, or of none"},
@@ -119,14 +129,13 @@ func countNames() [numCounters][2]string {
 		dropMemberSource:    {"drop_member_source", "packets from members whose source isn't leased to that member"},
 		dropMemberMulticast: {"drop_member_multicast", "packets from members to multicast, broadcast or the service address"},
 		dropClosed:          {"drop_closed", "packets that came while the router stopped"},
-
-		waited:         {"waited", "packets that waited for an address to be resolved"},
-		resolves:       {"resolves", "questions asked of the registry or, by ARP, of the segment"},
-		icmpSent:       {"icmp_sent", "ICMP errors sent"},
-		icmpSuppressed: {"icmp_suppressed", "ICMP errors not sent, by rate limit or because RFC 1812 forbids them"},
-		dhcpFailed:     {"dhcp_failed", "DHCP messages that ended in an error of ours"},
-		dhcpSuperseded: {"dhcp_superseded", "DHCP messages replaced by a later one of the same client while they waited"},
-		deviceErrors:   {"device_errors", "batches of frames that the device refused, wholly or in part"},
+		waited:              {"waited", "packets that waited for an address to be resolved"},
+		resolves:            {"resolves", "questions asked of the registry or, by ARP, of the segment"},
+		icmpSent:            {"icmp_sent", "ICMP errors sent"},
+		icmpSuppressed:      {"icmp_suppressed", "ICMP errors not sent, by rate limit or because RFC 1812 forbids them"},
+		dhcpFailed:          {"dhcp_failed", "DHCP messages that ended in an error of ours"},
+		dhcpSuperseded:      {"dhcp_superseded", "DHCP messages replaced by a later one of the same client while they waited"},
+		deviceErrors:        {"device_errors", "batches of frames that the device refused, wholly or in part"},
 	}
 }
 

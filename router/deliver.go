@@ -48,11 +48,7 @@ func (r *Router) deliver(b *batch, from group.MemberID, p frame.Packet) {
 	}
 	ip, err := frame.ParseIPv4(p.IP())
 	if err != nil {
-		if _, err := frame.ParseIPv6(p.IP()); err == nil {
-			r.counters.add(ignoredIPv6, 1)
-			return
-		}
-		r.counters.add(dropMalformed, 1)
+		r.deliver6(b, from, p)
 		return
 	}
 	p.Buf = p.Buf[:frame.Headroom+len(ip)]
@@ -105,6 +101,10 @@ func (r *Router) askSource(ctx context.Context, key waitKey) {
 	for _, p := range r.waiting.take(key) {
 		if !allowed {
 			r.counters.add(dropMemberSource, 1)
+			continue
+		}
+		if p.is6() {
+			r.toSegment6(b, p)
 			continue
 		}
 		r.toSegment(b, p)
@@ -174,7 +174,9 @@ func (r *Router) toHost(b *batch, p parked) {
 
 // askNeighbour is the job behind whichMAC: ARP requests, until observe sees an answer.
 func (r *Router) askNeighbour(ctx context.Context, key waitKey) {
-	r.requestNeighbour(ctx, key)
+	r.requestNeighbour(ctx, key, frame.AppendARP(nil, frame.Broadcast(), r.gateway, frame.ARPFields{
+		Op: frame.ARPRequest, SenderMAC: r.gateway, SenderIP: r.service, TargetIP: key.addr,
+	}))
 	b := r.borrow()
 	defer r.giveBack(b)
 	mac, found := r.hosts.MAC(key.addr)
@@ -204,10 +206,8 @@ func (r *Router) write(b *batch, mac frame.MAC, p parked) {
 	b.write(p.packet)
 }
 
-func (r *Router) requestNeighbour(ctx context.Context, key waitKey) {
-	request := frame.AppendARP(nil, frame.Broadcast(), r.gateway, frame.ARPFields{
-		Op: frame.ARPRequest, SenderMAC: r.gateway, SenderIP: r.service, TargetIP: key.addr,
-	})
+// requestNeighbour sends a request until it is answered, or was sent often enough.
+func (r *Router) requestNeighbour(ctx context.Context, key waitKey, request []byte) {
 	answered := r.waiting.answered(key)
 	timer := time.NewTicker(neighbourWait)
 	defer timer.Stop()

@@ -42,15 +42,15 @@ func (d dnsTCP) number(from netip.AddrPort, seq uint32) uint32 {
 }
 
 // takeDNSByTCP answers a segment to port 53 of the service address.
-func (r *Router) takeDNSByTCP(b *batch, ip frame.IPv4, mac frame.MAC) {
-	t, err := frame.ParseTCP(ip.Payload())
-	if err != nil || !t.ChecksumOK(ip.Src(), ip.Dst()) {
+func (r *Router) takeDNSByTCP(b *batch, p dnsPeers, segment []byte) {
+	t, err := frame.ParseTCP(segment)
+	if err != nil || !t.ChecksumOK(p.host, p.us) {
 		r.counters.add(dropChecksum, 1)
 		return
 	}
-	from, us := netip.AddrPortFrom(ip.Src(), t.SrcPort()), netip.AddrPortFrom(r.service, portDNS)
+	from, us := netip.AddrPortFrom(p.host, t.SrcPort()), netip.AddrPortFrom(p.us, portDNS)
 	answer := func(f frame.TCPFields) {
-		b.writeBuilt(frame.AppendTCP(b.roomTo(mac, frame.IPv4HeaderLen+frame.TCPHeaderLen+4), us, from, f, nil))
+		b.writeBuilt(frame.AppendTCP(b.roomFor(p.mac, frame.IPHeaderLen(p.host)+frame.TCPHeaderLen+4, p.host), us, from, f, nil))
 	}
 	flags, data := t.Flags(), t.Payload()
 	switch {
@@ -61,7 +61,7 @@ func (r *Router) takeDNSByTCP(b *batch, ip frame.IPv4, mac frame.MAC) {
 		}
 	case flags&frame.TCPAck == 0:
 	case len(data) > 0 && t.Ack() == r.byTCP.number(from, t.Seq()-1)+1:
-		r.askByTCP(from, t, mac)
+		r.askByTCP(p, t)
 	case flags&frame.TCPFin != 0:
 		answer(frame.TCPFields{Seq: t.Ack(), Ack: t.Seq() + uint32(len(data)) + 1, Flags: frame.TCPAck, Window: dnsTCPWindow})
 	case len(data) > 0: // a second query, or of a connection that never was one
@@ -71,7 +71,7 @@ func (r *Router) takeDNSByTCP(b *batch, ip frame.IPv4, mac frame.MAC) {
 
 // askByTCP hands the first segment of a connection, which is a query, to the handler. One that isn't whole is
 // left: its sender sends it again, with what follows.
-func (r *Router) askByTCP(from netip.AddrPort, t frame.TCP, mac frame.MAC) {
+func (r *Router) askByTCP(p dnsPeers, t frame.TCP) {
 	data := t.Payload()
 	if len(data) < 2 || len(data) > dnsTCPQuery || int(binary.BigEndian.Uint16(data))+2 != len(data) {
 		r.counters.add(dropService, 1)
@@ -84,12 +84,13 @@ func (r *Router) askByTCP(from netip.AddrPort, t frame.TCP, mac frame.MAC) {
 	}
 	r.counters.add(dnsHandled, 1)
 	query, room := bytes.Clone(data[2:]), int(t.Window())
+	from := netip.AddrPortFrom(p.host, t.SrcPort())
 	begin := frame.TCPFields{Seq: t.Ack(), Ack: t.Seq() + uint32(len(data)), Flags: frame.TCPAck, Window: dnsTCPWindow}
 	started := r.jobs.start(func(ctx context.Context) {
 		defer r.jobs.dns.Add(-1)
 		ctx, cancel := context.WithTimeout(ctx, dnsTimeout)
 		defer cancel()
-		r.answerByTCP(mac, from, begin, r.dns.Handle(ctx, from.Addr(), query, false), room)
+		r.answerByTCP(p, from, begin, r.dns.Handle(ctx, p.asker, query, false), room)
 	})
 	if !started {
 		r.jobs.dns.Add(-1)
@@ -99,13 +100,13 @@ func (r *Router) askByTCP(from netip.AddrPort, t frame.TCP, mac frame.MAC) {
 
 // answerByTCP sends a reply, at most what the host has room for, and ends the connection: by a
 // reset where there is no reply, or no room.
-func (r *Router) answerByTCP(mac frame.MAC, to netip.AddrPort, f frame.TCPFields, reply []byte, room int) {
-	us := netip.AddrPortFrom(r.service, portDNS)
+func (r *Router) answerByTCP(p dnsPeers, to netip.AddrPort, f frame.TCPFields, reply []byte, room int) {
+	us := netip.AddrPortFrom(p.us, portDNS)
 	b := r.borrow()
 	defer r.giveBack(b)
 	send := func(payload []byte) {
-		size := frame.IPv4HeaderLen + frame.TCPHeaderLen + len(payload)
-		b.writeBuilt(frame.AppendTCP(b.roomTo(mac, size), us, to, f, payload))
+		size := frame.IPHeaderLen(p.host) + frame.TCPHeaderLen + len(payload)
+		b.writeBuilt(frame.AppendTCP(b.roomFor(p.mac, size, p.host), us, to, f, payload))
 		f.Seq += uint32(len(payload))
 	}
 	if len(reply) == 0 || len(reply)+2 > room {
@@ -114,7 +115,7 @@ func (r *Router) answerByTCP(mac frame.MAC, to netip.AddrPort, f frame.TCPFields
 		return
 	}
 	reply = append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...)
-	most := min(dnsTCPSegment, r.linkMTU-tcpOverhead)
+	most := min(dnsTCPSegment, r.linkMTU-frame.IPHeaderLen(p.host)-frame.TCPHeaderLen)
 	for len(reply) > most {
 		send(reply[:most])
 		reply = reply[most:]

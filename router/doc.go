@@ -2,7 +2,7 @@
 // the segment (an Ethernet device) and the tunnel, decides about every frame and every
 // packet, and answers locally what needs no other site.
 //
-// It is for: classifying frames, forwarding IPv4 between hosts of the segment and
+// It is for: classifying frames, forwarding IPv4, and IPv6 where the group has a prefix, between hosts of the segment and
 // members, checking sources, TTL and MTU, keeping the hosts' MACs, holding packets
 // while an address is being resolved, and handing ARP, DHCP and DNS to their handlers. It is not for
 // owning addresses (registry), keys and paths (tunnel), devices (iface), or the contents of
@@ -35,8 +35,9 @@
 //	  its ARP for the service address
 //	anything else from a host of another group     nothing; counted (see [Stations])
 //	unicast to another MAC                         nothing: two hosts talk natively (bypass)
-//	multicast, broadcast, IPv6, spanning tree,     nothing; counted. They never cross
+//	multicast, broadcast, spanning tree,           nothing; counted. They never cross
 //	  router advertisements, VLAN tags, the rest
+//	IPv6                                           nothing, unless SetIPv6 says otherwise: see ipv6.go
 //
 //	from a member                                 becomes
 //	IPv4 from an address leased to that member,    an Ethernet frame from the gateway MAC

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"landbridge/arp"
@@ -66,6 +67,8 @@ func (r *Router) takeFrame(b *batch, p frame.Packet) {
 		r.forward(b, p, f.Src())
 	case toARP:
 		r.answerARP(b, v.arp)
+	case toIPv6:
+		r.takeIPv6(b, p, f)
 	case toBeacon:
 		r.takeBeacon(b, f)
 	case toService, toDHCP, toDHCPReply:
@@ -93,7 +96,7 @@ func (r *Router) takeFrame(b *batch, p frame.Packet) {
 func (r *Router) forward(b *batch, p frame.Packet, mac frame.MAC) {
 	ip := header(p)
 	if route, status := r.directory.Lookup(ip.Src()); status != Known || !route.here() {
-		if status == Unknown && r.resolveSource(b, p, mac) {
+		if status == Unknown && r.resolveSource(b, p, mac, ip.Src()) {
 			return
 		}
 		r.counters.add(dropSpoofed, 1)
@@ -112,7 +115,7 @@ func (r *Router) forward(b *batch, p frame.Packet, mac frame.MAC) {
 	case Absent:
 		r.refuse(b, parked{packet: p, mac: mac}, dropAbsent)
 	default:
-		r.resolve(b, p, mac)
+		r.resolve(b, p, mac, dst)
 	}
 }
 
@@ -175,9 +178,9 @@ func (r *Router) bypasses(route Route, ip frame.IPv4) bool {
 	return true
 }
 
-// resolve makes a packet wait for the registry.
-func (r *Router) resolve(b *batch, p frame.Packet, mac frame.MAC) {
-	key := waitKey{question: whoServes, addr: header(p).Dst()}
+// resolve makes a packet to the host with the address dst wait for the registry.
+func (r *Router) resolve(b *batch, p frame.Packet, mac frame.MAC, dst netip.Addr) {
+	key := waitKey{question: whoServes, addr: dst}
 	if r.refused.holds(key, b.now) {
 		r.refuse(b, parked{packet: p, mac: mac}, dropUnresolved)
 		return
@@ -217,9 +220,12 @@ func (r *Router) askRegistry(ctx context.Context, key waitKey) {
 		found, reason = r.rememberRefusal(key, err, b.now)
 	}
 	for _, p := range r.waiting.take(key) {
-		if err != nil {
+		switch {
+		case err != nil:
 			r.refuse(b, p, reason)
-		} else {
+		case p.is6():
+			r.forwardTo6(b, p.packet, p.mac, route)
+		default:
 			r.forwardTo(b, p.packet, p.mac, route)
 		}
 	}
@@ -232,6 +238,10 @@ func (r *Router) askRegistry(ctx context.Context, key waitKey) {
 // refuse drops a packet and tells its sender that the host can't be reached.
 func (r *Router) refuse(b *batch, p parked, reason counter) {
 	r.counters.add(reason, 1)
+	if p.is6() {
+		r.complain6(b, p, complaint6{kind: frame.ICMPv6Unreachable, code: frame.CodeAddressUnreachable6})
+		return
+	}
 	if p.from != (group.MemberID{}) {
 		r.tellMember(b, p.from, p.ip(), hostUnreachable, 0)
 		return

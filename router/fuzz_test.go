@@ -51,6 +51,10 @@ func (i *inspector) Send(parcels []Parcel) {
 
 func (i *inspector) inspect(to group.MemberID, pkts []frame.Packet) {
 	for _, p := range pkts {
+		if six, err := frame.ParseIPv6(p.IP()); err == nil {
+			i.inspect6(to, p, six)
+			continue
+		}
 		ip, err := frame.ParseIPv4(p.IP())
 		if err != nil || len(ip) != len(p.IP()) || !ip.ChecksumOK() || ip.TTL() == 0 {
 			i.t.Errorf("sent to a member: % x: %v", p.IP(), err)
@@ -70,6 +74,21 @@ func (i *inspector) inspect(to group.MemberID, pkts []frame.Packet) {
 	}
 }
 
+func (i *inspector) inspect6(to group.MemberID, p frame.Packet, ip frame.IPv6) {
+	net := sixNet(i.t).Net
+	src, ok := net.Host(ip.Src())
+	dst, ok2 := net.Host(ip.Dst())
+	if len(ip) != len(p.IP()) || ip.HopLimit() == 0 || to != memberB || !ok || !ok2 || !prefix.Contains(dst) {
+		i.t.Errorf("sent to %x: % x", to[0], p.IP())
+	}
+	if route, _ := (odd{}).Lookup(src); !route.Local && src != svcAddr {
+		i.t.Errorf("a packet from %v left, which isn't leased here", src)
+	}
+	if bodies, err := frame.Cut(p); err != nil || bodies.Size(0) > 1376+1 { // and the trailer
+		i.t.Errorf("sent to a member: % x with %+v: %v", []byte(ip), p.Offload, err)
+	}
+}
+
 func (i *inspector) WriteBatch(pkts []frame.Packet) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -79,6 +98,11 @@ func (i *inspector) WriteBatch(pkts []frame.Packet) error {
 		if err != nil || eth.Src() != gwA || cap(p.Buf) < len(p.Buf)+frame.Tailroom || p.GSO == frame.GSONone && len(f) > 1500+frame.EthernetHeaderLen {
 			i.t.Errorf("written to the segment: % x", f)
 			continue
+		}
+		if eth.EtherType() == frame.EtherTypeIPv6 {
+			if ip, err := frame.ParseIPv6(eth.Payload()); err != nil || ip.HopLimit() == 0 {
+				i.t.Errorf("written to the segment: % x: %v", f, err)
+			}
 		}
 		if eth.EtherType() == frame.EtherTypeIPv4 {
 			if ip, err := frame.ParseIPv4(eth.Payload()); err != nil || !ip.ChecksumOK() {
@@ -98,12 +122,16 @@ func fuzzRouter(t *testing.T) *Router {
 	hosts.Learn(hostA.ip, hostA.mac)
 	r, err := New(Config{
 		Device: i, Prefix: prefix, ServiceAddr: svcAddr, GatewayMAC: gwA, MTU: 1376, LinkMTU: 1500,
-		Directory: odd{}, Sender: i, Hosts: hosts, DNS: &dnsFake{},
+		Directory: odd{}, Sender: i, Hosts: hosts, DNS: &dnsFake{}, DHCP6: &dhcp6Fake{},
 		ARP: arp.NewResponder(arp.Config{Prefix: prefix, ServiceAddr: svcAddr, GatewayMAC: gwA, Directory: ARPDirectory(odd{})}),
 	})
+	if err == nil {
+		err = r.SetIPv6(sixNet(t))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.LearnIPv6(hostA.ip, hostA.mac)
 	return r
 }
 
@@ -131,6 +159,11 @@ func FuzzFramesFromTheSegment(f *testing.F) {
 		p.PutVirtio()
 		f.Add(p.Buf[:frame.VirtioHeaderLen], p.Ethernet())
 	}
+	for _, to := range []netip.Addr{remote.ip, nth(7), nth(16), nth(6), svcAddr} {
+		f.Add([]byte{}, ethernet6(hostA.mac, gwA, udp6(f, local, host{ip: to}, 9)))
+		f.Add([]byte{}, frame.AppendSolicit(nil, hostA.mac, local.six(f).ip, host{ip: to}.six(f).ip))
+	}
+	f.Add([]byte{}, ethernet6(hostA.mac, frame.MAC{0x33, 0x33, 0, 1, 0, 2}, frame.AppendUDP(nil, netip.AddrPortFrom(frame.LinkLocal(hostA.mac), 546), netip.AddrPortFrom(dhcp6Servers(), 547), []byte("solicit"))))
 	f.Add([]byte{}, discover(hostA.mac, "x"))
 	f.Add([]byte{}, arpRequest(local, nth(3)))
 	f.Add([]byte{}, arpRequest(local, nth(7)))
@@ -167,6 +200,9 @@ func FuzzPacketsFromMembers(f *testing.F) {
 	} {
 		f.Add([]byte(p), uint8(0), uint16(0), false)
 	}
+	f.Add([]byte(udp6(f, remote, local, 100)), uint8(0), uint16(0), false)
+	f.Add(frame.AppendICMPv6Error(nil, sixNet(f).Net.Of(svcAddr), udp6(f, local, remote, 20), frame.ICMPv6Unreachable, 3, 0), uint8(0), uint16(0), false)
+	f.Add([]byte(udp6(f, remote, local, 1600)), uint8(frame.GSOUDP), uint16(1300), true)
 	joined := super(remote, local, 1336)
 	f.Add(joined.IP(), uint8(frame.GSOTCPv4), uint16(1336), true)
 	f.Add(joined.IP(), uint8(frame.GSOTCPv4), uint16(1461), true)

@@ -107,12 +107,12 @@ func (r *Router) serve(b *batch, ip frame.IPv4, mac frame.MAC) {
 		return
 	case frame.ProtocolTCP:
 		if t, err := frame.ParseTCP(ip.Payload()); err == nil && !ip.IsFragment() && t.DstPort() == portDNS && r.dns != nil {
-			r.takeDNSByTCP(b, ip, mac)
+			r.takeDNSByTCP(b, dnsPeers{ip.Src(), ip.Dst(), ip.Src(), mac}, ip.Payload())
 			return
 		}
 	case frame.ProtocolUDP:
 		if u, err := frame.ParseUDP(ip.Payload()); err == nil && !ip.IsFragment() && u.DstPort() == portDNS && r.dns != nil {
-			r.takeDNS(ip, u, mac)
+			r.takeDNS(dnsPeers{ip.Src(), ip.Dst(), ip.Src(), mac}, u)
 			return
 		}
 	}
@@ -130,9 +130,16 @@ func (r *Router) echo(b *batch, ip frame.IPv4, mac frame.MAC) {
 	b.writeBuilt(f)
 }
 
+// dnsPeers are both ends of a DNS exchange with a host of the segment.
+type dnsPeers struct {
+	host, us netip.Addr // of one version
+	asker    netip.Addr // the host by its IPv4 address, if it has one of the group
+	mac      frame.MAC
+}
+
 // takeDNS hands a query to the handler, beside the frame path.
-func (r *Router) takeDNS(ip frame.IPv4, u frame.UDP, mac frame.MAC) {
-	if !u.ChecksumOK(ip.Src(), ip.Dst()) {
+func (r *Router) takeDNS(p dnsPeers, u frame.UDP) {
+	if !u.ChecksumOK(p.host, p.us) {
 		r.counters.add(dropChecksum, 1)
 		return
 	}
@@ -143,13 +150,13 @@ func (r *Router) takeDNS(ip frame.IPv4, u frame.UDP, mac frame.MAC) {
 	}
 	r.counters.add(dnsHandled, 1)
 	query := bytes.Clone(u.Payload())
-	from := netip.AddrPortFrom(ip.Src(), u.SrcPort())
+	from := netip.AddrPortFrom(p.host, u.SrcPort())
 	started := r.jobs.start(func(ctx context.Context) {
 		defer r.jobs.dns.Add(-1)
 		ctx, cancel := context.WithTimeout(ctx, dnsTimeout)
 		defer cancel()
-		if reply := r.dns.Handle(ctx, from.Addr(), query, true); reply != nil {
-			r.reply(mac, netip.AddrPortFrom(r.service, portDNS), from, reply)
+		if reply := r.dns.Handle(ctx, p.asker, query, true); reply != nil {
+			r.reply(p.mac, netip.AddrPortFrom(p.us, portDNS), from, reply)
 		}
 	})
 	if !started {
@@ -213,14 +220,14 @@ func (r *Router) handleDHCP(ctx context.Context, message []byte, mac frame.MAC) 
 // reply sends one datagram to a host of the segment. One that is larger than the link
 // is dropped: handlers know the MTU.
 func (r *Router) reply(mac frame.MAC, from, to netip.AddrPort, payload []byte) {
-	size := frame.IPv4HeaderLen + frame.UDPHeaderLen + len(payload)
-	if size > r.linkMTU || !to.Addr().Is4() {
+	size := frame.IPHeaderLen(to.Addr()) + frame.UDPHeaderLen + len(payload)
+	if size > r.linkMTU || !to.Addr().IsValid() {
 		r.counters.add(dropTooBig, 1)
 		return
 	}
 	b := r.borrow()
 	defer r.giveBack(b)
-	b.writeBuilt(frame.AppendUDP(b.roomTo(mac, size), from, to, payload))
+	b.writeBuilt(frame.AppendUDP(b.roomFor(mac, size, to.Addr()), from, to, payload))
 }
 
 // isUnicastSource says whether a packet from a can be answered.

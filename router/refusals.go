@@ -14,12 +14,14 @@ import (
 type question uint8
 
 const (
-	whoServes question = iota // the member behind a destination
-	whoseIsIt                 // whether a source is leased to the member that sent it
-	whichMAC                  // a local host's MAC, by ARP
-	whoSends                  // whose a source on this segment is
-	whoIsThat                 // a source that isn't leased here
-	whereTo                   // a host's stale neighbour entry
+	whoServes    question = iota // the member behind a destination
+	whoseIsIt                    // whether a source is leased to the member that sent it
+	whichMAC                     // a local host's MAC, by ARP
+	whichMAC6                    // likewise, by neighbour discovery; the address is the IPv4 one
+	whoSends                     // whose a source on this segment is
+	whoIsThat                    // a source that isn't leased here
+	whereTo                      // a host's stale neighbour entry
+	whichRouters                 // a router solicitation
 )
 
 // waitKey names a question about an address; member only with whoseIsIt.

@@ -139,6 +139,7 @@ type Config struct {
 	Probes      ARPObserver // optional
 	DHCP        DHCP        // optional: interface mode has no clients
 	DHCPPorts   dhcp.Ports  // optional: the standard ones; until SetDHCPPorts says others
+	DHCP6       DHCP6       // optional
 	Watch       Watch       // optional
 	DNS         DNS         // optional
 	Strangers   Strangers   // optional
@@ -210,6 +211,9 @@ type Router struct {
 	pkts     []frame.Packet
 	warned   atomic.Int64
 	relief   atomic.Pointer[frame.MAC] // nil: none
+	six      atomic.Pointer[six]       // nil: no IPv6
+	dhcp6    DHCP6
+	clients6 *serializer
 }
 
 // New returns a Router that does nothing yet.
@@ -228,7 +232,7 @@ func New(c Config) (*Router, error) {
 	}
 	r := &Router{
 		device: c.Device, directory: c.Directory, sender: c.Sender, hosts: c.Hosts,
-		arp: c.ARP, probes: c.Probes, dhcp: c.DHCP, dns: c.DNS, strangers: c.Strangers, watch: c.Watch,
+		arp: c.ARP, probes: c.Probes, dhcp: c.DHCP, dhcp6: c.DHCP6, dns: c.DNS, strangers: c.Strangers, watch: c.Watch,
 		beacons: c.Beacons, stations: c.Stations, bypass: c.Bypass, speakers: c.Speakers,
 		log: c.Log, now: c.Now,
 		classifier: newClassifier(c.Prefix, c.ServiceAddr, c.GatewayMAC, c.DHCPPorts),
@@ -243,6 +247,7 @@ func New(c Config) (*Router, error) {
 		jobs:       newJobs(),
 		byTCP:      dnsTCP{maphash.MakeSeed()},
 		clients:    newSerializer(),
+		clients6:   newSerializer(),
 		errors:     newICMPLimiter(),
 		batches:    make(chan *batch, idleBatches),
 		pkts:       make([]frame.Packet, batchFrames),
@@ -277,7 +282,7 @@ func (r *Router) WriteFrame(f []byte) error {
 // Announce tells the hosts of the segment that addr is now reached by the gateway MAC:
 // the appliance calls it when the lease of a host that was here has moved away.
 func (r *Router) Announce(addr netip.Addr) error {
-	return r.WriteFrame(arp.Announce(addr, r.gateway))
+	return errors.Join(r.WriteFrame(arp.Announce(addr, r.gateway)), r.announce6(addr, r.gateway))
 }
 
 // SetDHCPPorts has DHCP be what comes to these ports from now on.
@@ -306,9 +311,9 @@ func (r *Router) HandOver(mac frame.MAC) {
 // AnnounceHost tells the hosts of the segment that addr is reached at mac, a host of the
 // segment: one that has moved here, and may not say so itself.
 func (r *Router) AnnounceHost(addr netip.Addr, mac frame.MAC) error {
-	return r.WriteFrame(frame.AppendARP(nil, frame.Broadcast(), r.gateway, frame.ARPFields{
+	return errors.Join(r.WriteFrame(frame.AppendARP(nil, frame.Broadcast(), r.gateway, frame.ARPFields{
 		Op: frame.ARPRequest, SenderMAC: mac, SenderIP: addr, TargetIP: addr,
-	}))
+	})), r.announce6(addr, mac))
 }
 
 // ARPDirectory shows a Directory to an arp.Responder of a segment.

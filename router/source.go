@@ -12,10 +12,10 @@ import (
 // Hosts of another router's on this segment may send by this one, too: when they come to it
 // first, their leases may not be known here.
 
-// resolveSource makes a packet wait until it is known whose its source is. It reports false
-// where that was asked in vain a moment ago.
-func (r *Router) resolveSource(b *batch, p frame.Packet, mac frame.MAC) bool {
-	key := waitKey{question: whoSends, addr: ipSource(p)}
+// resolveSource makes a packet wait until it is known whose its source is, the host with the address
+// src. It reports false where that was asked in vain a moment ago.
+func (r *Router) resolveSource(b *batch, p frame.Packet, mac frame.MAC, src netip.Addr) bool {
+	key := waitKey{question: whoSends, addr: src}
 	if r.beacons == nil || !r.classifier.isHost(key.addr) || r.refused.holds(key, b.now) {
 		return false
 	}
@@ -49,16 +49,18 @@ func (r *Router) askSender(ctx context.Context, key waitKey) {
 		r.refused.remember(key, b.now, refuseSource)
 	}
 	for _, p := range r.waiting.take(key) {
-		if _, status := r.directory.Lookup(key.addr); here && status == Known {
+		_, status := r.directory.Lookup(key.addr)
+		switch known := here && status == Known; {
+		case known && p.is6():
+			r.forward6(b, p.packet, p.mac)
+		case known:
 			r.forward(b, p.packet, p.mac)
-		} else {
+		default:
 			r.counters.add(dropSpoofed, 1)
 			r.stranger(key.addr, p.mac, b.now)
 		}
 	}
 }
-
-func ipSource(p frame.Packet) netip.Addr { return header(p).Src() }
 
 // rate bounds something to a number in each second.
 type rate struct {

@@ -18,6 +18,9 @@ type parked struct {
 
 func (p parked) ip() frame.IPv4 { return header(p.packet) }
 
+// is6 reports whether the packet is IPv6: then header6 reads it, and ip mustn't.
+func (p parked) is6() bool { return p.packet.IP()[0]>>4 == 6 }
+
 // size is the memory that p takes up in the waitlist, in bytes.
 func (p parked) size() int { return len(p.packet.Buf) + frame.Tailroom }
 
@@ -29,7 +32,7 @@ type waitlist struct {
 	packets int
 	bytes   int
 	sources map[group.MemberID]int // questions of kind whoseIsIt, by who sent the packets
-	asked   atomic.Int32           // questions of kind whichMAC, so that ARP packets cost nothing while none is open
+	asked   atomic.Int32           // questions of kinds whichMAC and whichMAC6, so that ARP packets cost nothing while none is open
 }
 
 type queue struct {
@@ -91,7 +94,7 @@ func (w *waitlist) open(k waitKey) (*queue, admission) {
 	q := &queue{answer: make(chan struct{})}
 	w.queues[k] = q
 	switch k.question {
-	case whichMAC:
+	case whichMAC, whichMAC6:
 		w.asked.Add(1)
 	case whoseIsIt:
 		w.sources[k.member]++
@@ -134,7 +137,7 @@ func (w *waitlist) take(k waitKey) []parked {
 	}
 	delete(w.queues, k)
 	switch k.question {
-	case whichMAC:
+	case whichMAC, whichMAC6:
 		w.asked.Add(-1)
 	case whoseIsIt:
 		if w.sources[k.member]--; w.sources[k.member] == 0 {

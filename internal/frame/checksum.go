@@ -43,9 +43,13 @@ func fold(sum uint64) uint16 {
 	return uint16(sum>>16 + sum&0xffff)
 }
 
-// PseudoSum returns the unfolded sum of the IPv4 pseudo header (RFC 768, RFC 9293
-// section 3.1) for a segment of length bytes.
+// PseudoSum returns the unfolded sum of the pseudo header of IPv4 (RFC 768, RFC 9293
+// section 3.1), or of IPv6 where dst is of that (RFC 8200 section 8.1), for a segment of length bytes.
 func PseudoSum(src, dst netip.Addr, protocol uint8, length int) uint64 {
+	if dst.Is6() {
+		s, d := src.As16(), dst.As16()
+		return add(d[:], add(s[:], uint64(protocol)+uint64(length)))
+	}
 	s, d := as4(src), as4(dst)
 	return uint64(binary.BigEndian.Uint32(s[:])) + uint64(binary.BigEndian.Uint32(d[:])) +
 		uint64(protocol) + uint64(uint16(length))

@@ -1,5 +1,5 @@
 // Package frame reads and writes the bytes of Ethernet, ARP, IPv4, IPv6, UDP,
-// TCP and ICMPv4, and what Linux leaves to be done on them (struct virtio_net_hdr).
+// TCP, ICMPv4, ICMPv6 and neighbour discovery, and what Linux leaves to be done on them (struct virtio_net_hdr).
 //
 // A view ([Ethernet], [ARP], [IPv4], …) is a byte slice with a type. It is made by
 // a Parse function that checks every bound its methods rely on, so that after a
@@ -11,8 +11,8 @@
 // view: the checks are there and nowhere else.
 //
 // The Append functions build: they append to the slice that the caller gives and
-// return it, as append does, and allocate only if its capacity is short. Addresses
-// are IPv4; one that isn't (the zero netip.Addr too) is written as 0.0.0.0.
+// return it, as append does, and allocate only if its capacity is short. An address
+// that isn't of the version asked for (the zero netip.Addr too) is written as zeros.
 //
 // The layouts, byte by byte:
 //
@@ -26,6 +26,9 @@
 //	UDP        0 source port 2 | 2 destination port 2 | 4 length 2 | 6 checksum 2 | 8 payload
 //	TCP        0 source port 2 | 2 destination port 2 | 4 sequence 4 | 8 acknowledgement 4 |
 //	           12 data offset 1 | 13 flags 1 | 14 window 2 | 16 checksum 2 | 18 urgent 2 | 20 options
+//	ICMPv6     0 type 1 | 1 code 1 | 2 checksum 2 | 4 flags, MTU or reserved 4 | 8 payload
+//	NS, NA     8 target 16 | 24 options, of 8 bytes and multiples: 0 type 1 | 1 length/8 1 | 2 MAC 6
+//	RA         4 hop limit 1 | 5 flags 1 | 6 router lifetime 2 | 8 timers 8 | 16 options: MAC, prefix, MTU, RDNSS, DNSSL
 //	virtio     0 flags 1 | 1 GSO type 1 | 2 header length 2 | 4 GSO size 2 |
 //	           6 checksum start 2 | 8 checksum offset 2 | 10 Ethernet (as the host orders bytes)
 //	ICMPv4     0 type 1 | 1 code 1 | 2 checksum 2 | 4 rest of header 4 | 8 payload

@@ -13,4 +13,6 @@ var (
 	ErrLength = errors.New("frame: contradictory length")
 	// ErrProtocol: ARP for another hardware or protocol than Ethernet and IPv4.
 	ErrProtocol = errors.New("frame: not ARP for IPv4 over Ethernet")
+	// ErrNDP: no neighbour discovery, or what RFC 4861 has a node discard.
+	ErrNDP = errors.New("frame: no sound message of neighbour discovery")
 )

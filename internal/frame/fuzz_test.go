@@ -19,6 +19,11 @@ func FuzzFrame(f *testing.F) {
 	f.Add(ether(EtherTypeIPv4, options))
 	f.Add(ether(EtherTypeIPv4, append(ping, 8, 0, 0xf7, 0xff, 0, 0, 0, 0, 0, 0, 0, 0)))
 	f.Add(ether(EtherTypeIPv6, append([]byte{0x60, 0, 0, 0, 0, 0, 59, 1}, make([]byte, 32)...)))
+	f.Add(AppendSolicit(nil, macA, sixA, sixB))
+	f.Add(AppendAdvert(nil, macB, macA, AdvertFields{Dst: sixB, Target: sixA, MAC: macA, Override: true}))
+	f.Add(AppendRouterAdvert(nil, MAC{}, AllNodes(), advertOfB))
+	f.Add(ether(EtherTypeIPv6, AppendUDP(nil, netip.AddrPortFrom(sixA, 546), netip.AddrPortFrom(sixB, 547), make([]byte, 60))))
+	f.Add(ether(EtherTypeIPv6, AppendTCP(nil, netip.AddrPortFrom(sixA, 1), netip.AddrPortFrom(sixB, 2), TCPFields{Flags: TCPSyn, MSS: 1440}, nil)))
 	f.Add(ether(EtherTypeIPv4, append([]byte{0x4f, 0, 0, 80, 0, 0, 0, 0, 9, 17}, make([]byte, 70)...)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := ParseEthernet(b)
@@ -26,8 +31,8 @@ func FuzzFrame(f *testing.F) {
 			return
 		}
 		fuzzARP(t, e)
-		if p, err := ParseIPv6(e.Payload()); err == nil {
-			_, _, _ = p.Src(), p.Dst(), p.Payload()
+		if p, err := ParseIPv6(bytes.Clone(e.Payload())); err == nil {
+			fuzzIPv6(t, p)
 		}
 		p, err := ParseIPv4(bytes.Clone(e.Payload()))
 		if err != nil {
@@ -94,4 +99,40 @@ func fuzzFragments(t *testing.T, p IPv4) {
 	if err == nil && total != len(p.Payload()) {
 		t.Fatalf("fragments of %x hold %d bytes", []byte(p), total)
 	}
+}
+
+func fuzzIPv6(t *testing.T, p IPv6) {
+	_, _, _ = p.Src(), p.Dst(), p.Payload()
+	_, _ = p.Upper()
+	if n, err := ParseNeighbor(p); err == nil {
+		if n.Target.IsMulticast() || n.Src.IsMulticast() || p.HopLimit() != 255 {
+			t.Fatalf("%+v", n)
+		}
+		if n.IsProbe() && !p.Dst().IsMulticast() {
+			t.Fatalf("a probe of one: %+v", n)
+		}
+	}
+	if ParseRouterSolicit(p) == nil && !IsNDP(p) {
+		t.Fatal("a router solicitation that is no neighbour discovery")
+	}
+	if MayError6(p) {
+		e, err := ParseIPv6(AppendICMPv6Error(nil, sixB, p, ICMPv6TooBig, 0, 1280))
+		if err != nil || len(e) > MaxICMPv6Error {
+			t.Fatalf("%d bytes: %v", len(e), err)
+		}
+		if m, err := ParseICMPv6(e.Payload()); err != nil || !m.ChecksumOK(e.Src(), e.Dst()) || MayError6(e) {
+			t.Fatalf("an error that isn't one: %x, %v", []byte(e), err)
+		}
+	}
+	if reply, ok := AppendEchoReply6(nil, p); ok {
+		if e, err := ParseIPv6(reply); err != nil || e.Src() != p.Dst() || e.Dst() != p.Src() {
+			t.Fatalf("%x: %v", reply, err)
+		}
+	}
+	packet := Packet{Buf: append(make([]byte, Headroom), p...)}
+	ClampMSS6(packet, 1220)
+	if ClampMSS6(packet, 1220) {
+		t.Fatal("clamped twice")
+	}
+	p.DecrementHopLimit()
 }

@@ -7,15 +7,17 @@ import (
 
 // IP protocol numbers that Landbridge looks at.
 const (
-	ProtocolICMP uint8 = 1
-	ProtocolTCP  uint8 = 6
-	ProtocolUDP  uint8 = 17
+	ProtocolICMP   uint8 = 1
+	ProtocolTCP    uint8 = 6
+	ProtocolUDP    uint8 = 17
+	ProtocolICMPv6 uint8 = 58
 )
 
 // IPv6 extension headers (RFC 8200 section 4).
 const (
 	protocolHopByHop    uint8 = 0
 	protocolRouting     uint8 = 43
+	protocolFragment    uint8 = 44
 	protocolDestination uint8 = 60
 )
 

@@ -114,18 +114,37 @@ func ClampMSS(p Packet, most uint16) bool {
 	if err != nil || ip.Protocol() != ProtocolTCP || ip.FragmentOffset() != 0 {
 		return false
 	}
-	t, err := ParseTCP(ip.Payload())
+	return clampMSS(ip.Payload(), most, p.Partial)
+}
+
+// ClampMSS6 is ClampMSS for TCP over IPv6.
+func ClampMSS6(p Packet, most uint16) bool {
+	if len(p.Buf) < Headroom {
+		return false
+	}
+	ip, err := ParseIPv6(p.IP())
+	if err != nil {
+		return false
+	}
+	at, protocol := ip.Upper()
+	if protocol != ProtocolTCP || at > len(ip) {
+		return false
+	}
+	return clampMSS(ip[at:], most, p.Partial)
+}
+
+func clampMSS(segment []byte, most uint16, partial bool) (changed bool) {
+	t, err := ParseTCP(segment)
 	if err != nil || t.Flags()&TCPSyn == 0 {
 		return false
 	}
-	changed := false
 	for at := t.nextMSS(TCPHeaderLen); at > 0; at = t.nextMSS(at + 2) {
 		before := binary.BigEndian.Uint16(t[at:])
 		if before <= most {
 			continue
 		}
 		binary.BigEndian.PutUint16(t[at:], most)
-		if !p.Partial {
+		if !partial {
 			t.updateChecksum(at, before, most)
 		}
 		changed = true

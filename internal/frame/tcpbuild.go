@@ -27,7 +27,7 @@ func (t TCP) ChecksumOK(src, dst netip.Addr) bool {
 	return Checksum(t, PseudoSum(src, dst, ProtocolTCP, len(t))) == 0
 }
 
-// AppendTCP appends an IPv4 packet with one TCP segment to b. Both addresses must be IPv4, and
+// AppendTCP appends an IP packet with one TCP segment to b. Both addresses must be of one version, and
 // payload short enough for one packet.
 func AppendTCP(b []byte, src, dst netip.AddrPort, f TCPFields, payload []byte) []byte {
 	header := TCPHeaderLen
@@ -35,7 +35,7 @@ func AppendTCP(b []byte, src, dst netip.AddrPort, f TCPFields, payload []byte) [
 		header += 4
 	}
 	length := header + len(payload)
-	b = AppendIPv4(b, IPv4Fields{Src: src.Addr(), Dst: dst.Addr(), Protocol: ProtocolTCP}, length)
+	b = appendIP(b, src.Addr(), dst.Addr(), ProtocolTCP, length)
 	start := len(b)
 	b = binary.BigEndian.AppendUint16(b, src.Port())
 	b = binary.BigEndian.AppendUint16(b, dst.Port())

@@ -38,20 +38,20 @@ func (u UDP) DstPort() uint16 { return binary.BigEndian.Uint16(u[2:4]) }
 func (u UDP) Payload() []byte { return u[UDPHeaderLen:] }
 
 // ChecksumOK reports whether the checksum is right for these addresses, or absent
-// (zero), which IPv4 allows.
+// (zero), which IPv4 allows, and IPv6 doesn't (RFC 8200 section 8.1).
 func (u UDP) ChecksumOK(src, dst netip.Addr) bool {
 	if binary.BigEndian.Uint16(u[6:8]) == 0 {
-		return true
+		return !dst.Is6()
 	}
 	return Checksum(u, PseudoSum(src, dst, ProtocolUDP, len(u))) == 0
 }
 
-// AppendUDP appends a whole IPv4 packet with a UDP datagram: TTL 64, DF set, both
-// checksums computed. payload is at most 65,507 bytes and must not overlap b's
+// AppendUDP appends a whole IP packet, of the version of both addresses, with a UDP datagram: 64 hops, of IPv4 DF set,
+// all checksums computed. payload is at most 65,507 bytes and must not overlap b's
 // spare capacity.
 func AppendUDP(b []byte, src, dst netip.AddrPort, payload []byte) []byte {
 	length := UDPHeaderLen + len(payload)
-	b = AppendIPv4(b, IPv4Fields{Src: src.Addr(), Dst: dst.Addr(), Protocol: ProtocolUDP}, length)
+	b = appendIP(b, src.Addr(), dst.Addr(), ProtocolUDP, length)
 	start := len(b)
 	b = binary.BigEndian.AppendUint16(b, src.Port())
 	b = binary.BigEndian.AppendUint16(b, dst.Port())

@@ -38,7 +38,7 @@ func floors() [][]string {
 		{"internal/beacon", "internal/share", "internal/vouch", "internal/modes", "internal/capture"},
 		{"internal/group"},
 		{"internal/store"},
-		{"internal/loop", "internal/frame", "internal/codel", "internal/aesgcm", "internal/logbook", "internal/throughput", "internal/budget", "internal/health"},
+		{"internal/loop", "internal/frame", "internal/ula", "internal/codel", "internal/aesgcm", "internal/logbook", "internal/throughput", "internal/budget", "internal/health"},
 		{"internal/sorting", "internal/scratch", "internal/race"},
 		{"internal/netlab"},
 		{"internal/oldkernel"},

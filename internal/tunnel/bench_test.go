@@ -128,7 +128,9 @@ func plug(t, other *Tunnel, s *session) {
 	t.demux.table.put(s.in)
 	p.current = s
 	addr := other.under.(*pipe).addr
-	p.route.Store(&route{out: s.out, kind: PathDirect, path: pathID{addr: addr}, addr: addr})
+	r := &route{out: s.out, kind: PathDirect, path: pathID{addr: addr}, addr: addr}
+	r.heard.Store(int64(time.Hour)) // as if it answered all along: no machine runs that would
+	p.route.Store(r)
 }
 
 // detour sends a tunnel's packets for another through a third.

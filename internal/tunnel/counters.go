@@ -39,6 +39,9 @@ const (
 	RelayNoPath
 	RelayOverRate
 	RelayOff
+	RelayKept         // for a member whose channel was down a moment
+	RelayKeptSent     // of those, when it was heard again
+	RelayKeptLost     // of those: too many, or it wasn't heard in time
 	CongestionDropped // bulk, since the queue on its way has stood for long
 	CongestionMarked  // the same, with ECN: marked instead
 	BadBody           // authentic, and not what package frame draws
@@ -66,7 +69,7 @@ func (c Counter) String() string {
 		"send_waited", "send_full", "send_old", "send_too_big", "send_unreachable", "send_refused", "send_unjoined",
 		"lacks_udp_gro", "lacks_udp_segment", "lacks_ipv6",
 		"forged", "replayed", "bad_control", "unknown_control", "bad_relayed", "forwarded",
-		"relay_no_path", "relay_over_rate", "relay_off", "congestion_dropped", "congestion_marked", "bad_body", "not_ip", "over_mtu", "key_worn_out",
+		"relay_no_path", "relay_over_rate", "relay_off", "relay_kept", "relay_kept_sent", "relay_kept_lost", "congestion_dropped", "congestion_marked", "bad_body", "not_ip", "over_mtu", "key_worn_out",
 		"queue_full", "queue_old", "too_many_peers", "unauthorized", "bad_offer",
 		"no_aes", "path_narrow", "path_fragmented",
 	}

@@ -102,6 +102,9 @@ func (d *demux) open(b []byte, from netip.AddrPort, via *peer) {
 		p.confirm(in)
 	}
 	p.arrived(from, via, d.now)
+	if len(p.shelf.kept) > 0 && via == nil {
+		p.tunnel.redeliver(d, p)
+	}
 	switch {
 	case lead.kind() == typeData:
 		if in.inflow.relieve(p, lead.stamp(), d.now, plaintext, from, via) {

@@ -31,6 +31,7 @@ type peer struct {
 	others     bucket // of such paths; a datagram's source is easily forged
 	relayed    bucket
 	refusedAt  time.Duration
+	shelf      shelf // of what others forward to it through us
 
 	echoes echoes // Ping's
 

@@ -40,7 +40,7 @@ func (b *bucket) take(n int, now time.Duration) bool {
 // forward passes on an envelope from one member to another. Both have a direct
 // path to us: the envelope was not itself relayed, and isn't relayed again, so it
 // crosses one relay and no loop can form. What is in it is sealed for the other
-// member.
+// member. Where that one's channel is down a moment, it is kept (shelf.go).
 func (t *Tunnel) forward(d *demux, from *peer, envelope []byte, via *peer) {
 	to, inner, err := parseEnvelope(envelope)
 	if err != nil || via != nil {
@@ -53,11 +53,7 @@ func (t *Tunnel) forward(d *demux, from *peer, envelope []byte, via *peer) {
 		return
 	}
 	dst := t.peers.Load().byHash[to]
-	var r *route
-	if dst != nil && dst != from {
-		r = dst.route.Load()
-	}
-	if r == nil || r.via != nil {
+	if dst == nil || dst == from {
 		t.counts.add(RelayNoPath, 1)
 		from.refuse(to, d.now)
 		return
@@ -66,10 +62,30 @@ func (t *Tunnel) forward(d *demux, from *peer, envelope []byte, via *peer) {
 		t.counts.add(RelayOverRate, 1)
 		return
 	}
+	r := dst.route.Load()
+	if r != nil && r.via != nil {
+		r = nil
+	}
+	silence := dst.shelf.silence(r, d.now)
+	envelope[0] = msgForwarded
+	copy(envelope[1:], from.hash[:])
+	if r == nil || silence >= shelfAfter {
+		t.keep(d, dst, envelope, silence)
+	}
+	if r == nil {
+		t.counts.add(RelayNoPath, 1)
+		from.refuse(to, d.now)
+		return
+	}
+	t.pass(d, r, envelope)
+}
+
+// pass sends an envelope on.
+func (t *Tunnel) pass(d *demux, r *route, envelope []byte) bool {
 	counter, ok := r.out.reserve(1)
 	if !ok {
 		t.counts.add(KeyWornOut, 1)
-		return
+		return false
 	}
 	size := len(envelope) + sealOverhead
 	slot := d.out.slot(size)
@@ -77,11 +93,10 @@ func (t *Tunnel) forward(d *demux, from *peer, envelope []byte, via *peer) {
 		d.write(d.out)
 		slot = d.out.slot(size)
 	}
-	envelope[0] = msgForwarded
-	copy(envelope[1:], from.hash[:])
 	d.out.add(r.addr, r.out.seal(slot, typeControl, counter, envelope))
 	r.sent.Store(int64(d.now))
 	t.counts.add(Forwarded, 1)
+	return true
 }
 
 // refuse tells a member that we can't reach another, ten times a second at most.

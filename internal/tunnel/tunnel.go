@@ -95,6 +95,7 @@ type Tunnel struct {
 	batches chan *batch // idle ones
 	waiting budget
 	relayed bucket // reader's
+	shelved int    // bytes on all shelves; reader's
 
 	wake  chan struct{}
 	sleep atomic.Int64 // until when run sleeps

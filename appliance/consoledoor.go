@@ -43,6 +43,7 @@ func (n *node) serveDoor(ctx context.Context, s *console.Server) {
 	keeper := newDoorkeeper(n.cfg.Console, nowHostNetworks)
 	var watching sync.WaitGroup
 	watching.Go(func() { n.watchCertificate(ctx, certificates, changed) })
+	watching.Go(func() { certificates.KeepRenewed(ctx, n.log) })
 	s.ServeHTTPS(ctx, console.Door{
 		Listen: n.cfg.Console.Listen, Certificates: certificates, Allow: keeper.allows, Known: n.answersTo, Trouble: n.doorTrouble(),
 	})

@@ -9,9 +9,12 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"landbridge/console/access"
 	"landbridge/console/api"
+	"landbridge/console/issuance"
 )
 
 var errNoDoor = errors.New("this appliance has no HTTPS door, and so no certificate: name an address for it with --console-listen")
@@ -78,12 +81,76 @@ func (h *handlers) RenewCertificate(context.Context, api.RenewCertificateRequest
 	return api.RenewCertificate200JSONResponse(c.describe()), nil
 }
 
+// GetAcme tells how certificates are got by ACME.
+func (h *handlers) GetAcme(context.Context, api.GetAcmeRequestObject) (api.GetAcmeResponseObject, error) {
+	c, err := h.certificates()
+	if err != nil {
+		return nil, err
+	}
+	return api.GetAcme200JSONResponse(c.describeAcme()), nil
+}
+
+// SetAcme has certificates be got by ACME.
+func (h *handlers) SetAcme(ctx context.Context, req api.SetAcmeRequestObject) (api.SetAcmeResponseObject, error) {
+	c, noDoor := h.certificates()
+	var former issuance.Settings
+	if noDoor == nil {
+		former = c.acme.record.Load().Settings
+	}
+	var check checker
+	check.bounds(req.Body)
+	settings, wrong := issuance.Read(*req.Body, former)
+	for _, w := range wrong {
+		if !slices.ContainsFunc(check.fields, func(f api.FieldError) bool { return f.Field == w.Field }) {
+			check.fields = append(check.fields, w)
+		}
+	}
+	if err := check.err(); err != nil {
+		return nil, err
+	}
+	if noDoor != nil || api.IsCheck(ctx) {
+		return nil, noDoor
+	}
+	access.About(ctx, strings.Join(settings.Names, ", "))
+	if err := c.setAcme(settings); err != nil {
+		return nil, err
+	}
+	return api.SetAcme200JSONResponse(c.describeAcme()), nil
+}
+
+// EndAcme ends that certificates are got by ACME; the one that is shown stays.
+func (h *handlers) EndAcme(context.Context, api.EndAcmeRequestObject) (api.EndAcmeResponseObject, error) {
+	c, err := h.certificates()
+	if err != nil {
+		return nil, err
+	}
+	if !c.acme.record.Load().on() {
+		return nil, Conflict(errNoAcme)
+	}
+	if err := c.change(c.endAcme); err != nil {
+		return nil, err
+	}
+	return api.EndAcme200JSONResponse(c.describeAcme()), nil
+}
+
+// TryAcme has a certificate be asked for now.
+func (h *handlers) TryAcme(context.Context, api.TryAcmeRequestObject) (api.TryAcmeResponseObject, error) {
+	c, err := h.certificates()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.tryNow(); err != nil {
+		return nil, err
+	}
+	return api.TryAcme200JSONResponse(c.describeAcme()), nil
+}
+
 // describe tells the API of the certificate that is shown.
 func (c *Certificates) describe() api.ConsoleCertificate {
 	shown := c.current.Load()
 	leaf := shown.Leaf
 	return api.ConsoleCertificate{
-		Own: shown.own, Subject: describeName(leaf.Subject), Issuer: describeName(leaf.Issuer), Names: orEmpty(namesOf(leaf)),
+		Own: shown.own, Acme: shown.acme, Subject: describeName(leaf.Subject), Issuer: describeName(leaf.Issuer), Names: orEmpty(namesOf(leaf)),
 		Key: describeKey(leaf), Fingerprint: fingerprint(leaf.Raw), Begins: leaf.NotBefore.UTC(), Ends: leaf.NotAfter.UTC(), Chain: len(shown.Certificate.Certificate),
 	}
 }

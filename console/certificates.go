@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,19 +19,20 @@ type certificateRecord struct {
 	DER   []byte   `cbor:"1,keyasint,omitempty"` // X.509; of states that were written before there was Chain
 	Key   []byte   `cbor:"2,keyasint"`           // PKCS #8
 	Chain [][]byte `cbor:"3,keyasint,omitempty"` // X.509; the first is the certificate
+	Acme  bool     `cbor:"4,keyasint,omitempty"` // got by ACME
 }
 
 // The keys of the certificates in the state.
 const (
 	selfSignedKey = "certificate"
-	uploadedKey   = "uploaded certificate"
+	uploadedKey   = "uploaded certificate" // or one got by ACME
 )
 
 func certificateBucket() store.Bucket[certificateRecord] {
 	return store.NewBucket[certificateRecord]("console")
 }
 
-// Certificates is what the HTTPS door shows of itself: a certificate that was uploaded, else one
+// Certificates is what the HTTPS door shows of itself: a certificate that was uploaded or got by ACME, else one
 // that the appliance has made. It is kept in the state, and changed while the door is open. It is
 // safe for concurrent use.
 type Certificates struct {
@@ -38,6 +40,7 @@ type Certificates struct {
 	name    func() string
 	now     func() time.Time
 	changed func()
+	acme    renewals
 
 	changing sync.Mutex // one change at a time
 	current  atomic.Pointer[shownCertificate]
@@ -46,13 +49,14 @@ type Certificates struct {
 // shownCertificate is a certificate in use. It isn't changed.
 type shownCertificate struct {
 	tls.Certificate
-	own bool // uploaded
+	own  bool // uploaded, or got by ACME
+	acme bool // got by ACME
 }
 
 // OpenCertificates returns the certificates of a state, and makes the appliance's own the first
 // time, for what name returns. changed, if it isn't nil, is called after each change.
 func OpenCertificates(db *store.DB, name func() string, changed func()) (*Certificates, error) {
-	c := &Certificates{db: db, name: name, now: time.Now, changed: changed}
+	c := &Certificates{db: db, name: name, now: time.Now, changed: changed, acme: renewals{wake: make(chan struct{}, 1), random: rand.Float64}}
 	made, err := newCertificate(name())
 	if err != nil {
 		return nil, fmt.Errorf("make the console's certificate: %w", err)
@@ -72,8 +76,13 @@ func (c *Certificates) change(do func(*store.Tx) error) error {
 	c.changing.Lock()
 	defer c.changing.Unlock()
 	var shown *shownCertificate
+	var acme acmeRecord
 	err := c.db.Update(func(tx *store.Tx) error {
 		if err := do(tx); err != nil {
+			return err
+		}
+		var err error
+		if acme, _, err = acmeBucket().Get(tx, []byte(acmeKey)); err != nil {
 			return err
 		}
 		record, own, err := certificateBucket().Get(tx, []byte(uploadedKey))
@@ -90,6 +99,7 @@ func (c *Certificates) change(do func(*store.Tx) error) error {
 		return fmt.Errorf("keep the console's certificate: %w", err)
 	}
 	c.current.Store(shown)
+	c.acme.record.Store(&acme)
 	if c.changed != nil {
 		c.changed()
 	}
@@ -110,16 +120,19 @@ func (r certificateRecord) load(own bool) (*shownCertificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the console's certificate: %w", err)
 	}
-	return &shownCertificate{tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, own}, nil
+	return &shownCertificate{tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, own, r.Acme}, nil
 }
 
-// upload checks a certificate with its key, both in PEM, and has the door show it.
+// upload checks a certificate with its key, both in PEM, and has the door show it. No more are got by ACME, which
+// would take its place.
 func (c *Certificates) upload(certificate, key string) error {
 	record, err := readPair([]byte(certificate), []byte(key), c.now())
 	if err != nil {
 		return err
 	}
-	return c.change(func(tx *store.Tx) error { return certificateBucket().Put(tx, []byte(uploadedKey), record) })
+	return c.change(func(tx *store.Tx) error {
+		return errors.Join(c.endAcme(tx), certificateBucket().Put(tx, []byte(uploadedKey), record))
+	})
 }
 
 // errNotUploaded refuses to go back to where the door is.
@@ -130,7 +143,9 @@ func (c *Certificates) reset() error {
 	if !c.current.Load().own {
 		return Conflict(errNotUploaded)
 	}
-	return c.change(func(tx *store.Tx) error { return certificateBucket().Delete(tx, []byte(uploadedKey)) })
+	return c.change(func(tx *store.Tx) error {
+		return errors.Join(c.endAcme(tx), certificateBucket().Delete(tx, []byte(uploadedKey)))
+	})
 }
 
 // renew makes the appliance's own certificate anew.
@@ -155,20 +170,25 @@ func (c *Certificates) config() *tls.Config {
 // that is shorter.
 const endsSoon = 30 * 24 * time.Hour
 
-// Trouble says what is wrong with the certificate that is shown: that it has ended, which is an
+// Trouble says what is wrong with the certificate that is shown, or with getting another by ACME: that it has ended, which is an
 // error, or will soon; or nothing.
 func (c *Certificates) Trouble() (level health.Level, f health.Finding) {
-	shown := c.current.Load()
-	if !shown.own {
-		return level, f
+	shown, acme := c.current.Load(), c.acme.record.Load()
+	remedy := "Upload a new one (System, or landbridge console certificate set), or go back to the appliance's own."
+	if acme.on() && acme.Remedy != "" {
+		remedy = acme.Remedy
 	}
-	const remedy = "Upload a new one (System, or landbridge console certificate set), or go back to the appliance's own."
 	from, to := shown.Leaf.NotBefore, shown.Leaf.NotAfter
-	switch left := to.Sub(c.now()); {
-	case left <= 0:
-		return health.Error, health.Finding{Text: fmt.Sprintf("The console's certificate has ended on %s, and browsers warn of it.", to.UTC().Format(time.DateOnly)), Remedy: remedy}
-	case left < min(endsSoon, to.Sub(from)/3):
-		return health.Warning, health.Finding{Text: fmt.Sprintf("The console's certificate ends on %s, and browsers will warn of it then.", to.UTC().Format(time.DateOnly)), Remedy: remedy}
+	left, over := to.Sub(c.now()), to.UTC().Format(time.DateOnly)
+	switch {
+	case shown.own && left <= 0:
+		return health.Error, health.Finding{Text: fmt.Sprintf("The console's certificate has ended on %s, and browsers warn of it%s", over, acme.why()), Remedy: remedy}
+	case acme.on() && acme.Failures > 0 && shown.acme:
+		return health.Warning, health.Finding{Text: fmt.Sprintf("The console's certificate, which ends on %s, can't be renewed%s", over, acme.why()), Remedy: remedy}
+	case acme.on() && acme.Failures > 0:
+		return health.Warning, health.Finding{Text: "The console gets no certificate by ACME" + acme.why(), Remedy: remedy}
+	case shown.own && !(acme.on() && shown.acme) && left < min(endsSoon, to.Sub(from)/3):
+		return health.Warning, health.Finding{Text: fmt.Sprintf("The console's certificate ends on %s, and browsers will warn of it then.", over), Remedy: remedy}
 	}
 	return level, f
 }

@@ -30,6 +30,7 @@ func TestWhatIsOnlyCheckedIsNotDone(t *testing.T) {
 		"createGroup": `{"name":"office","prefix":"10.9.0.0/16"}`, "reserveLease": `{"mac":"02:00:00:00:00:01"}`, "renameLease": `{"name":"nora"}`, "noteLease": `{"note":"x"}`,
 		"createUser": `{"name":"vera","role":"viewer","password":"correct horse battery"}`, "changePassword": `{"current":"x","new":"another horse battery"}`,
 		"createToken": `{"name":"x","role":"viewer"}`, "renameAppliance": `{"name":"lisbon"}`,
+		"setAcme":      `{"names":["a.example.com"],"publish":"acme-dns","url":"https://auth.example.com","subdomain":"a","username":"b","password":"c"}`,
 		"registerHost": `{}`, "setGroupSettings": `{"version":0}`, "joinGroup": `{"token":"lb1abc"}`, "planMode": `{"mode":"interface"}`, "planSegment": `{"serve":"open"}`,
 	}
 	checked := 0

@@ -173,7 +173,7 @@ func TestDangerousOperationsWantThePasswordAgain(t *testing.T) {
 		"createGroup": "undone by leaving", "createInvitation": "ends, is revoked, and a member is removed", "joinGroup": "undone by leaving",
 		"withdrawApplication": "undone by joining again", "setGroupSettings": "set back; hosts have it at their next renewal",
 		"planMode": "changes nothing", "setSegment": "set back; hosts keep what they have until their leases end", "switchMode": "undone by itself", "confirmMode": "has begun with a switch", "rollbackMode": "goes back",
-		"renameAppliance": "renamed back", "startCapture": "reads, for a minute", "setUp": "takes the setup code", "logIn": "takes the password", "logOut": "ends",
+		"tryAcme": "what was set up begins sooner", "renameAppliance": "renamed back", "startCapture": "reads, for a minute", "setUp": "takes the setup code", "logIn": "takes the password", "logOut": "ends",
 		"reauthenticate": "takes the password", "changePassword": "takes the password",
 	}
 	for _, op := range api.Operations() {

@@ -24,21 +24,22 @@ func (p *program) certificateCommand() *cobra.Command {
 		Args:              noArguments,
 		ValidArgsFunction: noFiles,
 		Long: `Show the certificate by which browsers know the console: one that the appliance has
-made, or one of your own. It is changed while the appliance runs; connections that
+made, one of your own, or one got by ACME. It is changed while the appliance runs; connections that
 there are go on.`,
 		Example: `  sudo landbridge console certificate
   sudo landbridge console certificate set console.pem console.key
+  sudo landbridge console certificate acme
   sudo landbridge console certificate reset`,
 		RunE: p.withCertificate("", func(ctx context.Context, c *api.Local) (api.ConsoleCertificate, error) {
 			return said(c.GetCertificateWithResponse(ctx))
 		}),
 	}
-	cmd.AddCommand(p.certificateSetCommand(), &cobra.Command{
+	cmd.AddCommand(p.certificateSetCommand(), p.acmeCommand(), &cobra.Command{
 		Use:               "reset",
 		Short:             "Go back to the certificate that the appliance has made",
 		Args:              noArguments,
 		ValidArgsFunction: noFiles,
-		Long:              "Go back to the certificate that the appliance has made. Yours is forgotten, and its key.",
+		Long:              "Go back to the certificate that the appliance has made. Yours is forgotten, and its key. No more are got by ACME.",
 		RunE: p.withCertificate("The appliance's own certificate is shown again.", func(ctx context.Context, c *api.Local) (api.ConsoleCertificate, error) {
 			return said(c.ResetCertificateWithResponse(ctx))
 		}),
@@ -121,7 +122,7 @@ func (p *program) withCertificate(done string, ask func(context.Context, *api.Lo
 func writeCertificate(w io.Writer, c api.ConsoleCertificate) error {
 	s := &sheet{}
 	if c.Own {
-		s.row("Certificate", "your own")
+		s.row("Certificate", map[bool]string{false: "your own", true: "got by ACME"}[c.Acme])
 		s.row("Subject", clean(c.Subject))
 		s.row("Issuer", clean(c.Issuer))
 	} else {

@@ -3,6 +3,24 @@
 package api
 
 // Bounds tells the bounds of the fields, with what they hold.
+func (r AcmeSettings) Bounds(b Bounds) {
+	b.Length("directory", r.Directory, false, 512)
+	b.Length("roots", r.Roots, false, 32768)
+	b.Length("email", r.Email, false, 254)
+	b.Length("url", r.URL, false, 512)
+	b.Length("subdomain", r.Subdomain, false, 63)
+	b.Length("username", r.Username, false, 128)
+	b.Length("password", r.Password, false, 128)
+	b.Length("server", r.Server, false, 261)
+	b.Length("zone", r.Zone, false, 253)
+	b.Length("keyName", r.KeyName, false, 253)
+	b.Length("secret", r.Secret, false, 512)
+	if r.WaitSeconds != 0 {
+		b.Between("waitSeconds", int64(r.WaitSeconds), 0, 600)
+	}
+}
+
+// Bounds tells the bounds of the fields, with what they hold.
 func (r AliasSet) Bounds(b Bounds) {
 	b.Length("group", r.Group, false, 128)
 	b.Length("target", r.Target, true, 255)

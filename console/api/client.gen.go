@@ -166,7 +166,7 @@ type ClientInterface interface {
 
 	// ResetCertificate Show the appliance's self-signed certificate again
 	//
-	// The uploaded certificate and its key are forgotten.
+	// The certificate that was uploaded, or got by ACME, and its key are forgotten. Where certificates are got by ACME, that ends.
 	//
 	// Corresponds with DELETE /api/v1/console/certificate (the `ResetCertificate` operationId).
 	ResetCertificate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -193,6 +193,47 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /api/v1/console/certificate (the `SetCertificate` operationId).
 	SetCertificate(ctx context.Context, body SetCertificateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EndAcme Get no more certificates by ACME
+	//
+	// The settings with their secrets and the key of the account are forgotten. The certificate that is shown stays.
+	//
+	// Corresponds with DELETE /api/v1/console/certificate/acme (the `EndAcme` operationId).
+	EndAcme(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAcme How the console's certificate is got by ACME
+	//
+	// Corresponds with GET /api/v1/console/certificate/acme (the `GetAcme` operationId).
+	GetAcme(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetAcmeWithBody Get the console's certificate by ACME
+	//
+	// From an authority that issues certificates by ACME (RFC 8555), as Let's Encrypt, now and again as each has a third of its life left. It is
+	// shown that the names are the operator's by a TXT record in DNS (the challenge dns-01), so that the console needn't be reached from outside. What is shown
+	// stays until the first certificate is there, which takes its place. The answer comes before that: `getAcme` tells how it goes.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+	SetAcmeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetAcme Get the console's certificate by ACME
+	//
+	// From an authority that issues certificates by ACME (RFC 8555), as Let's Encrypt, now and again as each has a third of its life left. It is
+	// shown that the names are the operator's by a TXT record in DNS (the challenge dns-01), so that the console needn't be reached from outside. What is shown
+	// stays until the first certificate is there, which takes its place. The answer comes before that: `getAcme` tells how it goes.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+	SetAcme(ctx context.Context, body SetAcmeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TryAcme Ask for a certificate by ACME now
+	//
+	// Before the next attempt is due, as when what made the last one fail is mended. Authorities allow few attempts an hour.
+	//
+	// Corresponds with POST /api/v1/console/certificate/acme/attempt (the `TryAcme` operationId).
+	TryAcme(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RenewCertificate Make the self-signed certificate anew
 	//
@@ -1313,7 +1354,7 @@ func (c *Client) GetConsole(ctx context.Context, reqEditors ...RequestEditorFn) 
 
 // ResetCertificate Show the appliance's self-signed certificate again
 //
-// The uploaded certificate and its key are forgotten.
+// The certificate that was uploaded, or got by ACME, and its key are forgotten. Where certificates are got by ACME, that ends.
 //
 // Corresponds with DELETE /api/v1/console/certificate (the `ResetCertificate` operationId).
 func (c *Client) ResetCertificate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1371,6 +1412,97 @@ func (c *Client) SetCertificateWithBody(ctx context.Context, contentType string,
 // Corresponds with PUT /api/v1/console/certificate (the `SetCertificate` operationId).
 func (c *Client) SetCertificate(ctx context.Context, body SetCertificateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSetCertificateRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EndAcme Get no more certificates by ACME
+//
+// The settings with their secrets and the key of the account are forgotten. The certificate that is shown stays.
+//
+// Corresponds with DELETE /api/v1/console/certificate/acme (the `EndAcme` operationId).
+func (c *Client) EndAcme(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEndAcmeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAcme How the console's certificate is got by ACME
+//
+// Corresponds with GET /api/v1/console/certificate/acme (the `GetAcme` operationId).
+func (c *Client) GetAcme(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAcmeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetAcmeWithBody Get the console's certificate by ACME
+//
+// From an authority that issues certificates by ACME (RFC 8555), as Let's Encrypt, now and again as each has a third of its life left. It is
+// shown that the names are the operator's by a TXT record in DNS (the challenge dns-01), so that the console needn't be reached from outside. What is shown
+// stays until the first certificate is there, which takes its place. The answer comes before that: `getAcme` tells how it goes.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+func (c *Client) SetAcmeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetAcmeRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetAcme Get the console's certificate by ACME
+//
+// From an authority that issues certificates by ACME (RFC 8555), as Let's Encrypt, now and again as each has a third of its life left. It is
+// shown that the names are the operator's by a TXT record in DNS (the challenge dns-01), so that the console needn't be reached from outside. What is shown
+// stays until the first certificate is there, which takes its place. The answer comes before that: `getAcme` tells how it goes.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+func (c *Client) SetAcme(ctx context.Context, body SetAcmeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetAcmeRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TryAcme Ask for a certificate by ACME now
+//
+// Before the next attempt is due, as when what made the last one fail is mended. Authorities allow few attempts an hour.
+//
+// Corresponds with POST /api/v1/console/certificate/acme/attempt (the `TryAcme` operationId).
+func (c *Client) TryAcme(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTryAcmeRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -3870,6 +4002,127 @@ func NewSetCertificateRequestWithBody(server string, contentType string, body io
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewEndAcmeRequest constructs an http.Request for the EndAcme method
+func NewEndAcmeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/console/certificate/acme")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetAcmeRequest constructs an http.Request for the GetAcme method
+func NewGetAcmeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/console/certificate/acme")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetAcmeRequest calls the generic SetAcme builder with application/json body
+func NewSetAcmeRequest(server string, body SetAcmeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetAcmeRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSetAcmeRequestWithBody constructs an http.Request for the SetAcme method, with any body, and a specified content type
+func NewSetAcmeRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/console/certificate/acme")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewTryAcmeRequest constructs an http.Request for the TryAcme method
+func NewTryAcmeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/console/certificate/acme/attempt")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -7385,7 +7638,7 @@ type ClientWithResponsesInterface interface {
 
 	// ResetCertificateWithResponse Show the appliance's self-signed certificate again
 	//
-	// The uploaded certificate and its key are forgotten.
+	// The certificate that was uploaded, or got by ACME, and its key are forgotten. Where certificates are got by ACME, that ends.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7416,6 +7669,53 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /api/v1/console/certificate (the `SetCertificate` operationId).
 	SetCertificateWithResponse(ctx context.Context, body SetCertificateJSONRequestBody, reqEditors ...RequestEditorFn) (*SetCertificateResponse, error)
+
+	// EndAcmeWithResponse Get no more certificates by ACME
+	//
+	// The settings with their secrets and the key of the account are forgotten. The certificate that is shown stays.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/console/certificate/acme (the `EndAcme` operationId).
+	EndAcmeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*EndAcmeResponse, error)
+
+	// GetAcmeWithResponse How the console's certificate is got by ACME
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/console/certificate/acme (the `GetAcme` operationId).
+	GetAcmeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAcmeResponse, error)
+
+	// SetAcmeWithBodyWithResponse Get the console's certificate by ACME
+	//
+	// From an authority that issues certificates by ACME (RFC 8555), as Let's Encrypt, now and again as each has a third of its life left. It is
+	// shown that the names are the operator's by a TXT record in DNS (the challenge dns-01), so that the console needn't be reached from outside. What is shown
+	// stays until the first certificate is there, which takes its place. The answer comes before that: `getAcme` tells how it goes.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+	SetAcmeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetAcmeResponse, error)
+
+	// SetAcmeWithResponse Get the console's certificate by ACME
+	//
+	// From an authority that issues certificates by ACME (RFC 8555), as Let's Encrypt, now and again as each has a third of its life left. It is
+	// shown that the names are the operator's by a TXT record in DNS (the challenge dns-01), so that the console needn't be reached from outside. What is shown
+	// stays until the first certificate is there, which takes its place. The answer comes before that: `getAcme` tells how it goes.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+	SetAcmeWithResponse(ctx context.Context, body SetAcmeJSONRequestBody, reqEditors ...RequestEditorFn) (*SetAcmeResponse, error)
+
+	// TryAcmeWithResponse Ask for a certificate by ACME now
+	//
+	// Before the next attempt is due, as when what made the last one fail is mended. Authorities allow few attempts an hour.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/console/certificate/acme/attempt (the `TryAcme` operationId).
+	TryAcmeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*TryAcmeResponse, error)
 
 	// RenewCertificateWithResponse Make the self-signed certificate anew
 	//
@@ -8938,6 +9238,198 @@ func (r SetCertificateResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SetCertificateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type EndAcmeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Acme
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r EndAcmeResponse) GetJSON200() *Acme {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EndAcmeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EndAcmeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EndAcmeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EndAcmeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EndAcmeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetAcmeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Acme
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAcmeResponse) GetJSON200() *Acme {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAcmeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAcmeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAcmeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAcmeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAcmeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SetAcmeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Acme
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetAcmeResponse) GetJSON200() *Acme {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetAcmeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetAcmeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetAcmeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetAcmeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetAcmeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type TryAcmeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Acme
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TryAcmeResponse) GetJSON200() *Acme {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TryAcmeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TryAcmeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TryAcmeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TryAcmeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TryAcmeResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -13156,7 +13648,7 @@ func (c *ClientWithResponses) GetConsoleWithResponse(ctx context.Context, reqEdi
 
 // ResetCertificateWithResponse Show the appliance's self-signed certificate again
 //
-// The uploaded certificate and its key are forgotten.
+// The certificate that was uploaded, or got by ACME, and its key are forgotten. Where certificates are got by ACME, that ends.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -13210,6 +13702,83 @@ func (c *ClientWithResponses) SetCertificateWithResponse(ctx context.Context, bo
 		return nil, err
 	}
 	return ParseSetCertificateResponse(rsp)
+}
+
+// EndAcmeWithResponse Get no more certificates by ACME
+//
+// The settings with their secrets and the key of the account are forgotten. The certificate that is shown stays.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/console/certificate/acme (the `EndAcme` operationId).
+func (c *ClientWithResponses) EndAcmeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*EndAcmeResponse, error) {
+	rsp, err := c.EndAcme(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEndAcmeResponse(rsp)
+}
+
+// GetAcmeWithResponse How the console's certificate is got by ACME
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/console/certificate/acme (the `GetAcme` operationId).
+func (c *ClientWithResponses) GetAcmeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAcmeResponse, error) {
+	rsp, err := c.GetAcme(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAcmeResponse(rsp)
+}
+
+// SetAcmeWithBodyWithResponse Get the console's certificate by ACME
+//
+// From an authority that issues certificates by ACME (RFC 8555), as Let's Encrypt, now and again as each has a third of its life left. It is
+// shown that the names are the operator's by a TXT record in DNS (the challenge dns-01), so that the console needn't be reached from outside. What is shown
+// stays until the first certificate is there, which takes its place. The answer comes before that: `getAcme` tells how it goes.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+func (c *ClientWithResponses) SetAcmeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetAcmeResponse, error) {
+	rsp, err := c.SetAcmeWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetAcmeResponse(rsp)
+}
+
+// SetAcmeWithResponse Get the console's certificate by ACME
+//
+// From an authority that issues certificates by ACME (RFC 8555), as Let's Encrypt, now and again as each has a third of its life left. It is
+// shown that the names are the operator's by a TXT record in DNS (the challenge dns-01), so that the console needn't be reached from outside. What is shown
+// stays until the first certificate is there, which takes its place. The answer comes before that: `getAcme` tells how it goes.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/console/certificate/acme (the `SetAcme` operationId).
+func (c *ClientWithResponses) SetAcmeWithResponse(ctx context.Context, body SetAcmeJSONRequestBody, reqEditors ...RequestEditorFn) (*SetAcmeResponse, error) {
+	rsp, err := c.SetAcme(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetAcmeResponse(rsp)
+}
+
+// TryAcmeWithResponse Ask for a certificate by ACME now
+//
+// Before the next attempt is due, as when what made the last one fail is mended. Authorities allow few attempts an hour.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/console/certificate/acme/attempt (the `TryAcme` operationId).
+func (c *ClientWithResponses) TryAcmeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*TryAcmeResponse, error) {
+	rsp, err := c.TryAcme(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTryAcmeResponse(rsp)
 }
 
 // RenewCertificateWithResponse Make the self-signed certificate anew
@@ -15267,6 +15836,138 @@ func ParseSetCertificateResponse(rsp *http.Response) (*SetCertificateResponse, e
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest ConsoleCertificate
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseEndAcmeResponse parses an HTTP response from a EndAcmeWithResponse call
+func ParseEndAcmeResponse(rsp *http.Response) (*EndAcmeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EndAcmeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Acme
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetAcmeResponse parses an HTTP response from a GetAcmeWithResponse call
+func ParseGetAcmeResponse(rsp *http.Response) (*GetAcmeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAcmeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Acme
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSetAcmeResponse parses an HTTP response from a SetAcmeWithResponse call
+func ParseSetAcmeResponse(rsp *http.Response) (*SetAcmeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetAcmeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Acme
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseTryAcmeResponse parses an HTTP response from a TryAcmeWithResponse call
+func ParseTryAcmeResponse(rsp *http.Response) (*TryAcmeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TryAcmeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Acme
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -20,6 +20,10 @@ func Operations() []Operation {
 		{ID: "resetCertificate", Method: "DELETE", Path: "/api/v1/console/certificate", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "getCertificate", Method: "GET", Path: "/api/v1/console/certificate", Role: "administrator"},
 		{ID: "setCertificate", Method: "PUT", Path: "/api/v1/console/certificate", Role: "administrator", Reauth: true, Audit: true},
+		{ID: "endAcme", Method: "DELETE", Path: "/api/v1/console/certificate/acme", Role: "administrator", Reauth: true, Audit: true},
+		{ID: "getAcme", Method: "GET", Path: "/api/v1/console/certificate/acme", Role: "administrator"},
+		{ID: "setAcme", Method: "PUT", Path: "/api/v1/console/certificate/acme", Role: "administrator", Reauth: true, Check: true, Audit: true},
+		{ID: "tryAcme", Method: "POST", Path: "/api/v1/console/certificate/acme/attempt", Role: "administrator", Audit: true},
 		{ID: "renewCertificate", Method: "POST", Path: "/api/v1/console/certificate/renewal", Role: "administrator", Reauth: true, Audit: true},
 		{ID: "listCounters", Method: "GET", Path: "/api/v1/counters", Role: "viewer"},
 		{ID: "queryDNS", Method: "POST", Path: "/api/v1/dns/query", Role: "viewer"},
@@ -209,6 +213,42 @@ func (g *guarded) GetCertificate(ctx context.Context, req GetCertificateRequestO
 func (g *guarded) SetCertificate(ctx context.Context, req SetCertificateRequestObject) (res SetCertificateResponseObject, err error) {
 	err = g.guard(ctx, g.ops["setCertificate"], "", func(ctx context.Context) (err error) {
 		res, err = g.next.SetCertificate(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// EndAcme does endAcme, if the guard lets it.
+func (g *guarded) EndAcme(ctx context.Context, req EndAcmeRequestObject) (res EndAcmeResponseObject, err error) {
+	err = g.guard(ctx, g.ops["endAcme"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.EndAcme(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// GetAcme does getAcme, if the guard lets it.
+func (g *guarded) GetAcme(ctx context.Context, req GetAcmeRequestObject) (res GetAcmeResponseObject, err error) {
+	err = g.guard(ctx, g.ops["getAcme"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.GetAcme(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// SetAcme does setAcme, if the guard lets it.
+func (g *guarded) SetAcme(ctx context.Context, req SetAcmeRequestObject) (res SetAcmeResponseObject, err error) {
+	err = g.guard(ctx, g.ops["setAcme"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.SetAcme(ctx, req)
+		return err
+	})
+	return res, err
+}
+
+// TryAcme does tryAcme, if the guard lets it.
+func (g *guarded) TryAcme(ctx context.Context, req TryAcmeRequestObject) (res TryAcmeResponseObject, err error) {
+	err = g.guard(ctx, g.ops["tryAcme"], "", func(ctx context.Context) (err error) {
+		res, err = g.next.TryAcme(ctx, req)
 		return err
 	})
 	return res, err

@@ -146,7 +146,7 @@ func (o operation) Target() []string {
 // initialisms writes a name as oapi-codegen does (oapi-server.yaml), as far as this
 // document needs it: a mistake here doesn't compile.
 func initialisms(name string) string {
-	for _, i := range []string{"Mac", "Id", "Dns", "Api", "Acl", "Totp", "Mtu"} {
+	for _, i := range []string{"Mac", "Id", "Dns", "Api", "Acl", "Totp", "Mtu", "Url"} {
 		if strings.HasSuffix(name, i) {
 			upper := strings.ToUpper(i)
 			if i == "Totp" {

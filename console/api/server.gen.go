@@ -48,6 +48,18 @@ type ServerInterface interface {
 	// SetCertificate Show a certificate of one's own
 	// (PUT /api/v1/console/certificate)
 	SetCertificate(ctx echo.Context) error
+	// EndAcme Get no more certificates by ACME
+	// (DELETE /api/v1/console/certificate/acme)
+	EndAcme(ctx echo.Context) error
+	// GetAcme How the console's certificate is got by ACME
+	// (GET /api/v1/console/certificate/acme)
+	GetAcme(ctx echo.Context) error
+	// SetAcme Get the console's certificate by ACME
+	// (PUT /api/v1/console/certificate/acme)
+	SetAcme(ctx echo.Context) error
+	// TryAcme Ask for a certificate by ACME now
+	// (POST /api/v1/console/certificate/acme/attempt)
+	TryAcme(ctx echo.Context) error
 	// RenewCertificate Make the self-signed certificate anew
 	// (POST /api/v1/console/certificate/renewal)
 	RenewCertificate(ctx echo.Context) error
@@ -439,6 +451,42 @@ func (w *ServerInterfaceWrapper) SetCertificate(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.SetCertificate(ctx)
+	return err
+}
+
+// EndAcme converts echo context to params.
+func (w *ServerInterfaceWrapper) EndAcme(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndAcme(ctx)
+	return err
+}
+
+// GetAcme converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAcme(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAcme(ctx)
+	return err
+}
+
+// SetAcme converts echo context to params.
+func (w *ServerInterfaceWrapper) SetAcme(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetAcme(ctx)
+	return err
+}
+
+// TryAcme converts echo context to params.
+func (w *ServerInterfaceWrapper) TryAcme(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TryAcme(ctx)
 	return err
 }
 
@@ -1842,6 +1890,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/v1/console/certificate", wrapper.GetCertificate, options.OperationMiddlewares["getCertificate"]...)
 	router.PUT(options.BaseURL+"/api/v1/console/certificate", wrapper.SetCertificate, options.OperationMiddlewares["setCertificate"]...)
 	router.POST(options.BaseURL+"/api/v1/console/certificate/renewal", wrapper.RenewCertificate, options.OperationMiddlewares["renewCertificate"]...)
+	router.DELETE(options.BaseURL+"/api/v1/console/certificate/acme", wrapper.EndAcme, options.OperationMiddlewares["endAcme"]...)
+	router.GET(options.BaseURL+"/api/v1/console/certificate/acme", wrapper.GetAcme, options.OperationMiddlewares["getAcme"]...)
+	router.PUT(options.BaseURL+"/api/v1/console/certificate/acme", wrapper.SetAcme, options.OperationMiddlewares["setAcme"]...)
+	router.POST(options.BaseURL+"/api/v1/console/certificate/acme/attempt", wrapper.TryAcme, options.OperationMiddlewares["tryAcme"]...)
 	router.POST(options.BaseURL+"/api/v1/session/reauthenticate", wrapper.Reauthenticate, options.OperationMiddlewares["reauthenticate"]...)
 	router.PUT(options.BaseURL+"/api/v1/session/password", wrapper.ChangePassword, options.OperationMiddlewares["changePassword"]...)
 	router.DELETE(options.BaseURL+"/api/v1/session/totp", wrapper.RemoveTOTP, options.OperationMiddlewares["removeTOTP"]...)
@@ -2248,6 +2300,159 @@ type SetCertificatedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SetCertificatedefaultApplicationProblemPlusJSONResponse) VisitSetCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndAcmeRequestObject struct {
+}
+
+type EndAcmeResponseObject interface {
+	VisitEndAcmeResponse(w http.ResponseWriter) error
+}
+
+type EndAcme200JSONResponse Acme
+
+func (response EndAcme200JSONResponse) VisitEndAcmeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndAcmedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EndAcmedefaultApplicationProblemPlusJSONResponse) VisitEndAcmeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAcmeRequestObject struct {
+}
+
+type GetAcmeResponseObject interface {
+	VisitGetAcmeResponse(w http.ResponseWriter) error
+}
+
+type GetAcme200JSONResponse Acme
+
+func (response GetAcme200JSONResponse) VisitGetAcmeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAcmedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetAcmedefaultApplicationProblemPlusJSONResponse) VisitGetAcmeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetAcmeRequestObject struct {
+	Body *SetAcmeJSONRequestBody
+}
+
+type SetAcmeResponseObject interface {
+	VisitSetAcmeResponse(w http.ResponseWriter) error
+}
+
+type SetAcme200JSONResponse Acme
+
+func (response SetAcme200JSONResponse) VisitSetAcmeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetAcmedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SetAcmedefaultApplicationProblemPlusJSONResponse) VisitSetAcmeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TryAcmeRequestObject struct {
+}
+
+type TryAcmeResponseObject interface {
+	VisitTryAcmeResponse(w http.ResponseWriter) error
+}
+
+type TryAcme200JSONResponse Acme
+
+func (response TryAcme200JSONResponse) VisitTryAcmeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TryAcmedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TryAcmedefaultApplicationProblemPlusJSONResponse) VisitTryAcmeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5678,6 +5883,18 @@ type StrictServerInterface interface {
 	// SetCertificate Show a certificate of one's own
 	// (PUT /api/v1/console/certificate)
 	SetCertificate(ctx context.Context, request SetCertificateRequestObject) (SetCertificateResponseObject, error)
+	// EndAcme Get no more certificates by ACME
+	// (DELETE /api/v1/console/certificate/acme)
+	EndAcme(ctx context.Context, request EndAcmeRequestObject) (EndAcmeResponseObject, error)
+	// GetAcme How the console's certificate is got by ACME
+	// (GET /api/v1/console/certificate/acme)
+	GetAcme(ctx context.Context, request GetAcmeRequestObject) (GetAcmeResponseObject, error)
+	// SetAcme Get the console's certificate by ACME
+	// (PUT /api/v1/console/certificate/acme)
+	SetAcme(ctx context.Context, request SetAcmeRequestObject) (SetAcmeResponseObject, error)
+	// TryAcme Ask for a certificate by ACME now
+	// (POST /api/v1/console/certificate/acme/attempt)
+	TryAcme(ctx context.Context, request TryAcmeRequestObject) (TryAcmeResponseObject, error)
 	// RenewCertificate Make the self-signed certificate anew
 	// (POST /api/v1/console/certificate/renewal)
 	RenewCertificate(ctx context.Context, request RenewCertificateRequestObject) (RenewCertificateResponseObject, error)
@@ -6250,6 +6467,121 @@ func (sh *strictHandler) SetCertificate(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(SetCertificateResponseObject); ok {
 		return validResponse.VisitSetCertificateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndAcme operation middleware
+func (sh *strictHandler) EndAcme(ctx echo.Context) error {
+	var request EndAcmeRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndAcme(ctx.Request().Context(), request.(EndAcmeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndAcme")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndAcmeResponseObject); ok {
+		return validResponse.VisitEndAcmeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetAcme operation middleware
+func (sh *strictHandler) GetAcme(ctx echo.Context) error {
+	var request GetAcmeRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAcme(ctx.Request().Context(), request.(GetAcmeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAcme")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAcmeResponseObject); ok {
+		return validResponse.VisitGetAcmeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetAcme operation middleware
+func (sh *strictHandler) SetAcme(ctx echo.Context) error {
+	var request SetAcmeRequestObject
+
+	var body SetAcmeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetAcme(ctx.Request().Context(), request.(SetAcmeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetAcme")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetAcmeResponseObject); ok {
+		return validResponse.VisitSetAcmeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TryAcme operation middleware
+func (sh *strictHandler) TryAcme(ctx echo.Context) error {
+	var request TryAcmeRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TryAcme(ctx.Request().Context(), request.(TryAcmeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TryAcme")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TryAcmeResponseObject); ok {
+		return validResponse.VisitTryAcmeResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -8,6 +8,51 @@ import (
 	"time"
 )
 
+// Defines values for AcmePublish.
+const (
+	AcmePublishAcmeDNS AcmePublish = "acme-dns"
+	AcmePublishRfc2136 AcmePublish = "rfc2136"
+)
+
+// Valid indicates whether the value is a known member of the AcmePublish enum.
+func (e AcmePublish) Valid() bool {
+	switch e {
+	case AcmePublishAcmeDNS:
+		return true
+	case AcmePublishRfc2136:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AcmeState.
+const (
+	AcmeStateDue     AcmeState = "due"
+	AcmeStateFailing AcmeState = "failing"
+	AcmeStateGood    AcmeState = "good"
+	AcmeStateOff     AcmeState = "off"
+	AcmeStateWorking AcmeState = "working"
+)
+
+// Valid indicates whether the value is a known member of the AcmeState enum.
+func (e AcmeState) Valid() bool {
+	switch e {
+	case AcmeStateDue:
+		return true
+	case AcmeStateFailing:
+		return true
+	case AcmeStateGood:
+		return true
+	case AcmeStateOff:
+		return true
+	case AcmeStateWorking:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BlockState.
 const (
 	BlockStateFenced BlockState = "fenced"
@@ -920,6 +965,27 @@ func (e SessionState) Valid() bool {
 	}
 }
 
+// Defines values for TsigAlgorithm.
+const (
+	TsigAlgorithmHmacSha256 TsigAlgorithm = "hmac-sha256"
+	TsigAlgorithmHmacSha384 TsigAlgorithm = "hmac-sha384"
+	TsigAlgorithmHmacSha512 TsigAlgorithm = "hmac-sha512"
+)
+
+// Valid indicates whether the value is a known member of the TsigAlgorithm enum.
+func (e TsigAlgorithm) Valid() bool {
+	switch e {
+	case TsigAlgorithmHmacSha256:
+		return true
+	case TsigAlgorithmHmacSha384:
+		return true
+	case TsigAlgorithmHmacSha512:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for UpdateResult.
 const (
 	UpdateResultKept      UpdateResult = "kept"
@@ -964,6 +1030,91 @@ func (e UpdateStage) Valid() bool {
 		return false
 	}
 }
+
+// Acme defines model for Acme.
+type Acme struct {
+	// Failures How often it was asked in vain since it last issued a certificate.
+	Failures int `json:"failures,omitempty,omitzero"`
+
+	// HasSecret Whether a password or a TSIG key is kept.
+	HasSecret bool `json:"hasSecret,omitempty,omitzero"`
+
+	// Next When it is asked next; absent where that is at once.
+	Next time.Time `json:"next,omitempty,omitzero"`
+
+	// Remedy What to do about it.
+	Remedy   string       `json:"remedy,omitempty,omitzero"`
+	Settings AcmeSettings `json:"settings,omitempty,omitzero"`
+
+	// State off: certificates aren't got by ACME. working: the authority is being asked. good: the last attempt has brought a certificate. failing: it has not. due: it is about to begin.
+	State AcmeState `json:"state"`
+
+	// Terms Where the authority's terms of service are, once it was asked.
+	Terms string `json:"terms,omitempty,omitzero"`
+
+	// Tried When it was asked last.
+	Tried time.Time `json:"tried,omitempty,omitzero"`
+
+	// Trouble Why the last attempt has failed, in words.
+	Trouble string `json:"trouble,omitempty,omitzero"`
+}
+
+// AcmePublish How the TXT record is published: by an acme-dns server, or by dynamic updates (RFC 2136) with TSIG.
+type AcmePublish string
+
+// AcmeSettings defines model for AcmeSettings.
+type AcmeSettings struct {
+	// Algorithm rfc2136: the algorithm of the TSIG key; hmac-sha256 where it is empty.
+	Algorithm TsigAlgorithm `json:"algorithm,omitempty,omitzero"`
+
+	// Directory The https URL of the authority's directory; that of Let's Encrypt where it is empty.
+	Directory string `json:"directory,omitempty,omitzero"`
+
+	// Email Where the authority writes to about the account, if it does.
+	Email string `json:"email,omitempty,omitzero"`
+
+	// KeyName rfc2136: the name of the TSIG key.
+	KeyName string `json:"keyName,omitempty,omitzero"`
+
+	// Names The names in DNS that the certificate is for, 1 to 8, as console.example.com or *.example.com.
+	Names []string `json:"names"`
+
+	// Password acme-dns: the password of its registration. It is never shown; empty, it stays while url, subdomain and username do.
+	Password string `json:"password,omitempty,omitzero"`
+
+	// Publish How the TXT record is published: by an acme-dns server, or by dynamic updates (RFC 2136) with TSIG.
+	Publish AcmePublish `json:"publish"`
+
+	// Roots Certificates in PEM by which the servers of directory and url are known, besides those that the system knows.
+	Roots string `json:"roots,omitempty,omitzero"`
+
+	// Secret rfc2136: the TSIG key in base64. It is never shown; empty, it stays while server, zone and keyName do.
+	Secret string `json:"secret,omitempty,omitzero"`
+
+	// Server rfc2136: the address or name of the DNS server that takes updates of the zone, with its port unless that is 53.
+	Server string `json:"server,omitempty,omitzero"`
+
+	// Subdomain acme-dns: the subdomain of its registration. For each name, _acme-challenge.NAME is a CNAME of the full domain of that registration.
+	Subdomain string `json:"subdomain,omitempty,omitzero"`
+
+	// TermsAgreed Whether the authority's terms of service are agreed to. Where it has some, it issues nothing without that.
+	TermsAgreed bool `json:"termsAgreed,omitempty,omitzero"`
+
+	// URL acme-dns: the URL of its API, as https://auth.example.com.
+	URL string `json:"url,omitempty,omitzero"`
+
+	// Username acme-dns: the user name of its registration.
+	Username string `json:"username,omitempty,omitzero"`
+
+	// WaitSeconds For how long the record stands before the authority is told to look for it: until all servers of the zone have it.
+	WaitSeconds int64 `json:"waitSeconds,omitempty,omitzero"`
+
+	// Zone rfc2136: the zone that is updated, in which all names are.
+	Zone string `json:"zone,omitempty,omitzero"`
+}
+
+// AcmeState off: certificates aren't got by ACME. working: the authority is being asked. good: the last attempt has brought a certificate. failing: it has not. due: it is about to begin.
+type AcmeState string
 
 // Alias defines model for Alias.
 type Alias struct {
@@ -1184,6 +1335,8 @@ type Console struct {
 
 // ConsoleCertificate defines model for ConsoleCertificate.
 type ConsoleCertificate struct {
+	// Acme Whether it was got by ACME.
+	Acme   bool      `json:"acme,omitempty,omitzero"`
 	Begins time.Time `json:"begins"`
 
 	// Chain How many certificates are sent with it, itself among them.
@@ -1202,7 +1355,7 @@ type ConsoleCertificate struct {
 	// Names The names and addresses that it is good for.
 	Names []string `json:"names"`
 
-	// Own Whether it was uploaded; else the appliance has made it.
+	// Own Whether it was uploaded, or got by ACME; else the appliance has made it.
 	Own bool `json:"own"`
 
 	// Subject Whose it is.
@@ -3273,6 +3426,9 @@ type TrafficSample struct {
 	Total TrafficCount  `json:"total"`
 }
 
+// TsigAlgorithm rfc2136: the algorithm of the TSIG key; hmac-sha256 where it is empty.
+type TsigAlgorithm string
+
 // Update defines model for Update.
 type Update struct {
 	// DevelopmentKey Whether the image takes updates by the development key, which everybody has.
@@ -3573,6 +3729,9 @@ type StartCaptureJSONRequestBody = CaptureRequest
 
 // SetCertificateJSONRequestBody defines body for SetCertificate for application/json ContentType.
 type SetCertificateJSONRequestBody = CertificateUpload
+
+// SetAcmeJSONRequestBody defines body for SetAcme for application/json ContentType.
+type SetAcmeJSONRequestBody = AcmeSettings
 
 // QueryDNSJSONRequestBody defines body for QueryDNS for application/json ContentType.
 type QueryDNSJSONRequestBody = DNSQuery

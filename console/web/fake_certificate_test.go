@@ -78,6 +78,51 @@ func (f *fake) RenewCertificate(context.Context, api.RenewCertificateRequestObje
 	return api.RenewCertificate200JSONResponse(f.certificate()), f.dangerous()
 }
 
+func (f *fake) GetAcme(context.Context, api.GetAcmeRequestObject) (api.GetAcmeResponseObject, error) {
+	return api.GetAcme200JSONResponse(f.byAcme()), f.err
+}
+
+// byAcme is how certificates are got by ACME.
+func (f *fake) byAcme() api.Acme {
+	if f.acme == nil {
+		return api.Acme{State: api.AcmeStateOff}
+	}
+	a := api.Acme{State: api.AcmeStateGood, Settings: *f.acme, HasSecret: true, Tried: start().AddDate(0, 0, -2), Next: start().AddDate(0, 0, 58), Terms: "https://letsencrypt.org/documents/LE-SA-v1.5.pdf"}
+	a.Settings.Secret, a.Settings.Password = "", ""
+	if f.acmeFails {
+		a.State, a.Failures, a.Next = api.AcmeStateFailing, 3, start().AddDate(0, 0, 1)
+		a.Trouble, a.Remedy = "the TXT record can't be published at the DNS server ns1.example.com:53: the TSIG key's secret or algorithm is another there (BADSIG)", "See that the server can be reached from here and takes these settings, and mend them where they are wrong."
+	}
+	return a
+}
+
+func (f *fake) SetAcme(ctx context.Context, r api.SetAcmeRequestObject) (api.SetAcmeResponseObject, error) {
+	if !api.IsCheck(ctx) {
+		if err := f.dangerous(); err != nil {
+			return nil, err
+		}
+	}
+	if len(r.Body.Names) == 0 || !strings.Contains(r.Body.Names[0], ".") {
+		return nil, &fieldError{"names", "no. 1 is no name in DNS with a domain, as console.example.com"}
+	}
+	if !api.IsCheck(ctx) {
+		f.acme = r.Body
+	}
+	return api.SetAcme200JSONResponse(f.byAcme()), nil
+}
+
+func (f *fake) EndAcme(context.Context, api.EndAcmeRequestObject) (api.EndAcmeResponseObject, error) {
+	if err := f.dangerous(); err != nil {
+		return nil, err
+	}
+	f.acme = nil
+	return api.EndAcme200JSONResponse(f.byAcme()), nil
+}
+
+func (f *fake) TryAcme(context.Context, api.TryAcmeRequestObject) (api.TryAcmeResponseObject, error) {
+	return api.TryAcme200JSONResponse(f.byAcme()), f.err
+}
+
 func (f *fake) Restart(context.Context, api.RestartRequestObject) (api.RestartResponseObject, error) {
 	return api.Restart202Response{}, f.dangerous()
 }

@@ -17,6 +17,8 @@ type people struct {
 	careful, trusted bool // whether dangerous acts need a password, and one was given
 	totp             bool
 	ownCertificate   bool
+	acme             *api.AcmeSettings // by which certificates are got
+	acmeFails        bool
 	waiting          *api.Restore
 	update           api.Update
 	users            []api.User

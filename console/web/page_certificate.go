@@ -15,7 +15,8 @@ import (
 // it.
 type certificatePage struct {
 	Now   api.ConsoleCertificate
-	Sent  string // the certificate, as it was sent
+	Acme  api.Acme // how it is got by ACME
+	Sent  string   // the certificate, as it was sent
 	Flaws flaws
 	Again againFields
 	Done  string // what was done just now
@@ -37,6 +38,9 @@ func (p *Pages) showCertificate(c echo.Context, status int, page certificatePage
 		return p.fail(c, err)
 	}
 	page.Now = api.ConsoleCertificate(now)
+	if page.Acme, err = p.acme(c); err != nil {
+		return p.fail(c, err)
+	}
 	return p.show(c, status, "certificate", page)
 }
 

@@ -36,6 +36,7 @@ func TestDangerousActsAskForThePasswordAndAreDoneWithIt(t *testing.T) {
 		"/system/update/rollback":   nil,
 		"/system/certificate/reset": nil,
 		"/system/certificate/renew": nil,
+		AcmePath + "/end":           nil,
 	} {
 		f := newFake(2, 0)
 		f.careful = true
@@ -204,6 +205,48 @@ func TestACertificateIsUploadedOrPastedAndItsKeyIsNeverInAPage(t *testing.T) {
 	}
 	if a := get(t, server, "/system/certificate?done=set"); !strings.Contains(a.body, "Example CA") || !strings.Contains(a.body, "Use the self-signed one again") {
 		t.Errorf("%d %s", a.Code, a.body)
+	}
+}
+
+func TestACertificateIsAskedForByACMEAndSecretsAreNeverInAPage(t *testing.T) {
+	f := newFake(0, 0)
+	f.careful = true
+	server := serve(f, asAdmin)
+	form := []string{
+		"acme-names", "console", "acme-directory", "https://acme.example.com/", "acme-termsAgreed", "yes", "acme-publish", "rfc2136", "acme-server", "ns1.example.com",
+		"acme-zone", "example.com", "acme-keyName", "console-key", "acme-secret", "c2VjcmV0IHNlY3JldA==", "acme-waitSeconds", "5", "acme-url", "https://auth.example.com", "acme-password", "other secret",
+	}
+	if a := get(t, server, AcmePath); a.Code != http.StatusOK || !strings.Contains(a.body, `name="reauthPassword"`) || !strings.Contains(a.body, "acme-v02.api.letsencrypt.org") {
+		t.Fatalf("the empty form: %d %s", a.Code, a.body)
+	}
+	for password, said := range map[string]string{"wrong": `id="wrong-reauthPassword"`, "correct horse": `id="wrong-names"`} {
+		a := post(t, server, AcmePath, append(form, againPassword, password)...)
+		if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, said) || !strings.Contains(a.body, `value="ns1.example.com"`) || strings.Contains(a.body, "c2VjcmV0") || strings.Contains(a.body, "other secret") || f.acme != nil {
+			t.Errorf("with the password %q: %d %s", password, a.Code, a.body)
+		}
+	}
+	if a := checkForm(t, server, AcmePath, form...); a.Code != http.StatusOK || !strings.Contains(a.body, "is no name in DNS") || f.acme != nil {
+		t.Errorf("as it is typed: %d %s", a.Code, a.body)
+	}
+	form[1], form[17] = "console.example.com\nwww.example.com", "a moment"
+	if a := post(t, server, AcmePath, form...); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="wrong-waitSeconds"`) || f.acme != nil {
+		t.Errorf("a wait that is none: %d %s", a.Code, a.body)
+	}
+	form[17] = "5"
+	if a := post(t, server, AcmePath, form...); a.Code != http.StatusSeeOther || f.acme == nil || len(f.acme.Names) != 2 || f.acme.Secret != "c2VjcmV0IHNlY3JldA==" || f.acme.WaitSeconds != 5 || f.acme.URL != "" || f.acme.Password != "" {
+		t.Fatalf("%d %s: %+v", a.Code, a.body, f.acme)
+	}
+	if a := get(t, server, AcmePath+"?done=set"); strings.Contains(a.body, "c2VjcmV0") || !strings.Contains(a.body, "LE-SA-v1.5.pdf") || !strings.Contains(a.body, "renewed by itself") {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+	f.acmeFails = true
+	for _, path := range []string{AcmePath, "/system/certificate"} {
+		if a := get(t, server, path); !strings.Contains(a.body, "BADSIG") {
+			t.Errorf("%s doesn't say why it fails: %s", path, a.body)
+		}
+	}
+	if a := post(t, server, AcmePath+"/end"); a.Code != http.StatusSeeOther || f.acme != nil {
+		t.Errorf("the end: %d %s", a.Code, a.body)
 	}
 }
 

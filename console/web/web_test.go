@@ -10,11 +10,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"landbridge/console/api"
 )
 
 // pages are those that need no more than a GET.
 func pages() []string {
-	return []string{"/", "/leases", "/leases/10.9.4.2", "/leases/import", "/leases/history", "/members", "/members/remove?group=office&member=porto", "/groups", "/groups/leave?group=office", "/groups/settings?group=office", "/network", "/network/segment?group=aa01", "/start?step=mode", "/start?step=hosts", "/dns", "/diagnostics", "/system", "/system/audit", "/system/users/vera", "/system/tokens/t1", "/api"}
+	return []string{"/", "/leases", "/leases/10.9.4.2", "/leases/import", "/leases/history", "/members", "/members/remove?group=office&member=porto", "/groups", "/groups/leave?group=office", "/groups/settings?group=office", "/network", "/network/segment?group=aa01", "/start?step=mode", "/start?step=hosts", "/dns", "/diagnostics", "/system", "/system/audit", "/system/users/vera", "/system/tokens/t1", "/system/certificate", AcmePath, "/api"}
 }
 
 func TestAPageIsWholeAndNothingInItIsInline(t *testing.T) {
@@ -90,9 +92,15 @@ func TestPagesInABrowser(t *testing.T) {
 		t.Skip("LANDBRIDGE_SCREENSHOTS names no directory: made-up networks are looked at by people; internal/e2e looks at real ones")
 	}
 	names := []string{"/groups/settings?group=office", "settings=/groups/settings?group=office", "/groups/leave?group=office", "leave=/groups/leave?group=office", "/leases/10.9.4.2", "lease=/leases/10.9.4.2", "/leases/import", "import=/leases/import", "/leases/history", "history=/leases/history", "/members/remove?group=office&member=porto", "remove=/members/remove?group=office&member=porto",
-		"/system/audit", "audit=/system/audit", "/system/users/vera", "user=/system/users/vera", "/system/tokens/t1", "token=/system/tokens/t1"}
+		"/system/audit", "audit=/system/audit", "/system/users/vera", "user=/system/users/vera", "/system/tokens/t1", "token=/system/tokens/t1", "/system/certificate/acme", "acme=/system/certificate/acme", "/system/certificate\n", "certificate=/system/certificate\n"}
 	paths := strings.Split(strings.NewReplacer(names...).Replace(strings.Join(pages(), "\n")), "\n")
 	networks := map[string]*fake{"three": newFake(3, 12), "twelve": newFake(12, 200), "forty": newFake(40, 1), "many": newFake(300, 5000), "alone": newFake(0, 0)}
+	networks["twelve"].acme = &api.AcmeSettings{
+		Directory: letsEncrypt, Names: []string{"console.lisbon.example.com", "lisbon.example.com"}, Publish: api.AcmePublishRfc2136, TermsAgreed: true,
+		Server: "ns1.example.com:53", Zone: "example.com", KeyName: "console", Algorithm: api.TsigAlgorithmHmacSha256, WaitSeconds: 30,
+	}
+	failing := *networks["twelve"].acme
+	networks["many"].acme, networks["many"].acmeFails = &failing, true
 	for name, f := range networks {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(serve(f))

@@ -27,7 +27,7 @@ func floors() [][]string {
 		{"console/web"},
 		{"internal/apifuzz"},
 		{"console/metrics"},
-		{"console/access", "console/leasefile"},
+		{"console/access", "console/issuance", "console/leasefile"},
 		{"console/api"},
 		{"image/updating"},
 		{"image/bundle"},
@@ -41,7 +41,7 @@ func floors() [][]string {
 		{"internal/loop", "internal/frame", "internal/ula", "internal/codel", "internal/aesgcm", "internal/logbook", "internal/throughput", "internal/budget", "internal/health"},
 		{"internal/sorting", "internal/scratch", "internal/race"},
 		{"internal/netlab"},
-		{"internal/oldkernel"},
+		{"internal/oldkernel", "internal/acmelab"},
 		{"internal/housetest"},
 	}
 }

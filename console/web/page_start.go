@@ -62,7 +62,8 @@ func machineSays(s api.Status) (lines []string) {
 	return lines
 }
 
-// start shows the step that is asked for, or that is due.
+// start shows the step that is asked for, or that is due; none is where the appliance is in a group already, as by
+// the command line or user-data: then it leads to the overview.
 func (p *Pages) start(c echo.Context) error {
 	n, err := p.networkPage(c)
 	if err != nil {
@@ -73,7 +74,10 @@ func (p *Pages) start(c echo.Context) error {
 	if page.Waits, err = p.applications(c); err != nil {
 		return p.fail(c, err)
 	}
+	isSetUp := len(page.Status.Groups) > 0 && page.Mode.Pending.To.Mode == "" && len(page.Waits) == 0
 	switch {
+	case isSetUp && len(c.QueryParams()) == 0 && c.Request().Header.Get("HX-Request") == "":
+		return c.Redirect(http.StatusSeeOther, "/")
 	case len(page.Status.Groups) == 0:
 		page.Step = stepGroup
 	case page.Mode.Pending.To.Mode != "":

@@ -73,6 +73,21 @@ func TestTheWizardListsWhatIsNotWellWithTheMachine(t *testing.T) {
 	}
 }
 
+func TestWhoComesToAnApplianceThatIsSetUpIsLedToTheOverview(t *testing.T) {
+	f := newFake(2, 3)
+	f.waits = nil
+	server := serve(f, asAdmin)
+	if a := get(t, server, "/start"); a.Code != http.StatusSeeOther || a.Header().Get("Location") != "/" {
+		t.Errorf("the first steps, of an appliance that is in a group: %d to %s", a.Code, a.Header().Get("Location"))
+	}
+	f.mode.Pending = api.ModePending{To: api.ModeSetup{Mode: api.ModeRouter, LanPort: "enp3s0"}}
+	for _, path := range []string{"/start", "/start?step=hosts", "/start?done=group"} {
+		if a := get(t, server, path); a.Code != http.StatusOK {
+			t.Errorf("%s, while a switch waits to be confirmed: %d to %s", path, a.Code, a.Header().Get("Location"))
+		}
+	}
+}
+
 func TestTheFirstStepsLeadFromNoGroupToTheFirstHost(t *testing.T) {
 	f := groupless()
 	server := serve(f, asAdmin)

@@ -130,6 +130,9 @@ type HistoryEntry struct {
 
 // History returns the newest entries that fit, newest first.
 func (r *Registry) History(q HistoryQuery) (found []HistoryEntry, err error) {
+	if q.Addr.Is6() && !q.Addr.Is4In6() {
+		return nil, nil // leases are of IPv4
+	}
 	var below, since []byte
 	if !q.Until.IsZero() {
 		below = historyKey(q.Until.Add(1), netip.AddrFrom4([4]byte{}))

@@ -328,6 +328,9 @@ func TestEachChangeOfALeaseIsInTheHistoryAndOutlivesAKill(t *testing.T) {
 	if len(all) != 6 {
 		t.Errorf("page by page: %v", all)
 	}
+	if h, err := n.reg.History(HistoryQuery{Addr: netip.IPv6Loopback(), Limit: 1}); err != nil || len(h) != 0 {
+		t.Errorf("of an address of IPv6: %v, %v", h, err)
+	}
 	if _, err := n.reg.History(HistoryQuery{Before: "nonsense"}); !errors.Is(err, ErrBadPlace) {
 		t.Errorf("after nonsense: %v", err)
 	}

@@ -26,6 +26,7 @@ type ruleRecord struct {
 	Default int64      `cbor:"5,keyasint,omitempty"` // since when (Unix nanoseconds) the hosts are its own that nobody named; 0: they aren't
 	Since   int64      `cbor:"6,keyasint"`           // of the last change, Unix nanoseconds
 	By      string     `cbor:"7,keyasint,omitempty"`
+	Version int64      `cbor:"8,keyasint,omitempty"` // how often it was changed
 }
 
 func ruleBucket() store.Bucket[ruleRecord] { return store.NewBucket[ruleRecord]("dhcp rules") }
@@ -83,13 +84,15 @@ func (r *roll) readRules() error {
 	return nil
 }
 
-// setRules changes what was set: on disk before it counts. Where fits refuses what would be then,
+// setRules changes what was set: on disk before it counts. Where change refuses, or fits refuses what would be then,
 // nothing is done.
-func (r *roll) setRules(change func(map[group.ID]ruleRecord), fits func(division.Live) error) error {
+func (r *roll) setRules(change func(map[group.ID]ruleRecord) error, fits func(division.Live) error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rules := maps.Clone(*r.rules.Load())
-	change(rules)
+	if err := change(rules); err != nil {
+		return err
+	}
 	if err := fits(division.Live{Hosts: divided(*r.have.Load()), Defaults: defaultsOf(rules)}); err != nil {
 		return err
 	}

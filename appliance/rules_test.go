@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"errors"
+	"maps"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -32,10 +33,9 @@ func TestTheRulesOfSegmentsAreRememberedAndOnlyWhatFits(t *testing.T) {
 			t.Fatal(err)
 		}
 		if round == 0 {
-			put := func(rules map[group.ID]ruleRecord) {
-				for id, record := range want {
-					rules[id] = record
-				}
+			put := func(rules map[group.ID]ruleRecord) error {
+				maps.Copy(rules, want)
+				return nil
 			}
 			refusal := errors.New("it doesn't fit")
 			if err := r.setRules(put, func(live division.Live) error {

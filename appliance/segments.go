@@ -77,7 +77,7 @@ func (n *network) describeRule() api.SegmentDhcp {
 	is, set := n.dhcp(), (*n.node.roll.rules.Load())[n.id]
 	d := api.SegmentDhcp{
 		Serve: api.ServeRule(is.Serve), VendorClasses: append([]string{}, is.VendorClasses...), Ports: config.PortsText(is.Ports),
-		ServeConfigured: is.ServeGiven, PortsConfigured: is.PortsGiven,
+		ServeConfigured: is.ServeGiven, PortsConfigured: is.PortsGiven, Version: set.Version,
 	}
 	if set.Since != 0 {
 		d.SetBy, d.SetAt = set.By, time.Unix(0, set.Since).UTC()

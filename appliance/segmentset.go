@@ -158,10 +158,16 @@ func (c *segmentChange) readDefault() error {
 	return nil
 }
 
-// apply makes the change.
-func (c *segmentChange) apply(rules map[group.ID]ruleRecord) {
+// errSegmentChanged refuses a change that starts from what isn't so any more.
+var errSegmentChanged = errors.New("others have changed whom DHCP serves on this segment meanwhile: look at what it is now, and change that")
+
+// apply makes the change, where it starts from what is.
+func (c *segmentChange) apply(rules map[group.ID]ruleRecord) error {
 	r, fixed := rules[c.network.id], c.network.node.cfg.DHCP
-	r.Since, r.By = c.now.UnixNano(), c.by
+	if c.req.Version != nil && *c.req.Version != r.Version {
+		return console.Conflict(errSegmentChanged)
+	}
+	r.Since, r.By, r.Version = c.now.UnixNano(), c.by, r.Version+1
 	if c.req.Serve != "" && !fixed.ServeGiven {
 		r.Serve, r.Classes = dhcp.Serve(c.req.Serve), c.req.VendorClasses
 	}
@@ -172,14 +178,15 @@ func (c *segmentChange) apply(rules map[group.ID]ruleRecord) {
 		if r.Default = 0; *c.req.Remainder {
 			r.Default = r.Since
 			for _, t := range c.others {
-				if other, known := rules[t.ID]; known {
-					other.Default = 0
+				if other, known := rules[t.ID]; known && other.Default != 0 {
+					other.Default, other.Since, other.By, other.Version = 0, r.Since, c.by, other.Version+1
 					rules[t.ID] = other
 				}
 			}
 		}
 	}
 	rules[c.network.id] = r
+	return nil
 }
 
 // isHosts reports whether a lease is a host's that asks for it.
@@ -191,7 +198,9 @@ func (n *node) isHosts(l registry.Lease) bool {
 func (n *node) planSegment(c segmentChange) (api.SegmentPlan, error) {
 	plan := api.SegmentPlan{Changes: []api.SegmentPlanChange{}, Notices: []string{}}
 	rules := maps.Clone(*n.roll.rules.Load())
-	c.apply(rules)
+	if err := c.apply(rules); err != nil {
+		return plan, err
+	}
 	next, err := divide(n.cfg.Groups, division.Live{Hosts: n.roll.live().Hosts, Defaults: defaultsOf(rules)}, n.setup(), n.territories(group.ID{}))
 	if err != nil {
 		return plan, aboutField("remainder", err)

@@ -286,6 +286,9 @@ func (r RestoreOrder) Bounds(b Bounds) {
 
 // Bounds tells the bounds of the fields, with what they hold.
 func (r SegmentChange) Bounds(b Bounds) {
+	if r.Version != nil {
+		b.Between("version", int64(*r.Version), 0, 9223372036854775807)
+	}
 	b.Length("serve", r.Serve, false, 32)
 	b.Length("dhcpPorts", r.DhcpPorts, false, 16)
 }

@@ -3119,6 +3119,9 @@ type SegmentChange struct {
 
 	// VendorClasses How the vendor classes are to begin; only for vendor-class. Left out or empty, they stay as they are.
 	VendorClasses []string `json:"vendorClasses,omitempty,omitzero"`
+
+	// Version The version of the rules (dhcp) from which the change starts; 0 where nobody has changed them. Where others have changed them since, it is refused (409). Left out, it isn't compared.
+	Version *int64 `json:"version,omitempty"`
 }
 
 // SegmentDhcp Whom DHCP serves on the segment, and how (router mode).
@@ -3142,6 +3145,9 @@ type SegmentDhcp struct {
 
 	// VendorClasses How the vendor classes (option 60) of hosts begin that are served; for vendor-class.
 	VendorClasses []string `json:"vendorClasses"`
+
+	// Version How often the segment's rules were changed; absent where nobody has changed them.
+	Version int64 `json:"version,omitempty,omitzero"`
 }
 
 // SegmentList defines model for SegmentList.

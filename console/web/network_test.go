@@ -116,6 +116,31 @@ func TestHostsAreRegisteredAndMovedOnTheNetworkPage(t *testing.T) {
 
 func ptr(s string) *string { return &s }
 
+func TestAFormOfASegmentDoesntOverwriteWhatOthersHaveChanged(t *testing.T) {
+	f := newFake(2, 3)
+	server := serve(f)
+	fields := []string{"group", "aa01", "serve", "open", "dhcpPorts", "1067/1068", "version", "0"}
+	if body := get(t, server, "/network/segment?group=aa01").body; !strings.Contains(body, `name="version" value="0"`) {
+		t.Fatalf("the form doesn't say from what it starts: %s", body)
+	}
+	f.segments[0].Dhcp = api.SegmentDhcp{Serve: api.ServeRuleRegistered, VendorClasses: []string{}, Ports: "67/68", Version: 3, SetBy: "nora"}
+	for _, path := range []string{"/network/segment", "/network/segment/apply"} {
+		a := post(t, server, path, fields...)
+		for _, want := range []string{"nora has changed this since the form was opened", "Registered ones alone", `value="1067/1068"`, `name="version" value="3"`} {
+			if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, want) || strings.Contains(a.body, ">Apply<") {
+				t.Errorf("%s: %d, want that it says %q: %s", path, a.Code, want, a.body)
+			}
+		}
+	}
+	if len(f.ruled) > 0 {
+		t.Errorf("what nora has set is overwritten: %+v", f.ruled)
+	}
+	fields[len(fields)-1] = "3"
+	if a := post(t, server, "/network/segment/apply", fields...); a.Code != http.StatusSeeOther || len(f.ruled) != 1 || *f.ruled[0].Body.Version != 3 {
+		t.Errorf("%d %s", a.Code, a.body)
+	}
+}
+
 func TestWhomDHCPServesIsChangedOnItsPage(t *testing.T) {
 	f := newFake(2, 3)
 	f.segments[1].Attachment.LanPort = f.segments[0].Attachment.LanPort
@@ -132,7 +157,7 @@ func TestWhomDHCPServesIsChangedOnItsPage(t *testing.T) {
 			t.Errorf("the form doesn't say %q", want)
 		}
 	}
-	fields := []string{"group", "aa01", "serve", "vendor-class", "vendorClasses", " PXEClient\r\n\r\nudhcp 1.\r\n", "dhcpPorts", "67/68"}
+	fields := []string{"group", "aa01", "serve", "vendor-class", "vendorClasses", " PXEClient\r\n\r\nudhcp 1.\r\n", "dhcpPorts", "67/68", "version", "0"}
 	a := post(t, server, "/network/segment", fields...)
 	for _, want := range []string{"This would change", "printer-1 10.9.4.2", ">Apply<", `<input type="hidden" name="serve" value="vendor-class">`, "udhcp 1."} {
 		if !strings.Contains(a.body, want) {
@@ -142,12 +167,12 @@ func TestWhomDHCPServesIsChangedOnItsPage(t *testing.T) {
 	if len(f.ruled) > 0 {
 		t.Error("what was only planned is done")
 	}
-	no := false
+	no, first := false, int64(0)
 	if a := post(t, server, "/network/segment/apply", fields...); a.Code != http.StatusSeeOther || len(f.ruled) != 1 ||
-		!reflect.DeepEqual(f.ruled[0].Body, &api.SegmentChange{Serve: "vendor-class", VendorClasses: []string{"PXEClient", "udhcp 1."}, DhcpPorts: "67/68", Remainder: &no}) {
+		!reflect.DeepEqual(f.ruled[0].Body, &api.SegmentChange{Version: &first, Serve: "vendor-class", VendorClasses: []string{"PXEClient", "udhcp 1."}, DhcpPorts: "67/68", Remainder: &no}) {
 		t.Errorf("%d, asked for %+v", a.Code, f.ruled)
 	}
-	if a := post(t, server, "/network/segment", "group", "aa01", "serve", "open", "dhcpPorts", "67"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `aria-describedby="about-ports wrong-dhcpPorts" aria-invalid="true"`) || !strings.Contains(a.body, `value="67"`) {
+	if a := post(t, server, "/network/segment", "group", "aa01", "version", "0", "serve", "open", "dhcpPorts", "67"); a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `aria-describedby="about-ports wrong-dhcpPorts" aria-invalid="true"`) || !strings.Contains(a.body, `value="67"`) {
 		t.Errorf("what is wrong with the ports: %d %s", a.Code, a.body)
 	}
 	if a := get(t, server, "/network/segment?group=nowhere"); a.Code != http.StatusNotFound {

@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -16,6 +17,7 @@ type segmentPage struct {
 	Sharing []string // the other groups on its LAN port
 	Holder  string   // of them, the one that has the hosts that nobody named
 	Form    segmentForm
+	Late    bool             // others have changed it since the form was opened
 	Plan    *api.SegmentPlan // what the form would change; nil before it was asked for
 }
 
@@ -23,6 +25,7 @@ type segmentPage struct {
 type segmentForm struct {
 	Serve, Classes, Ports string
 	Remainder             bool
+	Version               string // of the rules that the form was opened with
 	Flaws                 flaws
 }
 
@@ -54,15 +57,26 @@ func (p *Pages) segmentPage(c echo.Context, group string) (page segmentPage, err
 		}
 	}
 	d := page.Segment.Dhcp
-	page.Form = segmentForm{Serve: string(d.Serve), Classes: strings.Join(d.VendorClasses, "\n"), Ports: d.Ports, Remainder: page.Segment.Remainder}
+	page.Form = segmentForm{Serve: string(d.Serve), Classes: strings.Join(d.VendorClasses, "\n"), Ports: d.Ports, Remainder: page.Segment.Remainder, Version: page.version()}
 	return page, nil
+}
+
+// version is that of the rules as they are now.
+func (page *segmentPage) version() string { return strconv.FormatInt(page.Segment.Dhcp.Version, 10) }
+
+// late reports whether others have changed the rules since the form was opened. The form goes on from what is now,
+// which the person is told.
+func (page *segmentPage) late() bool {
+	page.Late = page.Form.Version != page.version()
+	page.Form.Version = page.version()
+	return page.Late
 }
 
 // read reads the form. What the configuration says has no field, and stays.
 func (page *segmentPage) read(c echo.Context) *api.SegmentChange {
 	f := &page.Form
-	*f = segmentForm{Serve: c.FormValue("serve"), Classes: c.FormValue("vendorClasses"), Ports: strings.TrimSpace(c.FormValue("dhcpPorts")), Remainder: c.FormValue("remainder") != ""}
-	change := &api.SegmentChange{Serve: f.Serve, DhcpPorts: f.Ports}
+	*f = segmentForm{Serve: c.FormValue("serve"), Classes: c.FormValue("vendorClasses"), Ports: strings.TrimSpace(c.FormValue("dhcpPorts")), Remainder: c.FormValue("remainder") != "", Version: c.FormValue("version")}
+	change := &api.SegmentChange{Version: &page.Segment.Dhcp.Version, Serve: f.Serve, DhcpPorts: f.Ports}
 	if f.Serve == string(api.ServeRuleVendorClass) {
 		for line := range strings.Lines(f.Classes) {
 			if line = strings.TrimSpace(line); line != "" {
@@ -106,6 +120,9 @@ func (p *Pages) planSegment(c echo.Context) error {
 	if err != nil {
 		return p.segmentRefused(c, page, err)
 	}
+	if page.late() {
+		return p.show(c, http.StatusUnprocessableEntity, "segment", page)
+	}
 	page.Plan = (*api.SegmentPlan)(&plan)
 	return p.show(c, http.StatusOK, "segment", page)
 }
@@ -116,8 +133,12 @@ func (p *Pages) setSegment(c echo.Context) error {
 	if err != nil {
 		return p.fail(c, err)
 	}
+	change := page.read(c)
+	if page.late() {
+		return p.show(c, http.StatusUnprocessableEntity, "segment", page)
+	}
 	_, err = ask[api.SetSegmentRequestObject, api.SetSegmentResponseObject, api.SetSegment200JSONResponse](
-		c, p.api.SetSegment, api.SetSegmentRequestObject{Group: page.Segment.Group, Body: page.read(c)})
+		c, p.api.SetSegment, api.SetSegmentRequestObject{Group: page.Segment.Group, Body: change})
 	if err != nil {
 		return p.segmentRefused(c, page, err)
 	}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -70,6 +71,7 @@ func TestWhomDHCPServesIsChangedWhileTheApplianceRuns(t *testing.T) {
 	if now := a.segments()[0].Dhcp; now.Serve != api.ServeRuleRegistered || now.SetBy == "" || now.ServeConfigured {
 		t.Errorf("after a restart it is %+v", now)
 	}
+	a.refusesAnOldForm(t)
 	select {
 	case err := <-got:
 		t.Fatalf("a host that isn't served got %v, %v", h2.addr, err)
@@ -181,4 +183,20 @@ func (c *client) movesTo(prefix string) {
 		p, err := c.Addr("eth0")
 		return err == nil && netip.MustParsePrefix(prefix).Contains(p.Addr()), fmt.Errorf("it has %v (%w); it said:\n%s", p, err, c.dhcp.Log())
 	})
+}
+
+// refusesAnOldForm asks for a change that starts from the rules before the last change.
+func (m *machine) refusesAnOldForm(t *testing.T) {
+	t.Helper()
+	client, err := api.Dial(t.Context(), m.Path(m.state()+"/"+api.SocketName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	now := m.segments()[0]
+	old := now.Dhcp.Version - 1
+	res, err := client.SetSegmentWithResponse(t.Context(), now.Group, api.SegmentChange{Version: &old, Serve: "open"})
+	if err != nil || res.StatusCode() != http.StatusConflict || !strings.Contains(string(res.Body), "others have changed") || m.segments()[0].Dhcp.Serve != now.Dhcp.Serve {
+		t.Errorf("a change that starts from what isn't so any more: %v, %s", err, res.Body)
+	}
 }

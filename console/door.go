@@ -105,6 +105,10 @@ func (s *Server) serveStranger(w http.ResponseWriter, r *http.Request) {
 	remote, _ := netip.ParseAddrPort(r.RemoteAddr)
 	if d := s.door.Load(); !d.known(r.Host) {
 		web.SetHeaders(w.Header())
+		if web.WantsPage(r) { // whose looks are at the same name
+			http.Error(w, errMisdirected.Error(), http.StatusMisdirectedRequest)
+			return
+		}
 		s.writeProblem(errMisdirected, s.api.NewContext(r, w))
 		return
 	}

@@ -421,6 +421,9 @@ func TestWhatIsNotThereIsAPageForPersonsAndAProblemForPrograms(t *testing.T) {
 	if code, kind, body := ask("/nonexistent", browser); code != http.StatusNotFound || !strings.HasPrefix(kind, "text/html") || !strings.Contains(body, "There is no such page") || strings.Contains(body, "openapi") {
 		t.Errorf("a person is told %d %s %.300s", code, kind, body)
 	}
+	if code, kind, body := ask("/network/plan", browser); !strings.HasPrefix(kind, "text/html") || !strings.Contains(body, "There is no such page") {
+		t.Errorf("where only a form is sent, a person is told %d %s %.300s", code, kind, body)
+	}
 	for path, accept := range map[string]string{"/nonexistent": "*/*", "/api/v1/nonexistent": browser} {
 		if code, kind, body := ask(path, accept); code != http.StatusNotFound || kind != problemType || !strings.Contains(body, "openapi") {
 			t.Errorf("%s for a program: %d %s %.300s", path, code, kind, body)

@@ -164,7 +164,8 @@ func (s *Server) writeProblem(err error, c echo.Context) {
 		return
 	}
 	p.Instance = c.Request().URL.Path
-	if p.Status == http.StatusNotFound && c.Echo() == s.pages && web.WantsPage(c.Request()) {
+	nowhere := p.Status == http.StatusNotFound || p.Status == http.StatusMethodNotAllowed // where forms are sent, as somebody goes back
+	if nowhere && c.Echo() == s.pages && web.WantsPage(c.Request()) {
 		if err := s.web.Missing(c); err == nil || c.Response().Committed {
 			return
 		}

@@ -169,6 +169,9 @@ func (c *Certificates) awaitDue(ctx context.Context) {
 func (c *Certificates) attempt(ctx context.Context, log *slog.Logger) error {
 	working, r := c.beginAttempt(ctx)
 	defer c.endAttempt()
+	if !r.due(c.now()) {
+		return nil // somebody has changed it just now
+	}
 	account, err := r.account()
 	if err != nil {
 		return err

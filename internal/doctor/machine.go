@@ -45,9 +45,8 @@ func (x *examination) clock() {
 		x.ok(name, title, "It is %s; whether something keeps it right the kernel doesn't say.", x.now.UTC().Format("2006-01-02 15:04:05 UTC"))
 	case !*x.synced && x.Agree > 0:
 		x.ok(name, title, "Nothing keeps it right, as far as its kernel knows, but it agrees with those of %d other members. A time service would keep it so.", x.Agree)
-	case !*x.synced:
-		x.bad(api.CheckStateWarning, name, title, "Let a time service run (timedatectl set-ntp true, or chrony); in a virtual machine or container that of its host serves.",
-			"Nothing keeps this host's clock right, as far as its kernel knows. Certificates are judged by it; leases and holds are not.")
+	case !*x.synced: // no trouble by itself: health has none either, and says so once other members' clocks differ
+		x.ok(name, title, "It is %s. Nothing keeps it right, as far as this host's kernel knows, and no other member's is known to compare it with. A time service would (timedatectl set-ntp true, or chrony; in a virtual machine or container that of its host serves).", x.now.UTC().Format("2006-01-02 15:04:05 UTC"))
 	default:
 		x.ok(name, title, "It is kept right.")
 	}

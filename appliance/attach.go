@@ -102,7 +102,7 @@ func (n *network) openRouter(a *attachment) (err error) {
 			Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), Zone: d.Zone, MTU: n.node.cfg.DHCP.MTU.Option26(d.MTU, a.bridge.MTU()), Options: n.hostOptions(),
 			Leaser: &leaser{registry: n.registry, hosts: a.hosts}, Prober: a.prober, Log: n.log,
 		})
-		cfg.DHCP, cfg.DHCPPorts, cfg.Watch = a.segment, n.dhcp().Ports, a.segment
+		cfg.DHCP, cfg.DHCP6, cfg.DHCPPorts, cfg.Watch = a.segment, a.segment.dhcp6, n.dhcp().Ports, a.segment
 		a.segment.strangers = n.newStrangers(a, func(addr netip.Addr) bool { route, _ := directory.Lookup(addr); return route.Native })
 		cfg.Strangers = turnStrangers{a.segment.strangers, a.neighbours}
 		cfg.Probes, cfg.Stations = a.neighbours.guests, a.stations
@@ -127,13 +127,13 @@ func (n *network) openTunnel(joinTCP, joinUDP bool) (err error) {
 		Streams:    streams{n},
 		Observed:   n.node.overlay.Observed,
 		Interfaces: func() []netip.Addr {
-			addrs, err := iface.LocalAddrs(prefix)
+			addrs, err := iface.LocalAddrs(prefix, n.ipv6Net().Prefix())
 			if err != nil {
 				n.log.Debug("no interface addresses", "err", err)
 			}
 			return addrs
 		},
-		Exclude: prefix.Contains,
+		Exclude: n.isWithin,
 		Keep:    n.relays,
 		Deliver: n.deliver,
 		JoinTCP: joinTCP,
@@ -180,6 +180,7 @@ func (n *network) trackHosts(a *attachment) {
 			return
 		}
 		a.hosts.Forget(c.Addr)
+		a.router.ForgetIPv6(c.Addr)
 		if status == registry.Known && !a.neighbours.has(at.Member) { // it moved: its neighbours here must hear where it is
 			if err := a.router.Announce(c.Addr); err != nil {
 				n.log.Warn("move not announced", "addr", c.Addr, "err", err)

@@ -15,6 +15,7 @@ import (
 	"landbridge/internal/frame"
 	"landbridge/internal/group"
 	"landbridge/internal/modes"
+	"landbridge/internal/ula"
 	"landbridge/router"
 )
 
@@ -35,6 +36,8 @@ type attachment struct {
 	neighbours *neighbours                  // router mode
 	stations   *stations                    // router mode
 	address    atomic.Pointer[netip.Prefix] // this host's own, where it is attached itself; nil until leased
+	six        atomic.Pointer[ula.Net]      // the group's IPv6 prefix as it was taken up; nil: not yet
+	advertise  chan struct{}                // of capacity 1: hosts are to be told of IPv6 at once
 
 	cancels []func()       // what ends its work
 	running sync.WaitGroup // its work
@@ -79,7 +82,7 @@ func (a *attachment) close() error {
 // openAttachment makes the devices and the forwarder of a setup. Nothing moves before
 // enliven.
 func (n *network) openAttachment(s modes.Setup) (*attachment, error) {
-	a := &attachment{setup: s}
+	a := &attachment{setup: s, advertise: make(chan struct{}, 1)}
 	err := n.openDevices(a)
 	if err == nil {
 		err = n.openRouter(a)
@@ -111,6 +114,7 @@ func (n *network) enliven(ctx context.Context, a *attachment) error {
 		a.running.Go(func() { a.segment.run(ctx) })
 		a.running.Go(func() { a.segment.watchGateways(ctx) })
 		a.running.Go(func() { a.segment.strangers.Run(ctx) })
+		a.running.Go(func() { n.advertiseIPv6(ctx, a) })
 		return n.meetNeighbours(ctx, a)
 	}
 	if a.hybrid != nil {

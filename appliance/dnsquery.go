@@ -14,7 +14,7 @@ import (
 // resolver makes the handler that answers hosts of the group.
 func (n *network) resolver() *dns.Handler {
 	d := n.membership.Descriptor()
-	return dns.NewHandler(dns.Config{Zone: d.Zone, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), Directory: names{n.registry}, Forwarder: n.node.forwards})
+	return dns.NewHandler(dns.Config{Zone: d.Zone, Prefix: d.Prefix, ServiceAddr: d.ServiceAddr(), IPv6: n.ipv6Net, Directory: names{n.registry}, Forwarder: n.node.forwards})
 }
 
 // QueryDNS asks the resolver that the hosts of the segment ask.

@@ -377,11 +377,16 @@ func (n *node) network(id group.ID) (*network, bool) {
 // overlay must not look for members.
 func (n *node) excluded(addr netip.Addr) bool {
 	for _, nw := range n.running() {
-		if nw.membership.Descriptor().Prefix.Contains(addr) {
+		if nw.isWithin(addr) {
 			return true
 		}
 	}
 	return false
+}
+
+// isWithin reports whether an address is one of the group's own network.
+func (n *network) isWithin(addr netip.Addr) bool {
+	return n.membership.Descriptor().Prefix.Contains(addr) || n.ipv6Net().Prefix().Contains(addr)
 }
 
 // updateMembers tells the overlay with whom to keep connections.

@@ -127,6 +127,9 @@ func (n *network) assign(a *attachment, addr netip.Addr) error {
 		return err
 	}
 	a.address.Store(&own)
+	if !n.ipv6Net().IsZero() {
+		n.assignIPv6(a, addr)
+	}
 	if a.hybrid != nil {
 		a.hybrid.addressed(addr)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"landbridge/arp"
 	"landbridge/dhcp"
+	"landbridge/dhcp/dhcp6"
 	"landbridge/internal/config"
 	"landbridge/internal/division"
 	"landbridge/internal/frame"
@@ -43,7 +44,8 @@ type segment struct {
 	strangers *strangers.Strangers
 
 	dhcp     *dhcp.Server
-	asking   asking // in vain
+	dhcp6    *dhcp6.Server // answers nothing where the group has no IPv6 prefix
+	asking   asking        // in vain
 	others   *dhcp.Others
 	heard    chan heardReply
 	again    chan struct{} // look for others anew: capacity 1
@@ -81,6 +83,7 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 		Ours:    a.neighbours.serves,
 	}
 	s.dhcp = dhcp.NewServer(server)
+	s.dhcp6 = dhcp6.NewServer(dhcp6.Config{ID: [16]byte(id[:]), Zone: server.Zone, Leaser: s.dhcp, Holdings: holdings{n.registry}, Ours: a.neighbours.serves6})
 	return s
 }
 

@@ -42,12 +42,17 @@ func (n *network) leaseTime() time.Duration {
 func (n *network) takeUpSettings() {
 	n.takingUp.Lock()
 	defer n.takingUp.Unlock()
-	if a := n.attachment.Load(); a != nil && a.segment != nil {
+	a := n.attachment.Load()
+	if a == nil {
+		return
+	}
+	if a.segment != nil {
 		rule := n.dhcp()
 		a.segment.dhcp.SetOptions(n.hostOptions())
 		a.segment.dhcp.SetRule(ruleOf(rule))
 		a.router.SetDHCPPorts(rule.Ports)
 	}
+	n.takeUpIPv6(a)
 }
 
 // hostOptions is what hosts are told.

@@ -151,6 +151,7 @@ func TestSettingsAreReadAsTheyAreShownAndEachFaultNamesItsField(t *testing.T) {
 		LeaseSeconds: 600, RenewPercent: 40, RebindPercent: 80, Domain: "office.example", Search: []string{"a.example", "b.example"},
 		DNSServers: []string{"192.0.2.53"}, NtpServers: []string{"10.9.0.9"}, Routes: []string{"192.168.7.0/24 via 10.9.0.77"},
 		Excluded: []string{"10.9.0.2-10.9.0.9", "10.9.1.0/28", "10.9.2.7"}, Allowed: []string{"52:54:00:00:00:01"}, Denied: []string{"52-54-00-00-00-02"}, OnlyAllowed: true,
+		Ipv6Prefix: " fd12:3456:789a::/48",
 	}
 	if err := setSettings(g.authority, m.membership, req); err != nil {
 		t.Fatal(err)
@@ -164,12 +165,13 @@ func TestSettingsAreReadAsTheyAreShownAndEachFaultNamesItsField(t *testing.T) {
 		"192.168.7.0/24 via 10.9.0.77, 10.9.0.2-10.9.0.9, 10.9.1.0-10.9.1.15, 10.9.2.7, 52:54:00:00:00:01, 52:54:00:00:00:02" {
 		t.Errorf("shown %s", got)
 	}
-	if s.Version != 1 || s.InForce.LeaseSeconds != 600 || s.InForce.CreatedLeaseSeconds != seconds(group.DefaultLeaseTime) || s.InForce.RenewSeconds != 240 || s.InForce.RebindSeconds != 480 || s.NoticeSeconds != 240 || !s.OnlyAllowed || s.InForce.Domain != "office.example" {
+	if s.Version != 1 || s.InForce.LeaseSeconds != 600 || s.InForce.CreatedLeaseSeconds != seconds(group.DefaultLeaseTime) || s.InForce.RenewSeconds != 240 || s.InForce.RebindSeconds != 480 || s.NoticeSeconds != 240 || !s.OnlyAllowed || s.InForce.Domain != "office.example" || s.Ipv6Prefix != "fd12:3456:789a::/64" {
 		t.Errorf("shown %+v", s)
 	}
 	for field, wrong := range map[string]api.GroupSettingsChange{
 		"leaseSeconds": {LeaseSeconds: 5}, "dnsServers": {DNSServers: []string{"nobody"}}, "ntpServers": {NtpServers: []string{"::1"}}, "routes": {Routes: []string{"10.0.0.0/8 10.9.0.7"}},
 		"excluded": {Excluded: []string{"10.9.0.9-10.9.0.2"}}, "allowed": {Allowed: []string{"ff:ff:ff:ff:ff:ff"}}, "denied": {Denied: []string{"52:54"}}, "search": {Search: []string{"a..b"}}, "domain": {Domain: "a b"},
+		"ipv6Prefix": {Ipv6Prefix: "2001:db8::/64"},
 	} {
 		wrong.Version = 1
 		var refused *console.Error
@@ -191,6 +193,26 @@ func TestSettingsAreReadAsTheyAreShownAndEachFaultNamesItsField(t *testing.T) {
 	}
 	if err := setSettings(nil, m.membership, req); err == nil {
 		t.Error("changed by a plain member")
+	}
+}
+
+func TestAnIPv6PrefixIsMadeOnceWhereNoneIsNamed(t *testing.T) {
+	g := &testGroup{t: t}
+	m := newMember(t, g.create)
+	t.Cleanup(g.authority.WatchSettings(func(s group.SignedSettings) {
+		if _, err := m.membership.UpdateSettings(s); err != nil {
+			t.Error(err)
+		}
+	}))
+	var prefixes []string
+	for version := range uint64(3) {
+		if err := setSettings(g.authority, m.membership, api.GroupSettingsChange{Version: version, Ipv6Prefix: []string{"auto", "auto", ""}[version]}); err != nil {
+			t.Fatal(err)
+		}
+		prefixes = append(prefixes, describeSettings(m.membership, true).Ipv6Prefix)
+	}
+	if prefixes[0] == "" || prefixes[1] != prefixes[0] || prefixes[2] != "" || !m.ipv6Net().IsZero() {
+		t.Errorf("the prefixes are %q: one, the same again, none", prefixes)
 	}
 }
 

@@ -3,6 +3,7 @@ package appliance
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 	"landbridge/internal/config"
 	"landbridge/internal/group"
 	"landbridge/internal/registry"
+	"landbridge/internal/ula"
 )
 
 // GroupSettings tells what a group's settings are, and who hasn't taken them up.
@@ -58,7 +60,7 @@ func (n *node) CheckGroupSettings(_ context.Context, name string, req api.GroupS
 
 // checkSettings says what is wrong with a change of a group's settings as a member knows them.
 func checkSettings(m *group.Membership, req api.GroupSettingsChange) error {
-	if _, err := settingsOf(req, m.Descriptor().Params); err != nil {
+	if _, err := settingsOf(withIPv6(req, m), m.Descriptor().Params); err != nil {
 		return err
 	}
 	if now := m.Settings(); now != nil && now.Version != req.Version || now == nil && req.Version != 0 {
@@ -100,7 +102,7 @@ func setSettings(a *group.Authority, m *group.Membership, req api.GroupSettingsC
 	if a == nil {
 		return settingsElsewhere(m)
 	}
-	s, err := settingsOf(req, m.Descriptor().Params)
+	s, err := settingsOf(withIPv6(req, m), m.Descriptor().Params)
 	if err != nil {
 		return err
 	}
@@ -159,6 +161,11 @@ func settingsOf(req api.GroupSettingsChange, p group.Params) (group.Settings, er
 	s.Excluded = readAll(&r, "excluded", req.Excluded, readRange)
 	s.Allowed = readAll(&r, "allowed", req.Allowed, readMAC)
 	s.Denied = readAll(&r, "denied", req.Denied, readMAC)
+	if text := strings.TrimSpace(req.Ipv6Prefix); text != "" {
+		if all := readAll(&r, "ipv6Prefix", []string{text}, readIPv6); len(all) > 0 {
+			s.IPv6 = all[0]
+		}
+	}
 	s = s.Normal()
 	if fields := append(r.fields, settingFields(s.ValidateNew(p))...); len(fields) > 0 {
 		return s, invalidSettings(fields)
@@ -187,6 +194,27 @@ func readServer(text string) (netip.Addr, error) {
 		err = fmt.Errorf("%.40q isn't an IPv4 address, as 192.0.2.53", text)
 	}
 	return a, err
+}
+
+// withIPv6 has a change that leaves the IPv6 prefix to us name one: that of the group, or a random one.
+func withIPv6(req api.GroupSettingsChange, m *group.Membership) api.GroupSettingsChange {
+	if strings.TrimSpace(req.Ipv6Prefix) != "auto" {
+		return req
+	}
+	net := m.Settings().IPv6Net()
+	if net.IsZero() {
+		net, _ = ula.Random(rand.Reader) // it never fails
+	}
+	req.Ipv6Prefix = net.String()
+	return req
+}
+
+func readIPv6(text string) (ula.Net, error) {
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return ula.Net{}, fmt.Errorf("%.60q %w", text, ula.ErrPrefix)
+	}
+	return ula.Parse(p)
 }
 
 func readRoute(text string) (r group.Route, err error) {
@@ -249,6 +277,9 @@ func describeSettings(m *group.Membership, authority bool) api.GroupSettings {
 	}
 	a.Version, a.Made, a.LeaseSeconds, a.RenewPercent, a.RebindPercent = s.Version, s.Made, seconds(s.LeaseTime), s.RenewPart, s.RebindPart
 	a.Domain, a.OnlyAllowed = s.Domain, s.OnlyAllowed
+	if !s.IPv6.IsZero() {
+		a.Ipv6Prefix = s.IPv6.String()
+	}
 	a.Search = append(a.Search, s.Search...)
 	if s.Domain != "" {
 		a.InForce.Domain = s.Domain

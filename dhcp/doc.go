@@ -79,7 +79,7 @@
 // The address is probed and the lease on disk before, as for any ACK. Where the segment has another
 // DHCP server, or the lease can't be made now, there is an OFFER as ever, without option 80.
 //
-// Not here: relay agents, reservations, DHCPv6. There is no router option: the
+// Not here: relay agents, reservations, DHCPv6 (package dhcp6, which asks by beside.go for addresses). There is no router option: the
 // group is one flat network and no way out of it, but by a host of the segment that an operator
 // has named as a gateway (option 121).
 package dhcp

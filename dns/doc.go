@@ -15,6 +15,9 @@
 //	ZONE                              SOA NS
 //	155.32.5.10.in-addr.arpa          PTR    HOST.ZONE, else C005032155.ZONE
 //	the reverse zone of the prefix    SOA NS
+//	HOST.ZONE, ns.ZONE                AAAA   its IPv6 address, in a group that has a prefix of it
+//	….ip6.arpa                        PTR    as of the IPv4 address that it has within
+//	the reverse zone of that /64      SOA NS
 //
 // The static name of an address is the letter C and three decimal digits for each of
 // its last three octets. The first octet is the prefix's, so the name says all there
@@ -42,5 +45,5 @@
 // What isn't ours may be forwarded (package [landbridge/dns/forward]): for hosts of the group's prefix
 // alone, that ask for recursion, and neither ANY nor a whole zone.
 //
-// Not here: TXT and SRV, IPv6 addresses of hosts, DNSSEC.
+// Not here: TXT and SRV, DNSSEC.
 package dns

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"landbridge/internal/ula"
 )
 
 // ErrAbsent is what a Directory says when nobody has that name, or that address.
@@ -44,9 +46,10 @@ type Wish struct{ DO, CD bool }
 
 // Config is what a Handler needs.
 type Config struct {
-	Zone        string       // the group's, with or without a dot at its end; empty: no zone
-	Prefix      netip.Prefix // the group's, IPv4, /8 or longer
-	ServiceAddr netip.Addr   // the address of ns.Zone
+	Zone        string         // the group's, with or without a dot at its end; empty: no zone
+	Prefix      netip.Prefix   // the group's, IPv4, /8 or longer
+	ServiceAddr netip.Addr     // the address of ns.Zone
+	IPv6        func() ula.Net // the group's IPv6 prefix as it is now; nil: none
 	Directory   Directory
 	Forwarder   Forwarder // nil: nobody is asked
 	// Timeout bounds a lookup in the Directory; default 1 s.
@@ -82,6 +85,7 @@ type Handler struct {
 	prefix    netip.Prefix
 	broadcast netip.Addr
 	service   netip.Addr
+	ipv6      func() ula.Net
 	directory Directory
 	forwarder Forwarder
 	timeout   time.Duration
@@ -93,7 +97,11 @@ func NewHandler(c Config) *Handler {
 	if c.Timeout <= 0 {
 		c.Timeout = defaultTimeout
 	}
+	if c.IPv6 == nil {
+		c.IPv6 = func() ula.Net { return ula.Net{} }
+	}
 	return &Handler{
+		ipv6:      c.IPv6,
 		zone:      dns.CanonicalName(c.Zone),
 		prefix:    c.Prefix.Masked(),
 		broadcast: lastAddr(c.Prefix),

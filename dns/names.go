@@ -105,6 +105,9 @@ func (h *Handler) locate(name string) location {
 	if n > 2 && labels[n-1] == "arpa" && labels[n-2] == "in-addr" {
 		return h.locateReverse(labels[:n-2])
 	}
+	if n > 2 && labels[n-1] == "arpa" && labels[n-2] == "ip6" {
+		return h.locateReverse6(labels[:n-2])
+	}
 	return location{}
 }
 

@@ -20,13 +20,13 @@ func (h *Handler) records(ctx context.Context, owner string, at location) ([]dns
 	case static:
 		return []dns.RR{address(owner, at.addr, ttlStatic)}, nil
 	case server:
-		return []dns.RR{address(owner, h.service, ttlZone)}, nil
+		return h.addresses(owner, h.service, ttlZone), nil
 	case host:
 		addr, err := h.lookup(ctx, at.label)
 		if err != nil {
 			return nil, err
 		}
-		return []dns.RR{address(owner, addr, ttlHost)}, nil
+		return h.addresses(owner, addr, ttlHost), nil
 	case pinned:
 		return []dns.RR{address(owner, at.addr, ttlHost)}, nil
 	case reverse:
@@ -38,6 +38,15 @@ func (h *Handler) records(ctx context.Context, owner string, at location) ([]dns
 	default:
 		return nil, ErrAbsent
 	}
+}
+
+// addresses returns the records of a host's addresses: its IPv4 one, and the IPv6 one that has it within.
+func (h *Handler) addresses(owner string, addr netip.Addr, ttl uint32) []dns.RR {
+	all := []dns.RR{address(owner, addr, ttl)}
+	if six := h.ipv6().Of(addr); six.IsValid() {
+		all = append(all, address(owner, six, ttl))
+	}
+	return all
 }
 
 // lookup asks the directory for a host.

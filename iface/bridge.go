@@ -284,6 +284,15 @@ func (b *Bridge) Overhear(on bool) error {
 	return explain("set what the TAP on the bridge "+b.name+" gets", err)
 }
 
+// Multicast says whether the TAP gets frames to many, which neighbour discovery and DHCPv6 send. It doesn't
+// from the beginning.
+func (b *Bridge) Multicast(on bool) error {
+	value := map[bool]byte{true: 1}[on]
+	err := setBridgeData(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: b.tap}}, nl.IFLA_INFO_SLAVE_DATA,
+		map[int][]byte{nl.IFLA_BRPORT_MCAST_FLOOD: {value}})
+	return explain("set what the TAP on the bridge "+b.name+" gets", err)
+}
+
 // Name returns the bridge's name.
 func (b *Bridge) Name() string { return b.name }
 

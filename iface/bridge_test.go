@@ -55,6 +55,14 @@ func TestBridgeJoinsThePortAndCloseRestoresIt(t *testing.T) {
 			}
 		}
 
+		for _, on := range []bool{true, false} {
+			must(t, b.Multicast(on))
+			flag, err := os.ReadFile("/sys/class/net/lb0/brport/multicast_flood")
+			if want := map[bool]string{true: "1\n", false: "0\n"}[on]; err == nil && string(flag) != want {
+				t.Errorf("the TAP after Multicast(%t): %q", on, flag)
+			}
+		}
+
 		must(t, b.Close())
 		must(t, b.Close())
 		assertReleased(t, "lan0", wasUp)

@@ -101,7 +101,12 @@ func AssignAddress(t *TAP, addr netip.Prefix) error {
 	if err := netlink.AddrReplace(link, &netlink.Addr{IPNet: want}); err != nil {
 		return explain(fmt.Sprintf("give %s the address %v", t.name, addr), err)
 	}
-	have, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_V4) })
+	return dropAddrs(t, link, want, netlink.FAMILY_V4)
+}
+
+// dropAddrs takes all addresses of a family from the TAP but one.
+func dropAddrs(t *TAP, link netlink.Link, want *net.IPNet, family int) error {
+	have, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(link, family) })
 	if err != nil {
 		return fmt.Errorf("list the addresses of %s: %w", t.name, err)
 	}

@@ -208,6 +208,24 @@ func TestAssignAddressReplacesTheFormerOne(t *testing.T) {
 	}
 }
 
+func TestAssignIPv6GivesOneAddressAndTakesItAway(t *testing.T) {
+	inNamespace(t)
+	tap := openTAP(t)
+	must(t, AssignAddress(tap, netip.MustParsePrefix("10.9.3.7/16")))
+	for _, last := range []string{"7", "8", "8"} {
+		must(t, AssignIPv6(tap, netip.MustParsePrefix("fd12:3456:789a::"+last+"/64")))
+	}
+	addrs, err := netlink.AddrList(linkNamed(t, tap.Name()), netlink.FAMILY_ALL)
+	must(t, err)
+	if len(addrs) != 2 || addrs[0].IPNet.String() != "10.9.3.7/16" || addrs[1].IPNet.String() != "fd12:3456:789a::8/64" || addrs[1].Flags&unix.IFA_F_TENTATIVE != 0 {
+		t.Errorf("addresses: %v", addrs)
+	}
+	must(t, AssignIPv6(tap, netip.Prefix{}))
+	if addrs, err = netlink.AddrList(linkNamed(t, tap.Name()), netlink.FAMILY_ALL); err != nil || len(addrs) != 1 {
+		t.Errorf("without a prefix: %v, %v", addrs, err)
+	}
+}
+
 func TestMissingPrivilegeNamesTheCapability(t *testing.T) {
 	err := explain("bridge eth1", unix.EPERM)
 	var missing *CapabilityError

@@ -129,7 +129,7 @@ func inFlags(p *api.Problem) error {
 		"name": "--name", "prefix": "--prefix", "zone": "--zone", "leaseSeconds": "--lease-time", "holdSeconds": "--hold-time",
 		"mtu": "--mtu", "memberName": "this appliance's name", "ttlSeconds": "--expires", "uses": "--uses", "note": "--note", "addresses": "--address", "token": "the invitation", "lanPort": "--lan-port", "timeoutSeconds": "--timeout",
 		"renewPercent": "--renew", "rebindPercent": "--rebind", "domain": "--domain", "search": "--search", "dnsServers": "--dns", "ntpServers": "--ntp",
-		"routes": "--route", "excluded": "--exclude", "allowed": "--allow", "denied": "--deny",
+		"routes": "--route", "excluded": "--exclude", "allowed": "--allow", "denied": "--deny", "ipv6Prefix": "--ipv6",
 	}
 	said := make([]string, len(p.Errors))
 	for i, e := range p.Errors {

@@ -24,6 +24,7 @@ type settingsFlags struct {
 	search, dns, ntp      []string
 	routes, excluded      []string
 	allowed, denied       []string
+	ipv6                  string
 	onlyAllowed, defaults bool
 	yes                   bool
 }
@@ -84,7 +85,8 @@ Run this on the appliance that created the group.`,
   sudo landbridge group set office --exclude 10.9.0.2-10.9.0.49,10.9.3.0/26
   sudo landbridge group set --route "192.168.7.0/24 via 10.9.0.77" --ntp 10.9.0.9
   sudo landbridge group set --deny 52:54:00:12:34:56
-  sudo landbridge group set --exclude ""`,
+  sudo landbridge group set --exclude ""
+  sudo landbridge group set --ipv6 auto`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.lease%time.Second != 0 {
 				return usageError{fmt.Errorf("--lease-time %v: want whole seconds, as 90s, 30m, 24h or 7d", f.lease)}
@@ -139,6 +141,7 @@ func (f *settingsFlags) define(cmd *cobra.Command) {
 		fs.StringSliceVar(list.to, list.name, nil, list.usage)
 	}
 	fs.BoolVar(&f.onlyAllowed, "only-allowed", false, "serve allowed hosts alone, and those registered at their appliance")
+	fs.Var(textFlag(&f.ipv6, "PREFIX", ""), "ipv6", "the group's IPv6 prefix, a /64 or /48 of a unique local one, as fd12:3456:789a::/64; auto for a random one")
 	fs.BoolVar(&f.defaults, "defaults", false, "set nothing but what is given beside it")
 	fs.BoolVar(&f.yes, "yes", false, "go on where --only-allowed leaves registered hosts alone, as no host is allowed")
 }
@@ -151,7 +154,7 @@ func (f *settingsFlags) change(s api.GroupSettings, given func(string) bool) *ap
 		*c = api.GroupSettingsChange{
 			Version: s.Version, LeaseSeconds: s.LeaseSeconds, RenewPercent: s.RenewPercent, RebindPercent: s.RebindPercent, Domain: s.Domain,
 			Search: s.Search, DNSServers: s.DNSServers, NtpServers: s.NtpServers, Routes: s.Routes, Excluded: s.Excluded,
-			Allowed: s.Allowed, Denied: s.Denied, OnlyAllowed: s.OnlyAllowed,
+			Allowed: s.Allowed, Denied: s.Denied, OnlyAllowed: s.OnlyAllowed, Ipv6Prefix: s.Ipv6Prefix,
 		}
 	}
 	for name, set := range map[string]func(){
@@ -160,6 +163,7 @@ func (f *settingsFlags) change(s api.GroupSettings, given func(string) bool) *ap
 		"domain": func() { c.Domain = f.domain }, "search": func() { c.Search = f.search }, "dns": func() { c.DNSServers = f.dns },
 		"ntp": func() { c.NtpServers = f.ntp }, "route": func() { c.Routes = f.routes }, "exclude": func() { c.Excluded = f.excluded },
 		"allow": func() { c.Allowed = f.allowed }, "deny": func() { c.Denied = f.denied }, "only-allowed": func() { c.OnlyAllowed = f.onlyAllowed },
+		"ipv6": func() { c.Ipv6Prefix = f.ipv6 },
 	} {
 		if given(name) {
 			set()
@@ -227,6 +231,9 @@ func writeSettings(w io.Writer, s api.GroupSettings) error {
 		if len(list.all) > 0 {
 			t.row(list.name, strings.Join(list.all, ", "))
 		}
+	}
+	if s.Ipv6Prefix != "" {
+		t.row("IPv6", s.Ipv6Prefix)
 	}
 	if s.OnlyAllowed {
 		served := "allowed and registered hosts alone"

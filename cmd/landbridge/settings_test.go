@@ -12,7 +12,7 @@ import (
 
 func TestOnlyTheSettingsThatAreGivenAreChanged(t *testing.T) {
 	was := api.GroupSettings{
-		Group: office().ID, Version: 3, Made: time.Unix(1, 0), LeaseSeconds: 600, Search: []string{"a.example"}, Denied: []string{"52:54:00:00:00:01"}, OnlyAllowed: true,
+		Group: office().ID, Version: 3, Made: time.Unix(1, 0), LeaseSeconds: 600, Search: []string{"a.example"}, Denied: []string{"52:54:00:00:00:01"}, OnlyAllowed: true, Ipv6Prefix: "fd12:3456:789a::/64",
 		InForce: api.GroupSettingsInForce{LeaseSeconds: 600, RenewSeconds: 300, RebindSeconds: 525, Domain: "office.internal", Search: []string{"a.example"}},
 		Behind:  []api.MemberBehind{{Name: "por\x1bto", Why: "It isn't connected."}}, Leftovers: 2, Leftover: []api.Leftover{{Address: netip.MustParseAddr("10.9.0.7"), Name: "printer"}}, NoticeSeconds: 300,
 	}
@@ -22,7 +22,7 @@ func TestOnlyTheSettingsThatAreGivenAreChanged(t *testing.T) {
 	if r.code != 0 || len(f.set) != 0 || strings.Contains(r.out, "\x1b") {
 		t.Errorf("without flags: %+v, %+v", r, f.set)
 	}
-	for _, text := range []string{"version 3", "10m, renewed after 5m, by any server after 8m 45s", "It isn't connected.", "10.9.0.7 (printer), and 1 more", "registered hosts alone"} {
+	for _, text := range []string{"version 3", "10m, renewed after 5m, by any server after 8m 45s", "It isn't connected.", "10.9.0.7 (printer), and 1 more", "registered hosts alone", "fd12:3456:789a::/64"} {
 		if !strings.Contains(r.out, text) {
 			t.Errorf("not shown: %q in\n%s", text, r.out)
 		}
@@ -32,10 +32,11 @@ func TestOnlyTheSettingsThatAreGivenAreChanged(t *testing.T) {
 		want api.GroupSettingsChange
 	}{
 		{[]string{"--exclude", "10.9.0.2-10.9.0.9,10.9.1.0/28", "--route", "192.168.7.0/24 via 10.9.0.77", "--lease-time", "15m"}, api.GroupSettingsChange{
-			Version: 3, LeaseSeconds: 900, Search: []string{"a.example"}, Denied: []string{"52:54:00:00:00:01"}, OnlyAllowed: true,
+			Version: 3, LeaseSeconds: 900, Search: []string{"a.example"}, Denied: []string{"52:54:00:00:00:01"}, OnlyAllowed: true, Ipv6Prefix: "fd12:3456:789a::/64",
 			Excluded: []string{"10.9.0.2-10.9.0.9", "10.9.1.0/28"}, Routes: []string{"192.168.7.0/24 via 10.9.0.77"},
 		}},
-		{[]string{"--deny", "", "--only-allowed=false"}, api.GroupSettingsChange{Version: 3, LeaseSeconds: 600, Search: []string{"a.example"}, Denied: []string{}}},
+		{[]string{"--deny", "", "--only-allowed=false"}, api.GroupSettingsChange{Version: 3, LeaseSeconds: 600, Search: []string{"a.example"}, Denied: []string{}, Ipv6Prefix: "fd12:3456:789a::/64"}},
+		{[]string{"--defaults", "--ipv6", "auto"}, api.GroupSettingsChange{Version: 3, Ipv6Prefix: "auto"}},
 		{[]string{"--defaults", "--ntp", "10.9.0.9"}, api.GroupSettingsChange{Version: 3, NtpServers: []string{"10.9.0.9"}}},
 	} {
 		f.set = nil

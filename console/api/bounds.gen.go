@@ -109,6 +109,7 @@ func (r GroupSettingsChange) Bounds(b Bounds) {
 		b.Between("rebindPercent", int64(r.RebindPercent), 0, 95)
 	}
 	b.Length("domain", r.Domain, false, 181)
+	b.Length("ipv6Prefix", r.Ipv6Prefix, false, 64)
 }
 
 // Bounds tells the bounds of the fields, with what they hold.

@@ -1734,6 +1734,9 @@ type GroupSettings struct {
 	// InForce What hosts are told where nothing else is set, and what no setting changes.
 	InForce GroupSettingsInForce `json:"inForce"`
 
+	// Ipv6Prefix The group's IPv6 prefix, a /64 of a unique local one (RFC 4193), in which a host's address has its IPv4 address in its last 32 bits; empty for none.
+	Ipv6Prefix string `json:"ipv6Prefix"`
+
 	// LeaseSeconds For how long an address is leased; 0 for what the group was created with. At most half of the hold time.
 	LeaseSeconds int64 `json:"leaseSeconds"`
 
@@ -1788,6 +1791,9 @@ type GroupSettingsChange struct {
 
 	// Excluded Addresses that nobody is given who asks, but by a reservation, each as `10.9.0.2`, `10.9.0.2-10.9.0.49` or `10.9.0.64/26`.
 	Excluded []string `json:"excluded,omitempty,omitzero"`
+
+	// Ipv6Prefix The group's IPv6 prefix, as `fd12:3456:789a::/64` (of a /48, the first /64), or `auto` for the one that it has, and a random one where it has none; empty for none.
+	Ipv6Prefix string `json:"ipv6Prefix,omitempty,omitzero"`
 
 	// LeaseSeconds For how long an address is leased; 0 for what the group was created with. At most half of the hold time.
 	LeaseSeconds int64 `json:"leaseSeconds,omitempty,omitzero"`

@@ -34,7 +34,7 @@ const (
 // settingFields are the settings in the order of the page.
 func settingFields() []string {
 	return []string{
-		"leaseSeconds", "renewPercent", "rebindPercent", "domain", "search", "dnsServers", "ntpServers", "routes", "excluded", "allowed", "denied", "onlyAllowed",
+		"leaseSeconds", "renewPercent", "rebindPercent", "domain", "search", "dnsServers", "ntpServers", "routes", "ipv6Prefix", "excluded", "allowed", "denied", "onlyAllowed",
 	}
 }
 
@@ -84,7 +84,7 @@ func (p *Pages) settings(c echo.Context, group string) (api.GroupSettings, error
 
 // typedSettings is the form as it is filled in before anybody types.
 func typedSettings(s api.GroupSettings) map[string]string {
-	typed := map[string]string{formBase: strconv.FormatUint(s.Version, 10), leaseUnit: "60", "domain": s.Domain}
+	typed := map[string]string{formBase: strconv.FormatUint(s.Version, 10), leaseUnit: "60", "domain": s.Domain, "ipv6Prefix": s.Ipv6Prefix}
 	for _, unit := range units() {
 		if s.LeaseSeconds != 0 && s.LeaseSeconds%unit == 0 {
 			typed["leaseSeconds"], typed[leaseUnit] = strconv.FormatInt(s.LeaseSeconds/unit, 10), strconv.FormatInt(unit, 10)
@@ -130,7 +130,8 @@ func (page *settingsPage) read(c echo.Context) (*api.GroupSettingsChange, formEr
 	return &api.GroupSettingsChange{
 		Version: page.Now.Version, LeaseSeconds: lease * max(unit, 1), RenewPercent: int(renew), RebindPercent: int(rebind),
 		Domain: strings.TrimSpace(page.Typed["domain"]), OnlyAllowed: page.Typed["onlyAllowed"] != "",
-		Search: apart(page.Typed["search"]), DNSServers: apart(page.Typed["dnsServers"]), NtpServers: apart(page.Typed["ntpServers"]),
+		Ipv6Prefix: strings.TrimSpace(page.Typed["ipv6Prefix"]),
+		Search:     apart(page.Typed["search"]), DNSServers: apart(page.Typed["dnsServers"]), NtpServers: apart(page.Typed["ntpServers"]),
 		Routes: lines(page.Typed["routes"]), Excluded: lines(page.Typed["excluded"]), Allowed: apart(page.Typed["allowed"]), Denied: apart(page.Typed["denied"]),
 	}, wrong
 }

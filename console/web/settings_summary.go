@@ -137,6 +137,10 @@ func changesOf(now api.GroupSettings, to api.GroupSettingsChange) (all []setting
 			c.From, c.To, c.Default = part(now.RebindPercent), part(to.RebindPercent), "87.5 %"
 		case "domain":
 			c.From, c.To, c.Default = now.Domain, plainDomain(to.Domain), now.InForce.Zone
+		case "ipv6Prefix":
+			if c.From, c.To = now.Ipv6Prefix, to.Ipv6Prefix; c.To == "auto" && c.From != "" {
+				c.To = c.From // it stays
+			}
 		case "onlyAllowed":
 			c.From, c.To = onOff(now.OnlyAllowed), onOff(to.OnlyAllowed)
 		case "excluded", "allowed", "denied":

@@ -78,7 +78,7 @@
 // # Settings
 //
 // CBOR, as a descriptor; at most 16 KiB. What is absent is as the descriptor has it. Who knows a
-// later version takes no earlier one. Keys behind 15 are a newer program's: they are passed on, and
+// later version takes no earlier one. Keys behind 16 are a newer program's: they are passed on, and
 // an older authority's next version keeps them.
 //
 //	body: { 0: format = 1   5: T1, percent of a lease   10: NTP servers (4 bytes each)
@@ -86,7 +86,8 @@
 //	        2: version      7: domain                   12: excluded addresses (4 bytes of the first, 4 of the last)
 //	        3: made         8: [domain to search, …]    13: allowed hosts (6 bytes each)
 //	        4: lease time   9: DNS servers (4 bytes each)
-//	        14: denied hosts (6 bytes each)   15: only allowed hosts are served }
+//	        14: denied hosts (6 bytes each)   15: only allowed hosts are served
+//	        16: IPv6 prefix, the /64 of it (8 bytes) }
 //
 // # Invitation
 //

@@ -13,6 +13,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"landbridge/internal/sorting"
+	"landbridge/internal/ula"
 )
 
 // Bounds of Settings.
@@ -72,6 +73,8 @@ type Settings struct {
 	Denied      []MAC   // hosts that get none: ascending
 	OnlyAllowed bool    // hosts get none unless they are allowed, or registered at their appliance
 
+	IPv6 ula.Net // the group's IPv6 prefix, beside its Params'; none: hosts have IPv4 alone
+
 	unknown map[uint64]cbor.RawMessage // what a newer program set
 	sum     uint64                     // 0: not signed yet
 }
@@ -86,6 +89,14 @@ func (s *Settings) Lease(p Params) time.Duration {
 		return p.LeaseTime
 	}
 	return s.LeaseTime
+}
+
+// IPv6Net returns the group's IPv6 prefix; the zero Net is none.
+func (s *Settings) IPv6Net() ula.Net {
+	if s == nil {
+		return ula.Net{}
+	}
+	return s.IPv6
 }
 
 // RenewAfter returns T1 and T2 of a lease.

@@ -13,6 +13,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"landbridge/internal/store"
+	"landbridge/internal/ula"
 )
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
@@ -25,6 +26,33 @@ func testSettings() Settings {
 		Routes:   []Route{{To: netip.MustParsePrefix("192.168.7.0/24"), Via: addr("10.9.0.77")}},
 		Excluded: []Range{{addr("10.9.3.0"), addr("10.9.3.255")}, {addr("10.9.0.2"), addr("10.9.0.49")}, {addr("10.9.0.50"), addr("10.9.0.60")}},
 		Allowed:  []MAC{{2, 0, 0, 0, 0, 9}, {2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 9}}, Denied: []MAC{{2, 1}}, OnlyAllowed: true,
+		IPv6: testNet(),
+	}
+}
+
+func testNet() ula.Net {
+	n, err := ula.Parse(netip.MustParsePrefix("fd12:3456:789a:1::/64"))
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+func TestIPv6NeedsRoomAndAPrefixThatIsOne(t *testing.T) {
+	p := testParams()
+	p.MTU = 1279
+	s := Settings{IPv6: testNet()}
+	var fault *SettingError
+	if err := s.Validate(p); !errors.As(err, &fault) || fault.Field != "ipv6Prefix" {
+		t.Errorf("with an MTU of 1279: %v", err)
+	}
+	for _, wrong := range [][]byte{{0xfd}, make([]byte, 8), {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0}, make([]byte, 9)} {
+		if s, err := (wireSettings{Version: 1, IPv6: wrong}).settings(); err == nil {
+			t.Errorf("%x is taken for %v", wrong, s.IPv6)
+		}
+	}
+	if n := (*Settings)(nil).IPv6Net(); !n.IsZero() {
+		t.Errorf("no settings have %v", n)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // Validate returns all faults of settings in normal form, each a *SettingError, in a group with
 // these Params.
 func (s *Settings) Validate(p Params) error {
-	return errors.Join(s.checkTimes(p), s.checkNames(), s.checkServers(), s.checkRoutes(p), s.checkSize(p), s.checkRanges(p), s.checkHosts())
+	return errors.Join(s.checkTimes(p), s.checkNames(), s.checkServers(), s.checkRoutes(p), s.checkSize(p), s.checkRanges(p), s.checkHosts(), s.checkIPv6(p))
 }
 
 // ValidateNew returns all faults of settings that are to be made: those that Validate returns, and what
@@ -231,6 +231,16 @@ func (s *Settings) checkRanges(p Params) error {
 		faults = append(faults, wrong("excluded", "has %d of the group's %d addresses: a sixteenth must be left to be leased", out, total))
 	}
 	return errors.Join(faults...)
+}
+
+// minIPv6MTU is what each link of IPv6 takes, in bytes (RFC 8200 section 5).
+const minIPv6MTU = 1280
+
+func (s *Settings) checkIPv6(p Params) error {
+	if !s.IPv6.IsZero() && p.MTU < minIPv6MTU {
+		return wrong("ipv6Prefix", "IPv6 needs an MTU of %d bytes, and the group has %d: make another group for it", minIPv6MTU, p.MTU)
+	}
+	return nil
 }
 
 func (s *Settings) checkHosts() error {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"landbridge/internal/ula"
 )
 
 // SignedSettings are Settings as they travel: see "Settings" in doc.go.
@@ -45,10 +47,11 @@ type wireSettings struct {
 	Allowed    []byte   `cbor:"13,keyasint,omitempty"`
 	Denied     []byte   `cbor:"14,keyasint,omitempty"`
 	Only       bool     `cbor:"15,keyasint,omitempty"`
+	IPv6       []byte   `cbor:"16,keyasint,omitempty"`
 }
 
 // lastSetting is the last key of wireSettings: those behind it are a newer program's.
-const lastSetting = 15
+const lastSetting = 16
 
 // settingsMessage is what the CA signs.
 func settingsMessage(body []byte) []byte {
@@ -75,6 +78,9 @@ func (s *Settings) sign(id ID, key ed25519.PrivateKey) (SignedSettings, error) {
 	}
 	for _, mac := range s.Denied {
 		w.Denied = append(w.Denied, mac[:]...)
+	}
+	if !s.IPv6.IsZero() {
+		w.IPv6 = s.IPv6.Prefix().Addr().AsSlice()[:ula.Bits/8]
 	}
 	body, err := w.encode(s.unknown)
 	if err != nil {
@@ -180,6 +186,16 @@ func (w wireSettings) settings() (*Settings, error) {
 		Version: w.Version, Made: time.Unix(int64(w.Made), 0).UTC(), LeaseTime: time.Duration(w.LeaseTime) * time.Second,
 		RenewPart: int(w.RenewPart), RebindPart: int(w.RebindPart), Domain: w.Domain, Search: w.Search,
 		DNS: splitAddrs(w.DNS), NTP: splitAddrs(w.NTP), OnlyAllowed: w.Only, Allowed: splitMACs(w.Allowed), Denied: splitMACs(w.Denied),
+	}
+	if len(w.IPv6) > 0 {
+		first, ok := netip.AddrFromSlice(append(w.IPv6[:len(w.IPv6):len(w.IPv6)], make([]byte, 16-ula.Bits/8)...))
+		if !ok {
+			return nil, fmt.Errorf("IPv6 prefix: %d bytes", len(w.IPv6))
+		}
+		var err error
+		if s.IPv6, err = ula.Parse(netip.PrefixFrom(first, ula.Bits)); err != nil {
+			return nil, fmt.Errorf("IPv6 prefix: %w", err)
+		}
 	}
 	for b := w.Routes; len(b) > 0; b = b[9:] {
 		s.Routes = append(s.Routes, Route{To: netip.PrefixFrom(netip.AddrFrom4([4]byte(b[:4])), int(b[4])), Via: netip.AddrFrom4([4]byte(b[5:9]))})

@@ -151,6 +151,9 @@ func (e *Ear) ipv6(eth frame.Ethernet) {
 	if err != nil || p.NextHeader() != icmpv6 || p.HopLimit() != 255 || len(p.Payload()) < 16 || p.Payload()[0] != routerAdvertisement {
 		return
 	}
+	if lifetime := p.Payload()[6:8]; lifetime[0]|lifetime[1] == 0 {
+		return // no way out: it says what is on the link, as our own do
+	}
 	put(&e.gateways, p.Src(), Gateway{Address: p.Src(), MAC: eth.Src(), Advertises: true})
 }
 

@@ -64,10 +64,11 @@ func TestWhoIsHeardIsToldAsWhatItIs(t *testing.T) {
 	e.Hear(arp(router, "192.0.2.1"))
 	e.Hear(dhcp(t, third, "0.0.0.0", false, id)) // has chosen the server, which isn't heard yet
 	e.Hear(advertisement(router, 255))
-	e.Hear(advertisement(third, 64)) // has been routed: none
+	e.Hear(advertisement(third, 64))                                                                     // has been routed: none
+	e.Hear(frame.AppendRouterAdvert(nil, frame.MAC{}, frame.AllNodes(), frame.RouterAdvert{MAC: third})) // no default router
 	got := fmt.Sprintf("%+v", e.Report())
 	for _, want := range []string{
-		"Frames:6", "{MAC:52:54:00:00:00:01 Addresses:[192.0.2.7]}", "{MAC:52:54:00:00:00:04 Addresses:[]}",
+		"Frames:7", "{MAC:52:54:00:00:00:01 Addresses:[192.0.2.7]}", "{MAC:52:54:00:00:00:04 Addresses:[]}",
 		"Servers:[{Address:192.0.2.2 MAC:00:00:00:00:00:00}]", "Gateways:[{Address:fe80::3 MAC:52:54:00:00:00:03 Advertises:true}]", "Full:false",
 	} {
 		if !strings.Contains(got, want) {

@@ -21,7 +21,7 @@ func floors() [][]string {
 		{"appliance"},
 		{"router", "internal/division"},
 		{"iface", "internal/config"},
-		{"dns/forward"},
+		{"dns/forward", "dhcp/dhcp6"},
 		{"dhcp", "arp", "dns", "internal/strangers", "internal/doctor", "internal/neighbourhood"},
 		{"console"},
 		{"console/web"},

@@ -304,6 +304,37 @@ func (r *Registry) Serves(client []byte) bool {
 	return l != nil && l.live(r.clock.Mono())
 }
 
+// LeaseOf returns a live lease here of the host with this MAC: rather one of a client with one of these IDs, and
+// else the one that was made last.
+func (r *Registry) LeaseOf(mac [6]byte, ids ...[]byte) (Lease, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.clock.Mono()
+	for _, id := range ids {
+		if l := r.leaseAt(r.book.clients[string(id)]); l != nil && l.live(now) && l.MAC == mac {
+			return r.public(l), true
+		}
+	}
+	var found *lease
+	look := func(l *lease) {
+		if l != nil && l.MAC == mac && l.live(now) && (found == nil || l.Start > found.Start) {
+			found = l
+		}
+	}
+	for _, blk := range r.book.held {
+		for i := range blk.slots {
+			look(blk.slots[i].lease)
+		}
+	}
+	for _, l := range r.book.foreign {
+		look(l)
+	}
+	if found == nil {
+		return Lease{}, false
+	}
+	return r.public(found), true
+}
+
 // holds reports whether the address is in a block of ours.
 func (r *Registry) holds(a netip.Addr) bool {
 	r.mu.Lock()

@@ -108,6 +108,11 @@ func (d *demo) known() map[netip.Addr]bool {
 	for _, h := range d.hosts {
 		known[h.addr] = true
 	}
+	if d.e != nil {
+		if addr, err := d.e.Addr("lb0"); err == nil {
+			known[addr.Addr()] = true
+		}
+	}
 	return known
 }
 

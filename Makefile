@@ -22,6 +22,8 @@ PACKAGES := isc-dhcp-client=dhclient udhcpc=udhcpc dhcpcd-base=dhcpcd dnsmasq-ba
             nftables=nft util-linux=nsenter dnsutils=dig netcat-openbsd=nc
 # What the tests of the console run in: a browser, and what drives it (Node.js 20 or later).
 BROWSER  := chromium=chromium nodejs=node npm=npm
+# A router that maps ports, which has no service that would start by itself.
+MAPPER   := miniupnpd-nftables=miniupnpd
 # What the benchmark uses besides, and where it keeps what it builds.
 RIVALS   := iperf3=iperf3 ethtool=ethtool openvpn=openvpn tinc=tincd n2n=edge
 PEERS    := .cache/bench
@@ -55,6 +57,7 @@ demo: deps build ## three sites behind NAT, real hosts, one network (ONCE=1: che
 
 .PHONY: test
 test: deps browser build ## every test: pure, in memory, in namespaces, and the demo
+	@./scripts/deps $(MAPPER)
 	$(GO) vet ./...
 	./scripts/test
 

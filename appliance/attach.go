@@ -125,7 +125,7 @@ func (n *network) openTunnel(joinTCP, joinUDP bool) (err error) {
 		Membership: n.membership,
 		Signal:     transport{n, protocolConnect},
 		Streams:    streams{n},
-		Observed:   n.node.overlay.Observed,
+		Observed:   n.node.overlay.Reached,
 		Interfaces: func() []netip.Addr {
 			addrs, err := iface.LocalAddrs(prefix, n.ipv6Net().Prefix())
 			if err != nil {

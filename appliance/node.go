@@ -142,6 +142,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 		return err
 	}
 	defer n.watchEvents(ctx)()
+	defer n.mapPorts(ctx)()
 	if len(memberships) == 0 {
 		log.Warn("this appliance is in no group yet and serves nobody: create one with landbridge group create, or join one with landbridge join TOKEN")
 	}

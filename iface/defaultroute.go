@@ -2,6 +2,7 @@ package iface
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -34,4 +35,26 @@ func DefaultRouteDevices() ([]int, error) {
 		}
 	}
 	return all, nil
+}
+
+// DefaultGateway returns the next hop of this host's default route over IPv4, that of the least metric in the main
+// table; the zero Addr where there is none.
+func DefaultGateway() (gateway netip.Addr, err error) {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return gateway, fmt.Errorf("open netlink: %w", err)
+	}
+	defer h.Close()
+	routes, err := allRoutes(h, netlink.FAMILY_V4)
+	if err != nil {
+		return gateway, err
+	}
+	least := 0
+	for _, r := range routes {
+		gw, ok := netip.AddrFromSlice(r.Gw)
+		if ok && isDefault(r) && r.Table == unix.RT_TABLE_MAIN && (!gateway.IsValid() || r.Priority < least) {
+			gateway, least = gw.Unmap(), r.Priority
+		}
+	}
+	return gateway, nil
 }

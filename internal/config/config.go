@@ -63,6 +63,8 @@ type Config struct {
 	Announce []string
 	// LANDiscovery makes the appliance look for members on its own LAN by multicast.
 	LANDiscovery bool
+	// PortMapping makes the appliance ask the router before it to map its ports.
+	PortMapping bool
 	// LogLevel is the least level that is logged.
 	LogLevel slog.Level
 	// LogFormat is how log lines look.
@@ -83,6 +85,7 @@ func Default() Config {
 		Listen:       netip.AddrPortFrom(netip.IPv6Unspecified(), DefaultPort),
 		Console:      defaultConsole(),
 		LANDiscovery: true,
+		PortMapping:  true,
 		LogLevel:     slog.LevelInfo,
 		LogFormat:    LogText,
 	}

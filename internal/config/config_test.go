@@ -59,6 +59,7 @@ func TestDefaultConfigListensOnTheDefaultPortAtEveryAddress(t *testing.T) {
 		Console:      defaultConsole(),
 		NameGiven:    true,
 		LANDiscovery: true,
+		PortMapping:  true,
 		LogLevel:     slog.LevelInfo,
 		LogFormat:    LogText,
 	}
@@ -88,6 +89,7 @@ announce:
   - 203.0.113.5:4860
   - /dns/a.example.com/udp/4860/quic-v1
 lan-discovery: false
+port-mapping: false
 log-level: debug
 log-format: json
 console-listen: ["192.168.1.5:4861", ":8443"]

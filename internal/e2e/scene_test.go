@@ -35,8 +35,14 @@ type site struct {
 // newScene makes the group; more are further arguments of group create.
 func newScene(t *testing.T, more ...string) *scene {
 	t.Helper()
+	return newSceneOn(t, "203.0.113.0/24", more...)
+}
+
+// newSceneOn makes the group on a WAN of that prefix.
+func newSceneOn(t *testing.T, wan string, more ...string) *scene {
+	t.Helper()
 	s := &scene{t: t, lab: netlab.ForTest(t)}
-	s.wan = s.lab.WAN("203.0.113.0/24")
+	s.wan = s.lab.WAN(wan)
 	s.d = newMachine(t, s.wan.Host("d"))
 	s.d.must(append([]string{"group", "create", "--name", "e2e", "--prefix", groupPrefix, "--zone", zone, "--member-name", "d"}, more...)...)
 	s.d.start()

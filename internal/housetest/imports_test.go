@@ -35,6 +35,7 @@ func floors() [][]string {
 		{"internal/tunnel"},
 		{"internal/overlay"},
 		{"internal/hearing"},
+		{"internal/portmap"},
 		{"internal/beacon", "internal/share", "internal/vouch", "internal/modes", "internal/capture"},
 		{"internal/group"},
 		{"internal/store"},

@@ -253,6 +253,8 @@ type selfView struct {
 	announce []ma.Multiaddr // by the operator
 
 	mu       sync.Mutex
+	mapped   []ma.Multiaddr             // by the router before us
+	data     netip.AddrPort             // of these, the data socket's
 	observed map[peer.ID]netip.AddrPort // our data socket as each connected peer sees it
 	circuits map[peer.ID][]ma.Multiaddr // through relays that hold a reservation for us
 }
@@ -260,7 +262,9 @@ type selfView struct {
 // addrs is what we tell others: libp2p's addresses factory. Its argument holds the
 // interfaces' addresses.
 func (s *selfView) addrs(local []ma.Multiaddr) []ma.Multiaddr {
-	out := slices.Clone(s.announce)
+	s.mu.Lock()
+	out := slices.Concat(s.announce, s.mapped)
+	s.mu.Unlock()
 	local = slices.Clone(local)
 	sorting.StablyBy(local, func(a, b ma.Multiaddr) int { return addrClass(a) - addrClass(b) })
 	elsewhere := slices.ContainsFunc(local, func(a ma.Multiaddr) bool { return s.gate.usable(a) && !manet.IsIPLoopback(a) })
@@ -281,6 +285,20 @@ func (s *selfView) addrs(local []ma.Multiaddr) []ma.Multiaddr {
 	s.mu.Unlock()
 	out = distinct(out)
 	return out[:min(len(out), maxAnnounced)]
+}
+
+// setMapped takes where the router before us passes on what comes; what isn't valid it doesn't.
+func (s *selfView) setMapped(data, tcp netip.AddrPort) {
+	var mapped []ma.Multiaddr
+	if data.IsValid() {
+		mapped = append(mapped, quicMultiaddr(data))
+	}
+	if tcp.IsValid() {
+		mapped = append(mapped, tcpMultiaddr(tcp))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mapped, s.data = mapped, data
 }
 
 // observe records what a peer said of us.

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -282,3 +283,19 @@ func (o *Overlay) Addrs() []string {
 // those with most witnesses first. Behind a NAT that is where the NAT has mapped it;
 // more than one where the NAT maps differently for each destination.
 func (o *Overlay) Observed() []netip.AddrPort { return o.own.reflexive() }
+
+// SetMapped takes where the router before this host passes on to it what comes, for the data socket and for
+// TCP: others are told. What isn't valid isn't mapped.
+func (o *Overlay) SetMapped(data, tcp netip.AddrPort) { o.own.setMapped(data, tcp) }
+
+// Reached lists where the data socket may be reached from outside: as mapped by the router, and
+// as Observed.
+func (o *Overlay) Reached() []netip.AddrPort {
+	observed := o.Observed()
+	o.own.mu.Lock()
+	defer o.own.mu.Unlock()
+	if !o.own.data.IsValid() || slices.Contains(observed, o.own.data) {
+		return observed
+	}
+	return append([]netip.AddrPort{o.own.data}, observed...)
+}

@@ -1,0 +1,12 @@
+// Package portmap has the router before this host open a port to it, so that members
+// elsewhere reach it without anybody's help: by PCP (RFC 6887), and by NAT-PMP (RFC 6886)
+// where the router speaks only that.
+//
+// It asks the gateway of the host's default route alone, and believes nobody else. What the
+// gateway says is one more address to be tried, and never more than that: it is offered to
+// members as those are that they have seen, and used where it answers. UPnP's IGD, which is XML by HTTP to whoever answers a
+// multicast, isn't spoken.
+//
+//   - [Keep]: asks, renews at half the lifetime, and begins anew with another gateway.
+//   - messages (message.go): PCP's MAP and NAT-PMP's requests, 12 to 60 bytes.
+package portmap

@@ -174,27 +174,6 @@ func TestTheLeaseOfAStaticHostLastsAsLongAsItAnswers(t *testing.T) {
 	a.ails()
 }
 
-// One of the two routers of a LAN is away for longer than the lease of a host that asks for nothing.
-func TestAStaticHostIsReachedAgainAfterARouterOfItsLANWasAwayForLong(t *testing.T) {
-	t.Parallel()
-	s := newScene(t, "--lease-time", shortLease.String())
-	r1 := s.site("r1")
-	r2 := s.beside(r1, "r2")
-	newProbe(t, r1.wire).settle(2, patience)
-	first := make(map[*site]*client)
-	for _, r := range []*site{r1, r2} {
-		h := addressed(t, r1.wire, "h-"+r.Name, r.spare(0))
-		listen(t, h.Host, "eth0").announce(h.addr)
-		t.Logf("%s reached after %v; served by r1: %v, by r2: %v", h.Name, reaches(t, s.d.Host, h.addr), r1.serves(h.addr), r2.serves(h.addr))
-		first[r] = h
-	}
-	r1.end(syscall.SIGKILL)
-	<-time.After(2 * shortLease) // what it had leased ends
-	r1.start()
-	t.Logf("the host of the router that was away: reached after %v", reaches(t, s.d.Host, first[r1].addr))
-	t.Logf("the other's: %v", reaches(t, s.d.Host, first[r2].addr))
-}
-
 // A virtual machine with a static address moves; nobody there asks for anything.
 func TestAStaticHostThatMovesTakesItsLeaseAlong(t *testing.T) {
 	t.Parallel()

@@ -119,8 +119,13 @@ func TestARouterMapsOurPorts(t *testing.T) {
 	if m := <-changes; m != (Mapped{}) {
 		t.Errorf("at the end %v is mapped", m)
 	}
-	if out, err := h.site.Mapped(t.Context()); err != nil || strings.Contains(out, "4860") {
-		t.Errorf("the router goes on mapping: %s (%v)", out, err)
+	limited, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := netlab.WaitFor(limited, "the end of the mappings", func() (bool, error) {
+		out, err := h.site.Mapped(t.Context())
+		return !strings.Contains(out, "4860"), err
+	}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -74,7 +74,7 @@ async function capture(page) {
 
 async function begin(page) {
   await setUp(page);
-  await expect(page, "How hosts are attached");
+  await expect(page, "This appliance"); // the overview: there is a group already
 }
 
 await drive([begin, unconfirmed, cut, stopped, capture], { cutOff: () => away });

@@ -10,7 +10,7 @@ const copy = join(rest[0], "copy.db");
 
 async function begin(page) {
   await setUp(page);
-  await expect(page, "How hosts are attached");
+  await expect(page, "This appliance"); // the overview: there is a group already
 }
 
 

@@ -29,11 +29,11 @@ RIVALS   := iperf3=iperf3 ethtool=ethtool openvpn=openvpn tinc=tincd n2n=edge
 PEERS    := .cache/bench
 # What the image is built with, and what it boots in.
 IMAGING  := binutils=objcopy kmod=depmod mtools=mcopy dosfstools=mkfs.vfat squashfs-tools=mksquashfs fdisk=sfdisk e2fsprogs=mkfs.ext4 \
-            grub-common=grub-mkimage zstd=zstd xz-utils=xz qemu-utils=qemu-img
+            grub-common=grub-mkimage xz-utils=xz qemu-utils=qemu-img
 BOOTING  := qemu-system-x86=qemu-system-x86_64 qemu-utils=qemu-img
 IMAGE    := out/image
 # UPDATE_KEY=FILE signs updates of the image, and is made where there is none; CHANGES is for who updates.
-MKIMAGE   = $(BIN)/mkimage -program $(BIN)/landbridge-image -version '$(VERSION)' -time $(COMMITTED) -update-key '$(UPDATE_KEY)' -changes '$(CHANGES)'
+MKIMAGE   = $(BIN)/mkimage -program $(BIN)/landbridge-image -initramfs $(BIN)/initramfs -version '$(VERSION)' -time $(COMMITTED) -update-key '$(UPDATE_KEY)' -changes '$(CHANGES)'
 COMMITTED = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 export GOFLAGS ?= -mod=readonly
@@ -99,6 +99,7 @@ image-tools: go-version
 	@./scripts/deps $(IMAGING)
 	@mkdir -p $(BIN)
 	$(PROGRAM) -tags image -o $(BIN)/landbridge-image ./cmd/landbridge
+	$(PROGRAM) -o $(BIN)/initramfs ./cmd/initramfs
 	$(GO) build -trimpath -o $(BIN)/mkimage ./cmd/mkimage
 
 .PHONY: test-image

@@ -2,7 +2,6 @@ package image
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -19,6 +18,7 @@ import (
 // Options says what an image is built of.
 type Options struct {
 	Program string    // Landbridge built for the image (with the tag image), a file
+	Init    string    // the first process of the initramfs (cmd/initramfs), a file
 	Version string    // its version, for what a person reads
 	Time    time.Time // of the commit: what every time stamp says
 	Cache   string    // directory of packages, which is kept
@@ -42,7 +42,7 @@ const (
 
 // Build makes all of these. The same options make the same bytes.
 func Build(ctx context.Context, o Options) (err error) {
-	for _, d := range []*string{&o.Cache, &o.Out, &o.Program} {
+	for _, d := range []*string{&o.Cache, &o.Out, &o.Program, &o.Init} {
 		if *d, err = filepath.Abs(*d); err != nil { // the tools work in directories of their own
 			return err
 		}
@@ -77,20 +77,20 @@ func Build(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	o.step("initramfs: Landbridge and kernel modules")
-	initrd, err := o.initramfs(ctx, root, state, bundle.KeyOf(key))
+	o.step("slot: kernel, initramfs, Landbridge")
+	files, err := o.slotFiles(ctx, root, state, bundle.KeyOf(key))
 	if err != nil {
 		return err
 	}
-	kernel, err := os.ReadFile(filepath.Join(root, "boot", "vmlinuz-"+kernelRelease))
+	unpacked := filepath.Join(dir, "slot")
+	if err := files.write(unpacked); err != nil {
+		return err
+	}
+	squash, err := slot(ctx, dir, unpacked, o.Time)
 	if err != nil {
 		return err
 	}
 	o.step("disk: boot loaders, slot A, state")
-	squash, err := slot(ctx, dir, kernel, initrd, o.Time)
-	if err != nil {
-		return err
-	}
 	if err := o.disk(ctx, root, dir, squash, state); err != nil {
 		return err
 	}
@@ -110,61 +110,86 @@ func (o Options) step(format string, args ...any) {
 	}
 }
 
-// initramfs makes what the kernel starts: PID 1, the appliance, and the modules.
-func (o Options) initramfs(ctx context.Context, root, state string, updates bundle.Key) ([]byte, error) {
+// slotFiles returns what is in a slot: the kernel and the initramfs that GRUB starts, and the root file system.
+func (o Options) slotFiles(ctx context.Context, root, state string, updates bundle.Key) (tree, error) {
+	m, err := readModules(ctx, root)
+	if err != nil {
+		return nil, err
+	}
 	t := tree{}
-	t.dir("dev", "proc", "sys", "run", "tmp", "etc", "var", "boot", "state")
-	for name, file := range map[string]string{"bin/landbridge": o.Program, "bin/e2fsck": filepath.Join(root, "sbin/e2fsck.static")} {
+	t.dir(".", "dev", "proc", "sys", "run", "tmp", "var", "boot", "state")
+	for name, file := range map[string]string{
+		"vmlinuz": filepath.Join(root, "boot", "vmlinuz-"+kernelRelease), "bin/landbridge": o.Program, "bin/e2fsck": filepath.Join(root, "sbin/e2fsck.static"),
+	} {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
 		t.add(name, 0o755, data)
 	}
-	empty, err := packed(state)
+	initrd, err := o.initramfs(ctx, m, filepath.Dir(state))
 	if err != nil {
 		return nil, err
 	}
-	t.add("lib/state.img.gz", 0o644, empty)
+	empty, err := os.ReadFile(state)
+	if err != nil {
+		return nil, err
+	}
+	t.add("initrd", 0o644, initrd)
+	t.add("lib/state.img", 0o644, empty)
 	t.add("init", os.ModeSymlink|0o777, []byte("/bin/landbridge"))
 	t.add("sbin/modprobe", os.ModeSymlink|0o777, []byte("/bin/landbridge"))
+	t.add("etc/resolv.conf", os.ModeSymlink|0o777, []byte("/run/resolv.conf"))
 	t.add("etc/landbridge-release", 0o644, []byte(o.Version+"\n"))
 	t.add(strings.TrimPrefix(updating.KeysFile, "/"), 0o644, bundle.FormatKeys(updates))
-	m, err := readModules(ctx, root)
+	return t, m.add(ctx, t, filepath.Dir(state), wanted())
+}
+
+// initramfs makes what the kernel starts: a process that mounts the slot, and the drivers for that.
+func (o Options) initramfs(ctx context.Context, m *modules, dir string) ([]byte, error) {
+	t := tree{}
+	t.dir("dev", "proc", "sys", "slot")
+	data, err := os.ReadFile(o.Init)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, group := range wanted() {
-		names = append(names, group...)
+	t.add("init", 0o755, data)
+	if err := m.add(ctx, t, dir, wantedFirst()); err != nil {
+		return nil, err
 	}
+	archive, err := t.archive(o.Time)
+	if err != nil {
+		return nil, err
+	}
+	// The kernel, which has as much memory as the machine, takes a dictionary whole; it knows this check alone.
+	return filter(ctx, bytes.NewReader(archive), "xz", "-q", "-T1", "--lzma2=preset=9e,dict=1MiB", "--check=crc32", "-c")
+}
+
+// add adds modules, with what they need, and the tables of these; dir is for what is unpacked.
+func (m *modules) add(ctx context.Context, t tree, dir string, names []string) error {
 	files, err := m.closure(names)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, f := range files {
-		data, err := module(ctx, filepath.Join(m.dir, f), filepath.Dir(state))
+		data, err := module(ctx, filepath.Join(m.dir, f), dir)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		t.add("lib/modules/"+moduleName(f)+".ko", 0o644, data)
 	}
 	dep, alias, err := m.tables(files)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	t.add("lib/modules/modules.dep", 0o644, dep)
 	t.add("lib/modules/modules.alias", 0o644, alias)
-	archive, err := t.archive(o.Time)
-	if err != nil {
-		return nil, err
-	}
-	return filter(ctx, bytes.NewReader(archive), "zstd", "-q", "-19", "-T1", "-c")
+	return nil
 }
 
 // module returns a module as the kernel takes it: Debian's are packed by xz, and have types for BPF
-// programs (BTF), of which there are none here. Without these the signature doesn't fit, and goes, too:
-// this kernel asks for none.
+// programs (BTF), of which there are none here, and symbols that nothing refers to. Without these the signature
+// doesn't fit, and goes, too: this kernel asks for none.
 func module(ctx context.Context, file, dir string) (data []byte, err error) {
 	plain := filepath.Join(dir, "module.ko")
 	if filepath.Ext(file) == ".xz" {
@@ -176,7 +201,7 @@ func module(ctx context.Context, file, dir string) (data []byte, err error) {
 		err = os.WriteFile(plain, data, 0o600)
 	}
 	if err == nil {
-		err = run(ctx, dir, nil, "objcopy", "--remove-section=.BTF", plain)
+		err = run(ctx, dir, nil, "objcopy", "--remove-section=.BTF", "--strip-unneeded", plain)
 	}
 	if err != nil {
 		return nil, err
@@ -191,24 +216,6 @@ func filter(ctx context.Context, in io.Reader, program string, args ...string) (
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, &out, &said
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("%s: %w: %.500s", program, err, &said)
-	}
-	return out.Bytes(), nil
-}
-
-// packed returns a file as gzip has it, for PID 1 to unpack.
-func packed(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var out bytes.Buffer
-	z := gzip.NewWriter(&out)
-	if _, err := io.Copy(z, f); err != nil {
-		return nil, err
-	}
-	if err := z.Close(); err != nil {
-		return nil, err
 	}
 	return out.Bytes(), nil
 }

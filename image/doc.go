@@ -1,5 +1,5 @@
-// Package image builds the bootable appliance: a disk image of a Debian kernel and an
-// initramfs in which nothing runs but Landbridge and a PID 1 in Go (package image/pid1).
+// Package image builds the bootable appliance: a disk image of a Debian kernel and a
+// root file system in which nothing runs but Landbridge and a PID 1 in Go (package image/pid1).
 //
 // It is for turning one commit and a list of pinned Debian packages into one disk, the same
 // bytes each time. It is not for what happens on the booted appliance.
@@ -7,7 +7,7 @@
 //	Build       makes everything below a directory
 //	Package     a Debian package that goes into the image, pinned by version and hash
 //	modules     which kernel modules go in, and what they need
-//	initramfs   a tree of files as a cpio archive
+//	tree        files, for a slot or as a cpio archive for the initramfs (cmd/initramfs and drivers of disks)
 //	disk        partitions, file systems and boot loader
 //	update      the slot as a signed bundle (package image/bundle)
 //
@@ -17,7 +17,7 @@
 //
 //	1  biosboot    1   GRUB's core image, found by the MBR
 //	2  esp        16   FAT16: EFI/BOOT/BOOTX64.EFI, grub/grub.cfg, grub/grubenv
-//	3  slot-a     64   squashfs: vmlinuz, initrd
+//	3  slot-a     64   squashfs: vmlinuz, initrd, and the root file system
 //	4  slot-b     64   likewise; the one of the two that isn't running takes updates
 //	5  state      80   ext4: what the appliance keeps; grown to the disk at each start
 //

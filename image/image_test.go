@@ -22,6 +22,7 @@ import (
 
 	"github.com/cavaliergopher/cpio"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 func commitTime() time.Time { return time.Date(2026, 11, 22, 18, 0, 0, 0, time.UTC) }
@@ -62,6 +63,38 @@ func TestAnInitramfsHasDirectoriesBeforeWhatIsInThem(t *testing.T) {
 		"40755 bin ", "100755 bin/landbridge program", "40755 dev ", "120777 init /bin/landbridge",
 		"40755 lib ", "40755 lib/modules ", "100644 lib/modules/tun.ko module",
 	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTheFilesOfASlotHaveTheirModesWhateverTheUmask(t *testing.T) {
+	dir := t.TempDir()
+	files := tree{}
+	files.dir(".", "state")
+	files.add("bin/landbridge", 0o755, []byte("program"))
+	files.add("init", fs.ModeSymlink|0o777, []byte("/bin/landbridge"))
+	defer unix.Umask(unix.Umask(0o077))
+	for range 2 { // over what is there, too
+		if err := files.write(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		st, err := d.Info()
+		if err == nil {
+			got = append(got, fmt.Sprintf("%v %s", st.Mode(), strings.TrimPrefix(name, dir)))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"drwxr-xr-x ", "drwxr-xr-x /bin", "-rwxr-xr-x /bin/landbridge", "Lrwxrwxrwx /init", "drwxr-xr-x /state"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -3,17 +3,20 @@ package image
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/cavaliergopher/cpio"
 )
 
-// tree is the files of an initramfs by their paths, which have no leading slash. What a file has
-// in common with a directory of it needn't be added: directories are made.
+// tree is the files of an initramfs or a slot by their paths, which have no leading slash. The directories
+// that a file is in needn't be added.
 type tree map[string]entry
 
 type entry struct {
@@ -31,9 +34,9 @@ func (t tree) dir(names ...string) {
 	}
 }
 
-// archive returns the tree as the kernel takes it: a cpio archive (newc).
-func (t tree) archive(at time.Time) ([]byte, error) {
-	whole := tree{}
+// whole returns the tree with all directories, and its names: directories come before what is in them.
+func (t tree) whole() (whole tree, names []string) {
+	whole = tree{}
 	for name, e := range t {
 		whole[name] = e
 		for d := path.Dir(name); d != "."; d = path.Dir(d) {
@@ -42,11 +45,40 @@ func (t tree) archive(at time.Time) ([]byte, error) {
 			}
 		}
 	}
-	names := make([]string, 0, len(whole))
 	for name := range whole {
 		names = append(names, name)
 	}
-	slices.SortFunc(names, cmp.Compare[string]) // directories come before what is in them
+	slices.SortFunc(names, cmp.Compare[string])
+	return whole, names
+}
+
+// write writes the tree to a directory, over what is there, with its modes whatever the umask.
+func (t tree) write(dir string) error {
+	whole, names := t.whole()
+	for _, name := range names {
+		e, file := whole[name], filepath.Join(dir, name)
+		var err error
+		switch {
+		case e.mode.IsDir():
+			err = os.MkdirAll(file, 0o755)
+		case e.mode&fs.ModeSymlink != 0:
+			err = errors.Join(os.RemoveAll(file), os.Symlink(string(e.data), file))
+		default:
+			err = errors.Join(os.RemoveAll(file), os.WriteFile(file, e.data, 0o600))
+		}
+		if err == nil && e.mode&fs.ModeSymlink == 0 {
+			err = os.Chmod(file, e.mode.Perm())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// archive returns the tree as the kernel takes it: a cpio archive (newc).
+func (t tree) archive(at time.Time) ([]byte, error) {
+	whole, names := t.whole()
 	var raw bytes.Buffer
 	w := cpio.NewWriter(&raw)
 	for i, name := range names {

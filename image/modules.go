@@ -12,18 +12,26 @@ import (
 	"strings"
 )
 
-// wanted names the kernel modules that the image has, by what they are for. What they depend on
-// comes with them.
-func wanted() map[string][]string {
-	return map[string][]string{
-		"disks":        {"virtio_blk", "virtio_scsi", "sd_mod", "sr_mod", "ahci", "ata_piix", "nvme", "vmw_pvscsi", "hv_storvsc", "xen_blkfront"},
-		"networks":     {"virtio_net", "vmxnet3", "hv_netvsc", "ena", "gve", "xen_netfront"},
-		"machines":     {"virtio_pci", "virtio_rng", "qemu_fw_cfg", "evdev", "button", "i6300esb", "softdog", "efivarfs"},
-		"file systems": {"squashfs", "isofs", "vfat", "nls_cp437", "nls_ascii", "nls_utf8", "nls_iso8859_1"},
-		"links":        {"tun", "bridge", "veth", "8021q", "vxlan", "macvlan", "wireguard", "dummy"},
-		"firewall":     {"nf_tables", "nft_chain_nat", "nft_masq", "nft_nat", "nft_redir", "nft_ct", "nft_reject_inet", "nft_limit", "nft_log", "nft_fib_inet", "br_netfilter"},
-		"queues":       {"sch_netem", "sch_ingress", "sch_fq", "sch_tbf", "sch_htb", "cls_u32", "act_mirred", "ifb", "tcp_bbr"},
+// wantedFirst names the kernel modules of the initramfs: what a machine may have its disk by. A slot has
+// none of them but what its others need.
+func wantedFirst() []string {
+	return []string{
+		"virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "sr_mod", "ahci", "ata_piix", "nvme", "vmw_pvscsi", "hv_storvsc", "xen_blkfront",
+		"squashfs",
 	}
+}
+
+// wanted names the kernel modules of a slot. What they depend on comes with them.
+func wanted() []string {
+	return slices.Concat(
+		[]string{"virtio_net", "vmxnet3", "hv_netvsc", "ena", "gve", "xen_netfront"},                                    // networks
+		[]string{"virtio_pci", "virtio_rng", "qemu_fw_cfg", "evdev", "button", "i6300esb", "softdog", "efivarfs"},       // machines
+		[]string{"isofs", "vfat", "nls_cp437", "nls_ascii", "nls_utf8", "nls_iso8859_1"},                                // file systems
+		[]string{"tun", "bridge", "veth", "8021q", "vxlan", "macvlan", "wireguard", "dummy"},                            // links
+		[]string{"nf_tables", "nft_chain_nat", "nft_masq", "nft_nat", "nft_redir", "nft_ct", "nft_reject_inet"},         // firewall
+		[]string{"nft_limit", "nft_log", "nft_fib_inet", "br_netfilter"},                                                // firewall
+		[]string{"sch_netem", "sch_ingress", "sch_fq", "sch_tbf", "sch_htb", "cls_u32", "act_mirred", "ifb", "tcp_bbr"}, // queues
+	)
 }
 
 // modules is a kernel's modules as depmod describes them.

@@ -162,21 +162,12 @@ func nextSlot(t *testing.T, disk, version string, at time.Time, own tree) []byte
 	if err := run(t.Context(), dir, nil, "unsquashfs", "-q", "-n", "-d", filepath.Join(dir, "files"), squash); err != nil {
 		t.Fatal(err)
 	}
-	kernel, err := os.ReadFile(filepath.Join(dir, "files/vmlinuz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	initrd, err := os.ReadFile(filepath.Join(dir, "files/initrd"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := filepath.Join(dir, "files")
 	own.add("etc/landbridge-release", 0o644, []byte(version+"\n"))
-	more, err := own.archive(at)
-	if err != nil {
+	if err := own.write(files); err != nil {
 		t.Fatal(err)
 	}
-	initrd = append(append(initrd, make([]byte, -len(initrd)&3)...), more...) // the kernel unpacks one after the other
-	img, err := slot(t.Context(), dir, kernel, initrd, at)
+	img, err := slot(t.Context(), dir, files, at)
 	if err != nil {
 		t.Fatal(err)
 	}

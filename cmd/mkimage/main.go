@@ -15,6 +15,7 @@ func main() {
 	o := image.Options{Progress: os.Stderr}
 	var epoch int64
 	flag.StringVar(&o.Program, "program", "bin/landbridge-image", "Landbridge, built with the tag image")
+	flag.StringVar(&o.Init, "initramfs", "bin/initramfs", "the first process of the initramfs")
 	flag.StringVar(&o.Version, "version", "unknown", "its version")
 	flag.Int64Var(&epoch, "time", 0, "what every time stamp says, in seconds since 1970")
 	flag.StringVar(&o.Cache, "cache", ".cache/image", "where packages are kept")

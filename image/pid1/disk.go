@@ -1,15 +1,11 @@
 package pid1
 
 import (
-	"compress/gzip"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,31 +14,8 @@ import (
 const (
 	stateDir  = "/state"
 	systemDir = "/boot"
-	emptyFS   = "/lib/state.img.gz" // the state partition as it was built
+	emptyFS   = "/lib/state.img" // the state partition as it was built
 )
-
-// partition returns the device of the partition with this name in the GPT. Disks that are slow to
-// appear are waited for, a while.
-func partition(ctx context.Context, sys, name string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	for {
-		files, err := filepath.Glob(filepath.Join(sys, "class/block/*/uevent"))
-		if err != nil {
-			return "", err
-		}
-		for _, f := range files {
-			if text, err := os.ReadFile(f); err == nil && strings.Contains("\n"+string(text), "\nPARTNAME="+name+"\n") {
-				return "/dev/" + filepath.Base(filepath.Dir(f)), nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return "", fmt.Errorf("there is no partition %s on any disk: is this the appliance's disk, and is its controller supported?", name)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
 
 // makeState writes an empty file system.
 func makeState(device string) error {
@@ -51,16 +24,12 @@ func makeState(device string) error {
 		return err
 	}
 	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		return err
-	}
 	d, err := os.OpenFile(device, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	if _, err := io.Copy(d, z); err != nil {
+	if _, err := io.Copy(d, f); err != nil {
 		return fmt.Errorf("make the state partition anew: %w", err)
 	}
 	return d.Sync()

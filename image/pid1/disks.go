@@ -7,6 +7,8 @@ import (
 	"io"
 	"runtime"
 	"time"
+
+	"landbridge/image/hardware"
 )
 
 // grubenv is GRUB's environment block.
@@ -22,13 +24,13 @@ func (disks) Environment() (part, error) { return openStorage(grubenv) }
 
 // Slot opens a slot's partition.
 func (disks) Slot(ctx context.Context, name string) (part, int64, error) {
-	label, ok := map[string]string{"A": "lb-slot-a", "B": "lb-slot-b"}[name]
-	if !ok {
+	label := hardware.SlotPartition(name)
+	if label == "" {
 		return nil, 0, fmt.Errorf("there is no slot %q", name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second) // the machine was started from it
 	defer cancel()
-	device, err := partition(ctx, "/sys", label)
+	device, err := hardware.Partition(ctx, "/sys", label, nil)
 	if err != nil {
 		return nil, 0, err
 	}

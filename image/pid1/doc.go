@@ -6,9 +6,9 @@
 // is kept. It is not for anything about groups or hosts: that is the program's.
 //
 //	Main        what the program does as /init; as /sbin/modprobe it loads a module for the kernel
-//	Modules     loads kernel modules by what hardware says of itself (modalias)
 //	openState   the state partition: checked, mended, mounted, grown; made anew only where it never was one
 //	seed        what the appliance was given for its first start, and where it is kept (volumes, fw_cfg)
+//	networkData the networks in which a cloud says that the machine is
 //	metadata    the cloud's service that is asked for it, where nothing else has it
 //	Network     the management port: DHCP (RFC 2131) or static
 //	Supervisor  runs the program, again and again
@@ -20,7 +20,7 @@
 //
 // # The way of a start
 //
-//	kernel -> mounts -> modules -> state (checked, mounted, grown) -> configuration -> network
+//	kernel -> initramfs (cmd/initramfs), which mounts the slot as root -> mounts -> modules -> state (checked, mounted, grown) -> configuration -> network
 //	       -> the program, supervised, and the rescue console -> well for a while: this slot is the primary
 //
 // A slot on trial that isn't well within five minutes, or whose program ends again and again, is given

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"landbridge/image/bundle"
+	"landbridge/image/hardware"
 	"landbridge/image/updating"
 	"landbridge/image/userdata"
 )
@@ -44,7 +45,7 @@ func Main(args []string) (exit int, done bool) {
 
 // modprobe loads modules for the kernel, which calls it as: modprobe -q -- NAME.
 func modprobe(args []string) int {
-	m, err := OpenModules(modulesDir)
+	m, err := hardware.OpenModules(hardware.ModulesDir)
 	for _, a := range args {
 		if err == nil && !strings.HasPrefix(a, "-") {
 			err = m.Load(a)
@@ -62,7 +63,7 @@ type machine struct {
 	kept    *Ring // what this process and the program have logged
 	log     *slog.Logger
 	screen  *Screen
-	modules *Modules
+	modules *hardware.Modules
 	cmdline string
 	version string
 	lost    string // the partition with the state, where that couldn't be mounted
@@ -101,15 +102,12 @@ func (m *machine) run() {
 	m.signals()
 	m.screen.Warn("clock", mendClock())
 	m.hardware(ctx)
-	tried := parameter(m.cmdline, "trial") == "1"
+	tried := hardware.Parameter(m.cmdline, "trial") == "1"
 	m.running.Go(func() {
 		watchdog(ctx, func() bool { return !tried || m.settled.Load() || time.Since(m.started) < overdue }, m.log)
 	})
 	var warning string
 	m.lost, warning = openState(ctx, m.log)
-	if err := os.Remove(fsck); err != nil { // it is in memory, and done
-		m.log.Warn("the checker of file systems stays in memory", "err", err)
-	}
 	m.screen.Warn("state", warning)
 	m.system(ctx)
 	m.prepareUpdates(ctx, tried)
@@ -262,7 +260,7 @@ func (m *machine) signals() {
 // hardware loads what the machine's devices need.
 func (m *machine) hardware(ctx context.Context) {
 	var err error
-	if m.modules, err = OpenModules(modulesDir); err != nil {
+	if m.modules, err = hardware.OpenModules(hardware.ModulesDir); err != nil {
 		m.log.Error("no kernel modules", "err", err)
 		return
 	}
@@ -288,7 +286,7 @@ func (m *machine) hardware(ctx context.Context) {
 
 // system mounts the partition with GRUB's environment.
 func (m *machine) system(ctx context.Context) {
-	device, err := partition(ctx, "/sys", "lb-esp")
+	device, err := hardware.Partition(ctx, "/sys", "lb-esp", nil)
 	if err == nil {
 		err = mount(device, systemDir, "vfat", unix.MS_SYNCHRONOUS|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "umask=077")
 	}
@@ -301,7 +299,7 @@ func (m *machine) system(ctx context.Context) {
 func (m *machine) prepareUpdates(ctx context.Context, tried bool) {
 	m.updates = &updates{
 		desk: updating.Desk{Dir: updating.Dir}, log: m.log, say: func(lines ...string) { m.screen.Warn("update", lines...) }, restart: func() { m.end(restart) },
-		system: disks{}, now: runningVersion(m.version), slot: parameter(m.cmdline, "slot"), state: stateDir,
+		system: disks{}, now: runningVersion(m.version), slot: hardware.Parameter(m.cmdline, "slot"), state: stateDir,
 	}
 	text, err := os.ReadFile(updating.KeysFile)
 	if err == nil {
@@ -314,16 +312,6 @@ func (m *machine) prepareUpdates(ctx context.Context, tried bool) {
 		m.log.Error("no updates are taken", "err", err)
 	}
 	m.gate = m.updates.begin(ctx, m.lost != "", tried)
-}
-
-// parameter returns a parameter of the kernel's command line.
-func parameter(cmdline, name string) string {
-	for word := range strings.FieldsSeq(cmdline) {
-		if value, ok := strings.CutPrefix(word, name+"="); ok {
-			return value
-		}
-	}
-	return ""
 }
 
 // contents returns a small file as text; one that isn't there is empty.

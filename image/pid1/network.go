@@ -16,10 +16,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"landbridge/image/userdata"
+	"landbridge/internal/sorting"
 )
 
-// resolvConf names the resolvers, as every program reads them.
-const resolvConf = "/etc/resolv.conf"
+// resolvConf names the resolvers, as every program reads them: /etc/resolv.conf is a link to it.
+const resolvConf = "/run/resolv.conf"
 
 // Network is the management port. Its methods are safe for concurrent use.
 type Network struct {
@@ -99,6 +100,11 @@ func (n *Network) keep(ctx context.Context, m userdata.Management) {
 	if !ok {
 		return
 	}
+	if link, err := netlink.LinkByName(port); err == nil && m.MTU != 0 {
+		if err := netlink.LinkSetMTU(link, m.MTU); err != nil {
+			n.log.Warn("the management port keeps its MTU", "port", port, "err", err)
+		}
+	}
 	if !m.Address.IsValid() {
 		n.useDHCP(ctx, port, m.DNS)
 		return
@@ -116,23 +122,21 @@ func (n *Network) keep(ctx context.Context, m userdata.Management) {
 	}
 }
 
-// await returns the port with this name, or the first one, once it is there.
+// await returns the port with this name or hardware address, or the first one, once it is there.
 func (n *Network) await(ctx context.Context, wanted string) (string, bool) {
 	for {
 		all, err := ports()
+		i := slices.IndexFunc(all, func(p port) bool { return wanted == "" || p.name == wanted || p.mac == wanted })
 		switch {
 		case err != nil:
 			n.say(fmt.Sprintf("The network ports can't be listed: %v.", err))
-		case wanted == "" && len(all) > 0, slices.Contains(all, wanted):
+		case i >= 0:
 			n.say("")
-			if wanted == "" {
-				wanted = all[0]
-			}
-			return wanted, true
+			return all[i].name, true
 		case len(all) == 0:
 			n.say("This machine has no network port that the appliance has a driver for: add one (virtio, VMXNET3).")
 		default:
-			n.say(fmt.Sprintf("This machine has no network port %s; it has %s.", wanted, strings.Join(all, ", ")))
+			n.say(fmt.Sprintf("This machine has no network port %s; it has %s.", wanted, listed(all)))
 		}
 		select {
 		case <-ctx.Done():
@@ -142,20 +146,32 @@ func (n *Network) await(ctx context.Context, wanted string) (string, bool) {
 	}
 }
 
+// port is a network port.
+type port struct{ name, mac string }
+
 // ports returns the machine's network ports, in the order of their names.
-func ports() ([]string, error) {
+func ports() ([]port, error) {
 	links, err := netlink.LinkList()
 	if err != nil {
 		return nil, fmt.Errorf("list the network ports: %w", err)
 	}
-	var names []string
+	var all []port
 	for _, l := range links {
 		if a := l.Attrs(); l.Type() == "device" && a.Flags&net.FlagLoopback == 0 {
-			names = append(names, a.Name)
+			all = append(all, port{a.Name, a.HardwareAddr.String()})
 		}
 	}
-	slices.Sort(names)
-	return names, nil
+	sorting.By(all, func(a, b port) int { return strings.Compare(a.name, b.name) })
+	return all, nil
+}
+
+// listed names ports to people.
+func listed(all []port) string {
+	var texts []string
+	for _, p := range all {
+		texts = append(texts, fmt.Sprintf("%s (%s)", p.name, p.mac))
+	}
+	return strings.Join(texts, ", ")
 }
 
 // setUp sets a port up.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"landbridge/console/api"
+	"landbridge/image/hardware"
 	"landbridge/image/userdata"
 )
 
@@ -310,7 +311,7 @@ func TestTheLogKeepsItsLastLines(t *testing.T) {
 }
 
 func TestListeningForNewHardwareEnds(t *testing.T) {
-	m, _ := loader("", "")
+	m := &hardware.Modules{} // of which nothing is asked
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- hotplug(ctx, m, slog.New(slog.DiscardHandler)) }()

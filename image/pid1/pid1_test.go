@@ -10,87 +10,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
-
-// loader is Modules with a load that only notes.
-func loader(dep, alias string, fails ...string) (*Modules, *[]string) {
-	loaded := &[]string{}
-	m := newModules([]byte(dep), []byte(alias), func(name string) error {
-		*loaded = append(*loaded, name)
-		for _, f := range fails {
-			if f == name {
-				return errors.New("no such device")
-			}
-		}
-		return nil
-	})
-	return m, loaded
-}
-
-func TestAModuleIsLoadedAfterWhatItNeedsAndOnce(t *testing.T) {
-	m, loaded := loader("failover:\nnet_failover: failover\nvirtio_net: net_failover failover\n", "virtio:d00000001v* virtio_net\n")
-	for _, name := range []string{"virtio:d00000001v00001AF4\n", "virtio-net", "failover"} {
-		if err := m.Load(name); err != nil {
-			t.Error(err)
-		}
-	}
-	if diff := cmp.Diff([]string{"failover", "net_failover", "virtio_net"}, *loaded); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestHardwareWithoutADriverIsNoError(t *testing.T) {
-	m, loaded := loader("tun:\n", "pci:v0000* tun\n")
-	if err := m.Load("usb:v1234p5678"); err != nil || len(*loaded) > 0 {
-		t.Errorf("%v, loaded %v", err, *loaded)
-	}
-}
-
-func TestModulesThatNeedEachOtherDoNotHang(t *testing.T) {
-	m, loaded := loader("a: b\nb: a\n", "")
-	if err := m.Load("a"); err != nil || len(*loaded) != 2 {
-		t.Errorf("%v, loaded %v", err, *loaded)
-	}
-}
-
-func TestAModuleThatFailsIsNamed(t *testing.T) {
-	m, _ := loader("a: b\nb:\n", "", "b")
-	if err := m.Load("a"); err == nil || !strings.Contains(err.Error(), "module b") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestWhatAppearsWithADriverIsLookedAtToo(t *testing.T) {
-	root := t.TempDir()
-	device := func(name, modalias string) {
-		dir := filepath.Join(root, name)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, "modalias"), []byte(modalias+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	device("pci0", "pci:bus")
-	m, loaded := loader("virtio_pci:\nvirtio_blk:\n", "pci:bus virtio_pci\nvirtio:2 virtio_blk\n")
-	note := m.load
-	m.load = func(name string) error {
-		if name == "virtio_pci" {
-			device("pci0/virtio0", "virtio:2")
-		}
-		return note(name)
-	}
-	if err := m.LoadAll(root); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"virtio_pci", "virtio_blk"}, *loaded); diff != "" {
-		t.Error(diff)
-	}
-}
 
 // sparseDisk is a disk by its sectors that aren't empty.
 type sparseDisk map[int64][sectorSize]byte
@@ -249,11 +172,13 @@ func TestThePowerButtonIsHeardAmongOtherKeys(t *testing.T) {
 	}
 }
 
-func TestParametersOfTheKernel(t *testing.T) {
-	const line = "slotted=X slot=B console=tty0 quiet\n"
-	for name, want := range map[string]string{"slot": "B", "console": "tty0", "quiet": "", "none": ""} {
-		if got := parameter(line, name); got != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
+func TestTheProgramsHeapIsBoundedByTheMachinesMemory(t *testing.T) {
+	for machine, want := range map[uint64]uint64{0: 24 << 20, 89 << 20: 24 << 20, 216 << 20: 54 << 20, 8 << 30: 96 << 20} {
+		if got := memoryLimit(machine); got != want {
+			t.Errorf("of %d MiB: %d MiB", machine>>20, got>>20)
 		}
+	}
+	if got := machineMemory(); got < 64<<20 {
+		t.Errorf("this machine has %d bytes", got)
 	}
 }

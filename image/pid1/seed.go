@@ -21,6 +21,7 @@ import (
 const (
 	keptUserData = "user-data"     // in stateDir
 	keptHostName = "host-name"     // in stateDir: what the machine's cloud calls it, where user-data doesn't
+	keptNetworks = "network-data"  // in stateDir: in which networks its cloud says that it is
 	keptNetwork  = "network"       // in stateDir: what the rescue console has set instead
 	keptApplied  = "applied"       // in stateDir: what is done once is done
 	seedState    = "landbridge.db" // on a volume: the appliance's state
@@ -35,6 +36,7 @@ type seed struct {
 	from     string // for people; empty: nothing was given
 	userData []byte
 	hostName string // by its cloud; empty: none
+	networks []byte // OpenStack's network_data.json; nil: none
 	state    []byte // nil: none
 }
 
@@ -73,7 +75,13 @@ func take(dir string, s seed) (d userdata.Data, taken bool, wrong []string) {
 			return userdata.Data{}, false, append(wrong, fmt.Sprintf("Nothing of it is applied (%s). Mend it and restart; where this appliance has made itself a state by then, choose the factory reset.", s.from))
 		}
 	}
+	if _, err := managementOf(s.networks); err != nil && s.networks != nil {
+		wrong, s.networks = append(wrong, fmt.Sprintf("What the %s says of networks isn't used: %v.", s.from, err)), nil
+	}
 	err := writeSafely(filepath.Join(dir, keptHostName), []byte(s.hostName))
+	if err == nil && s.networks != nil {
+		err = writeSafely(filepath.Join(dir, keptNetworks), s.networks)
+	}
 	if err == nil {
 		err = writeSafely(filepath.Join(dir, keptUserData), s.userData)
 	}
@@ -163,11 +171,11 @@ func writeSafely(name string, data []byte) error {
 }
 
 // management returns how the machine is to be reached: what the rescue console has set, or what
-// user-data says.
+// user-data says, or what its cloud does.
 func management(ctx context.Context, dir string, told userdata.Management, log *slog.Logger) userdata.Management {
 	text, err := readAtMost(filepath.Join(dir, keptNetwork), largestText)
 	if err != nil || ctx.Err() != nil {
-		return told
+		return behindUserData(dir, told, log)
 	}
 	d, err := userdata.Parse(keptNetwork, text)
 	if err != nil {
@@ -175,4 +183,22 @@ func management(ctx context.Context, dir string, told userdata.Management, log *
 		return told
 	}
 	return d.Management
+}
+
+// behindUserData returns what the machine's cloud says of networks where user-data says nothing of them; what
+// that says of resolvers counts all the same.
+func behindUserData(dir string, told userdata.Management, log *slog.Logger) userdata.Management {
+	text, err := readAtMost(filepath.Join(dir, keptNetworks), largestText)
+	if err != nil || told.Told {
+		return told
+	}
+	m, err := managementOf(text)
+	if err != nil {
+		log.Error("what the cloud says of networks isn't right", "err", err)
+		return told
+	}
+	if len(told.DNS) > 0 {
+		m.DNS = told.DNS
+	}
+	return m
 }

@@ -107,12 +107,15 @@ func readVolume(v volume, read func(dir string) seed) (s seed, err error) {
 	return read(volumeDir), nil
 }
 
-// readConfigDrive reads OpenStack's config drive: the user's data, and of the metadata the host's name.
+// readConfigDrive reads OpenStack's config drive: the user's data, of the metadata the host's name, and networks.
 func readConfigDrive(dir string) seed {
 	latest := filepath.Join(dir, "openstack", "latest")
 	s := readSeed(latest, "user_data", "", "config drive")
 	if meta, err := readAtMost(filepath.Join(latest, "meta_data.json"), largestText); err == nil && s.from != "" {
 		s.hostName = hostNameOf(meta)
+	}
+	if networks, err := readAtMost(filepath.Join(latest, "network_data.json"), largestText); err == nil && s.from != "" {
+		s.networks = networks
 	}
 	return s
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"landbridge/image/hardware"
 )
 
 // fsck is e2fsck, and what its exit codes say (e2fsck(8)).
@@ -30,7 +32,7 @@ const (
 // openState checks, mounts and grows the state partition. Where that can't be, the state is in
 // memory; lost is then the device that has it, if there is one.
 func openState(ctx context.Context, log *slog.Logger) (lost, warning string) {
-	device, err := partition(ctx, "/sys", "lb-state")
+	device, err := hardware.Partition(ctx, "/sys", "lb-state", nil)
 	if err != nil {
 		return "", inMemory(fmt.Sprintf("%v.", err), log)
 	}

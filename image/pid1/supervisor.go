@@ -2,6 +2,7 @@ package pid1
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os/exec"
@@ -9,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Pauses before the program is started again: doubled with each start that didn't last.
@@ -18,6 +21,25 @@ const (
 	lasted      = time.Minute
 	stopPatient = 10 * time.Second
 )
+
+// How much memory the program's heap may take, in bytes, before its collector works all the time: a quarter of the
+// machine's. Its file takes another, and must stay in memory: what is read again and again from the slot has to be
+// unpacked each time.
+const (
+	leastLimit   = 24 << 20 // what many people at the console's pages need
+	largestLimit = 96 << 20 // as anywhere
+)
+
+func memoryLimit(machine uint64) uint64 { return min(max(machine/4, leastLimit), largestLimit) }
+
+// machineMemory returns how much memory the kernel has to give, in bytes; 0: that isn't known.
+func machineMemory() uint64 {
+	var st unix.Sysinfo_t
+	if unix.Sysinfo(&st) != nil {
+		return 0
+	}
+	return st.Totalram * uint64(st.Unit)
+}
 
 // Supervisor runs a program, again and again.
 type Supervisor struct {
@@ -86,7 +108,7 @@ func (s *Supervisor) once(ctx context.Context) error {
 	s.stop, s.asked = stop, false
 	cmd := exec.CommandContext(ctx, s.program, s.args...)
 	s.mu.Unlock()
-	cmd.Env = []string{"PATH=/bin:/sbin", "HOME=/state"}
+	cmd.Env = []string{"PATH=/bin:/sbin", "HOME=/state", fmt.Sprintf("GOMEMLIMIT=%d", memoryLimit(machineMemory()))}
 	cmd.Stdout, cmd.Stderr = s.out, s.out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }

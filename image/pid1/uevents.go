@@ -10,10 +10,12 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"landbridge/image/hardware"
 )
 
 // hotplug loads modules for hardware that appears later, until ctx is done.
-func hotplug(ctx context.Context, m *Modules, log *slog.Logger) error {
+func hotplug(ctx context.Context, m *hardware.Modules, log *slog.Logger) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_KOBJECT_UEVENT)
 	if err != nil {
 		return fmt.Errorf("listen for new hardware: %w", err)

@@ -3,6 +3,7 @@ package userdata
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -26,10 +27,12 @@ type Data struct {
 
 // Management is how the machine is reached.
 type Management struct {
-	Port    string       // network interface; empty: the first
+	Told    bool         // whether the file says anything of port or address
+	Port    string       // network interface, or its hardware address; empty: the first
 	Address netip.Prefix // invalid: by DHCP
 	Gateway netip.Addr   // with Address only; invalid: none
 	DNS     []netip.Addr // besides those that DHCP names
+	MTU     int          // bytes; 0: the port's own. No file says it: a cloud does
 }
 
 // Group is one to be created.
@@ -42,8 +45,8 @@ type Group struct {
 // DefaultPrefix is that of a group to create where none is given.
 const DefaultPrefix = "10.9.0.0/16"
 
-// Bounds of lists.
-const maxServers = 8
+// MaxServers bounds lists of servers.
+const MaxServers = 8
 
 // Keys returns the keys that are the machine's, and not Landbridge's.
 func Keys() (keys []string) {
@@ -74,8 +77,8 @@ func Parse(name string, content []byte) (Data, error) {
 
 func settings(d *Data) []config.Setting {
 	return []config.Setting{
-		config.NewSetting("management-port", config.Text, "", func(v string) error { d.Management.Port = v; return checkPort(v) }),
-		config.NewSetting("management-address", config.Text, "", func(v string) error { return setAddress(&d.Management.Address, v) }),
+		config.NewSetting("management-port", config.Text, "", func(v string) error { d.Management.Told = true; return setPort(&d.Management.Port, v) }),
+		config.NewSetting("management-address", config.Text, "", func(v string) error { d.Management.Told = true; return setAddress(&d.Management.Address, v) }),
 		config.NewSetting("management-gateway", config.Text, "", func(v string) (err error) { d.Management.Gateway, err = parseAddr(v); return err }),
 		config.NewSetting("dns", config.List, "192.0.2.53", func(v string) error {
 			a, err := parseAddr(v)
@@ -141,15 +144,21 @@ func (d *Data) together(c config.Config) map[string]string {
 }
 
 func addTo[T any](list *[]T, v T) error {
-	if *list = append(*list, v); len(*list) > maxServers {
-		return fmt.Errorf("more than %d", maxServers)
+	if *list = append(*list, v); len(*list) > MaxServers {
+		return fmt.Errorf("more than %d", MaxServers)
 	}
 	return nil
 }
 
-func checkPort(v string) error {
+// setPort reads the name of a network port, or its hardware address.
+func setPort(dst *string, v string) error {
+	*dst = v
+	if mac, err := net.ParseMAC(v); err == nil && len(mac) == 6 {
+		*dst = mac.String()
+		return nil
+	}
 	if v == "" || len(v) > 15 || v == "lo" || strings.ContainsAny(v, "/: \t\n\x00") {
-		return fmt.Errorf("%q can't be a network interface: want eth0 or eth1, as the screen lists them", v)
+		return fmt.Errorf("%q can't be a network interface: want eth0 or eth1, or the hardware address of one, as the screen lists them", v)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func TestUserDataIsReadAsAWhole(t *testing.T) {
 			"name": {"Site-A"}, "mode": {"router"}, "lan-port": {"eth1"}, "announce": {"192.0.2.1:4860"}, "lan-discovery": {"false"},
 		},
 		Management: Management{
-			Port: "eth0", Address: netip.MustParsePrefix("192.168.1.5/24"), Gateway: netip.MustParseAddr("192.168.1.1"),
+			Told: true, Port: "eth0", Address: netip.MustParsePrefix("192.168.1.5/24"), Gateway: netip.MustParseAddr("192.168.1.1"),
 			DNS: []netip.Addr{netip.MustParseAddr("192.168.1.1"), netip.MustParseAddr("2001:db8::53")},
 		},
 		NTP: []string{"time.example.com", "192.168.1.1"}, Administrator: "alice", PasswordHash: hash,
@@ -52,6 +52,17 @@ func TestUserDataIsReadAsAWhole(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAPortIsNamedByItsHardwareAddressToo(t *testing.T) {
+	for text, want := range map[string]Management{
+		"management-port: 52:54:00:AB:cd:01\n": {Told: true, Port: "52:54:00:ab:cd:01"}, "management-address: dhcp\n": {Told: true}, "dns: [192.0.2.53]\n": {},
+	} {
+		d, err := Parse("user-data", []byte(text))
+		if err != nil || d.Management.Told != want.Told || d.Management.Port != want.Port {
+			t.Errorf("%q: %+v, %v", text, d.Management, err)
+		}
 	}
 }
 

@@ -1,4 +1,4 @@
-package pid1
+package hardware
 
 import (
 	"bufio"
@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// modulesDir has modules.dep, modules.alias and NAME.ko, as package image writes them.
-const modulesDir = "/lib/modules"
+// ModulesDir has modules.dep, modules.alias and NAME.ko, as package image writes them.
+const ModulesDir = "/lib/modules"
 
 // Modules loads kernel modules, with what they need, each once.
 type Modules struct {
@@ -59,23 +59,16 @@ func newModules(dep, table []byte, load func(string) error) *Modules {
 	return m
 }
 
-// insert gives a module's file to the kernel. A driver without its hardware is no error. A file whose
-// module is loaded goes, as it is in memory too: one that isn't there any more has been loaded.
+// insert gives a module's file to the kernel. A driver without its hardware is no error, nor is a module
+// that another has loaded before.
 func insert(file string) error {
 	f, err := os.Open(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	err = unix.FinitModule(int(f.Fd()), "", 0)
-	if errors.Is(err, unix.ENODEV) {
-		return nil
-	}
-	if err == nil || errors.Is(err, unix.EEXIST) {
-		_ = os.Remove(file) // the kernel's own modprobe may have been here first; what stays costs memory alone
+	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EEXIST) {
 		return nil
 	}
 	return err

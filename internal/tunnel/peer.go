@@ -374,7 +374,7 @@ func (p *peer) uncross(now time.Duration) {
 // has replaced, or a restart, hasn't.
 func (p *peer) mayYield(to *session) bool {
 	c := p.current
-	return c != nil && !c.rekey && !to.rekey && p.stands(to) && !p.stands(c) && (to.fresh || !c.fresh)
+	return c != nil && !c.rekey && !to.rekey && p.stands(to) && !p.stands(c) && c.created-to.created < crossWithin
 }
 
 // stands reports whether it was the lower ID that asked for a session.

@@ -22,7 +22,8 @@ const (
 	anewWithin         = 30 * time.Second // between a restart and the overlay's word of it
 	assureGap          = 300 * time.Millisecond
 	assureTimes        = 10
-	yieldAfter         = 5 // times assureGap that the peer has gone on with keys retired here
+	crossWithin        = 5 * time.Second // between keys that may have crossed
+	yieldAfter         = 5               // times assureGap that the peer has gone on with keys retired here
 )
 
 // An outbound half seals datagrams to one peer. It is immutable but for its

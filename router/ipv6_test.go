@@ -294,7 +294,12 @@ func TestIPv6OfMembersThatIsDropped(t *testing.T) {
 			copy(p[8:], frame.LinkLocal(gwB).AsSlice())
 			return p
 		}, dropMemberSource},
-		"the service's":      {func(t *testing.T) frame.IPv6 { return udp6(t, host{ip: svcAddr}, hostA, 9) }, dropMemberSource},
+		"the service's": {func(t *testing.T) frame.IPv6 { return udp6(t, host{ip: svcAddr}, hostA, 9) }, dropMemberSource},
+		"the service's, to who didn't send what it is about": {func(t *testing.T) frame.IPv6 {
+			p := frame.AppendICMPv6Error(nil, sixNet(t).Net.Of(svcAddr), udp6(t, hostA2, hostB, 9), frame.ICMPv6TooBig, 0, 1280)
+			copy(p[24:], hostA.six(t).ip.AsSlice())
+			return p
+		}, dropMemberSource},
 		"to another segment": {func(t *testing.T) frame.IPv6 { return udp6(t, hostB, hostB, 9) }, dropNotHere},
 		"to many": {func(t *testing.T) frame.IPv6 {
 			p := udp6(t, hostB, hostA, 9)

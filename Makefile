@@ -83,6 +83,12 @@ test-vlan: go-version ## a group for each VLAN of a trunk, in a guest (QEMU, by 
 	@./scripts/deps $(PACKAGES) qemu-system-x86=qemu-system-x86_64 cpio=cpio kmod=depmod
 	./scripts/test-vlan .cache/guest
 
+.PHONY: deb
+deb: build ## the Debian package, with the unit, the manual and completion, into out
+	@./scripts/deps dpkg-dev=dpkg-deb gzip=gzip
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -tags manpages -o $(BIN)/manpages ./cmd/landbridge
+	./scripts/deb $(BIN) '$(VERSION)' $(COMMITTED) out
+
 .PHONY: image
 image: image-tools ## the bootable appliance: raw, qcow2 and OVA, an update of it, SBOM and licences, into out/image (half a minute)
 	$(MKIMAGE) -out $(IMAGE)

@@ -103,7 +103,7 @@ func takesOver(t *testing.T, says string, fail, mend func(*site)) {
 	d := s.d.address()
 	var streams []*stream
 	served := make(map[bool]int) // by r1
-	for n := 0; n < 10 && (len(streams) < 3 || len(served) < 2); n++ {
+	for n := 0; n < 20 && (len(streams) < 3 || len(served) < 2); n++ {
 		h := newClient(t, r1.wire, fmt.Sprint("h", n)).lease(netlab.Udhcpc)
 		served[r1.serves(h.addr)]++
 		reaches(t, h.Host, d)

@@ -116,16 +116,15 @@ func (q leaseQuery) page(leases iter.Seq[LeaseRow]) api.LeaseList {
 		if q.after != nil && k.compare(*q.after) <= 0 {
 			continue
 		}
-		// One more than the page shows whether another follows.
-		if len(kept) > q.limit && k.compare(kept[0].key) >= 0 {
-			continue
-		}
-		heap.Push(&kept, placed{k, w})
-		if len(kept) > q.limit+1 {
-			heap.Pop(&kept)
+		switch full := len(kept) > q.limit; { // one more than the page shows whether another follows
+		case !full:
+			heap.Push(&kept, &placed{k, w})
+		case k.compare(kept[0].key) < 0:
+			*kept[0] = placed{k, w}
+			heap.Fix(&kept, 0)
 		}
 	}
-	slices.SortFunc(kept, func(a, b placed) int { return a.key.compare(b.key) })
+	slices.SortFunc(kept, func(a, b *placed) int { return a.key.compare(b.key) })
 	if len(kept) > q.limit {
 		kept = kept[:q.limit]
 		list.Next = kept[q.limit-1].key.cursor()
@@ -168,12 +167,12 @@ type placed struct {
 }
 
 // lastFirst is a heap of leases whose first is the last in the order of the listing.
-type lastFirst []placed
+type lastFirst []*placed
 
 func (h lastFirst) Len() int           { return len(h) }
 func (h lastFirst) Less(i, j int) bool { return h[i].key.compare(h[j].key) > 0 }
 func (h lastFirst) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *lastFirst) Push(v any)        { *h = append(*h, v.(placed)) }
+func (h *lastFirst) Push(v any)        { *h = append(*h, v.(*placed)) }
 func (h *lastFirst) Pop() any {
 	last := (*h)[len(*h)-1]
 	*h = (*h)[:len(*h)-1]

@@ -145,7 +145,8 @@ func (s *neighbours) answers(mac frame.MAC, _, target netip.Addr) bool {
 	return s.circle.Load().Ours(share.AddrKey(target))
 }
 
-// turnStrangers leaves to the other routers of the segment the hosts that fall to them.
+// turnStrangers leaves to the other routers of the segment the hosts that fall to them, but for those whose packets
+// come to this one: the others don't see them.
 type turnStrangers struct {
 	router.Strangers
 	neighbours *neighbours

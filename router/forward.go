@@ -100,7 +100,7 @@ func (r *Router) forward(b *batch, p frame.Packet, mac frame.MAC) {
 			return
 		}
 		r.counters.add(dropSpoofed, 1)
-		r.stranger(ip.Src(), mac, b.now)
+		r.strangeSender(ip.Src(), mac, b.now)
 		return
 	}
 	dst := ip.Dst()

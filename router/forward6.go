@@ -36,7 +36,7 @@ func (r *Router) forward6(b *batch, p frame.Packet, mac frame.MAC) {
 			return
 		}
 		r.counters.add(dropSpoofed, 1)
-		r.stranger(src, mac, b.now)
+		r.strangeSender(src, mac, b.now)
 		return
 	}
 	route, status := r.directory.Lookup(dst)

@@ -42,24 +42,38 @@ func (r *Router) overhear(b *batch, f frame.Ethernet, reason counter) {
 func (r *Router) Overheard() uint64 { return r.counters[ignoredNative].Load() }
 
 // stranger reports that mac uses addr, which isn't leased to a host of this segment, as a
-// packet of it shows. addr is invalid for a RARP announcement.
+// packet of it shows that the segment's other routers see, too. addr is invalid for a RARP announcement.
 func (r *Router) stranger(addr netip.Addr, mac frame.MAC, now time.Time) {
+	if r.isNews(addr, mac, now) {
+		r.strangers.Stranger(addr, mac)
+	}
+}
+
+// strangeSender is stranger of a packet that was sent to this router.
+func (r *Router) strangeSender(addr netip.Addr, mac frame.MAC, now time.Time) {
+	if r.isNews(addr, mac, now) {
+		r.strangers.Sender(addr, mac)
+	}
+}
+
+// isNews reports whether a stranger is to be reported now.
+func (r *Router) isNews(addr netip.Addr, mac frame.MAC, now time.Time) bool {
 	key := waitKey{question: whoIsThat, addr: netip.IPv4Unspecified(), member: asKey(mac)}
 	if addr.IsValid() {
 		key.addr = addr
 	}
 	switch {
 	case r.strangers == nil, !mac.IsUnicast(), mac == r.gateway:
-		return
+		return false
 	case addr.IsValid() && !r.classifier.isHost(addr):
-		return
+		return false
 	}
 	if r.told.holds(key, now) {
-		return
+		return false
 	}
 	r.told.remember(key, now, strangerEvery)
 	r.counters.add(strangers, 1)
-	r.strangers.Stranger(addr, mac)
+	return true
 }
 
 // asKey puts a MAC in the place that a waitKey has for a member.

@@ -14,6 +14,7 @@ import (
 type sightings []host
 
 func (s *sightings) Stranger(addr netip.Addr, mac frame.MAC) { *s = append(*s, host{addr, mac}) }
+func (s *sightings) Sender(addr netip.Addr, mac frame.MAC)   { s.Stranger(addr, mac) }
 
 func rarp(mac frame.MAC) []byte {
 	f := frame.AppendARP(nil, frame.Broadcast(), mac, frame.ARPFields{Op: frame.RARPRequest, SenderMAC: mac, TargetMAC: mac})

@@ -90,6 +90,8 @@ type Strangers interface {
 	// a MAC announced itself without an address (RARP). It is called on the frame path, and
 	// must not block.
 	Stranger(addr netip.Addr, mac frame.MAC)
+	// Sender is Stranger of one whose packets come to this router, and to no other of the segment.
+	Sender(addr netip.Addr, mac frame.MAC)
 }
 
 // Beacons takes what members on one segment say to each other; a beacon.Beacon is one.

@@ -57,7 +57,7 @@ func (r *Router) askSender(ctx context.Context, key waitKey) {
 			r.forward(b, p.packet, p.mac)
 		default:
 			r.counters.add(dropSpoofed, 1)
-			r.stranger(key.addr, p.mac, b.now)
+			r.strangeSender(key.addr, p.mac, b.now)
 		}
 	}
 }

@@ -95,6 +95,9 @@ func (s *Strangers) Stranger(addr netip.Addr, mac frame.MAC) {
 	}
 }
 
+// Sender is Stranger: what the host has sent makes no difference here.
+func (s *Strangers) Sender(addr netip.Addr, mac frame.MAC) { s.Stranger(addr, mac) }
+
 // Run works until ctx ends, and returns when all that it has begun has ended. It is called once.
 func (s *Strangers) Run(ctx context.Context) {
 	defer s.working.Wait()

@@ -297,7 +297,7 @@ func TestAFailureSaysWhatToDo(t *testing.T) {
 		t.Errorf("waiting in vain: %v", err)
 	}
 	// No DHCP server: the client's own words are in the error.
-	ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel = context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	if _, err := h.StartDHCP(ctx, Dhclient, "eth0"); err == nil || !strings.Contains(err.Error(), "DHCPDISCOVER on eth0") {
 		t.Errorf("no lease: %v", err)

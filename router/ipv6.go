@@ -212,24 +212,7 @@ func (r *Router) takeDHCP6(ip frame.IPv6, mac frame.MAC) {
 	}
 	from := ip.Src().As16()
 	message := append(from[:], u.Payload()...) // where to answer, and what
-	switch r.clients6.enter(mac, message) {
-	case noRoom:
-		r.counters.add(dropBusy, 1)
-		return
-	case superseded:
-		r.counters.add(dhcpSuperseded, 1)
-		return
-	case queued:
-		return
-	}
-	started := r.jobs.start(func(ctx context.Context) {
-		for more := true; more; message, more = r.clients6.next(mac) {
-			r.handleDHCP6(ctx, message, mac)
-		}
-	})
-	if !started {
-		r.counters.add(dropClosed, 1)
-	}
+	r.inTurn(r.clients6, mac, message, r.handleDHCP6)
 }
 
 func (r *Router) handleDHCP6(ctx context.Context, message []byte, mac frame.MAC) {

@@ -177,8 +177,12 @@ func (r *Router) takeDHCP(ip frame.IPv4, mac frame.MAC) {
 		r.counters.add(dropChecksum, 1)
 		return
 	}
-	message := bytes.Clone(u.Payload())
-	switch r.clients.enter(mac, message) {
+	r.inTurn(r.clients, mac, bytes.Clone(u.Payload()), r.handleDHCP)
+}
+
+// inTurn has a client's messages handled one after the other, beside the frame path.
+func (r *Router) inTurn(clients *serializer, mac frame.MAC, message []byte, handle func(context.Context, []byte, frame.MAC)) {
+	switch clients.enter(mac, message) {
 	case noRoom:
 		r.counters.add(dropBusy, 1)
 		return
@@ -189,8 +193,8 @@ func (r *Router) takeDHCP(ip frame.IPv4, mac frame.MAC) {
 		return
 	}
 	started := r.jobs.start(func(ctx context.Context) {
-		for more := true; more; message, more = r.clients.next(mac) {
-			r.handleDHCP(ctx, message, mac)
+		for more := true; more; message, more = clients.next(mac) {
+			handle(ctx, message, mac)
 		}
 	})
 	if !started {

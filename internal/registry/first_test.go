@@ -31,10 +31,10 @@ func (l *lab) slowly(d time.Duration) {
 func TestAHostLeasedAMomentAgoIsFoundThoughItsHolderIsSlowToAnswer(t *testing.T) {
 	t.Parallel() // it mostly waits
 	l := newLab(t, "10.9.0.0/22", 6)
-	l.pace.phase, l.pace.silence, l.pace.late = 100*time.Millisecond, 4*time.Second, 8*time.Second
+	l.pace.phase, l.pace.silence, l.pace.late = 400*time.Millisecond, 8*time.Second, 16*time.Second
 	ns := l.members(3)
 	get(t, ns[0].reg, client(1))
-	l.slowly(150 * time.Millisecond)
+	l.slowly(600 * time.Millisecond)
 	lease := get(t, ns[0].reg, client(2))
 	if loc, err := ns[1].reg.Resolve(t.Context(), lease.Addr); err != nil || loc.Member != ns[0].id {
 		t.Fatalf("%v, %v", loc, err)

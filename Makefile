@@ -78,6 +78,11 @@ test-heal: TRIALS = 30
 test-heal: deps ## the relay in use, the direct path and the NAT's mappings die, 30 times each; the gaps that connections see (TRIALS=10: fewer): some 6 minutes
 	LANDBRIDGE_HEAL_TRIALS=$(TRIALS) $(GO) test -count=1 -timeout 30m -parallel 3 -v -run TestConnectionsOutliveTheirPath ./internal/e2e
 
+.PHONY: test-restarts
+test-restarts: deps build ## thirty members restart at once, then a third of them is killed each 10 s for 10 minutes; living members may not lose each other (BENCH="-members 10 -for 1m": less)
+	$(GO) build -trimpath -o $(BIN)/scale ./bench/scale
+	$(BIN)/scale kills -landbridge $(BIN)/landbridge $(BENCH)
+
 .PHONY: test-vlan
 test-vlan: go-version ## a group for each VLAN of a trunk, in a guest (QEMU, by emulation) whose kernel has VLANs: two minutes
 	@./scripts/deps $(PACKAGES) qemu-system-x86=qemu-system-x86_64 cpio=cpio kmod=depmod
@@ -147,6 +152,11 @@ bench-modes: deps build ## the modes beside each other and the bare network, int
 	@./scripts/deps iperf3=iperf3 ethtool=ethtool
 	$(GO) build -trimpath -o $(BIN)/bench ./bench
 	$(BIN)/bench modes -landbridge $(BIN)/landbridge -docs docs $(BENCH)
+
+.PHONY: bench-scale
+bench-scale: deps build ## what a member costs as the group grows, 10, 30 and 100 members on this machine, into docs/scale.md: a quarter of an hour (BENCH="-sizes 5,10": less)
+	$(GO) build -trimpath -o $(BIN)/scale ./bench/scale
+	$(BIN)/scale costs -landbridge $(BIN)/landbridge -docs docs $(BENCH)
 
 .PHONY: simulate
 simulate: ## new hosts at sites that are cut off, and conflicts when they are back, for docs/addresses.md (SEED=1)

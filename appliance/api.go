@@ -209,6 +209,9 @@ func (n *node) Counters(context.Context) ([]api.Counter, error) {
 	for name, value := range n.socket.Counters() {
 		add("socket", snake(name), value)
 	}
+	for name, value := range n.overlay.Counters() {
+		add("overlay", name, value)
+	}
 	for _, nw := range n.running() {
 		nw.attachmentCounters(func(c count, value uint64) { add(c.component, c.name, value) })
 		add("router", "dropped_unattached", nw.unattached.Load())

@@ -1,46 +1,15 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"strings"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"landbridge/bench/peers"
 	"landbridge/bench/report"
 	"landbridge/bench/underlay"
 )
-
-// machine says where this run is.
-func machine(ctx context.Context, quick bool) report.Machine {
-	m := report.Machine{Started: time.Now().UTC(), Cores: runtime.NumCPU(), Quick: quick, CPU: runtime.GOARCH, Commit: "unknown"}
-	var info unix.Sysinfo_t
-	if unix.Sysinfo(&info) == nil {
-		m.Memory = int64(info.Totalram) * int64(info.Unit)
-	}
-	var name unix.Utsname
-	if unix.Uname(&name) == nil {
-		m.Kernel = unix.ByteSliceToString(name.Release[:])
-	}
-	text, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(text)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-			m.CPU = strings.TrimSpace(value)
-			break
-		}
-	}
-	if out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude=*").Output(); err == nil {
-		m.Commit = strings.TrimSpace(string(out))
-	}
-	return m
-}
 
 // publish writes the report of a file of samples.
 func publish(samples string, o options) error {
@@ -82,7 +51,7 @@ func publish(samples string, o options) error {
 	if o.docs == "" {
 		return nil
 	}
-	return p.insert(o.docs, text, svg)
+	return report.Place(o.docs, p.name, p.caption, p.begin, text, svg)
 }
 
 // paper is a document with a report in it, and a picture beside it.
@@ -128,24 +97,4 @@ func plot(data report.Data, style report.Style) (string, error) {
 		profile = string(underlay.Veth)
 	}
 	return report.SVG(data, profile, style)
-}
-
-// insert puts report and plot into the documents.
-func (p paper) insert(docs, text, svg string) error {
-	document := filepath.Join(docs, p.name+".md")
-	old, err := os.ReadFile(document)
-	if err != nil {
-		return err
-	}
-	if svg != "" {
-		text = fmt.Sprintf("![%s](%s.svg)\n\n%s", p.caption, p.name, text)
-		if err := os.WriteFile(filepath.Join(docs, p.name+".svg"), []byte(svg), 0o644); err != nil {
-			return err
-		}
-	}
-	next, err := report.Insert(string(old), p.begin, text)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(document, []byte(next), 0o644)
 }

@@ -52,7 +52,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer file.Close()
-	samples, err := report.NewWriter(file, machine(ctx, o.quick))
+	samples, err := report.NewWriter(file, report.Here(ctx, o.quick))
 	if err != nil {
 		return err
 	}

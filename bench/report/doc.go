@@ -4,5 +4,6 @@
 //	Sample -> Writer -> samples.jsonl -> Read -> Summary -> WriteMarkdown, WriteSVG
 //
 // A summary's figure is the median of the repetitions. Those in which others used the
-// machine (see Quiet) don't count if at least two others are left. It measures nothing.
+// machine (see Quiet) don't count if at least two others are left. It measures nothing. Curves and Place are also for
+// programs that keep no samples.
 package report

@@ -15,11 +15,12 @@ type Style struct {
 	Reference string   // the peer that ratios refer to
 }
 
-// The markers between which a document holds the report: one of the first three, and the last.
+// The markers between which a document holds the report: one of the first, and the last.
 const (
 	Begin          = "<!-- bench: from here written by make bench -->"
 	BeginModes     = "<!-- bench: from here written by make bench-modes -->"
 	BeginAddresses = "<!-- bench: from here written by make bench-addresses -->"
+	BeginScale     = "<!-- bench: from here written by make bench-scale -->"
 	End            = "<!-- bench: to here -->"
 )
 

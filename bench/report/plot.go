@@ -89,18 +89,8 @@ func draw(d Data, title, profile string, charts []chart) string {
 	}
 	height := y + plotFoot - panelGap
 	m := d.Machines[len(d.Machines)-1]
-	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" `+
-		`font-family="system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif" role="img" aria-labelledby="t d">`+"\n", plotWidth, height, plotWidth, height)
-	fmt.Fprintf(&b, "<title id=\"t\">%s</title>\n", html.EscapeString(title))
-	b.WriteString("<desc id=\"d\">Bars of medians; the same figures stand in the tables.</desc>\n")
-	fmt.Fprintf(&b, `<rect x="0.5" y="0.5" width="%d" height="%d" rx="14" fill="%s" stroke="%s"/>`+"\n", plotWidth-1, height-1, cardFill, cardStroke)
-	b.WriteString(label(panelLeft, 34, 18, inkStrong, `font-weight="600"`, title))
-	b.WriteString(label(panelLeft, 54, 12, inkWeak, "", fmt.Sprintf("%s, commit %s, profile %s; %s, %d cores, both ends and the load on them; medians",
-		m.Started.Format("2006-01-02"), subject(d), profile, m.CPU, m.Cores)))
-	b.WriteString(strings.Join(drawn, ""))
-	b.WriteString("</svg>\n")
-	return b.String()
+	return card(height, title, fmt.Sprintf("%s, commit %s, profile %s; %s, %d cores, both ends and the load on them; medians",
+		m.Started.Format("2006-01-02"), subject(d), profile, m.CPU, m.Cores), "Bars of medians; the same figures stand in the tables.", strings.Join(drawn, ""))
 }
 
 // chart is a panel with its figures.

@@ -22,6 +22,6 @@
 // All else is gone when it ends, however it does: see package netlab.
 //
 //	scene.go   members and hosts      watch.go    samples, while it runs
-//	member.go  one daemon             judge.go    what is right, without input or output
-//	soak.go    the run                summary.go  what people read
+//	soak.go    the run                judge.go    what is right, without input or output
+//	                                  summary.go  what people read
 package main

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"landbridge/bench/member"
 	"landbridge/bench/traffic"
 	"landbridge/console/api"
 	"landbridge/internal/netlab"
@@ -22,8 +23,8 @@ const (
 // scene is who is there: three members, and a host with nothing but a DHCP client.
 type scene struct {
 	lab     *netlab.Lab
-	a, b, d *member
-	members []*member
+	a, b, d *member.Member
+	members []*member.Member
 	client  *netlab.Host // on b's wire
 	ends    []traffic.End
 	links   []*netlab.Port // of the sites
@@ -36,13 +37,13 @@ func build(o options) (*scene, error) {
 	siteA := wan.Site("site-a", netlab.Behind(netlab.PortRestricted), o.link)
 	siteB := wan.Site("site-b", netlab.Behind(netlab.PortRestricted), o.link)
 	wire := siteB.Wire("cluster")
-	s.d = newMember(o, wan.Host("d", o.link))
-	s.a = newMember(o, siteA.Host("a"))
+	s.d = member.New(o.binary, o.logs, wan.Host("d", o.link))
+	s.a = member.New(o.binary, o.logs, siteA.Host("a"))
 	// All ends have one MTU, so that what a datagram takes is known (traffic.Class).
-	s.b = newMember(o, siteB.Host("b"), "--mode", "router", "--lan-port", "lan0", "--dhcp-mtu", "group")
+	s.b = member.New(o.binary, o.logs, siteB.Host("b"), "--mode", "router", "--lan-port", "lan0", "--dhcp-mtu", "group")
 	wire.Plug(s.b.Host, "lan0")
 	s.client = wire.Host("c1")
-	s.members = []*member{s.a, s.b, s.d}
+	s.members = []*member.Member{s.a, s.b, s.d}
 	if err := s.lab.Err(); err != nil {
 		s.close()
 		return nil, err
@@ -55,8 +56,8 @@ func build(o options) (*scene, error) {
 func (s *scene) close() {
 	s.lab.Close()
 	for _, m := range s.members {
-		if m.ended != nil {
-			<-m.ended
+		if ended := m.Ended(); ended != nil {
+			<-ended
 		}
 	}
 }
@@ -66,10 +67,10 @@ func (s *scene) close() {
 func (s *scene) casualty() error {
 	ended := make(chan error, len(s.members))
 	for _, m := range s.members {
-		if m.ended != nil {
+		if over := m.Ended(); over != nil {
 			go func() { // until the daemon ends: close waits for that
-				<-m.ended
-				ended <- m.how
+				<-over
+				ended <- m.How()
 			}()
 		}
 	}
@@ -85,27 +86,30 @@ func (s *scene) casualty() error {
 // waits until all that will have traffic reach each other. A daemon that ends is told to
 // ended, then and later.
 func (s *scene) boot(ctx context.Context, ended func(error)) error {
-	err := s.d.command(ctx, "group", "create", "--name", "soak", "--prefix", groupPrefix, "--member-name", "d",
+	err := s.d.Do(ctx, "group", "create", "--name", "soak", "--prefix", groupPrefix, "--member-name", "d",
 		"--lease-time", leaseTime, "--mtu", fmt.Sprint(groupMTU))
 	if err != nil {
 		return err
 	}
-	if err := s.d.start(ctx, ended); err != nil {
+	if err := s.d.Start(ctx, ended); err != nil {
 		return err
 	}
-	for _, m := range []*member{s.a, s.b} {
-		if err := m.join(ctx, s.d, ended); err != nil {
+	for _, m := range []*member.Member{s.a, s.b} {
+		if err := m.Join(ctx, s.d); err != nil {
+			return err
+		}
+		if err := m.Start(ctx, ended); err != nil {
 			return err
 		}
 	}
-	for _, m := range []*member{s.a, s.d} {
-		addr, err := m.address(ctx)
+	for _, m := range []*member.Member{s.a, s.d} {
+		addr, err := m.Address(ctx)
 		if err != nil {
 			return err
 		}
 		s.ends = append(s.ends, traffic.End{Name: m.Name, Host: m.Host, Addr: addr})
 	}
-	lease, cancel := context.WithTimeout(ctx, patience)
+	lease, cancel := context.WithTimeout(ctx, member.Patience)
 	defer cancel()
 	client, err := s.client.StartDHCP(lease, netlab.Udhcpc, "eth0")
 	if err != nil {
@@ -118,9 +122,9 @@ func (s *scene) boot(ctx context.Context, ended func(error)) error {
 // direct waits until no two members need a relay: first packets may.
 func (s *scene) direct(ctx context.Context) error {
 	for _, m := range s.members {
-		err := m.wait(ctx, "direct paths", func() (bool, error) {
+		err := m.Wait(ctx, "direct paths", func() (bool, error) {
 			var peers api.PeerList
-			if err := m.ask(ctx, &peers, "peers"); err != nil {
+			if err := m.Ask(ctx, &peers, "peers"); err != nil {
 				return false, err
 			}
 			for _, p := range peers.Items {

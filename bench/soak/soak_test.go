@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,7 +60,7 @@ func TestADaemonThatDiesEndsTheSoakAndIsNamed(t *testing.T) {
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-			_ = s.b.daemon.Process.Kill()
+			_ = syscall.Kill(s.b.Process(), syscall.SIGKILL)
 		case <-ctx.Done():
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"landbridge/bench/member"
 	"landbridge/bench/traffic"
 	"landbridge/console/api"
 	"landbridge/internal/netlab"
@@ -20,21 +21,21 @@ type watch struct {
 	scene    *scene
 	run      *traffic.Run
 	began    time.Time
-	samples  map[*member][]sample
-	sessions map[*member][]api.Peer // as they were last
-	made     map[*member]int        // sessions, before the traffic
-	anew     map[*member]int        // sessions, since
-	refused  map[*netlab.Host]int   // checksums, before the traffic
+	samples  map[*member.Member][]sample
+	sessions map[*member.Member][]api.Peer // as they were last
+	made     map[*member.Member]int        // sessions, before the traffic
+	anew     map[*member.Member]int        // sessions, since
+	refused  map[*netlab.Host]int          // checksums, before the traffic
 }
 
 func newWatch(o options, s *scene, run *traffic.Run) (*watch, error) {
 	w := &watch{
 		options: o, scene: s, run: run, began: time.Now(),
-		samples: make(map[*member][]sample), sessions: make(map[*member][]api.Peer),
-		made: make(map[*member]int), anew: make(map[*member]int), refused: make(map[*netlab.Host]int),
+		samples: make(map[*member.Member][]sample), sessions: make(map[*member.Member][]api.Peer),
+		made: make(map[*member.Member]int), anew: make(map[*member.Member]int), refused: make(map[*netlab.Host]int),
 	}
 	for _, m := range s.members {
-		log, err := os.ReadFile(m.log)
+		log, err := os.ReadFile(m.Log)
 		if err != nil {
 			return nil, err
 		}
@@ -85,9 +86,9 @@ func (w *watch) follow(ctx context.Context) error {
 // sample notes what each daemon uses.
 func (w *watch) sample() error {
 	for _, m := range w.scene.members {
-		s, err := used(m.daemon.Process.Pid)
+		u, err := m.Usage()
 		if err == nil {
-			s.at = time.Since(w.began)
+			s := sample{at: time.Since(w.began), rss: u.RSS, fds: u.FDs, threads: u.Threads}
 			w.samples[m] = append(w.samples[m], s)
 			err = bounded(s)
 		}
@@ -96,37 +97,6 @@ func (w *watch) sample() error {
 		}
 	}
 	return nil
-}
-
-// used reads what a process uses (proc(5)).
-func used(pid int) (s sample, err error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return s, err
-	}
-	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	if err != nil {
-		return s, err
-	}
-	s.fds = len(fds)
-	for line := range strings.Lines(string(status)) {
-		key, value, _ := strings.Cut(line, ":")
-		fields := strings.Fields(value)
-		if len(fields) == 0 {
-			continue
-		}
-		switch key {
-		case "VmRSS":
-			kilobytes, _ := strconv.ParseInt(fields[0], 10, 64)
-			s.rss = kilobytes << 10
-		case "Threads":
-			s.threads, _ = strconv.Atoi(fields[0])
-		}
-	}
-	if s.rss == 0 || s.threads == 0 {
-		return s, fmt.Errorf("process %d has ended", pid)
-	}
-	return s, nil
 }
 
 // inspect judges what may not happen at any time.
@@ -147,17 +117,17 @@ func (w *watch) inspect(ctx context.Context) error {
 	return errors.Join(append(errs, w.scene.leased())...)
 }
 
-func (w *watch) inspectMember(ctx context.Context, m *member) error {
-	log, err := os.ReadFile(m.log)
+func (w *watch) inspectMember(ctx context.Context, m *member.Member) error {
+	log, err := os.ReadFile(m.Log)
 	if err != nil {
 		return err
 	}
 	var counters api.CounterList
-	if err := m.ask(ctx, &counters, "counters"); err != nil {
+	if err := m.Ask(ctx, &counters, "counters"); err != nil {
 		return err
 	}
 	var peers api.PeerList
-	if err := m.ask(ctx, &peers, "peers"); err != nil {
+	if err := m.Ask(ctx, &peers, "peers"); err != nil {
 		return err
 	}
 	w.sessions[m], w.anew[m] = peers.Items, sessionsMade(string(log))-w.made[m]
@@ -172,7 +142,7 @@ func (w *watch) judge(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("%s: %w", m.Name, err))
 		}
 		var status api.Status
-		if err := m.ask(ctx, &status, "status"); err != nil {
+		if err := m.Ask(ctx, &status, "status"); err != nil {
 			errs = append(errs, err)
 		}
 		for _, h := range status.Health {

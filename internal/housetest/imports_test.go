@@ -11,13 +11,13 @@ import (
 // import those on lower floors only; packages on one floor don't know each other.
 func floors() [][]string {
 	return [][]string{
-		{"cmd/landbridge", "cmd/demo", "cmd/mkimage", "cmd/initramfs", "bench", "bench/soak", "internal/e2e"},
+		{"cmd/landbridge", "cmd/demo", "cmd/mkimage", "cmd/initramfs", "bench", "bench/soak", "bench/scale", "internal/e2e"},
 		{"image"},
 		{"image/pid1"},
 		{"image/userdata", "image/slots", "image/hardware"},
 		{"bench/peers", "bench/measure", "bench/report"},
 		{"bench/crowd", "bench/flood"},
-		{"bench/underlay", "bench/load", "bench/traffic"},
+		{"bench/underlay", "bench/load", "bench/traffic", "bench/member"},
 		{"appliance"},
 		{"router", "internal/division"},
 		{"iface", "internal/config"},

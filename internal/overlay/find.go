@@ -149,6 +149,7 @@ func (o *Overlay) directConns() []network.Conn {
 func (o *Overlay) findByRouting(ctx context.Context, p peer.ID) error {
 	ctx, cancel := context.WithTimeout(ctx, routingTime)
 	defer cancel()
+	o.counters.searches.Add(1)
 	found, err := o.dht.FindPeer(ctx, p)
 	if err != nil {
 		return fmt.Errorf("nobody knows where it is (%w)", err)

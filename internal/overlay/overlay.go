@@ -85,6 +85,7 @@ type Overlay struct {
 	published   published
 	records     records
 	relaying    relaying
+	counters    counters
 
 	ctx     context.Context
 	cancel  context.CancelFunc

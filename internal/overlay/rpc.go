@@ -264,6 +264,15 @@ func (o *Overlay) callSelf(ctx context.Context, protocol string, req []byte) ([]
 
 // callOn makes the call on one connection.
 func (o *Overlay) callOn(ctx context.Context, conn network.Conn, proto string, req []byte) ([]byte, error) {
+	o.counters.calls.Add(1)
+	reply, err := o.tryOn(ctx, conn, proto, req)
+	if err != nil {
+		o.counters.callsFailed.Add(1)
+	}
+	return reply, err
+}
+
+func (o *Overlay) tryOn(ctx context.Context, conn network.Conn, proto string, req []byte) ([]byte, error) {
 	s, err := conn.NewStream(network.WithAllowLimitedConn(ctx, "landbridge"))
 	if err != nil {
 		return nil, callError(ctx, err)

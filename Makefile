@@ -23,7 +23,7 @@ PACKAGES := isc-dhcp-client=dhclient udhcpc=udhcpc dhcpcd-base=dhcpcd dnsmasq-ba
 # What the tests of the console run in: a browser, and what drives it (Node.js 20 or later).
 BROWSER  := chromium=chromium nodejs=node npm=npm
 # A router that maps ports, which has no service that would start by itself.
-MAPPER   := miniupnpd-nftables=miniupnpd
+MAPPER   := miniupnpd-nftables=miniupnpd tinyproxy-bin=tinyproxy
 # What the benchmark uses besides, and where it keeps what it builds.
 RIVALS   := iperf3=iperf3 ethtool=ethtool openvpn=openvpn tinc=tincd n2n=edge
 PEERS    := .cache/bench

@@ -141,7 +141,7 @@ func (o *Offline) overlay(ctx context.Context) (ov *overlay.Overlay, done func()
 		return nil, nil, errors.Join(err, l.Close())
 	}
 	ov, err = overlay.Open(ctx, overlay.Config{
-		Key: o.state.key, Socket: socket.QUIC(), LAN: o.cfg.LANDiscovery, Store: o.state.db, Log: o.log,
+		Key: o.state.key, Socket: socket.QUIC(), Proxy: o.cfg.Proxy, LAN: o.cfg.LANDiscovery, Store: o.state.db, Log: o.log,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, socket.Close(), l.Close())

@@ -305,6 +305,7 @@ func start(ctx context.Context, cfg config.Config, state *state, log *slog.Logge
 		Key:       state.key,
 		Socket:    socket.QUIC(),
 		ListenTCP: cfg.TCPListen(),
+		Proxy:     cfg.Proxy,
 		Announce:  announced(cfg.Announce),
 		LAN:       cfg.LANDiscovery,
 		Exclude:   n.excluded,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"os"
 
 	"landbridge/dhcp"
@@ -61,6 +62,9 @@ type Config struct {
 	// can't see that itself, as behind a port forwarding: HOST:PORT or multiaddresses.
 	// Multiaddrs turns them into what the overlay wants.
 	Announce []string
+	// Proxy is the HTTP proxy for TCP that doesn't get out directly; nil: none. Unless it is given it is the
+	// environment's HTTPS_PROXY.
+	Proxy *url.URL
 	// LANDiscovery makes the appliance look for members on its own LAN by multicast.
 	LANDiscovery bool
 	// PortMapping makes the appliance ask the router before it to map its ports.
@@ -84,6 +88,7 @@ func Default() Config {
 		DHCP:         DHCP{Serve: dhcp.ServeOpen, Ports: dhcp.StandardPorts(), MTU: MTUOfLAN},
 		Listen:       netip.AddrPortFrom(netip.IPv6Unspecified(), DefaultPort),
 		Console:      defaultConsole(),
+		Proxy:        proxyOf(os.Getenv),
 		LANDiscovery: true,
 		PortMapping:  true,
 		LogLevel:     slog.LevelInfo,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -16,6 +17,16 @@ import (
 	"landbridge/internal/frame"
 	"landbridge/internal/modes"
 )
+
+// What the environment of the tests says isn't what they are about.
+func TestMain(m *testing.M) {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
+		if err := os.Unsetenv(name); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // writeConfig returns the path of a file with this content.
 func writeConfig(t *testing.T, content string) string {
@@ -90,6 +101,7 @@ announce:
   - /dns/a.example.com/udp/4860/quic-v1
 lan-discovery: false
 port-mapping: false
+proxy: http://lb:secret@proxy.example:3128
 log-level: debug
 log-format: json
 console-listen: ["192.168.1.5:4861", ":8443"]
@@ -123,6 +135,7 @@ console-names: [Console.Example.com]
 			AllowPrivate: true,
 			Names:        []string{"console.example.com"},
 		},
+		Proxy:     &url.URL{Scheme: "http", User: url.UserPassword("lb", "secret"), Host: "proxy.example:3128"},
 		LogLevel:  slog.LevelDebug,
 		LogFormat: LogJSON,
 	}

@@ -83,6 +83,9 @@ func reachSettings() []Setting {
 		{Key: "port-mapping", Value: "BOOL", Kind: Bool, Usage: "ask the router before this host to open its ports (PCP, NAT-PMP)",
 			Default: func(c Config) string { return strconv.FormatBool(c.PortMapping) },
 			set:     one(func(c *Config, v string) error { return setBool(&c.PortMapping, v) })},
+		{Key: "proxy", Value: "URL", Usage: "HTTP proxy by which members are reached that UDP and TCP don't reach directly, or none (default: HTTPS_PROXY of the environment)",
+			Default: func(Config) string { return "" }, // it may hold a password
+			set:     one(setProxy)},
 		{Key: "log-level", Value: "LEVEL", Usage: "debug, info, warn or error",
 			Default: func(c Config) string { return strings.ToLower(c.LogLevel.String()) },
 			set:     one(setLogLevel)},

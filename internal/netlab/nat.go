@@ -78,14 +78,14 @@ type natBox struct {
 	out, in, allowed *nftables.Set
 }
 
-func newNATBox(router *Host, kind NAT, addr netip.Addr, blockUDP bool) (*natBox, error) {
+func newNATBox(router *Host, kind NAT, addr netip.Addr, what blocks) (*natBox, error) {
 	if kind < PortRestricted || kind > Symmetric {
 		return nil, fmt.Errorf("unknown kind of NAT: %v", kind)
 	}
 	b := &natBox{router: router, kind: kind, addr: addr}
 	err := b.change(func(nft *nftables.Conn) error {
 		b.table = nft.AddTable(&nftables.Table{Name: "lab", Family: nftables.TableFamilyIPv4})
-		b.filter(nft, blockUDP)
+		b.filter(nft, what)
 		if kind == Symmetric {
 			b.symmetric(nft)
 			return nil
@@ -116,9 +116,12 @@ func (b *natBox) change(fn func(*nftables.Conn) error) error {
 // filter lets through what comes from inside or belongs to a known flow. What it
 // drops leaves no trace in connection tracking: else an unasked datagram that arrives
 // before ours goes the other way would take our mapping's place.
-func (b *natBox) filter(nft *nftables.Conn, blockUDP bool) {
+func (b *natBox) filter(nft *nftables.Conn, what blocks) {
 	forward := b.chain(nft, "forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter)
-	if blockUDP {
+	switch what {
+	case blocksAll:
+		b.rule(nft, forward, verdict(expr.VerdictDrop))
+	case blocksUDP:
 		dns := binaryutil.BigEndian.PutUint16(53)
 		b.rule(nft, forward, protocol(unix.IPPROTO_UDP), port(2, regKey), isnt(regKey, dns), port(0, regKey), isnt(regKey, dns), verdict(expr.VerdictDrop))
 	}

@@ -7,15 +7,15 @@ import (
 	"sync"
 )
 
-// Option is an argument of the builders: a Link, Behind, At, Inner or BlockUDP.
+// Option is an argument of the builders: a Link, Behind, At, Inner, BlockUDP or BlockAll.
 type Option interface{ apply(*config) }
 
 type config struct {
-	link     Link
-	nat      NAT
-	addr     netip.Addr
-	inner    string
-	blockUDP bool
+	link   Link
+	nat    NAT
+	addr   netip.Addr
+	inner  string
+	blocks blocks
 }
 
 type option func(*config)
@@ -41,7 +41,18 @@ func At(addr netip.Addr) Option { return option(func(c *config) { c.addr = addr 
 func Inner(prefix string) Option { return option(func(c *config) { c.inner = prefix }) }
 
 // BlockUDP makes a site's router drop all UDP but DNS between the site and the WAN.
-func BlockUDP() Option { return option(func(c *config) { c.blockUDP = true }) }
+func BlockUDP() Option { return option(func(c *config) { c.blocks = blocksUDP }) }
+
+// BlockAll makes a site's router pass nothing on between the site and the WAN: see Site.Proxy.
+func BlockAll() Option { return option(func(c *config) { c.blocks = blocksAll }) }
+
+// blocks is what a site's router doesn't pass on.
+type blocks int
+
+const (
+	blocksUDP blocks = iota + 1 // but DNS
+	blocksAll
+)
 
 // Site is a NAT router with a network of private addresses behind it.
 type Site struct {
@@ -99,7 +110,7 @@ func (l *Lab) site(name string, o config, attach func(*Host) *Port) *Site {
 	s.uplink = attach(s.router)
 	s.Plug(s.router, "lan0", At(s.gateway))
 	l.build("NAT of site "+name, func() (err error) {
-		s.nat, err = newNATBox(s.router, o.nat, s.uplink.Addr(), o.blockUDP)
+		s.nat, err = newNATBox(s.router, o.nat, s.uplink.Addr(), o.blocks)
 		return err
 	})
 	return s

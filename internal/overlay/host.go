@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"net/url"
 
 	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -49,6 +50,7 @@ type hostConfig struct {
 	gater    connmgr.ConnectionGater
 	resolver network.MultiaddrDNSResolver
 	announce basichost.AddrsFactory
+	proxy    *url.URL // for TCP; nil: none
 }
 
 // newNode builds the host. It neither listens nor dials yet.
@@ -90,7 +92,7 @@ func newNode(cfg hostConfig) (*node, error) {
 	}
 	made = append(made, sw)
 	n := &node{swarm: sw, families: cfg.families}
-	upgrade, err := n.addTransports(key, cfg.gater, limits)
+	upgrade, err := n.addTransports(key, cfg, limits)
 	if err != nil {
 		return fail(err)
 	}
@@ -129,19 +131,23 @@ func newPeerstore(self peer.ID, key crypto.PrivKey) (peerstore.Peerstore, error)
 
 // addTransports adds TCP, and QUIC where there is a data socket. TLS is the one
 // security protocol for both, and for circuits.
-func (n *node) addTransports(key crypto.PrivKey, gater connmgr.ConnectionGater, limits network.ResourceManager) (transport.Upgrader, error) {
+func (n *node) addTransports(key crypto.PrivKey, cfg hostConfig, limits network.ResourceManager) (transport.Upgrader, error) {
 	muxers := []upgrader.StreamMuxer{{ID: muxer.ID, Muxer: newMuxer()}}
 	tls, err := libp2ptls.New(libp2ptls.ID, key, muxers)
 	if err != nil {
 		return nil, err
 	}
-	upgrade, err := upgrader.New([]sec.SecureTransport{tls}, muxers, nil, limits, gater,
+	upgrade, err := upgrader.New([]sec.SecureTransport{tls}, muxers, nil, limits, cfg.gater,
 		upgrader.WithAcceptTimeout(dialTimeout))
 	if err != nil {
 		return nil, err
 	}
 	// Without SO_REUSEPORT, so that a second daemon on the port is refused.
-	overTCP, err := tcp.NewTCPTransport(upgrade, limits, nil, tcp.DisableReuseport(), tcp.WithConnectionTimeout(dialTimeout))
+	options := []tcp.Option{tcp.DisableReuseport(), tcp.WithConnectionTimeout(dialTimeout)}
+	if cfg.proxy != nil {
+		options = append(options, detour{cfg.proxy}.dialer())
+	}
+	overTCP, err := tcp.NewTCPTransport(upgrade, limits, nil, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +160,7 @@ func (n *node) addTransports(key crypto.PrivKey, gater connmgr.ConnectionGater, 
 	if n.quic, err = newQUIC(key, n.families, limits); err != nil {
 		return nil, err
 	}
-	overQUIC, err := libp2pquic.NewTransport(key, n.quic, nil, gater, limits)
+	overQUIC, err := libp2pquic.NewTransport(key, n.quic, nil, cfg.gater, limits)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,9 @@ type Config struct {
 	// ListenTCP is the address for TCP, for peers that UDP doesn't reach; [::] stands
 	// for both families. Zero: no listening for TCP.
 	ListenTCP netip.AddrPort
+	// Proxy is the HTTP proxy through which TCP goes where it doesn't get out directly, as
+	// http://USER:PASSWORD@HOST:PORT; it connects by CONNECT. Nil: none.
+	Proxy *url.URL
 	// Announce lists further addresses where others reach us, as multiaddrs without our
 	// ID: a forwarded port, a host name.
 	Announce []string
@@ -146,7 +150,7 @@ func (o *Overlay) start(cfg Config) error {
 		}
 	}
 	o.node, err = newNode(hostConfig{
-		key: cfg.Key, families: shared, gater: o.own.gate, resolver: &o.names, announce: o.own.addrs,
+		key: cfg.Key, families: shared, gater: o.own.gate, resolver: &o.names, announce: o.own.addrs, proxy: cfg.Proxy,
 	})
 	if err != nil {
 		if shared != nil {

@@ -71,7 +71,7 @@ func next(t *testing.T, messages <-chan message) message {
 			t.Fatal("the stream has ended")
 		}
 		return m
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no event came")
 		return message{}
 	}

@@ -41,7 +41,7 @@ func (p *person) keeps() (c *Certificates, ahead *atomic.Int64) {
 // acme asks for how certificates are got, until it is as wanted.
 func (p *person) acme(wanted string, is func(api.Acme) bool) api.Acme {
 	p.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) { // in which the authority has the cores
 		res, body := p.ask(http.MethodGet, "/api/v1/console/certificate/acme", "")
 		var a api.Acme
 		if err := json.Unmarshal(body, &a); res.StatusCode != http.StatusOK || err != nil {

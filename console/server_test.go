@@ -316,7 +316,7 @@ func TestServeStopsWithARequestInFlight(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("Serve did not return")
 	}
 	if code := <-answered; code != http.StatusServiceUnavailable {

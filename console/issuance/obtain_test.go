@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"landbridge/console/api"
 	"landbridge/internal/acmelab"
@@ -160,7 +161,7 @@ func TestAnAttemptEndsWhenItIsTold(t *testing.T) {
 		select {
 		case err := <-ended:
 			t.Fatalf("it ended: %v\n%s", err, a.Said())
-		default:
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	cancel()

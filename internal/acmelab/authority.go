@@ -10,6 +10,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
+	"fmt"
 	"math/big"
 	"net"
 	"net/http"
@@ -18,6 +20,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -36,16 +39,42 @@ func pebble(t *testing.T) string {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(strings.TrimSpace(string(cache)), "landbridge-pebble-"+pebbleVersion)
+	if err := buildOnce(t, dir); err != nil {
+		t.Fatalf("build pebble, the ACME server of this test: %v", err)
+	}
+	return filepath.Join(dir, "pebble")
+}
+
+// buildOnce has pebble be in a directory. Tests of other packages, which want it at the same time, wait for the one that
+// builds it, and never find half a program.
+func buildOnce(t *testing.T, dir string) error {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	lock, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
 	program := filepath.Join(dir, "pebble")
 	if _, err := os.Stat(program); err == nil {
-		return program
+		return nil
 	}
+	made, err := os.MkdirTemp(dir, "build") //nolint:usetesting // on the file system that it is renamed on
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(made)
 	build := exec.CommandContext(t.Context(), "go", "install", "github.com/letsencrypt/pebble/v2/cmd/pebble@"+pebbleVersion)
-	build.Env = append(os.Environ(), "GOFLAGS=", "GOBIN="+dir)
+	build.Env = append(os.Environ(), "GOFLAGS=", "GOBIN="+made)
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build pebble, the ACME server of this test: %v\n%s", err, out)
+		return fmt.Errorf("%w\n%s", err, out)
 	}
-	return program
+	return os.Rename(filepath.Join(made, "pebble"), program)
 }
 
 // Authority is a pebble that runs.
@@ -79,13 +108,27 @@ func (s *said) String() string {
 // StartAuthority runs pebble, which asks the DNS server at resolver, until the test ends.
 func StartAuthority(t *testing.T, resolver string) Authority {
 	t.Helper()
-	dir := t.TempDir()
+	dir, program := t.TempDir(), pebble(t)
 	certificate, key := serverCertificate(t)
 	for name, text := range map[string]string{"cert.pem": certificate, "key.pem": key} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	for tries := 1; ; tries++ {
+		a, err := run(t, program, dir, certificate, resolver)
+		if err == nil {
+			return a
+		}
+		if tries == 10 {
+			t.Fatalf("%v\n%s", err, a.said)
+		}
+	}
+}
+
+// run runs pebble with its certificate and key in dir until it answers. Somebody may have taken its port before it does: then it ends.
+func run(t *testing.T, program, dir, certificate, resolver string) (Authority, error) {
+	t.Helper()
 	at := FreePort(t)
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": at, "certificate": filepath.Join(dir, "cert.pem"), "privateKey": filepath.Join(dir, "key.pem"),
@@ -99,28 +142,40 @@ func StartAuthority(t *testing.T, resolver string) Authority {
 		t.Fatal(err)
 	}
 	a := Authority{Directory: "https://" + at + "/dir", Roots: certificate, said: new(said)}
-	cmd := exec.CommandContext(t.Context(), pebble(t), "-config", file, "-dnsserver", resolver, "-strict")
+	cmd := exec.CommandContext(t.Context(), program, "-config", file, "-dnsserver", resolver, "-strict")
 	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_AUTHZREUSE=0")
 	cmd.Stdout, cmd.Stderr = a.said, a.said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Wait() }) // t's context has ended it
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	t.Cleanup(func() { <-ended }) // t's context has ended it
+	return a, a.answers(t, ended)
+}
+
+// answers waits until the server answers, unless it ends before.
+func (a Authority) answers(t *testing.T, ended <-chan struct{}) error {
+	t.Helper()
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM([]byte(certificate))
+	roots.AppendCertsFromPEM([]byte(a.Roots))
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}}
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	deadline := time.After(2 * time.Minute)
+	for {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.Directory, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		res, err := client.Do(req)
 		if err == nil {
-			_ = res.Body.Close()
-			return a
+			return res.Body.Close()
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("pebble doesn't answer: %v\n%s", err, a.said)
+		select {
+		case <-time.After(20 * time.Millisecond): // which it needs to start
+		case <-ended:
+			return errors.New("pebble has ended")
+		case <-deadline:
+			return fmt.Errorf("pebble doesn't answer: %w", err)
 		}
 	}
 }

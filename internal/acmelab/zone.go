@@ -33,16 +33,8 @@ type Zone struct {
 // StartZone runs the server, by UDP for questions and by TCP for updates, at one port.
 func StartZone(t *testing.T) *Zone {
 	t.Helper()
-	z := new(Zone)
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	z.Addr = l.Addr().String()
-	pc, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", z.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, pc := onePort(t)
+	z := &Zone{Addr: l.Addr().String()}
 	for _, server := range []*dns.Server{{Listener: l}, {PacketConn: pc}} {
 		server.Handler, server.TsigSecret = z, map[string]string{KeyName: KeySecret}
 		server.MsgAcceptFunc = func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept } // updates, too
@@ -56,6 +48,25 @@ func StartZone(t *testing.T) *Zone {
 		})
 	}
 	return z
+}
+
+// onePort listens at a port that is free for both.
+func onePort(t *testing.T) (net.Listener, net.PacketConn) {
+	t.Helper()
+	for tries := 1; ; tries++ {
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pc, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", l.Addr().String())
+		if err == nil {
+			return l, pc
+		}
+		_ = l.Close()
+		if tries == 10 { // the port that the kernel chose was another's by UDP each time
+			t.Fatal(err)
+		}
+	}
 }
 
 // ServeDNS answers questions and carries updates out.

@@ -46,7 +46,7 @@ func TestDescriptorIsFoundByOthersAndTheNewestWins(t *testing.T) {
 	for _, n := range []*testNode{b, c} {
 		eventually(t, "in the DHT", func() bool { return n.dht.RoutingTable().Size() > 0 && a.dht.RoutingTable().Size() == 2 })
 	}
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, time.Minute)
 	if _, err := c.GetDescriptor(ctx, id); !errors.Is(err, ErrNotFound) {
 		t.Fatalf("nobody has published: %v", err)
 	}
@@ -126,7 +126,7 @@ func TestLookupsDontWaitForTheDead(t *testing.T) {
 	if _, err := a.GetDescriptor(within(t, 30*time.Second), id); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(begun); took > 4*searchQuiet {
+	if took := time.Since(begun); took > 8*time.Second { // the dead are waited for for 10 s
 		t.Errorf("took %v", took)
 	}
 }
@@ -198,7 +198,7 @@ func TestTheLargestDescriptorIsPublishedAndALargerOneIsToldOnce(t *testing.T) {
 		cfg.Log = slog.New(slog.NewTextHandler(countTooLarge{&told}, nil))
 	})
 	eventually(t, "in the DHT", func() bool { return b.dht.RoutingTable().Size() > 0 && a.dht.RoutingTable().Size() > 0 })
-	id, ctx := groupID(), within(t, 20*time.Second)
+	id, ctx := groupID(), within(t, time.Minute)
 	most := append(testDescriptor(id, 1), make([]byte, group.MaxDescriptorSize-40)...)
 	if err := b.PutDescriptor(ctx, id, most); err != nil {
 		t.Fatal(err)

@@ -139,8 +139,8 @@ func TestMembersBehindNATsFindEachOtherAgainAfterRestarts(t *testing.T) {
 	l.nodeP = onHost(t, l.public, 0, nil)
 	l.nodeP.SetMembers(l.members)
 	eventually(t, "all in contact again", func() bool {
-		_, errA := l.nodeA.Call(within(t, time.Second), l.nodeB.Self(), echoProtocol, nil)
-		_, errB := l.nodeB.Call(within(t, time.Second), l.nodeA.Self(), echoProtocol, nil)
+		_, errA := l.nodeA.Call(within(t, promptly), l.nodeB.Self(), echoProtocol, nil)
+		_, errB := l.nodeB.Call(within(t, promptly), l.nodeA.Self(), echoProtocol, nil)
 		return errA == nil && errB == nil && l.nodeP.directTo(l.nodeA.Self()) && l.nodeP.directTo(l.nodeB.Self())
 	})
 }

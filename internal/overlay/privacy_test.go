@@ -81,6 +81,7 @@ func TestNodeContactsOnlyThoseItWasToldOf(t *testing.T) {
 	w := newWire(t, 0)
 	told := recordContacts(w)
 	b := startOn(t, 1, w, bootstrap(a))
+	eventually(t, "connected", func() bool { return b.connectedTo(a.Self()) })
 	_, _ = b.Call(within(t, time.Second), idOf(5), echoProtocol, nil) // looks for a stranger everywhere
 	if _, err := b.GetDescriptor(within(t, time.Second), groupID()); err == nil {
 		t.Error("found a descriptor that nobody has")

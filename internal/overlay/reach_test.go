@@ -28,7 +28,7 @@ func natted(t *testing.T) (a, b, relay *testNode) {
 func TestMembersThatCantReachEachOtherTalkThroughAThird(t *testing.T) {
 	t.Parallel()
 	a, b, _ := natted(t)
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, 30*time.Second)
 	begun := time.Now()
 	reply, err := a.Call(ctx, b.Self(), echoProtocol, []byte("over")) // knows only the ID
 	if err != nil || string(reply) != a.Self().Short()+":over" {
@@ -153,7 +153,7 @@ func TestSmallGroupIsFullyConnected(t *testing.T) {
 
 // promptly is more than a busy machine needs for what takes milliseconds, and less
 // than what happens when a dead connection or address is waited for (5 s and more).
-const promptly = 3 * time.Second
+const promptly = 4 * time.Second
 
 func TestRestartedMemberIsBackAtOnce(t *testing.T) {
 	t.Parallel()
@@ -345,7 +345,7 @@ func TestCallersAreServedByThePeersOwnDial(t *testing.T) {
 	a.memory.give(idOf(1).Peer(), quicMultiaddr(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), nowhere.port())))
 	got := make(chan error, 1)
 	go func() {
-		_, err := a.Call(within(t, 10*time.Second), idOf(1), echoProtocol, nil)
+		_, err := a.Call(within(t, 30*time.Second), idOf(1), echoProtocol, nil)
 		got <- err
 	}()
 	eventually(t, "a is dialling", func() bool {
@@ -354,10 +354,10 @@ func TestCallersAreServedByThePeersOwnDial(t *testing.T) {
 		return len(a.dialer.active) > 0
 	})
 	<-time.After(2 * dialHedge) // and has begun to ask around, in vain
-	begun := time.Now()
 	b := start(t, 1, bootstrap(a))
 	b.Handle(echoProtocol, echo)
-	if err := <-got; err != nil || time.Since(begun) > 1500*time.Millisecond {
+	begun := time.Now()
+	if err := <-got; err != nil || time.Since(begun) > promptly {
 		t.Fatalf("after %v: %v", time.Since(begun), err)
 	}
 }

@@ -32,7 +32,7 @@ func TestCallCarriesMessagesUpToTheLimit(t *testing.T) {
 	a := start(t, 1, nil)
 	a.Handle(echoProtocol, func(_ context.Context, _ group.MemberID, req []byte) ([]byte, error) { return req, nil })
 	b := start(t, 2, bootstrap(a))
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, time.Minute)
 	for _, n := range []int{0, 1, readPiece - 1, readPiece, readPiece + 1, MaxMessage} {
 		req := bytes.Repeat([]byte{byte(n)}, n)
 		reply, err := b.Call(ctx, a.Self(), echoProtocol, req)
@@ -118,13 +118,13 @@ func TestCallEndsWithItsContext(t *testing.T) {
 	b := start(t, 2, bootstrap(a))
 	eventually(t, "connected", func() bool { return b.connectedTo(a.Self()) })
 	begun := time.Now()
-	_, err := b.Call(within(t, 200*time.Millisecond), a.Self(), echoProtocol, nil)
-	if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took > time.Second {
+	_, err := b.Call(within(t, 2*time.Second), a.Self(), echoProtocol, nil) // in which the request comes on a busy machine, too
+	if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took > promptly+2*time.Second {
 		t.Fatalf("took %v: %v", took, err)
 	}
 	select {
 	case <-handlerEnded:
-	case <-time.After(30 * time.Second):
+	case <-time.After(maxHandling / 3): // without the caller's it would go on for maxHandling
 		t.Fatal("the handler's context outlives the caller's")
 	}
 }
@@ -139,8 +139,8 @@ func TestCallToAMemberThatCantBeReachedCostsNoMoreThanItsContext(t *testing.T) {
 		ctx := within(t, 100*time.Millisecond)
 		_, err := b.Call(ctx, idOf(3), echoProtocol, nil)
 		deadline, _ := ctx.Deadline()
-		// The dial itself goes on for 10 s; a loaded machine may take its time.
-		if late := time.Since(deadline); !errors.Is(err, ErrUnreachable) || late > 2*time.Second {
+		// The dial itself goes on for 5 s; a loaded machine may take its time.
+		if late := time.Since(deadline); !errors.Is(err, ErrUnreachable) || late > promptly {
 			t.Fatalf("%v after the context's end: %v", late, err)
 		}
 	}
@@ -158,7 +158,7 @@ func TestCallsBeyondTheBoundAreRefusedAtOnce(t *testing.T) {
 		return nil, nil
 	})
 	b := start(t, 2, bootstrap(a))
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, time.Minute)
 	results := make(chan error, maxCallsByPeer)
 	for range maxCallsByPeer {
 		go func() {
@@ -193,11 +193,16 @@ func TestCloseEndsCallsAndRefusesNewOnes(t *testing.T) {
 	})
 	b := start(t, 2, bootstrap(a))
 	got := make(chan error, 1)
+	ctx := within(t, 10*time.Second)
 	go func() {
-		_, err := b.Call(within(t, time.Second), a.Self(), echoProtocol, nil)
+		_, err := b.Call(ctx, a.Self(), echoProtocol, nil)
 		got <- err
 	}()
-	<-entered
+	select {
+	case <-entered:
+	case err := <-got:
+		t.Fatalf("the call didn't come: %v", err)
+	}
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,7 @@ func TestAStrangersSlowBodiesDontKeepMembersOut(t *testing.T) {
 	a.Handle(echoProtocol, echo)
 	member, stranger := start(t, 2, bootstrap(a)), start(t, 3, bootstrap(a))
 	a.SetMembers([]group.MemberID{member.Self()})
+	eventually(t, "connected", func() bool { return member.connectedTo(a.Self()) && stranger.connectedTo(a.Self()) })
 	ctx := within(t, 8*time.Second) // before transferTime has ended the slow ones
 	for range maxCallsByStranger {
 		conn, err := stranger.connect(ctx, a.node.ID())

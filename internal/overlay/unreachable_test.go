@@ -17,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/quic-go/quic-go"
+	"golang.org/x/sys/unix"
 )
 
 func TestCausesInPlainWords(t *testing.T) {
@@ -60,15 +61,22 @@ func (unresolved) ResolveDNSComponent(context.Context, ma.Multiaddr, int) ([]ma.
 	return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
 }
 
-// closedPort is a TCP port of loopback where nobody listens.
+// closedPort is a TCP port of loopback where nobody listens, nor can.
 func closedPort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at.(*unix.SockaddrInet4).Port
 }
 
 func TestAMemberThatCantBeReachedIsToldOfInOneLine(t *testing.T) {

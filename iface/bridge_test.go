@@ -119,7 +119,7 @@ func awaitForwarding(t *testing.T, tap *TAP, host netlink.Link) {
 	fd := rawSocket(t, host.Attrs().Index)
 	pkts := make([]frame.Packet, 16)
 	probe := testFrame(gatewayMAC, 0xee)
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 		must(t, unix.Send(fd, probe, 0))
 		awaitFrames(t, tap, 20*time.Millisecond)
 		n, err := tap.ReadBatch(pkts)

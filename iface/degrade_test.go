@@ -85,7 +85,7 @@ func TestALargeFrameWithAVLANTagIsCountedAsSuch(t *testing.T) {
 	send(nil)
 	pkts := make([]frame.Packet, 16)
 	for whole := false; !whole; {
-		if !awaitFrames(t, tap, 5*time.Second) {
+		if !awaitFrames(t, tap, 30*time.Second) {
 			t.Fatal("the frame without a tag didn't come")
 		}
 		n, err := tap.ReadBatch(pkts)

@@ -152,12 +152,12 @@ func transferWith(t *testing.T, listen, dial func(func() error), addr string, op
 		sent <- [32]byte(h.Sum(nil))
 	}()
 	dial(func() error {
-		conn, err := net.DialTimeout("tcp", net.JoinHostPort(addr, "7000"), 5*time.Second)
+		conn, err := net.DialTimeout("tcp", net.JoinHostPort(addr, "7000"), 30*time.Second)
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
-		if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 			return err
 		}
 		h := sha256.New()
@@ -183,7 +183,7 @@ func datagrams(t *testing.T, listen, dial func(func() error), addr string) {
 	must(t, err)
 	must(t, raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT, size) }))
 	must(t, err)
-	must(t, in.SetDeadline(time.Now().Add(10*time.Second)))
+	must(t, in.SetDeadline(time.Now().Add(time.Minute)))
 	want, got := make([]byte, size*(burst-1)+77), make([]byte, 2*size)
 	source := rand.NewChaCha8([32]byte{2})
 	for range 5 {

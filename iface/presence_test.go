@@ -48,7 +48,7 @@ func system(t *testing.T, port string) string {
 
 func awaitCarrier(t *testing.T, port string) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); linkNamed(t, port).Attrs().OperState != netlink.OperUp; {
+	for end := time.Now().Add(30 * time.Second); linkNamed(t, port).Attrs().OperState != netlink.OperUp; {
 		if time.Now().After(end) {
 			t.Fatal(port + " has no carrier")
 		}
@@ -294,7 +294,7 @@ func TestTheKernelAnswersForTheVirtualAddress(t *testing.T) {
 	})))
 	own, _ := frame.MACFrom(linkNamed(t, "lan0").Attrs().HardwareAddr)
 	for {
-		f := readFrameWithin(t, far, 2*time.Second)
+		f := readFrameWithin(t, far, 20*time.Second)
 		a, err := frame.ParseARP(f[frame.EthernetHeaderLen:])
 		must(t, err)
 		if a.Op() == frame.ARPReply && a.SenderIP() == virtual {

@@ -58,7 +58,7 @@ func TestASegmentIsAskedByARP(t *testing.T) {
 	addLAN(t, "lan0")
 	addAddr(t, "lan0-host", "10.9.0.1/16") // the kernel answers there for it
 	mac, _ := frame.MACFrom(linkNamed(t, "lan0-host").Attrs().HardwareAddr)
-	if err := AskARP("lan0", netip.MustParseAddr("10.9.0.1"), mac, time.Now().Add(5*time.Second)); err != nil {
+	if err := AskARP("lan0", netip.MustParseAddr("10.9.0.1"), mac, time.Now().Add(30*time.Second)); err != nil {
 		t.Errorf("asked for 10.9.0.1: %v", err)
 	}
 	if err := AskARP("lan0", netip.MustParseAddr("10.9.0.1"), frame.MAC{2, 1}, time.Now().Add(50*time.Millisecond)); !errors.Is(err, os.ErrDeadlineExceeded) {

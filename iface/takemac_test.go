@@ -11,23 +11,29 @@ import (
 	"landbridge/internal/frame"
 )
 
-// toTAP sends a frame from the LAN and reports whether it reaches the TAP.
+// toTAP sends a frame from the LAN and reports whether it reaches the TAP: one to the gateway MAC, which is sent after it,
+// comes a moment later at the latest.
 func toTAP(t *testing.T, tap *TAP, host netlink.Link, dst, src net.HardwareAddr) bool {
 	t.Helper()
 	drain(t, tap)
 	f := testFrame(dst, 0x77)
 	copy(f[6:], src)
-	must(t, unix.Send(rawSocket(t, host.Attrs().Index), f, 0))
+	fd, fence := rawSocket(t, host.Attrs().Index), testFrame(gatewayMAC, 0x78)
+	must(t, unix.Send(fd, f, 0))
+	must(t, unix.Send(fd, fence, 0))
 	pkts := make([]frame.Packet, 16)
-	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 		if !awaitFrames(t, tap, 20*time.Millisecond) {
 			continue
 		}
 		n, err := tap.ReadBatch(pkts)
 		must(t, err)
 		for _, p := range pkts[:n] {
-			if string(p.Ethernet()) == string(f) {
+			switch string(p.Ethernet()) {
+			case string(f):
 				return true
+			case string(fence):
+				end = time.Now().Add(50 * time.Millisecond)
 			}
 		}
 	}

@@ -57,7 +57,7 @@ func readFrames(t *testing.T, tap *TAP, n int) [][]byte {
 	pkts := make([]frame.Packet, 16)
 	var got [][]byte
 	for len(got) < n {
-		if !awaitFrames(t, tap, 5*time.Second) {
+		if !awaitFrames(t, tap, 30*time.Second) {
 			t.Fatalf("%d of %d frames came", len(got), n)
 		}
 		k, err := tap.ReadBatch(pkts)

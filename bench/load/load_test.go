@@ -244,7 +244,7 @@ func TestTheLoopbackAnswersTheFirstEcho(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err := FirstEcho(ctx, fd, netip.MustParseAddr("127.0.0.1")); err != nil {
 		t.Error(err)

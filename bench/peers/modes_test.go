@@ -73,7 +73,7 @@ func TestHostsOfALANSpeakPastTheTunnelAndThoseOfTwoByIt(t *testing.T) {
 		{"hybrid hosts of two LANs", Sites()[2], 80, 100}, // there and back, counted at both ends
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 			defer cancel()
 			p := ready(ctx, t, c.kind, programs)
 			if n, ok := p.(Native); ok {

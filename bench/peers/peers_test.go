@@ -38,7 +38,7 @@ func TestAPeerCarriesPacketsBetweenItsEnds(t *testing.T) {
 	}
 	for _, k := range kinds {
 		t.Run(k.Name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			pair, err := underlay.Open(ctx, underlay.NIC)
 			if err != nil {
@@ -55,7 +55,7 @@ func TestAPeerCarriesPacketsBetweenItsEnds(t *testing.T) {
 				}
 			}
 			ends := p.Ends()
-			if out, err := ends[0].Host.Run(ctx, "ping", "-c", "1", "-w", "5", ends[1].Addr.String()); err != nil {
+			if out, err := ends[0].Host.Run(ctx, "ping", "-c", "1", "-w", "20", ends[1].Addr.String()); err != nil {
 				t.Errorf("%v: %s", err, out)
 			}
 			if v, err := p.Version(ctx); err != nil || !strings.HasPrefix(v, "kernel ") {

@@ -69,7 +69,7 @@ func TestADaemonThatDiesEndsTheSoakAndIsNamed(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "the daemon of b has ended (signal: killed)") {
 		t.Errorf("the soak says: %v", err)
 	}
-	if took := time.Since(began); took > 20*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
 }

@@ -54,9 +54,9 @@ func reader(fd int, got *atomic.Int64) Handler {
 
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("not within 5 s: ", what)
+			t.Fatal("not within 30 s: ", what)
 		}
 	}
 }

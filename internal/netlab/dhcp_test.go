@@ -79,10 +79,10 @@ func TestEachDHCPClientConfiguresItsHostAndNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
 	lab := ForTest(t)
 	lan := lab.LAN("cluster")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
 	server := lan.Host("server")
 	if _, err := server.Run(ctx, "ip", "addr", "add", "10.9.0.1/16", "dev", "eth0"); err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func checkClient(ctx context.Context, t *testing.T, dhcp *dhcpServer, h *Host, k
 	}
 	// dhcpcd sets the MTU on its routes, the others on the device.
 	showMTU := map[DHCPKind]string{Dhclient: "link", Udhcpc: "link", Dhcpcd: "route"}[kind]
-	short, cancel := context.WithTimeout(ctx, 5*time.Second)
+	short, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	if err := WaitFor(short, "resolv.conf and MTU", func() (bool, error) {
 		conf, err := h.ReadFile("/etc/resolv.conf")

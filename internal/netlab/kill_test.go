@@ -52,19 +52,17 @@ func TestNothingIsLeftWhenTheProgramIsKilled(t *testing.T) {
 		t.Skip("makes network namespaces, which needs root")
 	}
 	before := machine(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
 	// To kill it while it is idle would be the easy case; it is killed at some point
 	// of building, a different one each time.
 	var dead []func() []string
 	for round := range 3 {
 		mark, namespaces, when := killChild(t, round+1, time.Duration(round)*7*time.Millisecond)
-		gone(ctx, t, func() []string { return append(marked(mark), users(namespaces, when, false)...) })
+		gone(t, func() []string { return append(marked(mark), users(namespaces, when, false)...) })
 		dead = append(dead, func() []string { return users(namespaces, when, true) })
 	}
 	// The dead are this machine's init's to bury, which may take it a second or two.
 	for _, left := range dead {
-		gone(ctx, t, left)
+		gone(t, left)
 	}
 	if after := machine(t); after != before {
 		t.Errorf("the machine's own namespaces have changed:\n%s\nwere:\n%s", after, before)
@@ -105,8 +103,10 @@ func killChild(t *testing.T, sites int, later time.Duration) (string, map[string
 }
 
 // gone waits until left returns nothing.
-func gone(ctx context.Context, t *testing.T, left func() []string) {
+func gone(t *testing.T, left func() []string) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
 	if err := WaitFor(ctx, "the end of all that the child made", func() (bool, error) {
 		if all := left(); len(all) > 0 {
 			return false, fmt.Errorf("left: %s", strings.Join(all, "; "))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -16,10 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pings reports whether a ping is answered, which is repeated for two seconds.
+// pings reports whether a ping is answered, which is repeated for five seconds.
 func pings(t *testing.T, from *Host, to netip.Addr) bool {
 	t.Helper()
-	_, err := from.Run(t.Context(), "ping", "-c1", "-i0.3", "-w2", to.String())
+	_, err := from.Run(t.Context(), "ping", "-c1", "-i0.3", "-w5", to.String())
 	return err == nil
 }
 
@@ -81,16 +82,21 @@ func TestTheWANDropsForgedSources(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := udp(t, target, target.Port("eth0").Addr())
-	for _, c := range []struct {
-		from netip.Addr
-		want int
-	}{{liar.Port("eth0").Addr(), 1}, {forged, 0}} {
-		if _, err := udp(t, liar, c.from).WriteToUDPAddrPort([]byte("hello"), addrOf(to)); err != nil {
+	own := liar.Port("eth0").Addr()
+	for _, from := range []netip.Addr{own, forged, own} {
+		if _, err := udp(t, liar, from).WriteToUDPAddrPort([]byte("hello"), addrOf(to)); err != nil {
 			t.Fatal(err)
 		}
-		if got := drain(to, 100*time.Millisecond); got != c.want {
-			t.Errorf("from %v arrived %d datagrams, want %d", c.from, got, c.want)
+	}
+	for range 2 { // what is sent last shows that what was sent before it doesn't come
+		var buf [64]byte
+		to.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, from, err := to.ReadFromUDPAddrPort(buf[:]); err != nil || from.Addr() != own {
+			t.Errorf("from %v arrived a datagram, want it from %v (%v)", from, own, err)
 		}
+	}
+	if more := drain(to, 100*time.Millisecond); more > 0 {
+		t.Errorf("%d datagrams more arrived", more)
 	}
 }
 
@@ -219,7 +225,7 @@ func TestACommandRunsOnItsHostAndDiesWhenKilled(t *testing.T) {
 	t.Parallel()
 	lab := ForTest(t)
 	h := lab.LAN("lan").Host("h")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 
 	out, w := io.Pipe()
@@ -297,10 +303,19 @@ func TestAFailureSaysWhatToDo(t *testing.T) {
 		t.Errorf("waiting in vain: %v", err)
 	}
 	// No DHCP server: the client's own words are in the error.
-	ctx, cancel = context.WithTimeout(t.Context(), 3*time.Second)
-	defer cancel()
-	if _, err := h.StartDHCP(ctx, Dhclient, "eth0"); err == nil || !strings.Contains(err.Error(), "DHCPDISCOVER on eth0") {
-		t.Errorf("no lease: %v", err)
+	discovers := func(within time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		defer cancel()
+		_, err := h.StartDHCP(ctx, Dhclient, "eth0")
+		if err == nil || !strings.Contains(err.Error(), "DHCPDISCOVER on eth0") {
+			return fmt.Errorf("no lease within %v: %v", within, err)
+		}
+		return nil
+	}
+	if discovers(3*time.Second) != nil { // in which a busy machine may not have started it
+		if err := discovers(30 * time.Second); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

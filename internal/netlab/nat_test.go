@@ -1,7 +1,6 @@
 package netlab
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -48,7 +47,7 @@ func (p *prober) reflexive(host, port int) netip.AddrPort {
 		p.t.Fatal(err)
 	}
 	var buf [64]byte
-	server.SetReadDeadline(time.Now().Add(2 * time.Second))
+	server.SetReadDeadline(time.Now().Add(10 * time.Second))
 	_, from, err := server.ReadFromUDPAddrPort(buf[:])
 	if err != nil {
 		p.t.Fatalf("server %d.%d heard nothing: %v", host, port, err)
@@ -81,7 +80,7 @@ func (p *prober) reaches(host, port int, addr netip.AddrPort) bool {
 func (p *prober) hears(want, fence string) bool {
 	p.t.Helper()
 	var buf [64]byte
-	p.inner.SetReadDeadline(time.Now().Add(2 * time.Second))
+	p.inner.SetReadDeadline(time.Now().Add(10 * time.Second))
 	for {
 		n, _, err := p.inner.ReadFromUDPAddrPort(buf[:])
 		switch text := string(buf[:n]); {
@@ -216,13 +215,13 @@ func TestHolePunching(t *testing.T) {
 	}
 }
 
-// punch makes both sides send to each other three times, as the first datagrams
-// open the way for later ones, and reports whether both were reached.
+// punch makes both sides send to each other until both are reached, as the first datagrams
+// open the way for later ones, and reports whether they were. Three times are enough where the machine isn't busy.
 func punch(t *testing.T, a, b *prober) bool {
 	t.Helper()
 	toA, toB := a.reflexive(0, 0), b.reflexive(0, 0)
 	var heardA, heardB bool
-	for range 3 {
+	for range 20 {
 		for _, s := range []struct {
 			from, to *net.UDPConn
 			addr     *netip.AddrPort
@@ -273,8 +272,6 @@ func TestANATThatForgetsGivesNewPorts(t *testing.T) {
 
 func TestASiteMayBlockUDP(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
 	lab := ForTest(t)
 	wan := lab.WAN("203.0.113.0/24")
 	x := wan.Host("x")
@@ -282,5 +279,5 @@ func TestASiteMayBlockUDP(t *testing.T) {
 	if _, ok := answered(t, udp(t, h, h.Port("eth0").Addr()), echo(t, x), 100*time.Millisecond); ok {
 		t.Error("UDP crosses")
 	}
-	copyTime(ctx, t, h, x, 1000) // TCP does
+	copyTime(t, h, x, 1000) // TCP does
 }

@@ -159,7 +159,7 @@ func (p *Port) configure() error {
 // settle waits until both ends carry frames, which the kernel sees to some time after they
 // were set up: a DHCP client's first DISCOVER would be lost.
 func (p *Port) settle() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for host, device := range map[*Host]string{p.Host: p.Name, p.at: p.farName} {
 		err := host.netlink(func(nl *netlink.Handle) error {

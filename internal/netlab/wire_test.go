@@ -70,7 +70,7 @@ func TestRoundTripsTakeTheLinksDelay(t *testing.T) {
 		{"long", Link{Delay: 40 * time.Millisecond}, 90 * time.Millisecond, 94 * time.Millisecond},
 	} {
 		h := wan.Host(c.name, c.link)
-		least, ok := leastRTT(t, udp(t, h, h.Port("eth0").Addr()), far)
+		least, ok := leastRTT(t, udp(t, h, h.Port("eth0").Addr()), far, c.high)
 		if !ok || least < c.low || least > c.high {
 			t.Errorf("%s: least round trip %v (%v), want it between %v and %v", c.name, least, ok, c.low, c.high)
 		}
@@ -79,11 +79,11 @@ func TestRoundTripsTakeTheLinksDelay(t *testing.T) {
 }
 
 // leastRTT returns the shortest of 15 round trips, as the others tell how busy this
-// machine is.
-func leastRTT(t *testing.T, conn *net.UDPConn, far netip.AddrPort) (least time.Duration, ok bool) {
+// machine is, and of more where none is as short as enough: for 10 s.
+func leastRTT(t *testing.T, conn *net.UDPConn, far netip.AddrPort, enough time.Duration) (least time.Duration, ok bool) {
 	t.Helper()
 	least = time.Hour
-	for range 15 {
+	for n, end := 0, time.Now().Add(10*time.Second); n < 15 || least > enough && time.Now().Before(end); n++ {
 		if rtt, answer := answered(t, conn, far, time.Second); answer {
 			least, ok = min(least, rtt), true
 		}
@@ -103,8 +103,14 @@ func TestALossyLinkLosesItsShareOfRealDatagrams(t *testing.T) {
 		if _, err := from.WriteToUDPAddrPort([]byte{1}, addrOf(to)); err != nil {
 			t.Fatal(err)
 		}
-		if i%50 == 49 { // no more than a socket's buffer holds
+		if i%50 != 49 { // no more than a socket's buffer holds
+			continue
+		}
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 			got += drain(to, 20*time.Millisecond)
+			if leaving, _ := a.Port("eth0").Stats(); got+int(leaving.Lost) > i { // all have come, or been lost
+				break
+			}
 		}
 	}
 	got += drain(to, 200*time.Millisecond)
@@ -132,7 +138,7 @@ func TestAReorderingLinkDeliversAllDatagramsAndSomeOfThemLate(t *testing.T) {
 		}
 		var buf [4]byte
 		for range burst {
-			to.SetReadDeadline(time.Now().Add(time.Second))
+			to.SetReadDeadline(time.Now().Add(10 * time.Second))
 			if _, _, err := to.ReadFromUDPAddrPort(buf[:]); err != nil {
 				t.Fatalf("%d datagrams of %d arrived: %v", got, sent, err)
 			}
@@ -163,8 +169,10 @@ func drain(conn *net.UDPConn, while time.Duration) (n int) {
 }
 
 // copyTime copies size bytes from one host to another by TCP.
-func copyTime(ctx context.Context, t *testing.T, from, to *Host, size int64) time.Duration {
+func copyTime(t *testing.T, from, to *Host, size int64) time.Duration {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	l, err := to.Listen("tcp4", netip.AddrPortFrom(to.Port("eth0").Addr(), 0).String())
 	if err != nil {
 		t.Fatal(err)
@@ -186,6 +194,7 @@ func copyTime(ctx context.Context, t *testing.T, from, to *Host, size int64) tim
 		t.Fatal(err)
 	}
 	began := time.Now()
+	_ = conn.SetDeadline(began.Add(time.Minute))
 	buf := make([]byte, 64<<10)
 	for left := size; left > 0; left -= int64(len(buf)) {
 		if _, err := conn.Write(buf[:min(left, int64(len(buf)))]); err != nil {
@@ -200,15 +209,19 @@ func copyTime(ctx context.Context, t *testing.T, from, to *Host, size int64) tim
 }
 
 func TestTCPRunsAtTheLinksRate(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
 	lab := ForTest(t)
 	wan := lab.WAN("203.0.113.0/24")
 	a, b := wan.Host("a", Link{Rate: 50e6, Delay: time.Millisecond}), wan.Host("b")
 	for range 2 { // and the other way
-		took := copyTime(ctx, t, a, b, 4<<20)
-		if rate := 8 * 4 * (1 << 20) / took.Seconds() / 1e6; rate < 20 || rate > 50 {
-			t.Errorf("TCP ran at %.1f Mbit/s on a link of 50", rate)
+		var best float64 // of three: a busy machine slows one down, and never speeds it up
+		for tries := 0; tries < 3 && best < 20; tries++ {
+			rate := 8 * 4 * (1 << 20) / copyTime(t, a, b, 4<<20).Seconds() / 1e6
+			if best = max(best, rate); rate > 50 {
+				t.Errorf("TCP ran at %.1f Mbit/s on a link of 50", rate)
+			}
+		}
+		if best < 20 {
+			t.Errorf("TCP ran at %.1f Mbit/s at most on a link of 50", best)
 		}
 		a, b = b, a
 	}
@@ -220,13 +233,13 @@ func TestALinkChangesWhileItIsInUse(t *testing.T) {
 	far := echo(t, wan.Host("far"))
 	h := wan.Host("h", Link{Managed: true})
 	conn := udp(t, h, h.Port("eth0").Addr())
-	if rtt, ok := leastRTT(t, conn, far); !ok || rtt > 10*time.Millisecond {
+	if rtt, ok := leastRTT(t, conn, far, 10*time.Millisecond); !ok || rtt > 10*time.Millisecond {
 		t.Errorf("before: %v %v", rtt, ok)
 	}
 	if err := h.Port("eth0").SetLinks(Link{Delay: 20 * time.Millisecond}, Link{}); err != nil {
 		t.Fatal(err)
 	}
-	if rtt, ok := leastRTT(t, conn, far); !ok || rtt < 20*time.Millisecond || rtt > 35*time.Millisecond {
+	if rtt, ok := leastRTT(t, conn, far, 35*time.Millisecond); !ok || rtt < 20*time.Millisecond || rtt > 35*time.Millisecond {
 		t.Errorf("with 20 ms one way: %v %v", rtt, ok)
 	}
 	if err := h.Port("eth0").SetLink(Link{Loss: 2}); err == nil {
@@ -301,7 +314,7 @@ func (w *watched) check(when string, want bool) {
 	_, ok := answered(w.t, w.conn, w.far, 100*time.Millisecond)
 	// The kernel may take a second to use a link that is up again, or to ask by ARP
 	// once more.
-	for end := time.Now().Add(4 * time.Second); want && !ok && time.Now().Before(end); {
+	for end := time.Now().Add(20 * time.Second); want && !ok && time.Now().Before(end); {
 		_, ok = answered(w.t, w.conn, w.far, 100*time.Millisecond)
 	}
 	if ok != want {
@@ -325,7 +338,8 @@ func TestALinkHasItsMTUAtBothEnds(t *testing.T) {
 	for _, link := range []Link{{MTU: 1400}, {MTU: 1400, Delay: time.Millisecond}} {
 		h := wan.Host("h", link)
 		for size, fits := range map[string]bool{"1372": true, "1373": false} { // and 28 bytes of headers
-			if _, err := h.Run(t.Context(), "ping", "-c1", "-w2", "-M", "do", "-s", size, far); (err == nil) != fits {
+			wait := map[bool]string{true: "-w20", false: "-w2"}[fits]
+			if _, err := h.Run(t.Context(), "ping", "-c1", wait, "-M", "do", "-s", size, far); (err == nil) != fits {
 				t.Errorf("%+v: a ping of %s bytes: %v", link, size, err)
 			}
 		}

@@ -23,7 +23,7 @@ func TestTheAPIShowsWhatTheRegistryKnowsOfBlocksAndRefusals(t *testing.T) {
 	m.node.networks = map[group.ID]*network{m.id: m.network}
 
 	var blocks []api.Block
-	for deadline := time.Now().Add(10 * time.Second); len(blocks) == 0 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(blocks) == 0 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if blocks, err = m.node.Blocks(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -23,7 +23,7 @@ func newRouter(t *testing.T, m *member) *member {
 // name has one router name another to it.
 func (m *member) name(t *testing.T, other *member, st vouch.Statement) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err := m.gate.call(ctx, m.network, other.membership.Self(), neighbourhood.Protocol, st.Append([]byte{neighbourhood.AskVouch}))
 	return err
@@ -67,7 +67,7 @@ func TestARouterShowsWhoHasNamedItAndTellsForWhomItServes(t *testing.T) {
 
 	serving := func(want group.MemberID) {
 		t.Helper()
-		for end := time.Now().Add(10 * time.Second); far.standins.Serving(id1) != want; {
+		for end := time.Now().Add(time.Minute); far.standins.Serving(id1) != want; {
 			if time.Now().After(end) {
 				t.Fatalf("packets for one go to %v", far.standins.Serving(id1))
 			}

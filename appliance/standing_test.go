@@ -33,7 +33,7 @@ func (m *member) keep(t *testing.T) {
 // removedText waits until the member's health says that it was removed.
 func (m *member) removedText(t *testing.T) string {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		for _, item := range m.node.health.Items() {
 			if item.Component == "group" && item.Level == health.Error {
 				return item.String()

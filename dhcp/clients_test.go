@@ -267,7 +267,7 @@ func (w *wire) record(m message, payload []byte) {
 // returns it and the number of messages up to it.
 func (w *wire) wait(n int, what string, wanted func(message) bool) (message, int) {
 	w.t.Helper()
-	deadline := time.After(15 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		w.mu.Lock()
 		messages, changed := w.messages, w.changed
@@ -360,7 +360,7 @@ func (w *wire) script(body string) string {
 func (w *wire) expectFile(path string, words ...string) {
 	w.t.Helper()
 	var b []byte
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		b, _ = os.ReadFile(path)
 		missing := false
 		for _, word := range words {

@@ -158,7 +158,7 @@ func copyTCP(t *testing.T, from, to *machine, addr netip.Addr, size int64) {
 	}()
 	sent := sha256.New()
 	from.do(func() error {
-		conn, err := net.DialTimeout("tcp4", net.JoinHostPort(addr.String(), "7000"), 5*time.Second)
+		conn, err := net.DialTimeout("tcp4", net.JoinHostPort(addr.String(), "7000"), 30*time.Second)
 		if err != nil {
 			return err
 		}
@@ -171,7 +171,7 @@ func copyTCP(t *testing.T, from, to *machine, addr netip.Addr, size int64) {
 		if got != [32]byte(sent.Sum(nil)) {
 			t.Error("what arrived isn't what was sent")
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the copy doesn't end")
 	}
 }

@@ -17,7 +17,7 @@ import (
 	service "landbridge/dns"
 )
 
-const patience = 10 * time.Second
+const patience = 60 * time.Second
 
 // upstream is a DNS server on loopback, by UDP and TCP.
 type upstream struct {

@@ -90,7 +90,7 @@ func TestALostPushHidesANewLeaseForAMomentOnly(t *testing.T) {
 		_, err := r.Resolve(ctx, second.Addr)
 		return err == nil
 	})
-	if d := time.Since(began); d > 3*time.Second {
+	if d := time.Since(began); d > 15*time.Second { // a busy machine; without another look it would be pace.watch, of 90 s
 		t.Errorf("hidden for %v", d)
 	}
 }

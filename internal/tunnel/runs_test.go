@@ -135,14 +135,17 @@ func TestASlowLinkIsNotWaitedFor(t *testing.T) {
 	slowLoopback(t, 1e6)
 	s := openSocket(t, "127.0.0.1:0")
 	b := s.newBatch()
-	start := time.Now()
-	for range 200 { // 12 MB; each waited for, it would be more than a second
-		for b.slot(1400) != nil && b.used < 60_000 {
-			b.add(netip.MustParseAddrPort("127.0.0.1:9"), 1400)
+	writes := func() time.Duration {
+		start := time.Now()
+		for range 200 { // 12 MB; each waited for, it would be more than a second
+			for b.slot(1400) != nil && b.used < 60_000 {
+				b.add(netip.MustParseAddrPort("127.0.0.1:9"), 1400)
+			}
+			s.write(b)
 		}
-		s.write(b)
+		return time.Since(start)
 	}
-	took := time.Since(start)
+	took := min(writes(), writes(), writes()) // of a busy machine the least counts
 	if full := s.Counters()["send_full"]; full < 1000 {
 		t.Errorf("%d datagrams were dropped: the link isn't slow", full)
 	}

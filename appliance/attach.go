@@ -180,7 +180,6 @@ func (n *network) trackHosts(a *attachment) {
 			return
 		}
 		a.hosts.Forget(c.Addr)
-		a.router.ForgetIPv6(c.Addr)
 		if status == registry.Known && !a.neighbours.has(at.Member) { // it moved: its neighbours here must hear where it is
 			if err := a.router.Announce(c.Addr); err != nil {
 				n.log.Warn("move not announced", "addr", c.Addr, "err", err)

@@ -126,7 +126,7 @@ func countNames() [numCounters][2]string {
 		dropQueueFull:       {"drop_queue_full", "packets beyond what may wait for an address to be resolved"},
 		dropBusy:            {"drop_busy", "requests beyond what is handled at a time"},
 		dropNotHere:         {"drop_not_here", "packets from members to addresses that are not on this segment"},
-		dropMemberSource:    {"drop_member_source", "packets from members whose source isn't leased to that member"},
+		dropMemberSource:    {"drop_member_source", "packets from members whose source isn't leased to that member, or that would look to hosts as if sent on their own link"},
 		dropMemberMulticast: {"drop_member_multicast", "packets from members to multicast, broadcast or the service address"},
 		dropClosed:          {"drop_closed", "packets that came while the router stopped"},
 		waited:              {"waited", "packets that waited for an address to be resolved"},

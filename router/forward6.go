@@ -110,8 +110,12 @@ func (r *Router) deliver6(b *batch, from group.MemberID, p frame.Packet) {
 		r.counters.add(dropMemberMulticast, 1)
 		return
 	}
-	if ip.HopLimit() == 0 {
+	switch ip.HopLimit() {
+	case 0:
 		r.counters.add(dropTTL, 1)
+		return
+	case 255: // its router has taken none off: to hosts it would have come from their own link (RFC 4861 section 3.1)
+		r.counters.add(dropMemberSource, 1)
 		return
 	}
 	if route, status := r.directory.Lookup(dst); status != Known || !route.Local && (!route.Native || r.bypass != nil) {

@@ -22,6 +22,7 @@ type Hosts struct {
 	count uint32
 	mu    sync.Mutex // writers only
 	pages []atomic.Pointer[hostPage]
+	by6   atomic.Pointer[Hosts] // the same hosts by IPv6: what is known there ends with the lease, too
 }
 
 type hostPage [256]hostEntry
@@ -55,6 +56,9 @@ func (h *Hosts) Learn(addr netip.Addr, mac frame.MAC) {
 	defer h.mu.Unlock()
 	if e := h.entry(addr, true); e != nil && e.leased.Swap(macWord(mac)) != macWord(mac) {
 		e.observed.Store(0)
+		if six := h.by6.Load(); six != nil {
+			six.Forget(addr)
+		}
 	}
 }
 
@@ -82,6 +86,9 @@ func (h *Hosts) Forget(addr netip.Addr) {
 	if e := h.entry(addr, false); e != nil {
 		e.leased.Store(0)
 		e.observed.Store(0)
+	}
+	if six := h.by6.Load(); six != nil {
+		six.Forget(addr)
 	}
 }
 

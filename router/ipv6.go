@@ -1,10 +1,10 @@
 package router
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"landbridge/dhcp"
@@ -76,6 +76,9 @@ func (r *Router) SetIPv6(to *IPv6) error {
 		if former != nil && former.Net == to.Net {
 			next.hosts = former.hosts
 		}
+		r.hosts.by6.Store(next.hosts)
+	} else {
+		r.hosts.by6.Store(nil)
 	}
 	r.six.Store(next)
 	if former != nil && (next == nil || next.Net != former.Net) {
@@ -87,32 +90,13 @@ func (r *Router) SetIPv6(to *IPv6) error {
 }
 
 func (s *six) same(to IPv6) bool {
-	return s.Net == to.Net && s.MTU == to.MTU && s.Valid == to.Valid && s.Routed == to.Routed && equalNames(s.Search, to.Search)
-}
-
-func equalNames(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
+	return s.Net == to.Net && s.MTU == to.MTU && s.Valid == to.Valid && s.Routed == to.Routed && slices.Equal(s.Search, to.Search)
 }
 
 // LearnIPv6 records where the host with an IPv4 address is reached by IPv6, as its lease says.
 func (r *Router) LearnIPv6(addr netip.Addr, mac frame.MAC) {
 	if s := r.six.Load(); s != nil {
 		s.hosts.Learn(addr, mac)
-	}
-}
-
-// ForgetIPv6 drops what is known of the host with an IPv4 address: its lease ended or moved away.
-func (r *Router) ForgetIPv6(addr netip.Addr) {
-	if s := r.six.Load(); s != nil {
-		s.hosts.Forget(addr)
 	}
 }
 
@@ -220,7 +204,7 @@ func (r *Router) handleDHCP6(ctx context.Context, message []byte, mac frame.MAC)
 	defer cancel()
 	r.counters.add(dhcp6Handled, 1)
 	to := netip.AddrFrom16([16]byte(message[:16]))
-	reply, err := r.dhcp6.Handle(ctx, bytes.Clone(message[16:]), mac)
+	reply, err := r.dhcp6.Handle(ctx, message[16:], mac)
 	if err != nil {
 		if !errors.Is(err, dhcp.ErrNotServed) && !errors.Is(err, dhcp.ErrOtherServer) {
 			r.counters.add(dhcpFailed, 1)

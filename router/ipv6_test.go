@@ -144,108 +144,6 @@ func (s *site) onePacket6(to group.MemberID) frame.IPv6 {
 	return frame.IPv6(sent[0].packet)
 }
 
-func TestNeighborSolicitationsAreAnsweredAsARPIs(t *testing.T) {
-	probe := func(t *testing.T, target netip.Addr) []byte {
-		f := frame.AppendSolicit(nil, hostA.mac, netip.IPv6Unspecified(), target)
-		ip := frame.IPv6(f[frame.EthernetHeaderLen : len(f)-8]) // without the option
-		binary.BigEndian.PutUint16(ip[4:], 24)
-		clear(ip[42:44])
-		binary.BigEndian.PutUint16(ip[42:], frame.Checksum(ip[40:], frame.PseudoSum(ip.Src(), ip.Dst(), frame.ProtocolICMPv6, 24)))
-		return f[:len(f)-8]
-	}
-	far := host{nth(0x77), frame.MAC{}}
-	for name, c := range map[string]struct {
-		ask    func(t *testing.T) []byte
-		target netip.Addr
-		dst    netip.Addr // invalid: silence
-	}{
-		"elsewhere": {func(t *testing.T) []byte {
-			return frame.AppendSolicit(nil, hostA.mac, hostA.six(t).ip, hostB.six(t).ip)
-		}, hostB.six(t).ip, hostA.six(t).ip},
-		"elsewhere, from a link-local address": {func(t *testing.T) []byte {
-			return frame.AppendSolicit(nil, hostA.mac, frame.LinkLocal(hostA.mac), hostB.six(t).ip)
-		}, hostB.six(t).ip, frame.LinkLocal(hostA.mac)},
-		"a probe, elsewhere": {func(t *testing.T) []byte { return probe(t, hostB.six(t).ip) }, hostB.six(t).ip, frame.AllNodes()},
-		"a probe, its own":   {func(t *testing.T) []byte { return probe(t, hostA.six(t).ip) }, netip.Addr{}, netip.Addr{}},
-		"on this segment": {func(t *testing.T) []byte {
-			return frame.AppendSolicit(nil, hostA.mac, hostA.six(t).ip, hostA2.six(t).ip)
-		}, netip.Addr{}, netip.Addr{}},
-		"nobody's": {func(t *testing.T) []byte {
-			return frame.AppendSolicit(nil, hostA.mac, hostA.six(t).ip, nobody.six(t).ip)
-		}, netip.Addr{}, netip.Addr{}},
-		"another network": {func(t *testing.T) []byte {
-			return frame.AppendSolicit(nil, hostA.mac, hostA.six(t).ip, netip.MustParseAddr("fd00::a09:214"))
-		}, netip.Addr{}, netip.Addr{}},
-		"a link-local address": {func(t *testing.T) []byte {
-			return frame.AppendSolicit(nil, hostA.mac, hostA.six(t).ip, frame.LinkLocal(hostA2.mac))
-		}, netip.Addr{}, netip.Addr{}},
-		"ours": {func(t *testing.T) []byte {
-			return frame.AppendSolicit(nil, hostA.mac, hostA.six(t).ip, frame.LinkLocal(gwA))
-		}, frame.LinkLocal(gwA), hostA.six(t).ip},
-		"the service address": {func(t *testing.T) []byte {
-			return frame.AppendSolicit(nil, hostA.mac, hostA.six(t).ip, sixNet(t).Net.Of(svcAddr))
-		}, sixNet(t).Net.Of(svcAddr), hostA.six(t).ip},
-		"not known yet": {func(t *testing.T) []byte { return frame.AppendSolicit(nil, hostA.mac, hostA.six(t).ip, far.six(t).ip) }, far.six(t).ip, hostA.six(t).ip},
-		"an advertisement": {func(t *testing.T) []byte {
-			return frame.AppendAdvert(nil, gwA, hostA.mac, frame.AdvertFields{Dst: frame.AllNodes(), Target: hostA.six(t).ip, MAC: hostA.mac})
-		}, netip.Addr{}, netip.Addr{}},
-		"what came by a router": {func(t *testing.T) []byte {
-			f := frame.AppendSolicit(nil, hostA.mac, hostA.six(t).ip, hostB.six(t).ip)
-			f[21] = 254
-			return f
-		}, netip.Addr{}, netip.Addr{}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble6(t, func(t *testing.T, a *site) {
-				a.dir.lease(far.ip, memberB)
-				a.dir.forget(far.ip)
-				a.dir.learns = true
-				a.sends(c.ask(t))
-				if !c.dst.IsValid() {
-					a.silent()
-					return
-				}
-				to := hostA.mac
-				if c.dst.IsMulticast() {
-					to = frame.MulticastMAC(c.dst)
-				}
-				ip := a.oneFrame6(to)
-				if n := a.neighbor(ip); n.Target != c.target || n.MAC != gwA || !n.Advert || ip.Dst() != c.dst || n.Solicited == c.dst.IsMulticast() {
-					t.Errorf("%+v to %v", n, ip.Dst())
-				}
-			})
-		})
-	}
-}
-
-func TestRoutersAreAdvertised(t *testing.T) {
-	inBubble6(t, func(t *testing.T, a *site) {
-		solicit := frame.AppendIPv6(nil, frame.IPv6Fields{Src: frame.LinkLocal(hostA.mac), Dst: netip.MustParseAddr("ff02::2"), NextHeader: frame.ProtocolICMPv6, HopLimit: 255}, 8)
-		ip := frame.IPv6(append(solicit, frame.ICMPv6RouterSolicit, 0, 0, 0, 0, 0, 0, 0))
-		binary.BigEndian.PutUint16(ip[42:], frame.Checksum(ip[40:], frame.PseudoSum(ip.Src(), ip.Dst(), frame.ProtocolICMPv6, 8)))
-		f := ethernet6(hostA.mac, frame.MAC{0x33, 0x33, 0, 0, 0, 2}, ip)
-		a.sends(f, f) // the second is one too many
-		said := a.oneFrame6(hostA.mac)
-		if m := said.Payload(); said.Dst() != frame.LinkLocal(hostA.mac) || m[0] != frame.ICMPv6RouterAdvert || m[5] != 0xc0 || m[6]|m[7] != 0 {
-			t.Errorf("% x", []byte(said))
-		}
-		if err := a.router.Advertise(); err != nil {
-			t.Fatal(err)
-		}
-		a.oneFrame6(frame.MAC{0x33, 0x33, 0, 0, 0, 1})
-		if err := a.router.SetIPv6(nil); err != nil {
-			t.Fatal(err)
-		}
-		over := a.oneFrame6(frame.MAC{0x33, 0x33, 0, 0, 0, 1}).Payload()
-		if valid := binary.BigEndian.Uint64(over[16+8+4:]); over[16+8] != 3 || valid != 0 {
-			t.Errorf("the prefix stays good for %d", valid)
-		}
-		a.sends(f)
-		a.silent()
-		a.counts(map[counter]uint64{routerAdverts: 3, ndpSilent: 1, ignoredIPv6: 1})
-	})
-}
-
 func TestIPv6ThatIsRefused(t *testing.T) {
 	elsewhere := host{ip: netip.MustParseAddr("192.0.2.1")}
 	for name, c := range map[string]struct {
@@ -307,7 +205,15 @@ func TestIPv6OfMembersThatIsDropped(t *testing.T) {
 			return p
 		}, dropMemberMulticast},
 		"to the service": {func(t *testing.T) frame.IPv6 { return udp6(t, hostB, host{ip: svcAddr}, 9) }, dropMemberMulticast},
-		"torn":           {func(t *testing.T) frame.IPv6 { return udp6(t, hostB, hostA, 9)[:50] }, dropMalformed},
+		"neighbour discovery": {func(t *testing.T) frame.IPv6 {
+			return adverts(t, hostB, hostA, hostA2)
+		}, dropMemberSource},
+		"neighbour discovery behind an extension header": {func(t *testing.T) frame.IPv6 {
+			p := adverts(t, hostB, hostA, hostA2)
+			q := frame.AppendIPv6(nil, frame.IPv6Fields{Src: p.Src(), Dst: p.Dst(), NextHeader: 60, HopLimit: 255}, 8+len(p.Payload()))
+			return append(append(q, frame.ProtocolICMPv6, 0, 1, 4, 0, 0, 0, 0), p.Payload()...)
+		}, dropMemberSource},
+		"torn": {func(t *testing.T) frame.IPv6 { return udp6(t, hostB, hostA, 9)[:50] }, dropMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble6(t, func(t *testing.T, a *site) {
@@ -319,6 +225,17 @@ func TestIPv6OfMembersThatIsDropped(t *testing.T) {
 			})
 		})
 	}
+}
+
+// adverts is what a host says to another by neighbour discovery about a third: that it is at the first one's MAC.
+func adverts(t *testing.T, from, to, about host) frame.IPv6 {
+	t.Helper()
+	f := frame.AppendAdvert(nil, gwA, from.mac, frame.AdvertFields{Dst: to.six(t).ip, Target: about.six(t).ip, MAC: from.mac, Override: true})
+	p := frame.IPv6(f[frame.EthernetHeaderLen:])
+	copy(p[8:], from.six(t).ip.AsSlice())
+	clear(p[42:44])
+	binary.BigEndian.PutUint16(p[42:], frame.Checksum(p[40:], frame.PseudoSum(p.Src(), p.Dst(), frame.ProtocolICMPv6, len(p)-40)))
+	return p
 }
 
 // A member's appliance may say in the name of its host that a packet was too large.

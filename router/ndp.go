@@ -1,21 +1,25 @@
 package router
 
 import (
-	"bytes"
 	"context"
 	"net/netip"
 	"time"
 
 	"landbridge/arp"
 	"landbridge/internal/frame"
+	"landbridge/internal/group"
 )
 
 // Neighbour discovery is proxied as ARP is, by the same decisions: what a solicitation asks is put to the
 // arp.Responder as a request about the IPv4 addresses, and its answer is said by neighbour discovery. So hosts that live elsewhere are
 // at the gateway MAC, a probe for an address of theirs is answered (RFC 4862 section 5.4.3), and hosts of the segment are left alone.
 
-// solicitedEvery is how often one host is answered that looks for routers (RFC 4861 section 6.2.6 has that bounded).
-const solicitedEvery = 500 * time.Millisecond
+// How often hosts are answered that look for routers: one that says who it is, and all that don't, who are answered together
+// (RFC 4861 section 6.2.6, and MIN_DELAY_BETWEEN_RAS of section 10).
+const (
+	solicitedEvery  = 500 * time.Millisecond
+	advertisedEvery = 3 * time.Second
+)
 
 // takeNDP takes a message of neighbour discovery. Those of other routers to hosts are none of our business.
 func (r *Router) takeNDP(b *batch, s *six, ip frame.IPv6, mac frame.MAC) {
@@ -39,7 +43,7 @@ func (r *Router) takeNDP(b *batch, s *six, ip frame.IPv6, mac frame.MAC) {
 	}
 	if n.Advert {
 		if host, ok := r.host(s, n.Target); ok {
-			r.observe6(s, host, n.MAC)
+			r.observe6(s, host, n.MAC, b.now)
 		}
 		r.counters.add(ndpSilent, 1)
 		return
@@ -52,7 +56,7 @@ func (r *Router) answerSolicit(b *batch, s *six, n frame.Neighbor, mac frame.MAC
 	sender := netip.IPv4Unspecified() // of a probe; and a link-local address tells nothing of a lease
 	if host, ok := r.host(s, n.Src); ok {
 		sender = host
-		if !r.observe6(s, host, n.MAC) {
+		if !r.observe6(s, host, n.MAC, b.now) {
 			r.stranger(host, mac, b.now)
 		}
 	}
@@ -66,11 +70,11 @@ func (r *Router) answerSolicit(b *batch, s *six, n frame.Neighbor, mac frame.MAC
 		return
 	}
 	b.asked = frame.AppendARP(b.asked[:0], r.gateway, mac, frame.ARPFields{Op: frame.ARPRequest, SenderMAC: mac, SenderIP: sender, TargetIP: target})
-	switch asked := frame.ARP(b.asked[frame.EthernetHeaderLen:]); r.arp.Answer(asked, b.now).Action {
+	switch r.arp.Answer(frame.ARP(b.asked[frame.EthernetHeaderLen:]), b.now).Action {
 	case arp.Reply:
 		r.advertNeighbor(b, n, mac)
 	case arp.Resolve:
-		r.resolveSolicit(b, target, n, mac, bytes.Clone(asked))
+		r.resolveSolicit(b, target, n, mac)
 	default:
 		r.counters.add(ndpSilent, 1)
 	}
@@ -78,7 +82,7 @@ func (r *Router) answerSolicit(b *batch, s *six, n frame.Neighbor, mac frame.MAC
 
 // resolveSolicit asks the registry for a solicitation's target, and answers when it knows. Where the question is open
 // already, the host asks again.
-func (r *Router) resolveSolicit(b *batch, target netip.Addr, n frame.Neighbor, mac frame.MAC, asked frame.ARP) {
+func (r *Router) resolveSolicit(b *batch, target netip.Addr, n frame.Neighbor, mac frame.MAC) {
 	r.arp.Resolved(target, arp.Unknown, func([]byte) {}) // nobody waits for ARP
 	key := waitKey{question: whoServes, addr: target}
 	if r.refused.holds(key, b.now) {
@@ -92,7 +96,7 @@ func (r *Router) resolveSolicit(b *batch, target netip.Addr, n frame.Neighbor, m
 			r.askRegistry(ctx, key) // answers all others who have asked
 			b := r.borrow()
 			defer r.giveBack(b)
-			if r.arp.Answer(asked, b.now).Action == arp.Reply {
+			if r.isElsewhere(target) {
 				r.advertNeighbor(b, n, mac)
 			}
 		})
@@ -114,9 +118,12 @@ func (r *Router) advertNeighbor(b *batch, n frame.Neighbor, mac frame.MAC) {
 }
 
 // observe6 notes where a host of this segment is. It reports false of an address that isn't leased here.
-func (r *Router) observe6(s *six, host netip.Addr, mac frame.MAC) bool {
+func (r *Router) observe6(s *six, host netip.Addr, mac frame.MAC, now time.Time) bool {
 	if route, status := r.directory.Lookup(host); status != Known || !route.here() || mac == r.gateway {
 		return status == Unknown || mac == r.gateway
+	}
+	if known, ok := s.hosts.MAC(host); ok && known != mac { // a host's new card, or a second host
+		r.stranger(host, mac, now)
 	}
 	s.hosts.Observe(host, mac)
 	r.waiting.signal(waitKey{question: whichMAC6, addr: host})
@@ -129,16 +136,15 @@ func (r *Router) solicited(b *batch, s *six, ip frame.IPv6, mac frame.MAC) {
 		r.counters.add(dropMalformed, 1)
 		return
 	}
-	key := waitKey{question: whichRouters, addr: netip.IPv4Unspecified(), member: asKey(mac)}
+	key, dst, every := waitKey{question: whichRouters, addr: netip.IPv4Unspecified(), member: asKey(mac)}, ip.Src(), solicitedEvery
+	if dst.IsUnspecified() {
+		key.member, dst, every = group.MemberID{}, frame.AllNodes(), advertisedEvery
+	}
 	if !s.Routed || r.told.holds(key, b.now) {
 		r.counters.add(ndpSilent, 1)
 		return
 	}
-	r.told.remember(key, b.now, solicitedEvery)
-	dst := ip.Src()
-	if dst.IsUnspecified() {
-		dst = frame.AllNodes()
-	}
+	r.told.remember(key, b.now, every)
 	r.counters.add(routerAdverts, 1)
 	b.writeCopy(frame.AppendRouterAdvert(nil, mac, dst, r.advertOf(s)))
 }

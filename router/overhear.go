@@ -113,7 +113,7 @@ func (r *Router) setRight(b *batch, f frame.Ethernet, ip frame.IPv4) {
 			r.askRegistry(ctx, key) // answers all who have asked
 			b := r.borrow()
 			defer r.giveBack(b)
-			if r.arp.Answer(asked, b.now).Action == arp.Reply {
+			if r.isElsewhere(dst) {
 				r.point(b, from, dst, r.gateway)
 			}
 		})

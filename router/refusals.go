@@ -24,7 +24,7 @@ const (
 	whichRouters                 // a router solicitation
 )
 
-// waitKey names a question about an address; member only with whoseIsIt.
+// waitKey names a question about an address; and about a member, or a station (asKey), where the question has one.
 type waitKey struct {
 	question question
 	addr     netip.Addr

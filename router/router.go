@@ -335,6 +335,12 @@ func (a arpDirectory) Lookup(addr netip.Addr) arp.Result {
 	return arpResult(route, status, a.alone)
 }
 
+// isElsewhere reports whether an address is known to be leased to a host that this router answers for.
+func (r *Router) isElsewhere(addr netip.Addr) bool {
+	route, status := r.directory.Lookup(addr)
+	return arpResult(route, status, r.bypass != nil) == arp.Remote
+}
+
 func arpResult(route Route, status Status, alone bool) arp.Result {
 	switch {
 	case status == Absent:

@@ -44,10 +44,15 @@ func (s *Server) Offer(ctx context.Context, c Client) (Lease, error) {
 	return s.offer(ctx, c, netip.Addr{}, string(c.MAC)+string(c.ID))
 }
 
-// Commit leases addr to the client, or renews its lease: it is on disk before Commit returns.
+// Commit leases addr to the client, or renews its lease: it is on disk before Commit returns. Of a host that is served for
+// its vendor class the lease isn't renewed (ErrVendorClass): whether it is of that class yet its DHCPv4 says.
 func (s *Server) Commit(ctx context.Context, c Client, addr netip.Addr) (Lease, error) {
 	if !s.leasable(addr) {
 		return Lease{}, ErrNotOurs
+	}
+	mac, _ := frame.MACFrom(c.MAC)
+	if p := s.config.Policy; s.rule.Load().Serve == ServeVendorClass && (p.Registered == nil || !p.Registered(mac)) {
+		return Lease{}, ErrVendorClass
 	}
 	return s.config.Leaser.Commit(ctx, c, addr)
 }

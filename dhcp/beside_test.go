@@ -60,6 +60,13 @@ func TestAnAddressIsProbedAndLeasedBesideDHCPv4(t *testing.T) {
 			t.Errorf("%s is leased: %v", never, err)
 		}
 	}
+	isC := func(mac frame.MAC) bool { return mac == frame.MAC(c.MAC) }
+	for _, registered := range []func(frame.MAC) bool{nil, isC} {
+		b := newPoliced(Policy{Rule: Rule{Serve: ServeVendorClass}, Registered: registered})
+		if _, err := b.Server.Commit(t.Context(), c, offer.Addr); errors.Is(err, ErrVendorClass) != (registered == nil) {
+			t.Errorf("by vendor class, registered %t: %v", registered != nil, err)
+		}
+	}
 	if got := Label("My Host.example"); got != "my-host" {
 		t.Errorf("label %q", got)
 	}

@@ -10,7 +10,7 @@
 //	SOLICIT              ADVERTISE of the address of its lease, or of one that is offered; with rapid commit REPLY
 //	REQUEST              REPLY: the lease is on disk
 //	RENEW, REBIND        REPLY: likewise; an address that the host can't have any more is given no lifetime
-//	CONFIRM              REPLY: on this link, or not
+//	CONFIRM              REPLY: on this link, or not, of addresses of the group's prefixes; nothing of others
 //	RELEASE, DECLINE     REPLY, and nothing else: the lease is the IPv4 address's, too
 //	INFORMATION-REQUEST  REPLY without an address
 //	any, to another      nothing

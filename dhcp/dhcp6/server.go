@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -28,10 +29,15 @@ const (
 	maxDUID = 130
 	// clientIdentifier is the type of what RFC 4361 makes of DUID and IAID.
 	clientIdentifier = 255
+	// maxFormer is how many of the group's former prefixes are remembered.
+	maxFormer = 4
 )
 
 // ErrMalformed: no message of a client, or one that RFC 8415 section 16 has a server discard.
 var ErrMalformed = errors.New("dhcp6: malformed message")
+
+// ErrOtherNetwork: it concerns addresses of another network alone. It is a dhcp.ErrNotServed.
+var ErrOtherNetwork = fmt.Errorf("%w: its addresses are of another network", dhcp.ErrNotServed)
 
 // ErrFirstIPv4: the host has no lease yet, and a moment to get one by DHCPv4. It is a dhcp.ErrNotServed.
 var ErrFirstIPv4 = fmt.Errorf("%w by DHCPv6 yet: DHCPv4 goes first", dhcp.ErrNotServed)
@@ -42,7 +48,8 @@ type Leaser interface {
 	Admits(ctx context.Context, mac frame.MAC, held bool) error
 	// Offer picks an address for a client without one, and reserves it for a minute or so.
 	Offer(ctx context.Context, c dhcp.Client) (dhcp.Lease, error)
-	// Commit leases addr to the client, or renews its lease, which is on disk when it returns.
+	// Commit leases addr to the client, or renews its lease, which is on disk when it returns. dhcp.ErrVendorClass:
+	// DHCPv4 alone renews it.
 	Commit(ctx context.Context, c dhcp.Client, addr netip.Addr) (dhcp.Lease, error)
 }
 
@@ -81,6 +88,8 @@ type Given struct {
 	Renew, Rebind time.Duration // T1 and T2 of a lease that lasts LeaseTime, of a shorter one in proportion
 	DNS           []netip.Addr  // IPv6
 	Search        []string      // domains, without a dot at their end
+
+	former []ula.Net // that hosts were told before, the latest first
 }
 
 // Server answers the DHCPv6 clients of one segment. It is safe for concurrent use.
@@ -98,8 +107,23 @@ func NewServer(c Config) *Server {
 	return &Server{config: c, duid: &dhcpv6.DUIDUUID{UUID: c.ID}}
 }
 
-// SetGiven has hosts told this from now on; g must not be changed any more.
-func (s *Server) SetGiven(g Given) { s.given.Store(&g) }
+// SetGiven has hosts told this from now on; g must not be changed any more. It is safe for concurrent use with all but itself.
+func (s *Server) SetGiven(g Given) {
+	if was := s.given.Load(); was != nil {
+		g.former = was.former
+		if was.Net != g.Net && !was.Net.IsZero() {
+			g.former = append([]ula.Net{was.Net}, was.former[:min(len(was.former), maxFormer-1)]...)
+		}
+	}
+	s.given.Store(&g)
+}
+
+// gave reports whether an address is one that this server's hosts have, or have had. Of all others it knows nothing: the
+// link may have a router, and a DHCPv6 server, of another network.
+func (g *Given) gave(a netip.Addr) bool {
+	within := func(n ula.Net) bool { _, ok := n.Host(a); return ok }
+	return within(g.Net) || slices.ContainsFunc(g.former, within)
+}
 
 // exchange is a message and who has sent it.
 type exchange struct {
@@ -129,7 +153,7 @@ func (s *Server) Handle(ctx context.Context, message []byte, source frame.MAC) (
 	answer.AddOption(dhcpv6.OptServerID(s.duid))
 	switch x.m.MessageType {
 	case dhcpv6.MessageTypeConfirm:
-		err = confirm(x, answer)
+		err = s.confirm(ctx, x, answer)
 	case dhcpv6.MessageTypeRelease, dhcpv6.MessageTypeDecline:
 		answer.AddOption(&dhcpv6.OptStatusCode{StatusCode: iana.StatusSuccess})
 	case dhcpv6.MessageTypeInformationRequest:
@@ -193,8 +217,12 @@ func (s *Server) begin(message []byte, source frame.MAC) (*exchange, error) {
 	return x, nil
 }
 
-// confirm says whether a host's addresses are of this link (RFC 8415 section 18.3.3).
-func confirm(x *exchange, answer *dhcpv6.Message) error {
+// confirm says whether a host's addresses are of this link, as far as that is known here (RFC 8415 section 18.3.3).
+func (s *Server) confirm(ctx context.Context, x *exchange, answer *dhcpv6.Message) error {
+	_, held := s.holding(x, x.client().ID)
+	if err := s.config.Leaser.Admits(ctx, x.mac, held); err != nil {
+		return err
+	}
 	named := x.ia.Options.Addresses()
 	if len(named) == 0 {
 		return fmt.Errorf("%w: confirms nothing", ErrMalformed)
@@ -202,6 +230,9 @@ func confirm(x *exchange, answer *dhcpv6.Message) error {
 	status := &dhcpv6.OptStatusCode{StatusCode: iana.StatusSuccess}
 	for _, a := range named {
 		addr, _ := netip.AddrFromSlice(a.IPv6Addr)
+		if !x.given.gave(addr) {
+			return ErrOtherNetwork
+		}
 		if _, ok := x.given.Net.Host(addr); !ok {
 			status.StatusCode = iana.StatusNotOnLink
 		}
@@ -220,6 +251,9 @@ func (s *Server) lease(ctx context.Context, x *exchange, answer *dhcpv6.Message)
 	solicits := x.m.MessageType == dhcpv6.MessageTypeSolicit
 	rapid := solicits && x.m.GetOneOption(dhcpv6.OptionRapidCommit) != nil
 	if !ok {
+		if x.m.MessageType == dhcpv6.MessageTypeRebind && !slices.ContainsFunc(x.ia.Options.Addresses(), x.mayEnd) {
+			return ErrOtherNetwork
+		}
 		if solicits && x.m.Options.ElapsedTime() < headStart {
 			return ErrFirstIPv4
 		}
@@ -284,6 +318,9 @@ func (s *Server) commit(ctx context.Context, h *Holding, name string) error {
 		h.Client.Name = name
 	}
 	lease, err := s.config.Leaser.Commit(ctx, h.Client, h.Addr)
+	if errors.Is(err, dhcp.ErrVendorClass) && !h.End.IsZero() {
+		return nil // what is left of it
+	}
 	if err != nil {
 		return err
 	}
@@ -317,10 +354,16 @@ func (s *Server) grant(x *exchange, answer *dhcpv6.Message, h Holding) {
 	}
 }
 
-// end gives what addresses the host names besides one no lifetime (RFC 8415 section 18.3.4).
+// mayEnd reports whether an address that the host names is this server's to end: a REBIND goes to all servers of the link.
+func (x *exchange) mayEnd(a *dhcpv6.OptIAAddress) bool {
+	addr, _ := netip.AddrFromSlice(a.IPv6Addr)
+	return x.m.MessageType != dhcpv6.MessageTypeRebind || x.given.gave(addr)
+}
+
+// end gives what addresses the host names besides one no lifetime (RFC 8415 sections 18.3.4 and 18.3.5).
 func (x *exchange) end(ia *dhcpv6.OptIANA, but netip.Addr) {
 	for _, a := range x.ia.Options.Addresses() {
-		if addr, _ := netip.AddrFromSlice(a.IPv6Addr); addr != but {
+		if addr, _ := netip.AddrFromSlice(a.IPv6Addr); addr != but && x.mayEnd(a) {
 			ia.Options.Add(&dhcpv6.OptIAAddress{IPv6Addr: a.IPv6Addr})
 		}
 	}

@@ -7,6 +7,6 @@
 // members as those are that they have seen, and used where it answers. UPnP's IGD, which is XML by HTTP to whoever answers a
 // multicast, isn't spoken.
 //
-//   - [Keep]: asks, renews at half the lifetime, and begins anew with another gateway.
+//   - [Keep]: asks, renews at half the lifetime, and begins anew with another gateway, or another address of ours.
 //   - messages (message.go): PCP's MAP and NAT-PMP's requests, 12 to 60 bytes.
 package portmap

@@ -2,7 +2,8 @@ package portmap
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -15,8 +16,9 @@ import (
 const (
 	lifetime  = 20 * time.Minute // asked for; a router that was restarted has forgotten it for at most half of that
 	shortest  = time.Minute      // of what a router grants that is believed
-	lookEvery = 15 * time.Second // at the default route
+	lookEvery = 15 * time.Second // at the default route, and at our address there
 	askAgain  = 15 * time.Minute // a gateway that says nothing, or no
+	notBefore = 4 * time.Second  // since the last renewal (RFC 6887 section 11.2.1)
 )
 
 // tries are the waits for an answer, each after a request (RFC 6886 section 3.1).
@@ -29,39 +31,51 @@ type Mapped struct{ UDP, TCP netip.AddrPort }
 type Config struct {
 	Gateway  func() (netip.Addr, error) // of the default route over IPv4; the zero Addr: there is none
 	UDP, TCP uint16                     // our ports; 0: none to be mapped
+	Secret   []byte                     // of this host, the same after each start: by it the gateway knows its mappings again
 	Changed  func(Mapped)
 	Log      *slog.Logger
 }
 
-// keeper is what Keep does at one gateway.
+// place is where mappings are good: at one gateway, and for one address of ours. The zero place is nowhere.
+type place struct{ gateway, own netip.Addr }
+
+// keeper is what Keep does at one place.
 type keeper struct {
 	Config
-	nonce   nonce
-	gateway netip.Addr
-	conn    *net.UDPConn
-	plain   bool // it speaks NAT-PMP alone
-	mapped  Mapped
+	nonce  nonce
+	at     place
+	plain  bool // its gateway speaks NAT-PMP alone
+	held   map[transport]holding
+	again  time.Time // when to ask
+	mapped Mapped    // what Changed was told
+}
+
+// holding is a mapping until its gateway's word ends.
+type holding struct {
+	external netip.AddrPort
+	until    time.Time
+}
+
+func newKeeper(c Config) *keeper {
+	return &keeper{Config: c, nonce: nonceOf(c.Secret), held: make(map[transport]holding)}
+}
+
+// nonceOf is what marks the mappings of a host: with another one it couldn't renew what it mapped before it was
+// killed (RFC 6887 section 11.3), and nobody else knows it (section 18.1).
+func nonceOf(secret []byte) (n nonce) {
+	h := hmac.New(sha256.New, secret)
+	_, _ = h.Write([]byte("landbridge port mapping nonce")) // never fails
+	copy(n[:], h.Sum(nil))
+	return n
 }
 
 // Keep has the gateway map the ports until ctx ends, and takes the mappings back then. Changed is called from
 // the same goroutine.
 func Keep(ctx context.Context, c Config) {
-	var n nonce
-	_, _ = rand.Read(n[:]) // never fails
-	k := &keeper{Config: c, nonce: n}
+	k := newKeeper(c)
 	defer k.leave()
-	var again time.Time
 	for {
-		if gateway, err := k.Gateway(); err != nil {
-			k.Log.Debug("the default route can't be read", "err", err)
-		} else if gateway != k.gateway {
-			k.meet(gateway)
-			again = time.Time{}
-		}
-		if k.conn != nil && !time.Now().Before(again) {
-			again = time.Now().Add(k.ask(ctx))
-		}
-		look := time.NewTimer(max(time.Second, min(lookEvery, time.Until(again))))
+		look := time.NewTimer(k.step(ctx))
 		select {
 		case <-ctx.Done():
 			look.Stop()
@@ -71,34 +85,66 @@ func Keep(ctx context.Context, c Config) {
 	}
 }
 
-// meet turns to another gateway, or to none.
-func (k *keeper) meet(gateway netip.Addr) {
-	k.leave()
-	k.gateway, k.plain = gateway, false
-	if !gateway.IsValid() {
-		return
+// step asks for what is due where this host is, and returns after how long to do so again.
+func (k *keeper) step(ctx context.Context) time.Duration {
+	if at, err := k.look(); err != nil {
+		k.Log.Debug("the default route can't be read", "err", err)
+	} else if at != k.at {
+		k.meet(at)
 	}
-	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(gateway, serverPort)))
+	if k.at == (place{}) {
+		return lookEvery
+	}
+	if !time.Now().Before(k.again) {
+		wait := k.ask(ctx)
+		k.again = time.Now().Add(wait)
+	}
+	return max(time.Second, min(lookEvery, time.Until(k.again)))
+}
+
+// look returns where this host is.
+func (k *keeper) look() (place, error) {
+	gateway, err := k.Gateway()
+	if err != nil || !gateway.IsValid() {
+		return place{}, err
+	}
+	conn, err := dial(place{gateway: gateway})
 	if err != nil {
 		k.Log.Debug("the router before this host can't be asked to map ports", "addr", gateway, "err", err)
-		return
+		return place{}, nil
 	}
-	k.conn = conn
+	defer conn.Close()
+	return place{gateway, conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()}, nil
+}
+
+// dial opens a socket from our address at a place to its gateway.
+func dial(at place) (*net.UDPConn, error) {
+	var own *net.UDPAddr
+	if at.own.IsValid() {
+		own = net.UDPAddrFromAddrPort(netip.AddrPortFrom(at.own, 0))
+	}
+	return net.DialUDP("udp4", own, net.UDPAddrFromAddrPort(netip.AddrPortFrom(at.gateway, serverPort)))
+}
+
+// meet turns to another place, or to none.
+func (k *keeper) meet(at place) {
+	k.leave()
+	k.at, k.plain, k.again = at, false, time.Time{}
 }
 
 // leave takes back what the gateway has mapped, if it hears that.
 func (k *keeper) leave() {
-	if k.conn == nil {
-		return
-	}
 	for t, port := range k.ports() {
-		if k.mapped != (Mapped{}) {
-			_, _ = k.conn.Write(k.request(t, port, 0)) // else it ends by itself
+		if _, held := k.held[t]; !held {
+			continue
+		}
+		if conn, err := dial(k.at); err == nil {
+			_, _ = conn.Write(k.request(t, port, 0)) // else it ends by itself
+			_ = conn.Close()
 		}
 	}
-	_ = k.conn.Close()
-	k.conn = nil
-	k.set(Mapped{})
+	clear(k.held)
+	k.show()
 }
 
 // ports yields what is to be mapped.
@@ -113,38 +159,46 @@ func (k *keeper) ports() iter.Seq2[transport, uint16] {
 	}
 }
 
-func (k *keeper) set(m Mapped) {
+// show tells what is mapped, where that isn't what was told last.
+func (k *keeper) show() {
+	var m Mapped
+	for t, h := range k.held {
+		switch {
+		case !time.Now().Before(h.until):
+			delete(k.held, t)
+		case t == udp:
+			m.UDP = h.external
+		default:
+			m.TCP = h.external
+		}
+	}
 	if m != k.mapped {
 		k.mapped = m
 		k.Changed(m)
 	}
 }
 
-// ask asks for the mappings, or renews them, and returns after how long to do it again.
+// ask asks for the mappings, or renews them, and returns after how long to do it again. What was granted holds until its
+// end, whatever becomes of a renewal: that is tried again at half of what is left.
 func (k *keeper) ask(ctx context.Context) time.Duration {
-	var got Mapped
-	granted := time.Duration(1<<63 - 1)
 	for t, port := range k.ports() {
+		asked := time.Now()
 		m, err := k.obtain(ctx, t, port)
 		if err != nil {
-			k.Log.Debug(fmt.Sprintf("the router before this host maps no %v port", t), "addr", k.gateway, "err", err)
+			k.Log.Debug(fmt.Sprintf("the router before this host maps no %v port", t), "addr", k.at.gateway, "err", err)
 			break // nor would it the other
 		}
-		granted = min(granted, m.lifetime)
-		if t == udp {
-			got.UDP = m.external
-		} else {
-			got.TCP = m.external
+		if k.held[t].external != m.external {
+			k.Log.Info(fmt.Sprintf("the router before this host has mapped a %v port to it", t), "addr", m.external)
 		}
+		k.held[t] = holding{m.external, asked.Add(m.lifetime)}
 	}
-	if got != k.mapped && got != (Mapped{}) {
-		k.Log.Info("the router before this host has mapped a port to it", "addr", got.UDP)
+	k.show()
+	again := askAgain
+	for _, h := range k.held {
+		again = min(again, max(notBefore, time.Until(h.until)/2))
 	}
-	k.set(got)
-	if got == (Mapped{}) {
-		return askAgain
-	}
-	return granted / 2
+	return again
 }
 
 // obtain asks for one mapping, by PCP, and by NAT-PMP where that isn't spoken.
@@ -176,7 +230,7 @@ func (k *keeper) obtain(ctx context.Context, t transport, port uint16) (m mappin
 func (k *keeper) check(m mapping) error {
 	a := m.external.Addr()
 	switch {
-	case !a.IsGlobalUnicast() || m.external.Port() == 0 || a == k.gateway || a == k.client():
+	case !a.IsGlobalUnicast() || m.external.Port() == 0 || a == k.at.gateway || a == k.at.own:
 		return fmt.Errorf("the gateway says that %v is mapped, which can't be", m.external)
 	case m.lifetime < shortest:
 		return fmt.Errorf("the gateway maps the port for %v alone", m.lifetime)
@@ -184,37 +238,38 @@ func (k *keeper) check(m mapping) error {
 	return nil
 }
 
-// client is our address, as the gateway is to see it.
-func (k *keeper) client() netip.Addr {
-	return k.conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
-}
-
 func (k *keeper) request(t transport, port uint16, life time.Duration) []byte {
 	if k.plain {
 		return pmpRequest(t, port, life)
 	}
-	return pcpRequest(k.nonce, k.client(), t, port, life)
+	return pcpRequest(k.nonce, k.at.own, t, port, life)
 }
 
 // errSilent: the gateway doesn't answer.
 var errSilent = errors.New("the gateway doesn't answer")
 
-// exchange sends a request until an answer comes that parse takes. What parse takes for no answer
-// is left alone: others may have asked from this port before.
+// exchange sends a request until an answer comes that parse takes. What parse takes for no answer is left alone: others may
+// have asked from this port before. Each exchange has a port of its own: nothing in an answer says whether it is to
+// this request or to the one before.
 func (k *keeper) exchange(ctx context.Context, request []byte, parse func([]byte) (mapping, error)) (mapping, error) {
-	ended := context.AfterFunc(ctx, func() { _ = k.conn.SetReadDeadline(time.Unix(1, 0)) })
+	conn, err := dial(k.at)
+	if err != nil {
+		return mapping{}, err
+	}
+	defer conn.Close()
+	ended := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer ended()
 	var b [1100]byte // the most that PCP sends (RFC 6887 section 7)
 	for _, wait := range tries {
-		if _, err := k.conn.Write(request); err != nil {
+		if _, err := conn.Write(request); err != nil {
 			return mapping{}, err
 		}
-		_ = k.conn.SetReadDeadline(time.Now().Add(wait))
+		_ = conn.SetReadDeadline(time.Now().Add(wait))
 		if ctx.Err() != nil {
 			return mapping{}, ctx.Err()
 		}
 		for {
-			n, err := k.conn.Read(b[:])
+			n, err := conn.Read(b[:])
 			if err != nil {
 				var timeout net.Error
 				if errors.As(err, &timeout) && timeout.Timeout() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os/exec"
 	"strings"
@@ -46,6 +45,21 @@ func (h *home) gateway() netip.Addr {
 		h.t.Fatal(err)
 	}
 	return addr.Addr()
+}
+
+// keeper is one of the host inside, which must call this, where its gateway is.
+func (h *home) keeper(t *testing.T, secret string, changed func(Mapped)) *keeper {
+	t.Helper()
+	k := newKeeper(Config{
+		Gateway: func() (netip.Addr, error) { return h.gateway(), nil }, UDP: 4860, TCP: 4860, Secret: []byte(secret),
+		Changed: changed, Log: slog.New(slog.DiscardHandler),
+	})
+	at, err := k.look()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.meet(at)
+	return k
 }
 
 // answers reports whether a datagram from outside reaches the host and its answer comes back.
@@ -95,7 +109,7 @@ func TestARouterMapsOurPorts(t *testing.T) {
 	go func() {
 		ended <- h.inside.Do(func() error {
 			Keep(ctx, Config{
-				Gateway: func() (netip.Addr, error) { return h.gateway(), nil }, UDP: 4860, TCP: 4860,
+				Gateway: func() (netip.Addr, error) { return h.gateway(), nil }, UDP: 4860, TCP: 4860, Secret: []byte("a secret"),
 				Changed: func(m Mapped) { changes <- m }, Log: slog.New(slog.DiscardHandler),
 			})
 			return nil
@@ -136,8 +150,7 @@ func TestARouterMapsOurPortsByNATPMP(t *testing.T) {
 	h := newHome(t)
 	h.mapsPorts()
 	if err := h.inside.Do(func() error {
-		k := &keeper{Config: Config{UDP: 4860, TCP: 4860, Changed: func(Mapped) {}, Log: slog.New(slog.DiscardHandler)}}
-		k.meet(h.gateway())
+		k := h.keeper(t, "a secret", func(Mapped) {})
 		defer k.leave()
 		k.plain = true
 		again := k.ask(t.Context())
@@ -151,12 +164,49 @@ func TestARouterMapsOurPortsByNATPMP(t *testing.T) {
 	}
 }
 
+// With another address of the host the mappings are made anew, though the gateway is the same.
+func TestAnotherAddressOfTheHostIsMapped(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	h.mapsPorts()
+	ip := func(words ...string) {
+		t.Helper()
+		if out, err := h.inside.Run(t.Context(), "ip", words...); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	if err := h.inside.Do(func() error {
+		k := h.keeper(t, "a secret", func(Mapped) {})
+		defer k.leave()
+		k.step(t.Context())
+		former := k.at.own
+		next := former.Next().Next()
+		gateway := h.gateway().String()
+		ip("address", "flush", "dev", "eth0", "scope", "global")
+		k.step(t.Context())
+		if k.mapped != (Mapped{}) {
+			t.Errorf("without an address %v is mapped", k.mapped)
+		}
+		ip("address", "add", next.String()+"/24", "dev", "eth0")
+		ip("route", "replace", "default", "via", gateway)
+		k.step(t.Context())
+		if at := netip.AddrPortFrom(h.site.Public(), 4860); k.at.own != next || k.mapped.UDP != at && k.mapped.UDP.Port() == 0 {
+			t.Errorf("from %v %v is mapped, want %v from %v", k.at.own, k.mapped, at, next)
+		}
+		if out, err := h.site.Mapped(t.Context()); err != nil || !strings.Contains(out, next.String()) {
+			t.Errorf("the router maps %s, %v: nothing to %v", out, err, next)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestARouterThatMapsNothingIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
 	if err := h.inside.Do(func() error {
-		k := &keeper{Config: Config{UDP: 4860, Changed: func(m Mapped) { t.Errorf("mapped %v", m) }, Log: slog.New(slog.DiscardHandler)}}
-		k.meet(h.gateway())
+		k := h.keeper(t, "a secret", func(m Mapped) { t.Errorf("mapped %v", m) })
 		defer k.leave()
 		if again := k.ask(t.Context()); again != askAgain {
 			t.Errorf("asked again in %v", again)
@@ -169,13 +219,8 @@ func TestARouterThatMapsNothingIsLeftAlone(t *testing.T) {
 
 // What a gateway says that can't be true is no address of ours.
 func TestNonsenseOfAGatewayIsRefused(t *testing.T) {
-	conn, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: serverPort})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	k := &keeper{gateway: netip.MustParseAddr("192.168.1.1"), conn: conn}
-	for _, s := range []string{"0.0.0.0:4860", "127.0.0.1:4860", "224.0.0.1:4860", "255.255.255.255:4860", "169.254.0.1:4860", "192.168.1.1:4860", "198.51.100.1:0"} {
+	k := &keeper{at: place{netip.MustParseAddr("192.168.1.1"), netip.MustParseAddr("192.168.1.2")}}
+	for _, s := range []string{"0.0.0.0:4860", "192.168.1.2:4860", "127.0.0.1:4860", "224.0.0.1:4860", "255.255.255.255:4860", "169.254.0.1:4860", "192.168.1.1:4860", "198.51.100.1:0"} {
 		if k.check(mapping{netip.MustParseAddrPort(s), time.Hour}) == nil {
 			t.Errorf("%s is believed", s)
 		}

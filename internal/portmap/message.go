@@ -72,7 +72,7 @@ func (e *refusedError) Error() string {
 	return fmt.Sprintf("the router refuses it by %s: code %d", e.protocol, e.code)
 }
 
-// nonce marks the mappings of one run of this program (RFC 6887 section 11.2).
+// nonce marks the mappings of one host (RFC 6887 section 11.2).
 type nonce [12]byte
 
 // pcpRequest asks by PCP for a mapping of a port of client, or, for no time, to end it.

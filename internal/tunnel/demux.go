@@ -103,7 +103,7 @@ func (d *demux) open(b []byte, from netip.AddrPort, via *peer) {
 	}
 	p.arrived(from, via, d.now)
 	if len(p.shelf.kept) > 0 && via == nil {
-		p.tunnel.redeliver(d, p)
+		p.tunnel.redeliver(d, p, from)
 	}
 	switch {
 	case lead.kind() == typeData:

@@ -142,7 +142,7 @@
 // on, as forwarded, only to one that it reaches directly; a forwarded is never
 // forwarded. So an envelope crosses one relay, and loops can't form. Overhead: 33
 // bytes with the body's trailer, and 41 more through a relay. What comes for a member of whom
-// nothing was heard for 0.6 s is sent, and a copy kept, to be sent again when it is heard
+// nothing was heard for 0.6 s and two round trips is sent, and a copy kept, to be sent again when it is heard
 // within 5 s (shelf.go): at most 2 s old, 128 KiB for a member and 1 MiB in all.
 //
 // # Paths

@@ -69,7 +69,7 @@ func (t *Tunnel) forward(d *demux, from *peer, envelope []byte, via *peer) {
 	silence := dst.shelf.silence(r, d.now)
 	envelope[0] = msgForwarded
 	copy(envelope[1:], from.hash[:])
-	if r == nil || silence >= shelfAfter {
+	if r == nil || silence >= shelfAfter+2*r.roundTrip {
 		t.keep(d, dst, envelope, silence)
 	}
 	if r == nil {

@@ -2,12 +2,13 @@ package tunnel
 
 import (
 	"bytes"
+	"net/netip"
 	"time"
 )
 
 // What a relay keeps for a member whose channel is down a moment.
 const (
-	shelfAfter  = 600 * time.Millisecond // of silence: two of the path machine's probes are unanswered then
+	shelfAfter  = 600 * time.Millisecond // of silence beyond two round trips, that of a probe and of the one before: two are unanswered then
 	shelfFor    = 5 * time.Second        // of silence
 	shelfLife   = 2 * time.Second        // of a datagram; what it carries was sent again by then, or is of no use
 	shelfBytes  = 128 << 10              // for one member
@@ -72,11 +73,11 @@ func (t *Tunnel) keep(d *demux, dst *peer, envelope []byte, silence time.Duratio
 	}
 }
 
-// redeliver sends what was kept for a member that is heard again.
-func (t *Tunnel) redeliver(d *demux, dst *peer) {
+// redeliver sends what was kept for a member that is heard again, from an address.
+func (t *Tunnel) redeliver(d *demux, dst *peer, from netip.AddrPort) {
 	r := dst.route.Load()
-	if r == nil || r.via != nil {
-		return // not yet
+	if r == nil || r.via != nil || r.addr != from {
+		return // not yet: where it is now, its path has yet to show
 	}
 	s := &dst.shelf
 	for _, k := range s.kept {

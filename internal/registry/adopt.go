@@ -182,8 +182,8 @@ func (r *Registry) adoptFor(t *terms, blk *block, off int, from group.MemberID, 
 		err = ErrNotOurs
 	}
 	if err == nil {
-		if old != nil && len(old.Client) > 0 && r.book.clients[string(old.Client)] == addr {
-			delete(r.book.clients, string(old.Client))
+		if old != nil {
+			r.part(old)
 		}
 		s.lease = l
 		r.refreshView(blk.Block)

@@ -69,6 +69,7 @@ type book struct {
 	foreign map[netip.Addr]*lease     // served here, in blocks of others
 	evicted map[netip.Addr]*lease     // of those, whose client must ask anew: no more served
 	clients map[string]netip.Addr     // client ID -> its lease here, live or kept
+	hosts   map[[6]byte]netip.Addr    // MAC -> the lease here that was made last for it; perhaps over
 	offers  map[string]netip.Addr     // client ID -> its reservation
 	taken   map[BlockID]time.Duration // refused to us: not to be tried before
 	found   map[string]netip.Addr     // client ID -> live lease elsewhere, as a hint said and its record confirmed
@@ -84,7 +85,7 @@ type book struct {
 
 func newBook() book {
 	return book{
-		held: make(map[BlockID]*block), foreign: make(map[netip.Addr]*lease), evicted: make(map[netip.Addr]*lease), clients: make(map[string]netip.Addr),
+		held: make(map[BlockID]*block), foreign: make(map[netip.Addr]*lease), evicted: make(map[netip.Addr]*lease), clients: make(map[string]netip.Addr), hosts: make(map[[6]byte]netip.Addr),
 		offers: make(map[string]netip.Addr), found: make(map[string]netip.Addr), taken: make(map[BlockID]time.Duration),
 		silent:  make(map[string]time.Duration),
 		orphans: make(map[BlockID]time.Duration), newcomers: newNewcomers(), claims: newClaims(),
@@ -175,15 +176,33 @@ func (r *Registry) loadLease(a netip.Addr, row leaseRow, now Instant, t *terms) 
 	if !row.Holder.IsZero() {
 		l.confirmed = row.Confirmed.instant()
 		r.book.foreign[a] = l
-		r.book.clients[string(row.Client)] = a
+		r.meet(l)
 		return
 	}
 	if blk := r.book.held[b]; blk != nil && blk.Epoch == row.Epoch {
 		blk.slots[off].lease = l
 		l.alias = blk.slots[off].tag.alias(l)
 		if len(row.Client) > 0 && (row.State == leaseLive || row.State == leaseKept) {
-			r.book.clients[string(row.Client)] = a
+			r.meet(l)
 		}
+	}
+}
+
+// meet notes whose a lease is that is here from now on. Called with mu held, or at Open.
+func (r *Registry) meet(l *lease) {
+	r.book.clients[string(l.Client)] = l.addr
+	if was := r.leaseAt(r.book.hosts[l.MAC]); was == nil || was.MAC != l.MAC || was.State != leaseLive || was.Start <= l.Start {
+		r.book.hosts[l.MAC] = l.addr
+	}
+}
+
+// part forgets whose a lease was that isn't here any more. Called with mu held.
+func (r *Registry) part(l *lease) {
+	if len(l.Client) > 0 && r.book.clients[string(l.Client)] == l.addr {
+		delete(r.book.clients, string(l.Client))
+	}
+	if r.book.hosts[l.MAC] == l.addr {
+		delete(r.book.hosts, l.MAC)
 	}
 }
 
@@ -327,8 +346,8 @@ func (r *Registry) drop(blk *block) {
 	blk.gone = true
 	delete(r.book.held, blk.Block)
 	for i := range blk.slots {
-		if l := blk.slots[i].lease; l != nil && len(l.Client) > 0 && r.book.clients[string(l.Client)] == l.addr {
-			delete(r.book.clients, string(l.Client))
+		if l := blk.slots[i].lease; l != nil {
+			r.part(l)
 		}
 		r.setTag(&blk.slots[i], nil)
 	}

@@ -240,8 +240,8 @@ func (r *Registry) settle(blk *block, off int, l *lease, stale netip.Addr) {
 		}
 	}
 	s := &blk.slots[off]
-	if old := s.lease; old != nil && len(old.Client) > 0 && !bytes.Equal(old.Client, l.Client) && r.book.clients[string(old.Client)] == l.addr {
-		delete(r.book.clients, string(old.Client))
+	if old := s.lease; old != nil && (old.MAC != l.MAC || !bytes.Equal(old.Client, l.Client)) {
+		r.part(old)
 	}
 	seen := s.lease != nil && s.lease.State == leaseLive
 	s.lease, s.reserved, s.until = l, "", 0
@@ -249,7 +249,7 @@ func (r *Registry) settle(blk *block, off int, l *lease, stale netip.Addr) {
 		r.setTag(s, nil)
 	}
 	delete(r.book.offers, string(l.Client))
-	r.book.clients[string(l.Client)] = l.addr
+	r.meet(l)
 	if !seen { // else Lookup says the same as before
 		r.refreshView(blk.Block)
 	}
@@ -324,9 +324,7 @@ func (r *Registry) dropKept(l *lease) error {
 		if s := &blk.slots[off]; !s.tag.binds() {
 			r.setTag(s, nil)
 		}
-		if r.book.clients[string(l.Client)] == l.addr {
-			delete(r.book.clients, string(l.Client))
-		}
+		r.part(l)
 		r.refreshView(b)
 	}
 	return nil
@@ -391,8 +389,8 @@ func (r *Registry) Decline(ctx context.Context, addr netip.Addr) error {
 		return fmt.Errorf("decline %v: %w", addr, err)
 	}
 	r.mu.Lock()
-	if old != nil && r.book.clients[string(old.Client)] == addr {
-		delete(r.book.clients, string(old.Client))
+	if old != nil {
+		r.part(old)
 	}
 	if client := blk.slots[off].reserved; client != "" {
 		r.unreserve(addr, client)

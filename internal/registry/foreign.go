@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -59,10 +60,9 @@ func (r *Registry) serveForeign(c Client, addr netip.Addr, holder group.MemberID
 	l := r.newLease(c, addr, now, t.leaseWithin(now, confirmed))
 	l.Holder, l.Confirmed, l.confirmed = holder, stampOf(confirmed), confirmed
 	r.mu.Lock()
-	former := ""
 	old := r.book.foreign[addr]
 	if old != nil {
-		l.Start, former = old.Start, string(old.Client)
+		l.Start = old.Start
 	}
 	stale := r.staleAddr(c, addr)
 	h := r.happens(servedNow(old, l), l)
@@ -75,13 +75,13 @@ func (r *Registry) serveForeign(c Client, addr netip.Addr, holder group.MemberID
 	l.until += r.clock.Mono() - now.Mono
 	r.book.foreign[addr] = l
 	delete(r.book.evicted, addr)
-	if former != string(c.ID) && r.book.clients[former] == addr {
-		delete(r.book.clients, former)
+	if old != nil && (old.MAC != l.MAC || !bytes.Equal(old.Client, c.ID)) {
+		r.part(old)
 	}
 	if offer, ok := r.book.offers[string(c.ID)]; ok {
 		r.unreserve(offer, string(c.ID))
 	}
-	r.book.clients[string(c.ID)] = addr
+	r.meet(l)
 	r.refreshView(b)
 	r.mu.Unlock()
 	r.announce(b, l)
@@ -195,9 +195,7 @@ func (r *Registry) dropForeign(l *lease, report bool, h Happening) error {
 		if h.Act == Evicted {
 			r.book.evicted[l.addr] = evicted
 		}
-		if r.book.clients[string(l.Client)] == l.addr {
-			delete(r.book.clients, string(l.Client))
-		}
+		r.part(l)
 		r.refreshView(b)
 	}
 	r.mu.Unlock()
@@ -286,9 +284,7 @@ func (r *Registry) signOver(t *terms, old *lease, from group.MemberID, m *moveRe
 		r.publisher.alsoTo(b, old.To)
 	}
 	r.mu.Lock()
-	if len(old.Client) > 0 && r.book.clients[string(old.Client)] == old.addr {
-		delete(r.book.clients, string(old.Client))
-	}
+	r.part(old)
 	r.mu.Unlock()
 	r.counts.moves.Add(1)
 	var h Happening

@@ -30,12 +30,29 @@ func TestALeaseIsFoundByItsHost(t *testing.T) {
 			t.Errorf("%s: %v %t, want %v", c.name, found.Addr, ok, c.want)
 		}
 	}
-	for _, c := range []Client{byMAC, byID} {
+	if n := len(n.reg.book.hosts); n != 2 {
+		t.Errorf("%d hosts are remembered, want 2", n)
+	}
+	for _, c := range []Client{byID, byMAC} {
+		if found, ok := n.reg.LeaseOf([6]byte(mac), client(1).ID); !ok || string(c.ID) != string(byID.ID) && found.Addr != first.Addr {
+			t.Errorf("%v %t is left", found.Addr, ok)
+		}
 		if err := n.reg.Release(short(t, 5*time.Second), c, map[bool]netip.Addr{true: first.Addr, false: second.Addr}[string(c.ID) == string(byMAC.ID)]); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if found, ok := n.reg.LeaseOf([6]byte(mac), byMAC.ID, byID.ID); ok {
 		t.Errorf("after both are over: %+v", found)
+	}
+	if n := len(n.reg.book.hosts); n != 1 {
+		t.Errorf("%d hosts are remembered, want 1", n)
+	}
+	n.reg.mu.Lock()
+	defer n.reg.mu.Unlock()
+	for _, blk := range n.reg.book.held {
+		n.reg.drop(blk)
+	}
+	if n := len(n.reg.book.hosts); n != 0 {
+		t.Errorf("%d hosts are remembered though their blocks are lost", n)
 	}
 }

@@ -321,6 +321,23 @@ func (r *Registry) LeaseOf(mac [6]byte, ids ...[]byte) (Lease, bool) {
 			found = l
 		}
 	}
+	latest, met := r.book.hosts[mac]
+	if !met {
+		return Lease{}, false // nor is anything looked through for MACs that are made up
+	}
+	if look(r.leaseAt(latest)); found == nil { // that one is over: is there another?
+		r.eachLease(look)
+	}
+	if found == nil {
+		delete(r.book.hosts, mac)
+		return Lease{}, false
+	}
+	r.book.hosts[mac] = found.addr
+	return r.public(found), true
+}
+
+// eachLease shows all leases that are here. Called with mu held.
+func (r *Registry) eachLease(look func(*lease)) {
 	for _, blk := range r.book.held {
 		for i := range blk.slots {
 			look(blk.slots[i].lease)
@@ -329,10 +346,6 @@ func (r *Registry) LeaseOf(mac [6]byte, ids ...[]byte) (Lease, bool) {
 	for _, l := range r.book.foreign {
 		look(l)
 	}
-	if found == nil {
-		return Lease{}, false
-	}
-	return r.public(found), true
 }
 
 // holds reports whether the address is in a block of ours.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"landbridge/dhcp"
@@ -89,7 +90,8 @@ func (r *roll) readRules() error {
 func (r *roll) setRules(change func(map[group.ID]ruleRecord) error, fits func(division.Live) error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rules := maps.Clone(*r.rules.Load())
+	former := *r.rules.Load()
+	rules := maps.Clone(former)
 	if err := change(rules); err != nil {
 		return err
 	}
@@ -98,6 +100,9 @@ func (r *roll) setRules(change func(map[group.ID]ruleRecord) error, fits func(di
 	}
 	err := r.db.Update(func(tx *store.Tx) error {
 		for id, record := range rules {
+			if was, known := former[id]; known && reflect.DeepEqual(was, record) {
+				continue // nor is the record of a group written back that is being left
+			}
 			if err := ruleBucket().Put(tx, id[:], record); err != nil {
 				return err
 			}

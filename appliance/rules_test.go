@@ -65,6 +65,41 @@ func TestTheRulesOfSegmentsAreRememberedAndOnlyWhatFits(t *testing.T) {
 	}
 }
 
+// While a group is left, its rule is gone on disk a moment before it is in memory.
+func TestTheRuleOfAGroupThatIsBeingLeftIsntWrittenBack(t *testing.T) {
+	db, err := store.Open(filepath.Join(t.TempDir(), "landbridge.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	r, err := openRoll(db, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, other := group.ID{7}, group.ID{8}
+	put := func(id group.ID, record ruleRecord) {
+		t.Helper()
+		if err := r.setRules(func(rules map[group.ID]ruleRecord) error {
+			rules[id] = record
+			return nil
+		}, func(division.Live) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(left, ruleRecord{Serve: dhcp.ServeVendorClass, Classes: []string{"PXEClient"}, Since: 5})
+	put(other, ruleRecord{Serve: dhcp.ServeOpen, Since: 6})
+	if err := db.Update(func(tx *store.Tx) error { return ruleBucket().Delete(tx, left[:]) }); err != nil {
+		t.Fatal(err)
+	}
+	put(other, ruleRecord{Serve: dhcp.ServeRegistered, Since: 7})
+	if err := r.readRules(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := *r.rules.Load(), (map[group.ID]ruleRecord{other: {Serve: dhcp.ServeRegistered, Since: 7}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 func TestWhatTheConfigurationNamesGoesBeforeTheRules(t *testing.T) {
 	set := ruleRecord{Serve: dhcp.ServeRegistered, Server: 1067, Client: 1068}
 	standard := config.DHCP{Serve: dhcp.ServeOpen, Ports: dhcp.StandardPorts(), MTU: config.MTUOfLAN}

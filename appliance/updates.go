@@ -91,6 +91,8 @@ func tellOutcome(o updating.Outcome, running string) string {
 		return fmt.Sprintf("Version %s was found well, and is kept.", o.Version)
 	case updating.TakenBack:
 		return fmt.Sprintf("The update to %s was taken back: %s. Version %s runs, as before.", o.Version, o.Why, running)
+	case updating.Left:
+		return fmt.Sprintf("Version %s was left: %s. Version %s runs in its place.", o.Version, o.Why, running)
 	}
 	return fmt.Sprintf("The update to %s wasn't made: %s.", o.Version, o.Why)
 }

@@ -23,9 +23,11 @@
 //
 // # Which slot
 //
-// grubenv holds primary (A or B) and trial (A, B or nothing). GRUB starts trial where there is
-// one, and clears it before it does; PID 1 makes the running slot primary once the appliance is
-// well. A trial that panics, hangs (a watchdog resets) or isn't well is followed by the primary.
+// grubenv holds primary (A or B), trial (A, B or nothing) and starts (a 1 for each start of the
+// primary that hasn't come to a well appliance). GRUB starts trial where there is one, and clears it
+// before it does; PID 1 makes the running slot primary once the appliance is well, and clears starts.
+// A trial that panics, hangs (a watchdog resets) or isn't well is followed by the primary; three
+// starts of the primary that came to nothing are followed by a trial of the other.
 // Packages image/slots and image/pid1 have the order of what is written, and what well means.
 //
 // # The same bytes

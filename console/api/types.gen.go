@@ -989,6 +989,7 @@ func (e TsigAlgorithm) Valid() bool {
 // Defines values for UpdateResult.
 const (
 	UpdateResultKept      UpdateResult = "kept"
+	UpdateResultLeft      UpdateResult = "left"
 	UpdateResultRefused   UpdateResult = "refused"
 	UpdateResultTakenBack UpdateResult = "takenBack"
 )
@@ -997,6 +998,8 @@ const (
 func (e UpdateResult) Valid() bool {
 	switch e {
 	case UpdateResultKept:
+		return true
+	case UpdateResultLeft:
 		return true
 	case UpdateResultRefused:
 		return true

@@ -18,6 +18,7 @@ const (
 	undecided verdict = iota
 	well
 	unwell
+	up // it runs, and isn't to be kept
 )
 
 // sighting is what was seen of the appliance at one look.
@@ -46,8 +47,10 @@ func (g *gate) judge(s sighting, after time.Duration) (v verdict, why string) {
 	switch {
 	case s.lost && g.trial:
 		return unwell, "it couldn't open the state partition"
+	case s.lost && g.inARow >= wellAfter:
+		return up, "" // the other version may know it
 	case s.lost:
-		return undecided, "" // the other version may know it
+		return undecided, ""
 	case g.inARow >= wellAfter && (s.reached || !g.reached || !g.trial):
 		return well, ""
 	case !g.trial:

@@ -90,6 +90,8 @@ func tale(o *updating.Outcome, running string) string {
 	case o == nil:
 	case o.Result == updating.TakenBack:
 		return fmt.Sprintf("The update to %s was taken back: %s. Version %s runs, as before.", o.Version, o.Why, running)
+	case o.Result == updating.Left:
+		return fmt.Sprintf("Version %s was left: %s. Version %s runs in its place.", o.Version, o.Why, running)
 	case o.Result == updating.Refused:
 		return fmt.Sprintf("The update to %s wasn't made: %s.", o.Version, o.Why)
 	}

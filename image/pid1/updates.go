@@ -30,6 +30,7 @@ type updates struct {
 	state   string         // the directory where the record is
 
 	mu     sync.Mutex
+	left   string // the version of GRUB's first choice, where another runs in its place
 	record record
 	report updating.Report
 	busy   bool // with an order; then the machine restarts, or isn't busy again
@@ -60,8 +61,11 @@ func (u *updates) begin(ctx context.Context, lost, tried bool) *gate {
 			u.log.Error("what became of updates isn't known", "err", err)
 		}
 	}
-	g := &gate{}
-	u.record, g.trial = u.record.started(u.slot, u.primary(), u.now.Version, time.Now())
+	g, primary := &gate{}, u.primary()
+	if u.record.Trial == nil && primary != u.slot {
+		u.left = u.record.Versions[primary]
+	}
+	u.record, g.trial = u.record.started(u.slot, primary, u.now.Version, time.Now())
 	g.trial = g.trial || tried // by GRUB's word, where there is no other
 	u.report = updating.Report{Slot: u.slot, Version: u.now.Version, Built: u.now.Built, Stage: updating.Idle}
 	if g.trial {
@@ -352,11 +356,29 @@ func (u *updates) keep(ctx context.Context) {
 		u.log.Error("the running slot wasn't kept", "slot", u.slot, "err", err)
 		return
 	}
-	if u.report.Stage == updating.Trial {
-		u.record = u.record.ended(updating.Kept, "", time.Now())
-		u.report.Stage, u.report.Target, u.report.Until = updating.Idle, "", time.Time{}
-		u.keepRecord()
-		u.tell(ctx)
+	if u.report.Stage != updating.Trial && u.left == "" {
+		return
+	}
+	u.record = u.record.ended(updating.Kept, "", time.Now())
+	if u.left != "" {
+		u.record.Last = &updating.Outcome{Result: updating.Left, Version: u.left, Why: "its slot can't be read, or it ended three times before it was well", At: time.Now().UTC()}
+		u.left = ""
+	}
+	u.report.Stage, u.report.Target, u.report.Until = updating.Idle, "", time.Time{}
+	u.keepRecord()
+	u.tell(ctx)
+}
+
+// cameUp has GRUB know that the start of the slot that runs came to something, without making it the primary one.
+func (u *updates) cameUp() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	env, err := u.system.Environment()
+	if err == nil {
+		err = errors.Join(slots.CameUp(env, u.slot), env.Close())
+	}
+	if err != nil {
+		u.log.Error("GRUB doesn't know that the slot that runs came up", "slot", u.slot, "err", err)
 	}
 }
 

@@ -23,8 +23,8 @@ import (
 
 func TestAVersionIsWellOnceItsConsoleAnswersAndOthersAreReachedAsBefore(t *testing.T) {
 	good := sighting{door: true, socket: true, reached: true}
-	alone, shut, dead := good, good, sighting{}
-	alone.reached, shut.door = false, false
+	alone, shut, stateless, dead := good, good, good, sighting{}
+	alone.reached, shut.door, stateless.lost = false, false, true
 	for name, c := range map[string]struct {
 		gate  gate
 		seen  sighting
@@ -44,7 +44,8 @@ func TestAVersionIsWellOnceItsConsoleAnswersAndOthersAreReachedAsBefore(t *testi
 		"no state":                           {gate{trial: true}, sighting{lost: true}, time.Second, unwell, "state partition"},
 		"no trial: no console":               {gate{}, dead, time.Hour, undecided, ""},
 		"no trial: a program that ends":      {gate{}, sighting{ends: 100}, time.Hour, undecided, ""},
-		"no trial: no state":                 {gate{inARow: 100}, sighting{lost: true, door: true, socket: true}, time.Hour, undecided, ""},
+		"no trial: no state":                 {gate{inARow: wellAfter - 1}, stateless, time.Hour, up, ""},
+		"no trial: no state, for now":        {gate{}, stateless, time.Hour, undecided, ""},
 		"no trial: well, whoever is reached": {gate{reached: true, inARow: wellAfter}, alone, time.Hour, well, ""},
 	} {
 		if v, why := c.gate.judge(c.seen, c.after); v != c.want || !strings.Contains(why, c.why) || (v == unwell) != (why != "") {
@@ -109,19 +110,22 @@ func (m *testMachine) start(version string) (u *updates, g *gate) {
 	if err != nil {
 		m.Fatal(err)
 	}
-	slot := e.Primary
-	if e.Trial != "" {
-		slot = e.Trial
-		if err := slots.Try(env, e.Primary, ""); err != nil {
-			m.Fatal(err)
-		}
+	slot, trial := e.Primary, e.Trial != ""
+	switch {
+	case trial:
+		slot, e.Trial, e.Starts = e.Trial, "", ""
+	case e.Starts == "111":
+		slot, trial, e.Starts = slots.Other(e.Primary), true, ""
+	default:
+		e.Starts += "1"
 	}
+	m.file("grubenv", e.Block())
 	u = &updates{
 		desk: updating.Desk{Dir: m.TempDir()}, keys: []bundle.Key{bundle.KeyOf(updateKey(1))}, log: slog.New(slog.DiscardHandler),
 		say: func(lines ...string) { m.said = strings.Join(lines, " ") }, restart: func() { m.restarts++ }, system: m.disk,
 		now: bundle.Running{Version: version, Built: time.Unix(1000, 0), Arch: "amd64", Schema: 1}, slot: slot, state: m.state,
 	}
-	return u, u.begin(m.Context(), false, e.Trial != "")
+	return u, u.begin(m.Context(), false, trial)
 }
 
 func (m *testMachine) report(u *updates) updating.Report {
@@ -205,6 +209,51 @@ func TestAVersionThatIsNotWellIsTakenBackWithItsReason(t *testing.T) {
 		u.do(t.Context(), updating.Order{Do: updating.Dismiss})
 		if m.said != "" || m.report(u).Last != nil {
 			t.Errorf("it is known, and the screen says %q", m.said)
+		}
+	}
+}
+
+func TestAVersionThatDoesNotComeUpAnyMoreIsLeftForTheOtherAndToldOf(t *testing.T) {
+	m := newTestMachine(t)
+	m.start("old")
+	u, _ := m.start("old")
+	u.keep(t.Context()) // it is well, and GRUB counts anew
+	u.do(t.Context(), updating.Order{Do: updating.Install, Bundle: m.bundle(1, newManifest())})
+	u, _ = m.start("new")
+	u.keep(t.Context())
+	for range 3 {
+		if u, g := m.start("new"); u.slot != "B" || g.trial {
+			t.Fatalf("slot %s, on trial %t", u.slot, g.trial)
+		}
+	}
+	u, g := m.start("old")
+	if r := m.report(u); u.slot != "A" || !g.trial || r.Stage != updating.Trial || m.said != "" {
+		t.Fatalf("slot %s, %+v, %q", u.slot, r, m.said)
+	}
+	u.giveUp("it isn't well either")
+	if u, g := m.start("new"); u.slot != "B" || g.trial || m.said != "" {
+		t.Errorf("slot %s, on trial %t, %q", u.slot, g.trial, m.said)
+	}
+	m.start("new")
+	m.start("new")
+	u, _ = m.start("old")
+	u.keep(t.Context())
+	for range 2 {
+		if r := m.report(u); u.slot != "A" || r.Stage != updating.Idle || r.Last == nil || r.Last.Result != updating.Left || r.Last.Version != "new" || !strings.Contains(m.said, "Version new was left: ") {
+			t.Errorf("slot %s, %+v, %q", u.slot, r, m.said)
+		}
+		u, _ = m.start("old")
+		u.keep(t.Context())
+	}
+}
+
+func TestAnApplianceWithoutItsStateIsStartedAgainFromTheSameSlot(t *testing.T) {
+	m := newTestMachine(t)
+	for range 10 {
+		u, _ := m.start("old")
+		u.cameUp()
+		if u.slot != "A" {
+			t.Fatalf("slot %s is started", u.slot)
 		}
 	}
 }

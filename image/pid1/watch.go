@@ -81,6 +81,8 @@ func (m *machine) weigh(ctx context.Context, seen sighting) bool {
 	switch v, why := m.gate.judge(seen, time.Since(m.started)); v {
 	case well:
 		m.updates.keep(ctx)
+	case up:
+		m.updates.cameUp()
 	case unwell:
 		m.updates.giveUp(why)
 	default:

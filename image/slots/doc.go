@@ -8,6 +8,7 @@
 //	Storage      a partition, or the file with the environment block
 //	Install      writes a bundle's slot file into the slot that doesn't run
 //	Try, Keep    have GRUB start a slot once, and from now on
+//	CameUp       has GRUB know that a start came to something
 //
 // # What is written, in this order
 //
@@ -17,6 +18,9 @@
 //	slot         its first sector              then read back; the slot is whole
 //	environment  trial                         one start of the new slot, which GRUB forgets before it does it
 //	environment  primary                       by the new slot itself, when it is well
+//
+// Each start of the primary slot adds a 1 to starts, by GRUB, and the appliance that is well takes them
+// away: at the fourth start without that GRUB tries the other slot.
 //
 // A disk writes a sector whole or not at all. The environment block has 1,024 bytes, of which only the
 // first sector ever changes, and so it is the old one or the new one. GRUB writes it likewise.

@@ -17,6 +17,7 @@ const sectorSize = 512
 type Environment struct {
 	Primary string // A or B
 	Trial   string // A, B or ""
+	Starts  string // of the primary slot since it was well last, a 1 for each: GRUB can't count otherwise
 }
 
 // ErrEnvironment is returned for a block that isn't one.
@@ -36,9 +37,11 @@ func Parse(block []byte) (Environment, error) {
 			e.Primary = value
 		case "trial":
 			e.Trial = value
+		case "starts":
+			e.Starts = value
 		}
 	}
-	if !IsSlot(e.Primary) || e.Trial != "" && !IsSlot(e.Trial) {
+	if !IsSlot(e.Primary) || e.Trial != "" && !IsSlot(e.Trial) || strings.Trim(e.Starts, "1") != "" {
 		return Environment{}, ErrEnvironment
 	}
 	return e, nil
@@ -60,7 +63,7 @@ func Other(slot string) string {
 
 // Block returns the environment block that says this.
 func (e Environment) Block() []byte {
-	b := fmt.Appendf(nil, blockHead+"primary=%s\ntrial=%s\n", e.Primary, e.Trial)
+	b := fmt.Appendf(nil, blockHead+"primary=%s\ntrial=%s\nstarts=%s\n", e.Primary, e.Trial, e.Starts)
 	return append(b, bytes.Repeat([]byte("#"), EnvironmentSize-len(b))...)
 }
 
@@ -89,13 +92,26 @@ func Try(env Storage, running, slot string) error {
 	return set(env, Environment{Primary: running, Trial: slot})
 }
 
-// Keep makes the slot that runs the primary one. A block that is damaged is made anew.
+// Keep makes the slot that runs the primary one, whose starts are counted anew. A block that is damaged is made anew.
 func Keep(env Storage, running string) (changed bool, err error) {
 	now, err := Read(env)
-	if err != nil && !errors.Is(err, ErrEnvironment) || !IsSlot(running) || err == nil && now.Primary == running {
+	if err != nil && !errors.Is(err, ErrEnvironment) || !IsSlot(running) {
 		return false, err
 	}
+	if err == nil && now.Primary == running {
+		return false, CameUp(env, running)
+	}
 	return true, set(env, Environment{Primary: running})
+}
+
+// CameUp has GRUB count the starts of the slot that runs anew, if it is the primary one, as this one came to something.
+func CameUp(env Storage, running string) error {
+	now, err := Read(env)
+	if err != nil || now.Primary != running || now.Starts == "" {
+		return err
+	}
+	now.Starts = ""
+	return set(env, now)
 }
 
 // set writes the environment, in place: GRUB knows its sectors by their place on the disk. It writes

@@ -134,12 +134,16 @@ func (m *machine) boot(t *testing.T) (slot string) {
 	if err != nil {
 		t.Fatalf("GRUB can't read its environment: %v", err)
 	}
-	if e.Trial == "" {
-		return e.Primary
+	slot, after := e.Trial, Environment{Primary: e.Primary}
+	if slot == "" && e.Starts == "111" {
+		slot = Other(e.Primary)
 	}
-	copy(m.env.durable, Environment{Primary: e.Primary}.Block())
+	if slot == "" {
+		slot, after.Starts = e.Primary, "1"+e.Starts
+	}
+	copy(m.env.durable, after.Block())
 	copy(m.env.seen, m.env.durable)
-	return e.Trial
+	return slot
 }
 
 func (m *machine) holds(slot string, contents []byte) bool {
@@ -212,6 +216,52 @@ func TestATrialIsOfOneStartUnlessItIsKept(t *testing.T) {
 	}
 }
 
+func TestASlotThatDoesNotComeUpThreeTimesGivesWayToTheOther(t *testing.T) {
+	m := newMachine(1, -1, "A")
+	starts := func(want ...string) {
+		t.Helper()
+		for i, slot := range want {
+			if got := m.boot(t); got != slot {
+				t.Fatalf("start %d is of %s, not %s", i+1, got, slot)
+			}
+		}
+	}
+	starts("A", "A", "A", "B", "A", "A", "A", "B") // nor does the other
+	if changed, err := Keep(m.env, "B"); !changed || err != nil {
+		t.Fatalf("kept: %t, %v", changed, err)
+	}
+	starts("B", "B")
+	if changed, err := Keep(m.env, "B"); changed || err != nil {
+		t.Errorf("kept once more: %t, %v", changed, err)
+	}
+	starts("B", "B", "B")
+	if err := CameUp(m.env, "A"); err != nil { // which isn't the primary one
+		t.Error(err)
+	}
+	starts("A", "B")
+	if err := CameUp(m.env, "B"); err != nil {
+		t.Error(err)
+	}
+	starts("B", "B", "B", "A")
+	if err := Try(m.env, "B", "A"); err != nil {
+		t.Error(err)
+	}
+	starts("A", "B", "B", "B", "A") // a trial counts for nothing
+}
+
+func TestThatTheSlotThatRunsCameUpLeavesTheTrialOfTheOther(t *testing.T) {
+	m := newMachine(1, -1, "A")
+	if err := set(m.env, Environment{Primary: "A", Trial: "B", Starts: "11"}); err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := Keep(m.env, "A"); changed || err != nil {
+		t.Errorf("%t, %v", changed, err)
+	}
+	if e, err := Read(m.env); err != nil || e != (Environment{Primary: "A", Trial: "B"}) {
+		t.Errorf("%+v, %v", e, err)
+	}
+}
+
 func TestKeepingThatIsCutKeepsOrDoesNot(t *testing.T) {
 	for cut := 1; cut <= 2; cut++ {
 		for seed := range uint64(20) {
@@ -277,7 +327,7 @@ func TestAnUpdateThatIsBrokenOffLeavesTheOldVersion(t *testing.T) {
 }
 
 func TestTheEnvironmentBlockComesBackAsItWasWritten(t *testing.T) {
-	for _, e := range []Environment{{Primary: "A"}, {Primary: "B", Trial: "A"}} {
+	for _, e := range []Environment{{Primary: "A"}, {Primary: "B", Trial: "A"}, {Primary: "B", Starts: "111"}} {
 		block := e.Block()
 		if len(block) != EnvironmentSize {
 			t.Errorf("the block has %d bytes", len(block))
@@ -295,7 +345,8 @@ func TestBlocksThatGRUBWouldNotTakeAreRefused(t *testing.T) {
 	good := Environment{Primary: "A"}.Block()
 	for name, block := range map[string][]byte{
 		"empty": nil, "short": good[:100], "another slot": bytes.Replace(good, []byte("primary=A"), []byte("primary=C"), 1),
-		"no slot": bytes.Replace(good, []byte("primary=A"), []byte("xrimary=A"), 1), "no block": bytes.Repeat([]byte("#"), EnvironmentSize),
+		"another number": Environment{Primary: "A", Starts: "12"}.Block(),
+		"no slot":        bytes.Replace(good, []byte("primary=A"), []byte("xrimary=A"), 1), "no block": bytes.Repeat([]byte("#"), EnvironmentSize),
 	} {
 		if e, err := Parse(block); !errors.Is(err, ErrEnvironment) {
 			t.Errorf("%s: %v, %v", name, e, err)

@@ -63,6 +63,7 @@ const (
 	Kept      Result = "kept"      // what was tried runs well
 	TakenBack Result = "takenBack" // it didn't, and what ran before runs again
 	Refused   Result = "refused"   // nothing was changed
+	Left      Result = "left"      // it was in use, didn't come up any more, and what is in the other slot runs
 )
 
 // Outcome is how an update, or a way back, ended.

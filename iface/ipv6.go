@@ -1,6 +1,7 @@
 package iface
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,7 +16,11 @@ import (
 // none from router advertisements, and doesn't look for duplicates: the address is leased.
 func AssignIPv6(t *TAP, addr netip.Prefix) error {
 	if !addr.IsValid() {
-		return setIPv6(t.name, "disable_ipv6", "1")
+		err := setIPv6(t.name, "disable_ipv6", "1")
+		if errors.Is(err, unix.EROFS) { // in a container: it couldn't be turned on either, and so there is no address of ours
+			err = nil
+		}
+		return err
 	}
 	for _, s := range [][2]string{{"accept_ra", "0"}, {"autoconf", "0"}, {"addr_gen_mode", "1"}, {"disable_ipv6", "0"}} {
 		if err := setIPv6(t.name, s[0], s[1]); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -75,7 +76,8 @@ acme-dns (--acme-dns): a server that is for nothing else. Register there once (c
 URL/register), and have _acme-challenge.NAME be a CNAME of the full domain that it gives.
 
 Dynamic updates (--dns-server): of the zone itself, by RFC 2136 with TSIG. BIND, Knot and
-PowerDNS take them.
+PowerDNS take them. The file of the key may be the one that tsig-keygen writes; then it says
+the key's name and algorithm, too.
 
 A file with a secret may be - for standard input. Without it, the secret that is kept stays, where
 it is for the same server and registration.`,
@@ -84,7 +86,7 @@ it is for the same server and registration.`,
   sudo landbridge console certificate acme set --name console.example.com --agree-to-terms \
     --acme-dns https://auth.example.com --subdomain d420c923-bbd7-4056-ab64-c3ca54c9b3cf \
     --username eabcdb41-d89f-4580-826f-3e62e9755ef2 --password-file password.txt`,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case s.URL != "" && s.Server != "":
 				return usageError{errors.New("want --acme-dns or --dns-server, not both")}
@@ -96,13 +98,8 @@ it is for the same server and registration.`,
 				s.Publish = api.AcmePublishRfc2136
 			}
 			s.Algorithm, s.WaitSeconds = api.TsigAlgorithm(algorithm), int64(wait/time.Second)
-			for _, f := range []struct {
-				file string
-				to   *string
-			}{{roots, &s.Roots}, {passwordFile, &s.Password}, {secretFile, &s.Secret}} {
-				if *f.to, err = p.readSecret(f.file); err != nil {
-					return err
-				}
+			if err := p.readAcmeFiles(&s, roots, passwordFile, secretFile); err != nil {
+				return err
 			}
 			return set(cmd, nil)
 		},
@@ -112,7 +109,7 @@ it is for the same server and registration.`,
 	f.StringVar(&roots, "roots", "", "a PEM `file` of certificates by which a private authority is known")
 	f.StringVar(&passwordFile, "password-file", "", "acme-dns: a `file` with the password of the registration")
 	f.StringVar(&algorithm, "algorithm", "", "of the TSIG key: hmac-sha256 (default), hmac-sha384 or hmac-sha512")
-	f.StringVar(&secretFile, "secret-file", "", "a `file` with the TSIG key in base64")
+	f.StringVar(&secretFile, "secret-file", "", "a `file` with the TSIG key: in base64, or as tsig-keygen writes it")
 	f.DurationVar(&wait, "wait", 0, "for how long a record stands before the authority looks, until all servers of the zone have it")
 	return cmd
 }
@@ -142,6 +139,46 @@ func (p *program) readSecret(file string) (string, error) {
 	}
 	text, err := readPEM(file)
 	return strings.TrimSpace(text), err
+}
+
+// readAcmeFiles reads what is in files, where they are named.
+func (p *program) readAcmeFiles(s *api.AcmeSettings, roots, password, secret string) (err error) {
+	for _, f := range []struct {
+		file string
+		to   *string
+	}{{roots, &s.Roots}, {password, &s.Password}, {secret, &s.Secret}} {
+		if *f.to, err = p.readSecret(f.file); err != nil {
+			return err
+		}
+	}
+	if err := readTSIGKey(s); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// readTSIGKey takes apart a secret that is a whole key, with its name and its algorithm, as tsig-keygen writes it and BIND's
+// configuration has it.
+func readTSIGKey(s *api.AcmeSettings) error {
+	if !strings.HasPrefix(s.Secret, "key") || !strings.Contains(s.Secret, "{") {
+		return nil // it is the secret itself
+	}
+	k := regexp.MustCompile(`^key\s+"?([^"\s{]+)"?\s*\{\s*algorithm\s+"?([^"\s;]+)"?\s*;\s*secret\s+"?([^"\s;]+)"?\s*;\s*\}\s*;?$`).FindStringSubmatch(s.Secret)
+	if k == nil {
+		return errors.New("--secret-file: want one TSIG key as tsig-keygen writes it, with its algorithm and its secret and nothing else, or the secret alone in base64")
+	}
+	for _, f := range []struct {
+		flag, has string
+		said      *string
+	}{{"--key", k[1], &s.KeyName}, {"--algorithm", k[2], (*string)(&s.Algorithm)}} {
+		if *f.said == "" {
+			*f.said = f.has
+		} else if !strings.EqualFold(*f.said, f.has) {
+			return fmt.Errorf("%s says %s, and the key in --secret-file has %s: leave %s out", f.flag, *f.said, f.has, f.flag)
+		}
+	}
+	s.Secret = k[3]
+	return nil
 }
 
 // withAcme is a command that asks the appliance for something of ACME, says that it is done, and shows how it goes.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,29 @@ func TestHowACertificateIsGotIsToldInWords(t *testing.T) {
 			if !strings.Contains(b.String(), want) || strings.Contains(b.String(), "\x1b") {
 				t.Errorf("%s: want %q in\n%s", c.a.State, want, b.String())
 			}
+		}
+	}
+}
+
+func TestTheFileOfATSIGKeyMayBeAsTsigKeygenWritesIt(t *testing.T) {
+	const block = "key \"console\" {\n\talgorithm hmac-sha256;\n\tsecret \"c2l4dGVlbiBieXRlcyEh\";\n};"
+	for name, c := range map[string]struct {
+		in, want api.AcmeSettings
+		wrong    string
+	}{
+		"as it is written":     {api.AcmeSettings{Secret: block}, api.AcmeSettings{KeyName: "console", Algorithm: "hmac-sha256", Secret: "c2l4dGVlbiBieXRlcyEh"}, ""},
+		"with flags that fit":  {api.AcmeSettings{Secret: block, KeyName: "Console", Algorithm: "hmac-sha256"}, api.AcmeSettings{KeyName: "Console", Algorithm: "hmac-sha256", Secret: "c2l4dGVlbiBieXRlcyEh"}, ""},
+		"without quotes":       {api.AcmeSettings{Secret: "key console. {algorithm hmac-sha512; secret AAAA;}"}, api.AcmeSettings{KeyName: "console.", Algorithm: "hmac-sha512", Secret: "AAAA"}, ""},
+		"the secret alone":     {api.AcmeSettings{Secret: "keyAAAA=", KeyName: "console"}, api.AcmeSettings{Secret: "keyAAAA=", KeyName: "console"}, ""},
+		"none":                 {api.AcmeSettings{KeyName: "console"}, api.AcmeSettings{KeyName: "console"}, ""},
+		"another name":         {api.AcmeSettings{Secret: block, KeyName: "else"}, api.AcmeSettings{}, "--key says else"},
+		"another algorithm":    {api.AcmeSettings{Secret: block, Algorithm: "hmac-sha512"}, api.AcmeSettings{}, "--algorithm says hmac-sha512"},
+		"two keys":             {api.AcmeSettings{Secret: block + "\n" + block}, api.AcmeSettings{}, "want one TSIG key"},
+		"without an algorithm": {api.AcmeSettings{Secret: "key a { secret AAAA; };"}, api.AcmeSettings{}, "want one TSIG key"},
+	} {
+		got := c.in
+		if err := readTSIGKey(&got); (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) || err == nil && !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 }

@@ -38,11 +38,11 @@ func (e *termsError) Error() string {
 // explain says what went wrong with an attempt, and what helps.
 func (s Settings) explain(err error) *Error {
 	f := &Error{Text: line(fmt.Sprintf("%s: %v", s.Authority(), err)), Remedy: "Look at the settings (System, Certificate), or try again later."}
-	if after, limited := acme.RateLimit(err); limited {
-		f.After = after
+	var refused *acme.Error
+	if errors.As(err, &refused) {
+		f.After, _ = acme.RateLimit(refused) // which knows it by its own type alone
 	}
 	var terms *termsError
-	var refused *acme.Error
 	var wrongClock x509.CertificateInvalidError
 	var unknown x509.UnknownAuthorityError
 	var resolve *net.DNSError

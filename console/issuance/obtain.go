@@ -54,9 +54,19 @@ func (s Settings) Obtain(ctx context.Context, account crypto.Signer, terms func(
 	return issued, nil
 }
 
+// tidyTimeout is how long what was published may take to be taken back once the attempt is told to end.
+const tidyTimeout = 3 * time.Second
+
+// outliving returns a context that goes on for tidyTimeout after ctx is done.
+func outliving(ctx context.Context) (context.Context, context.CancelFunc) {
+	after, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(tidyTimeout, end) })
+	return after, func() { stop(); end() }
+}
+
 // again is when a request is repeated that a server refused for the moment.
-func again(n int, _ *http.Request, _ *http.Response) time.Duration {
-	if n > 3 {
+func again(n int, _ *http.Request, res *http.Response) time.Duration {
+	if n > 3 || res.StatusCode == http.StatusTooManyRequests {
 		return 0 // no more: the whole attempt is repeated, later
 	}
 	return time.Duration(n) * time.Second
@@ -101,9 +111,13 @@ func (a *attempt) register(ctx context.Context) error {
 		account.Contact = []string{"mailto:" + a.Email}
 	}
 	_, err := a.acme.Register(ctx, &account, acme.AcceptTOS)
-	if errors.Is(err, acme.ErrAccountAlreadyExists) {
-		return nil
+	if !errors.Is(err, acme.ErrAccountAlreadyExists) {
+		return err
 	}
+	if a.Email == "" {
+		return nil // the library can't take an address back
+	}
+	_, err = a.acme.UpdateReg(ctx, &account)
 	return err
 }
 
@@ -120,7 +134,9 @@ func (a *attempt) prove(ctx context.Context, authorizations []string) error {
 		return errors.New("order a certificate: it wants more shown than there are names")
 	}
 	var wanted []proof
-	defer func() { a.giveUp(ctx, wanted) }()
+	after, cancel := outliving(ctx)
+	defer cancel()
+	defer func() { a.giveUp(after, wanted) }()
 	for _, uri := range authorizations {
 		z, err := a.acme.GetAuthorization(ctx, uri)
 		if err != nil {
@@ -145,7 +161,7 @@ func (a *attempt) prove(ctx context.Context, authorizations []string) error {
 	}
 	for len(wanted) > 0 {
 		n := min(len(wanted), a.publisher.atOnce())
-		if err := a.show(ctx, wanted[:n]); err != nil {
+		if err := a.show(ctx, after, wanted[:n]); err != nil {
 			return err
 		}
 		wanted = wanted[n:]
@@ -153,20 +169,20 @@ func (a *attempt) prove(ctx context.Context, authorizations []string) error {
 	return nil
 }
 
-// show publishes the records of some proofs, and has the authority look for them.
-func (a *attempt) show(ctx context.Context, proofs []proof) error {
+// show publishes the records of some proofs, and has the authority look for them; it takes them back while after lasts.
+func (a *attempt) show(ctx, after context.Context, proofs []proof) error {
 	var records []record
 	for _, p := range proofs {
 		records = append(records, p.record)
 	}
-	if err := a.publisher.publish(ctx, records); err != nil {
-		return err
-	}
 	defer func() {
-		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
+		limited, cancel := context.WithTimeout(after, stepTimeout)
 		defer cancel()
-		_ = a.publisher.retract(after, records) // else they are replaced by the next attempt's
+		_ = a.publisher.retract(limited, records) // else they are replaced by the next attempt's
 	}()
+	if err := a.publisher.publish(ctx, records); err != nil {
+		return err // they may be there all the same, where the answer was lost
+	}
 	stood := time.NewTimer(a.Wait)
 	defer stood.Stop()
 	select {
@@ -181,7 +197,7 @@ func (a *attempt) show(ctx context.Context, proofs []proof) error {
 	}
 	for _, p := range proofs {
 		if _, err := a.acme.WaitAuthorization(ctx, p.authz); err != nil {
-			return fmt.Errorf("%w %s: %w", errUnseen, p.name, err)
+			return unproven(p.name, err)
 		}
 	}
 	return nil
@@ -190,12 +206,21 @@ func (a *attempt) show(ctx context.Context, proofs []proof) error {
 // errUnseen marks a proof that the authority doesn't take.
 var errUnseen = errors.New("it doesn't take the TXT record of")
 
+// unproven says why a name isn't proven: the authority doesn't take its record, or doesn't say.
+func unproven(name string, err error) error {
+	var refused *acme.AuthorizationError
+	if errors.As(err, &refused) {
+		return fmt.Errorf("%w %s: %w", errUnseen, name, err)
+	}
+	return fmt.Errorf("ask whether it has found the TXT record of %s: %w", name, err)
+}
+
 // giveUp takes back what was not shown: authorities bound how many may wait.
 func (a *attempt) giveUp(ctx context.Context, proofs []proof) {
-	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
+	limited, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	for _, p := range proofs {
-		_ = a.acme.RevokeAuthorization(after, p.authz) // else it ends by itself, in days
+		_ = a.acme.RevokeAuthorization(limited, p.authz) // else it ends by itself, in days
 	}
 }
 

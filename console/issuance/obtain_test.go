@@ -5,13 +5,19 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/acme"
 
 	"landbridge/console/api"
 	"landbridge/internal/acmelab"
@@ -138,38 +144,146 @@ func TestAFailureSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestAnAttemptEndsWhenItIsTold(t *testing.T) {
-	z := acmelab.StartZone(t)
-	a := acmelab.StartAuthority(t, z.Addr)
+// begun is an attempt that goes on.
+type begun struct {
+	*testing.T
+	zone      *acmelab.Zone
+	authority acmelab.Authority
+	tell      context.CancelFunc // it to end
+	ended     chan error
+}
+
+// begin begins an attempt whose record is to stand for ten minutes.
+func begin(t *testing.T, z *acmelab.Zone) *begun {
+	t.Helper()
+	b := &begun{T: t, zone: z, authority: acmelab.StartAuthority(t, z.Addr), ended: make(chan error, 1)}
 	s := byUpdate()
-	s.Directory, s.Roots, s.Server, s.TermsAgreed, s.WaitSeconds = a.Directory, a.Roots, z.Addr, true, 600
+	s.Directory, s.Roots, s.Server, s.TermsAgreed, s.WaitSeconds = b.authority.Directory, b.authority.Roots, z.Addr, true, 600
 	settings, wrong := Read(s, Settings{})
 	account, err := NewKey()
 	if len(wrong) > 0 || err != nil {
 		t.Fatal(wrong, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	ended := make(chan error, 1)
+	t.Cleanup(cancel)
+	b.tell = cancel
 	go func() {
 		_, err := settings.Obtain(ctx, account, func(string) {})
-		ended <- err
+		b.ended <- err
 	}()
+	return b
+}
+
+// published waits until the record stands.
+func (b *begun) published() {
+	b.Helper()
 	for published := false; !published; {
-		added, _ := z.Added()
+		added, _ := b.zone.Added()
 		published = added > 0
 		select {
-		case err := <-ended:
-			t.Fatalf("it ended: %v\n%s", err, a.Said())
+		case err := <-b.ended:
+			b.Fatalf("it ended: %v\n%s", err, b.authority.Said())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	cancel()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Error(err)
+}
+
+// ends tells it to end, and waits for that; by half the time that one request to a server may take.
+func (b *begun) ends() {
+	b.Helper()
+	b.tell()
+	select {
+	case err := <-b.ended:
+		if !errors.Is(err, context.Canceled) {
+			b.Error(err)
+		}
+	case <-time.After(stepTimeout / 2):
+		b.Error("it goes on")
 	}
-	if _, left := z.Added(); left > 0 {
+}
+
+func TestAnAttemptEndsWhenItIsTold(t *testing.T) {
+	b := begin(t, acmelab.StartZone(t))
+	b.published()
+	b.ends()
+	if _, left := b.zone.Added(); left > 0 {
 		t.Errorf("%d records are left behind", left)
+	}
+}
+
+func TestAnAttemptEndsThoughTheDNSServerSaysNothing(t *testing.T) {
+	t.Run("to the record", func(t *testing.T) {
+		z := acmelab.StartZone(t)
+		asked := z.Mute()
+		b := begin(t, z)
+		<-asked
+		b.ends()
+	})
+	t.Run("to its end", func(t *testing.T) {
+		b := begin(t, acmelab.StartZone(t))
+		b.published()
+		b.zone.Mute()
+		b.ends()
+	})
+}
+
+func TestTheAuthorityIsToldOfAnotherMailAddress(t *testing.T) {
+	z := acmelab.StartZone(t)
+	a := acmelab.StartAuthority(t, z.Addr)
+	account, err := NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, email := range []string{"first@example.com", "second@example.com"} {
+		s := byUpdate()
+		s.Directory, s.Roots, s.Server, s.TermsAgreed, s.WaitSeconds, s.Email = a.Directory, a.Roots, z.Addr, true, 0, email
+		settings, wrong := Read(s, Settings{})
+		if len(wrong) > 0 {
+			t.Fatal(wrong)
+		}
+		if _, err := settings.Obtain(t.Context(), account, func(string) {}); err != nil {
+			t.Fatal(err)
+		}
+		client, done := newClient(a.Roots)
+		defer done()
+		has, err := (&acme.Client{Key: account, DirectoryURL: a.Directory, HTTPClient: client}).GetReg(t.Context(), "")
+		if err != nil || !slices.Equal(has.Contact, []string{"mailto:" + email}) {
+			t.Errorf("with %s the account has %v, %v", email, has, err)
+		}
+	}
+}
+
+func TestAnAuthorityThatWantsToBeLeftAloneIsAskedOnce(t *testing.T) {
+	var asked atomic.Int32
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.Header().Set("Retry-After", "3600")
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = io.WriteString(w, `{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many"}`)
+	}))
+	defer server.Close()
+	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	_, err := obtain(t, byUpdate(), acmelab.Authority{Directory: server.URL, Roots: string(root)})
+	var why *Error
+	if !errors.As(err, &why) || why.After != time.Hour || asked.Load() != 1 {
+		t.Errorf("asked %d times: %#v", asked.Load(), err)
+	}
+}
+
+func TestARecordIsToBlameWhereTheAuthoritySaysSo(t *testing.T) {
+	s, _ := Read(byAcmeDNS(), Settings{})
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{&acme.AuthorizationError{Errors: []error{errors.New("no TXT record")}}, "is a CNAME of"},
+		{&url.Error{Op: "Post", URL: "https://acme.example.com", Err: errors.New("refused")}, "reaches it"},
+		{context.DeadlineExceeded, "reaches it"},
+	} {
+		if why := s.explain(unproven("_acme-challenge.example.com", c.err)); !strings.Contains(why.Remedy, c.want) {
+			t.Errorf("%v: %+v", c.err, why)
+		}
 	}
 }
 

@@ -130,7 +130,7 @@ func (u Update) send(ctx context.Context, m *dns.Msg) error {
 	const fudge = 300 // seconds that the clocks may differ, RFC 8945 section 10
 	m.SetTsig(dns.Fqdn(u.Key), u.algorithm(), fudge, time.Now().Unix())
 	client := dns.Client{Net: "tcp", Timeout: stepTimeout, TsigSecret: map[string]string{dns.Fqdn(u.Key): u.Secret}}
-	answer, _, err := client.ExchangeContext(ctx, m, u.Server)
+	answer, err := exchange(ctx, &client, m, u.Server)
 	switch {
 	case answer != nil && answer.Rcode != dns.RcodeSuccess:
 		err = errors.New(u.refusal(answer))
@@ -141,6 +141,18 @@ func (u Update) send(ctx context.Context, m *dns.Msg) error {
 		return fmt.Errorf("%w at the DNS server %s: %w", errPublish, u.Server, err)
 	}
 	return nil
+}
+
+// exchange is the client's, and ends with ctx: by itself that goes on reading.
+func exchange(ctx context.Context, client *dns.Client, m *dns.Msg, server string) (answer *dns.Msg, err error) {
+	conn, err := client.DialContext(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	answer, _, err = client.ExchangeWithConnContext(ctx, m, conn)
+	return answer, err
 }
 
 // refusal says what the code of an answer means here.

@@ -111,8 +111,8 @@ func readAcmeDNS(s api.AcmeSettings, former *AcmeDNS, wrong *flaws) *AcmeDNS {
 	if former != nil && d.Password == "" && former.URL == d.URL && former.Subdomain == d.Subdomain && former.Username == d.Username {
 		d.Password = former.Password
 	}
-	if u, ok := readURL(d.URL); !ok || u.RawQuery != "" {
-		wrong.add("url", "want the URL of an acme-dns server's API, as https://auth.example.com")
+	if u, ok := readURL(d.URL); !ok || u.RawQuery != "" || u.Scheme != "https" && !isHere(u.Hostname()) {
+		wrong.add("url", "want the https URL of an acme-dns server's API, as https://auth.example.com; http would show the password to whoever is on the way, and is for a server on this machine alone")
 	}
 	if !isLabel(d.Subdomain) {
 		wrong.add("subdomain", "want the subdomain that the acme-dns server gave at registration: letters, digits and hyphens")
@@ -204,6 +204,12 @@ func readURL(text string) (*url.URL, bool) {
 	u, err := url.Parse(text)
 	ok := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil && u.Fragment == "" && u.Opaque == ""
 	return u, ok
+}
+
+// isHere reports whether a host of a URL is this machine, by its loopback.
+func isHere(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // readServer reads a host with a port, which is 53 where it isn't said.

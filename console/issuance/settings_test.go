@@ -114,6 +114,19 @@ func TestEachFieldThatCantBeIsNamed(t *testing.T) {
 	}
 }
 
+func TestThePasswordOfAcmeDNSGoesByHTTPSOrStaysHere(t *testing.T) {
+	for url, taken := range map[string]bool{
+		"https://auth.example.com": true, "http://auth.example.com": false, "http://192.168.1.5": false, "http://localhost.example.com": false,
+		"http://127.0.0.1:8053": true, "http://[::1]": true, "http://localhost/": true,
+	} {
+		s := byAcmeDNS()
+		s.URL = url
+		if _, wrong := Read(s, Settings{}); isWrong(wrong, "url", "https") == taken || taken && len(wrong) > 0 {
+			t.Errorf("%s: %v", url, wrong)
+		}
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add("https://acme.example.com/directory", "console.example.com", "ns1.example.com:53", "example.com", "key", "c2l4dGVlbiBieXRlcyEh", true)
 	f.Add("https://[::1]:1/", "*.a.b", "[2001:db8::53]:5353", "b", "k", "AAAAAAAAAAA=", false)

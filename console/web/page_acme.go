@@ -80,19 +80,20 @@ func (page *acmePage) read(c echo.Context) (*api.AcmeSettings, formError) {
 	s := &api.AcmeSettings{
 		Directory: t["directory"], Roots: t["roots"], Names: apart(t["names"]), Email: t["email"], TermsAgreed: t["termsAgreed"] != "", Publish: api.AcmePublish(t["publish"]),
 	}
-	var wrong formError
 	if s.Names == nil {
 		s.Names = []string{}
 	}
+	var wrong formError
+	var err error
+	s.WaitSeconds, err = wholeNumber("waitSeconds", t["waitSeconds"])
+	errors.As(err, &wrong)
 	if s.Publish == api.AcmePublishRfc2136 {
-		wait, err := wholeNumber("waitSeconds", t["waitSeconds"])
-		errors.As(err, &wrong)
-		s.Server, s.Zone, s.KeyName, s.Algorithm, s.WaitSeconds = t["server"], t["zone"], t["keyName"], api.TsigAlgorithm(t["algorithm"]), wait
+		s.Server, s.Zone, s.KeyName, s.Algorithm = t["server"], t["zone"], t["keyName"], api.TsigAlgorithm(t["algorithm"])
 		s.Secret = strings.TrimSpace(c.FormValue(acmeField("secret")))
 		return s, wrong
 	}
 	s.URL, s.Subdomain, s.Username, s.Password = t["url"], t["subdomain"], t["username"], strings.TrimSpace(c.FormValue(acmeField("password")))
-	return s, nil
+	return s, wrong
 }
 
 // setAcme has certificates be got by ACME, as the form says.

@@ -239,6 +239,10 @@ func TestACertificateIsAskedForByACMEAndSecretsAreNeverInAPage(t *testing.T) {
 	if a := get(t, server, AcmePath+"?done=set"); strings.Contains(a.body, "c2VjcmV0") || !strings.Contains(a.body, "LE-SA-v1.5.pdf") || !strings.Contains(a.body, "renewed by itself") {
 		t.Errorf("%d %s", a.Code, a.body)
 	}
+	form[7] = "acme-dns"
+	if a := post(t, server, AcmePath, form...); a.Code != http.StatusSeeOther || f.acme.URL != "https://auth.example.com" || f.acme.WaitSeconds != 5 || f.acme.Server != "" {
+		t.Errorf("by acme-dns: %d %s: %+v", a.Code, a.body, f.acme)
+	}
 	f.acmeFails = true
 	for _, path := range []string{AcmePath, "/system/certificate"} {
 		if a := get(t, server, path); !strings.Contains(a.body, "BADSIG") {

@@ -28,6 +28,7 @@ type Zone struct {
 	mu      sync.Mutex
 	records []dns.RR
 	added   int
+	mute    chan struct{}
 }
 
 // StartZone runs the server, by UDP for questions and by TCP for updates, at one port.
@@ -75,6 +76,12 @@ func (z *Zone) ServeDNS(w dns.ResponseWriter, m *dns.Msg) {
 	defer z.mu.Unlock()
 	answer := new(dns.Msg).SetReply(m)
 	switch {
+	case z.mute != nil:
+		select {
+		case z.mute <- struct{}{}:
+		default: // it is known
+		}
+		return
 	case m.Opcode != dns.OpcodeUpdate:
 		z.find(answer, m.Question[0].Name, m.Question[0].Qtype)
 	case m.IsTsig() == nil || w.TsigStatus() != nil:
@@ -119,6 +126,14 @@ func (z *Zone) change(rr dns.RR) {
 		z.records = append(z.records, rr)
 		z.added++
 	}
+}
+
+// Mute has the server answer nothing any more; what it returns says that something was asked since.
+func (z *Zone) Mute() (asked <-chan struct{}) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.mute = make(chan struct{}, 1)
+	return z.mute
 }
 
 // Added is how many records updates have added, and how many there are.

@@ -50,7 +50,7 @@ func browse(t *testing.T, h *netlab.Host, script, url string, more ...string) *b
 		t.Fatal(err)
 	}
 	settled(t, h)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	t.Cleanup(cancel)
 	b := &browsing{t: t, cmd: h.Command(ctx, "node", append([]string{"browser/" + script, url, shots}, more...)...)}
 	out, in := io.Pipe()

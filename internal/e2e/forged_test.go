@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -109,6 +110,7 @@ func TestForgedBeaconsNeverMakeTwoRoutersAnswer(t *testing.T) {
 		answered := 0
 		for range 10 {
 			for addr, by := range l.ask(asker.addr, remote, serviceAddr) {
+				by = slices.Compact(slices.Sorted(slices.Values(by))) // on a busy machine, also what is late of the request before
 				if answered++; len(by) > 1 {
 					t.Errorf("forgeries %s: %v is answered by %v", what, addr, by)
 				}

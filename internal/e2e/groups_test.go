@@ -106,7 +106,7 @@ func TestHostsOfTwoGroupsShareAnApplianceAndAWire(t *testing.T) {
 		{s.h1, s.h1.addr, oAddr, nil}, {s.h1, s.h2.addr, oAddr, nil}, {s.h1, s.h2.addr, netip.MustParseAddr(otherService), nil},
 		{s.h2, s.h2.addr, oAddr, []string{other}}, {s.h2, s.h1.addr, dAddr, nil},
 	} {
-		if got := listen(t, c.by.Host, "eth0").ask(c.sender, c.target)[c.target]; !slices.Equal(got, c.want) {
+		if got := listen(t, c.by.Host, "eth0").expect(len(c.want), c.sender, c.target)[c.target]; !slices.Equal(got, c.want) {
 			t.Errorf("%s asks from %v for %v: answered by %v, want %v", c.by.Name, c.sender, c.target, got, c.want)
 		}
 	}

@@ -93,9 +93,10 @@ func TestDualStackHostsOfTwoSites(t *testing.T) {
 	}
 	reaches6(t, a1.Host, sixB)
 	exchangeBetween(t, a1.Host, b1.Host, sixA, sixB)
-	if said := b1.sh("ip -6 neigh show dev eth0 " + sixA.String()); !strings.Contains(said, "lladdr") {
-		t.Errorf("of %v its neighbours know %q", sixA, said)
-	}
+	waitFor(t, "the neighbours of "+sixA.String()+" know it", func() (bool, error) {
+		said := b1.sh("ip -6 neigh show dev eth0 " + sixA.String())
+		return strings.Contains(said, "lladdr"), errors.New(said)
+	})
 
 	namesOverIPv6(t, a1, prefix, sixB)
 	probesAreAnswered(t, b1, sixA)
@@ -127,9 +128,10 @@ func namesOverIPv6(t *testing.T, c *client, prefix netip.Prefix, want netip.Addr
 			return strings.Contains(said, want.String()), errors.New(said)
 		})
 	}
-	if said := c.dig(at + "-x " + want.String()); !strings.Contains(said, "b1."+zone) {
-		t.Errorf("the name of %v is\n%s", want, said)
-	}
+	waitFor(t, "the name of "+want.String(), func() (bool, error) {
+		said := c.dig(at + "-x " + want.String())
+		return strings.Contains(said, "b1."+zone), errors.New(said)
+	})
 }
 
 // probesAreAnswered has a host take the address of one at another site: its kernel is told that it is taken.
@@ -157,14 +159,14 @@ func unreachable(t *testing.T, without, from *client, prefix netip.Prefix) {
 // membersHaveIt has a host reach a member that is attached itself, and the other way round.
 func membersHaveIt(t *testing.T, s *scene, c *client, prefix netip.Prefix) {
 	t.Helper()
-	own, err := sixOf(s.d.Host, "lb0")
-	if err != nil || !prefix.Contains(own) {
-		t.Fatalf("%s has %v: %v", s.d.Name, own, err)
-	}
-	at, err := sixOf(c.Host, "eth0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	var own, at netip.Addr
+	waitFor(t, "both have their addresses", func() (bool, error) {
+		var errOwn, errAt error
+		own, errOwn = sixOf(s.d.Host, "lb0")
+		at, errAt = sixOf(c.Host, "eth0")
+		err := errors.Join(errOwn, errAt)
+		return err == nil && prefix.Contains(own), fmt.Errorf("%v, %v: %v", own, at, err)
+	})
 	reaches6(t, c.Host, own)
 	exchangeBetween(t, s.d.Host, c.Host, own, at)
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds everything that should take a moment.
-const patience = 45 * time.Second
+const patience = 90 * time.Second
 
 // machine is a host of the lab on which landbridge runs.
 type machine struct {

@@ -40,7 +40,7 @@ func TestConnectionsOutliveASwitch(t *testing.T) {
 	m.must(setMode("interface", "--yes")...)
 	// It was without its address for seconds, and has it again.
 	virtual.flows()
-	if now, err := m.peer("d"); err != nil || now.Since.Sub(made.Since).Abs() > time.Millisecond { // of a monotonic clock
+	if now, err := m.peer("d"); err != nil || now.Since.Sub(made.Since).Abs() > 100*time.Millisecond { // of a monotonic clock
 		t.Errorf("the session with d was made at %v, and is of %v: %v", made.Since, now.Since, err)
 	}
 }
@@ -56,14 +56,15 @@ func TestASwitchThatDoesNotWorkIsUndone(t *testing.T) {
 	if r := m.exec("nft", "add table ip test; add chain ip test out { type filter hook output priority 0; }; add rule ip test out udp dport 53 drop"); r.code != 0 {
 		t.Fatal(r.stderr)
 	}
-	began := time.Now()
+	machine, began := newStalls(t), time.Now()
 	r := m.cli(nil, setMode("interface")...)
 	for _, part := range []string{"the switch to interface mode failed, and the appliance is in router mode on lan0 again", "the service address " + service + " doesn't answer DNS"} {
 		if r.code != failed || !strings.Contains(r.stderr, part) {
 			t.Errorf("exit %d, %q isn't in what it says: %s", r.code, part, r.stderr)
 		}
 	}
-	if took := time.Since(began); took > 16*time.Second {
+	ended := time.Now()
+	if took := ended.Sub(began); took-machine.within(span{began, ended}) > 16*time.Second {
 		t.Errorf("it took %v to find that out", took)
 	}
 	m.isIn("router")

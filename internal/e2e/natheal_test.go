@@ -91,7 +91,7 @@ func (p *natPair) trial(f fault) time.Duration {
 	p.travels(f.before)
 	p.reachRelays()
 	machine := newStalls(p.t)
-	calm := st.settles(time.Now())
+	calm, _ := st.settles(time.Now())
 	machine.worst()
 	began := time.Now()
 	mend := f.strike(p)

@@ -184,7 +184,7 @@ func TestTwoRoutersOnOneLANLeaveItsHostsToThemselvesAndAnswerOnce(t *testing.T) 
 		}
 		l := listen(t, h.Host, "eth0")
 		for _, sender := range []netip.Addr{h.addr, h.addr, netip.IPv4Unspecified()} {
-			got := l.ask(sender, d, netip.MustParseAddr(service), other.addr)
+			got := l.expect(3, sender, d, netip.MustParseAddr(service), other.addr)
 			for _, remote := range []netip.Addr{d, netip.MustParseAddr(service)} {
 				if by := got[remote]; len(by) != 1 || !slices.Contains(gateways, by[0]) {
 					t.Errorf("%s asks for %v as %v: answered by %v, want one of %v, once", h.Name, remote, sender, by, gateways)

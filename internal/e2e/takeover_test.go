@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -117,9 +116,9 @@ func takesOver(t *testing.T, says string, fail, mend func(*site)) {
 		t.Helper()
 		waitFor(t, "some seconds", func() (bool, error) { return time.Since(began) > observe, nil })
 		for _, st := range streams {
-			gap := st.gap()
-			if gap > wantGap {
-				t.Errorf("%s: the stream from %s had a gap of %v, more than %v", what, st.name, gap, wantGap)
+			gap, ours := st.gaps()
+			if ours > wantGap {
+				t.Errorf("%s: the stream from %s had a gap of %v, and of %v without what this process stood still, more than %v", what, st.name, gap, ours, wantGap)
 			}
 			all = append(all, gap.Round(time.Millisecond))
 		}
@@ -146,47 +145,6 @@ func takesOver(t *testing.T, says string, fail, mend func(*site)) {
 	}
 	t.Logf("a router fails: %v", &failing)
 	t.Logf("it returns: %v", &returning)
-}
-
-// stalls are the times in which this process couldn't run: of a machine that is busy otherwise, a gap says little.
-type stalls struct {
-	mu   sync.Mutex
-	long time.Duration
-}
-
-// newStalls watches until the test ends.
-func newStalls(t *testing.T) *stalls {
-	s := &stalls{}
-	done := make(chan struct{})
-	var running sync.WaitGroup
-	running.Go(func() {
-		tick := time.NewTicker(streamPause)
-		defer tick.Stop()
-		last := time.Now()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-			}
-			now := time.Now()
-			s.mu.Lock()
-			s.long = max(s.long, now.Sub(last)-streamPause)
-			s.mu.Unlock()
-			last = now
-		}
-	})
-	t.Cleanup(func() { close(done); running.Wait() })
-	return s
-}
-
-// worst returns the longest since it was asked last.
-func (s *stalls) worst() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	long := s.long
-	s.long = 0
-	return long
 }
 
 // gaps are those of some trials, with some streams each.
@@ -217,7 +175,7 @@ func answeredOnce(t *testing.T, wire *netlab.LAN, name string, remote netip.Addr
 		t.Errorf("%s was offered addresses by %d routers", name, n)
 	}
 	l := listen(t, h.Host, "eth0")
-	got := l.ask(h.addr, remote, netip.MustParseAddr(service))
+	got := l.expect(2, h.addr, remote, netip.MustParseAddr(service))
 	if len(got[remote]) != 1 || len(got[netip.MustParseAddr(service)]) != 1 {
 		t.Errorf("%s asks: answered by %v", name, got)
 	}

@@ -72,7 +72,7 @@ func (s *twoSites) arp(t *testing.T) {
 		// 2.1.1), or a host would take it.
 		{"a probe", netip.IPv4Unspecified()},
 	} {
-		got := l.ask(c.sender, targets...)
+		got := l.expect(4, c.sender, targets...)
 		for addr, by := range want {
 			if !slices.Equal(got[addr], by) {
 				t.Errorf("%s for %v: answered by %v, want %v", c.what, addr, got[addr], by)
@@ -132,16 +132,12 @@ func (s *twoSites) names(t *testing.T) {
 		{"-x 10.78.0.5", "REFUSED", ""},
 		{". NS", "REFUSED", ""},
 	} {
-		out := s.a1.sh("dig @" + service + " +tries=1 +time=2 +noall +comments +answer +stats " + c.query)
-		took := queryTime(t, out)
+		out := s.ask(t, c.query, c.status == "REFUSED")
 		if !strings.Contains(out, "status: "+c.status) {
 			t.Errorf("%s: want %s: %s", c.query, c.status, out)
 		}
 		if c.answer != "" && !strings.Contains(out, c.answer) || c.answer == "" && strings.Contains(out, "ANSWER SECTION") {
 			t.Errorf("%s: want the answer %q: %s", c.query, c.answer, out)
-		}
-		if c.status == "REFUSED" && took > 300*time.Millisecond {
-			t.Errorf("%s: refused after %v", c.query, took)
 		}
 	}
 	// As programs ask: by the resolver that DHCP has set up.
@@ -153,6 +149,23 @@ func (s *twoSites) names(t *testing.T) {
 	}
 	// The time of a refusal, without dig's own start.
 	t.Logf("a refusal takes %v", s.refusal(t))
+}
+
+// ask returns what dig says of a query. One that is to be answered at once is so one time of three: a busy machine
+// may delay the others.
+func (s *twoSites) ask(t *testing.T, query string, atOnce bool) string {
+	t.Helper()
+	for tries := 1; ; tries++ {
+		out := s.a1.sh("dig @" + service + " +tries=3 +time=5 +noall +comments +answer +stats " + query)
+		took := queryTime(t, out)
+		if !atOnce || took <= 300*time.Millisecond {
+			return out
+		}
+		if tries == 3 {
+			t.Errorf("%s: refused after %v", query, took)
+			return out
+		}
+	}
 }
 
 // queryTime returns how long dig waited for an answer, without its own start.
@@ -167,8 +180,21 @@ func queryTime(t *testing.T, out string) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// refusal returns how long the service address takes to refuse a query.
+// refusal returns how long the service address takes to refuse a query: the least of ten, as the others tell how busy
+// this machine is.
 func (s *twoSites) refusal(t *testing.T) time.Duration {
+	least := time.Hour
+	for range 10 {
+		least = min(least, s.refused(t))
+	}
+	if least > 50*time.Millisecond {
+		t.Errorf("refused after %v", least)
+	}
+	return least
+}
+
+func (s *twoSites) refused(t *testing.T) time.Duration {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	conn, err := s.a1.Dial(ctx, "udp", service+":53")
@@ -177,7 +203,7 @@ func (s *twoSites) refusal(t *testing.T) time.Duration {
 	}
 	defer conn.Close()
 	query := []byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03com\x00\x00\x01\x00\x01")
-	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
@@ -194,9 +220,6 @@ func (s *twoSites) refusal(t *testing.T) time.Duration {
 	if n > len(query) {
 		t.Errorf("a query of %d bytes is refused in %d bytes", len(query), n)
 	}
-	if took > 50*time.Millisecond {
-		t.Errorf("refused after %v", took)
-	}
 	return took
 }
 
@@ -205,7 +228,7 @@ func (s *twoSites) large(t *testing.T) {
 	for _, c := range []*client{s.a1, s.b1} {
 		c.sh("ip link set eth0 mtu 1500; ip route flush cache") // DHCP's option 26 ignored
 	}
-	out, err := s.a1.Run(t.Context(), "ping", "-c1", "-W2", "-M", "do", "-s", "1472", s.b1.addr.String())
+	out, err := s.a1.Run(t.Context(), "ping", "-c1", "-W20", "-M", "do", "-s", "1472", s.b1.addr.String())
 	want := fmt.Sprintf("From %s icmp_seq=1 Frag needed and DF set (mtu = %d)", service, mtu)
 	if err == nil || !strings.Contains(out, want) {
 		t.Errorf("1500 bytes that must not be cut: want %q: %s", want, out)
@@ -215,11 +238,11 @@ func (s *twoSites) large(t *testing.T) {
 	}
 	s.a1.sh("ip route flush cache")
 	fits := fmt.Sprint(mtu - 28)
-	if out, err = s.a1.Run(t.Context(), "ping", "-c1", "-W2", "-M", "do", "-s", fits, s.b1.addr.String()); err != nil {
+	if out, err = s.a1.Run(t.Context(), "ping", "-c1", "-W20", "-M", "do", "-s", fits, s.b1.addr.String()); err != nil {
 		t.Errorf("%d bytes that must not be cut: %s", mtu, out)
 	}
 	for _, size := range []string{"1472", "4000", "20000"} { // the first is cut by the appliance, the others by the host too
-		if out, err = s.a1.Run(t.Context(), "ping", "-c1", "-W2", "-M", "dont", "-s", size, s.b1.addr.String()); err != nil {
+		if out, err = s.a1.Run(t.Context(), "ping", "-c1", "-W20", "-M", "dont", "-s", size, s.b1.addr.String()); err != nil {
 			t.Errorf("a ping of %s bytes that may be cut: %s", size, out)
 		}
 	}

@@ -27,10 +27,10 @@ const found = async (page) => {
 };
 
 async function unconfirmed(page) {
-  await apply(page, 4);
+  await apply(page, 10); // in which a busy machine shows the page, too
   const left = () => page.getByRole("timer").textContent();
   const first = await left();
-  if (!/^0:0[1-4]$|^[1-4] s$/.test(first)) faults.push(`the countdown begins with ${first}`);
+  if (!/^0:(0[1-9]|10)$|^([1-9]|10) s$/.test(first)) faults.push(`the countdown begins with ${first}`);
   await expect(page, "The last switch, to router mode on lan0, was rolled back");
   if (await page.getByRole("timer").count()) faults.push("a countdown is left");
   await expect(page, "now interface mode");
@@ -39,7 +39,7 @@ async function unconfirmed(page) {
 }
 
 async function cut(page) {
-  await apply(page, 8);
+  await apply(page, 15);
   away = true;
   await outside("CUT");
   await lost(page);

@@ -21,6 +21,9 @@ const agreement = time.Second
 // Doctor checks what commonly goes wrong.
 func (n *node) Doctor(ctx context.Context) (api.DoctorReport, error) {
 	p := doctor.Place{StateDir: n.state.dir, State: n.state.db.View(func(*store.Tx) error { return nil }), Port: n.socket.LocalAddr().Port()}
+	if m := n.mapped.Load(); m != nil {
+		p.Mapped, p.MapFault = m.UDP, m.Fault
+	}
 	for _, nw := range n.running() {
 		p.NAT = max(p.NAT, nw.nat())
 		if off, of := nw.clocks.median(nw.membership.Descriptor().Current(), time.Now()); off.Abs() < agreement {

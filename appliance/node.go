@@ -28,6 +28,7 @@ import (
 	"landbridge/internal/modes"
 	"landbridge/internal/neighbourhood"
 	"landbridge/internal/overlay"
+	"landbridge/internal/portmap"
 	"landbridge/internal/registry"
 	"landbridge/internal/sorting"
 	"landbridge/internal/throughput"
@@ -42,6 +43,7 @@ type node struct {
 	loop       *loop.Loop // serves the socket and the groups' TAPs
 	socket     *tunnel.Socket
 	overlay    *overlay.Overlay
+	mapped     atomic.Pointer[portmap.Mapped] // by the router before this host; nil: nothing was
 	gate       *gate
 	health     health.Book
 	roll       *roll

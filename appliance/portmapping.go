@@ -21,9 +21,12 @@ func (n *node) mapPorts(ctx context.Context) (stop func()) {
 		portmap.Keep(ctx, portmap.Config{
 			Gateway: n.gateway,
 			UDP:     n.socket.LocalAddr().Port(), TCP: n.cfg.TCPListen().Port(),
-			Secret:  n.state.key.Seed(),
-			Changed: func(m portmap.Mapped) { n.overlay.SetMapped(m.UDP, m.TCP) },
-			Log:     n.log,
+			Secret: n.state.key.Seed(),
+			Changed: func(m portmap.Mapped) {
+				n.mapped.Store(&m)
+				n.overlay.SetMapped(m.UDP, m.TCP)
+			},
+			Log: n.log,
 		})
 	})
 	return func() {

@@ -80,7 +80,7 @@ func reachSettings() []Setting {
 		{Key: "lan-discovery", Value: "BOOL", Kind: Bool, Usage: "look for members on this LAN by multicast",
 			Default: func(c Config) string { return strconv.FormatBool(c.LANDiscovery) },
 			set:     one(func(c *Config, v string) error { return setBool(&c.LANDiscovery, v) })},
-		{Key: "port-mapping", Value: "BOOL", Kind: Bool, Usage: "ask the router before this host to open its ports (PCP, NAT-PMP)",
+		{Key: "port-mapping", Value: "BOOL", Kind: Bool, Usage: "ask the router before this host to open its ports (PCP, NAT-PMP, UPnP)",
 			Default: func(c Config) string { return strconv.FormatBool(c.PortMapping) },
 			set:     one(func(c *Config, v string) error { return setBool(&c.PortMapping, v) })},
 		{Key: "proxy", Value: "URL", Usage: "HTTP proxy by which members are reached that UDP and TCP don't reach directly, or none (default: HTTPS_PROXY of the environment)",

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -33,8 +34,10 @@ type Place struct {
 	State    error // why the state can't be read; nil: it can
 	Port     uint16
 	NAT      NAT
-	Narrow   []string // members to which only small datagrams pass
-	Agree    int      // other members whose clocks are known, where this host's agrees with most of them
+	Mapped   netip.AddrPort // where the router before this host passes UDP on from; invalid: nowhere
+	MapFault string         // what it says of that and can't be
+	Narrow   []string       // members to which only small datagrams pass
+	Agree    int            // other members whose clocks are known, where this host's agrees with most of them
 }
 
 // Examine checks what commonly goes wrong. It asks nobody: all of it is known here.

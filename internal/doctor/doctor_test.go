@@ -59,6 +59,8 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"clock unkept, and right", func(x *examination) { x.synced, x.Agree = &no, 2 }, "clock", api.CheckStateOK, "agrees with those of 2 other members", ""},
 		{"clock of 1970", func(x *examination) { x.now = time.Unix(100, 0) }, "clock", api.CheckStateFailed, "1970-01-01", "Set the clock"},
 		{"symmetric NAT", func(x *examination) { x.NAT = NATSymmetric }, "nat", api.CheckStateWarning, "another port each", "forward port 4860"},
+		{"ports mapped", func(x *examination) { x.Mapped = netip.MustParseAddrPort("192.0.2.9:4860") }, "port-mapping", api.CheckStateOK, "to 192.0.2.9:4860", ""},
+		{"lying router", func(x *examination) { x.MapFault = "the router at 10.0.0.1 says what can't be" }, "port-mapping", api.CheckStateWarning, "It isn't believed", "port-mapping: false"},
 		{"relayed", func(x *examination) {
 			x.peers[0].Path, x.peers[0].ViaName, x.peers[0].Why = api.PathKindRelay, "d", "none of its addresses answered"
 		}, "path", api.CheckStateWarning, "by the relay d: none of its", "forward a port"},

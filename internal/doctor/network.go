@@ -22,6 +22,13 @@ func (x *examination) reach() {
 	if x.counters["socket lacks_ipv6"] > 0 {
 		x.ok("ipv6", "IPv6", "This host has none: members are reached by IPv4 alone.")
 	}
+	const mapping, title = "port-mapping", "Port mapping"
+	switch {
+	case x.MapFault != "":
+		x.bad(api.CheckStateWarning, mapping, title, "Look at the router's settings and software; port-mapping: false has it left alone.", "Asked to map ports, %s. It isn't believed.", x.MapFault)
+	case x.Mapped.IsValid():
+		x.ok(mapping, title, "The router before this host passes on what comes to %v.", x.Mapped)
+	}
 	seen := make([]string, len(st.Observed))
 	for i, o := range st.Observed {
 		seen[i] = o.String()

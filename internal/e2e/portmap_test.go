@@ -14,12 +14,21 @@ import (
 // Two members behind symmetric NATs can't meet, unless one of the routers maps ports.
 func TestMembersBehindSymmetricNATsMeetWhereARouterMapsPorts(t *testing.T) {
 	t.Parallel()
+	for name, how := range map[string]netlab.Mapping{"by PCP": netlab.ByPCP, "by UPnP": netlab.ByUPnP} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			meetByMapping(t, how)
+		})
+	}
+}
+
+func meetByMapping(t *testing.T, how netlab.Mapping) {
 	s := newSceneOn(t, "192.0.9.0/24") // see MapPorts
 	var ends [2]*machine
 	for i, name := range []string{"a", "b"} {
 		net := s.wan.Site("site-"+name, netlab.Behind(netlab.Symmetric))
 		if i == 0 {
-			switch err := net.MapPorts(t.Context()); {
+			switch err := net.MapPorts(t.Context(), how); {
 			case errors.Is(err, exec.ErrNotFound):
 				t.Skip(err, "(make deps)")
 			case err != nil:

@@ -18,8 +18,8 @@ const (
 }`
 	portsConfig = `ext_ifname=wan0
 listening_ip=lan0
-enable_natpmp=yes
-enable_upnp=no
+enable_natpmp=%s
+enable_upnp=%s
 secure_mode=yes
 system_uptime=yes
 upnp_table_name=ports
@@ -32,10 +32,18 @@ allow 1024-65535 0.0.0.0/0 1024-65535
 `
 )
 
-// MapPorts has the site's router map ports for hosts that ask it, by PCP and NAT-PMP, until the lab ends. It is
+// Mapping is how a router is asked to map ports.
+type Mapping int
+
+const (
+	ByPCP  Mapping = iota // and NAT-PMP
+	ByUPnP                // InternetGatewayDevice
+)
+
+// MapPorts has the site's router map ports for hosts that ask it in that way, until the lab ends. It is
 // miniupnpd, which maps none where the router's address is one for documentation or private; exec.ErrNotFound where
 // that isn't installed.
-func (s *Site) MapPorts(ctx context.Context) error {
+func (s *Site) MapPorts(ctx context.Context, how Mapping) error {
 	program, err := exec.LookPath("miniupnpd")
 	if err != nil {
 		return err
@@ -44,7 +52,11 @@ func (s *Site) MapPorts(ctx context.Context) error {
 		return fmt.Errorf("chains for miniupnpd: %w: %s", err, out)
 	}
 	const config = "/run/ports.conf"
-	if err := s.router.WriteFile(config, []byte(portsConfig), 0o600); err != nil {
+	pcp, upnp, listens := "yes", "no", ":5351"
+	if how == ByUPnP {
+		pcp, upnp, listens = "no", "yes", ":1900"
+	}
+	if err := s.router.WriteFile(config, fmt.Appendf(nil, portsConfig, pcp, upnp), 0o600); err != nil {
 		return err
 	}
 	daemon := s.router.Command(context.WithoutCancel(ctx), program, "-d", "-f", config, "-P", "/run/ports.pid")
@@ -56,7 +68,7 @@ func (s *Site) MapPorts(ctx context.Context) error {
 	defer cancel()
 	return WaitFor(limited, "miniupnpd to listen", func() (bool, error) {
 		out, err := s.router.Run(limited, "ss", "-uln")
-		return strings.Contains(out, ":5351"), err
+		return strings.Contains(out, listens), err
 	})
 }
 

@@ -19,13 +19,22 @@ const (
 	lookEvery = 15 * time.Second // at the default route, and at our address there
 	askAgain  = 15 * time.Minute // a gateway that says nothing, or no
 	notBefore = 4 * time.Second  // since the last renewal (RFC 6887 section 11.2.1)
+	leaveTime = time.Second      // for UPnP to take a mapping back: somebody waits for this program's end
 )
 
 // tries are the waits for an answer, each after a request (RFC 6886 section 3.1).
 var tries = [...]time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second}
 
 // Mapped is where others reach this host, as its router has it; what isn't mapped is invalid.
-type Mapped struct{ UDP, TCP netip.AddrPort }
+type Mapped struct {
+	UDP, TCP netip.AddrPort
+	Fault    string // what the router has said last that can't be, in words; empty: nothing
+}
+
+// nonsenseError says that a router claims what can't be.
+type nonsenseError string
+
+func (e nonsenseError) Error() string { return string(e) }
 
 // Config is what Keep needs.
 type Config struct {
@@ -45,8 +54,10 @@ type keeper struct {
 	nonce  nonce
 	at     place
 	plain  bool // its gateway speaks NAT-PMP alone
+	igd    *igd // it speaks UPnP alone; nil: it isn't known to
 	held   map[transport]holding
 	again  time.Time // when to ask
+	fault  string    // of the last answer
 	mapped Mapped    // what Changed was told
 }
 
@@ -129,13 +140,20 @@ func dial(at place) (*net.UDPConn, error) {
 // meet turns to another place, or to none.
 func (k *keeper) meet(at place) {
 	k.leave()
-	k.at, k.plain, k.again = at, false, time.Time{}
+	k.at, k.plain, k.igd, k.again = at, false, nil, time.Time{}
 }
 
 // leave takes back what the gateway has mapped, if it hears that.
 func (k *keeper) leave() {
 	for t, port := range k.ports() {
-		if _, held := k.held[t]; !held {
+		h, held := k.held[t]
+		if !held {
+			continue
+		}
+		if k.igd != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
+			k.igd.remove(ctx, t, h.external.Port())
+			cancel()
 			continue
 		}
 		if conn, err := dial(k.at); err == nil {
@@ -144,6 +162,7 @@ func (k *keeper) leave() {
 		}
 	}
 	clear(k.held)
+	k.fault = ""
 	k.show()
 }
 
@@ -161,7 +180,7 @@ func (k *keeper) ports() iter.Seq2[transport, uint16] {
 
 // show tells what is mapped, where that isn't what was told last.
 func (k *keeper) show() {
-	var m Mapped
+	m := Mapped{Fault: k.fault}
 	for t, h := range k.held {
 		switch {
 		case !time.Now().Before(h.until):
@@ -184,6 +203,11 @@ func (k *keeper) ask(ctx context.Context) time.Duration {
 	for t, port := range k.ports() {
 		asked := time.Now()
 		m, err := k.obtain(ctx, t, port)
+		var nonsense nonsenseError
+		k.fault = ""
+		if errors.As(err, &nonsense) {
+			k.fault = nonsense.Error()
+		}
 		if err != nil {
 			k.Log.Debug(fmt.Sprintf("the router before this host maps no %v port", t), "addr", k.at.gateway, "err", err)
 			break // nor would it the other
@@ -201,23 +225,20 @@ func (k *keeper) ask(ctx context.Context) time.Duration {
 	return again
 }
 
-// obtain asks for one mapping, by PCP, and by NAT-PMP where that isn't spoken.
+// obtain asks for one mapping: by PCP, by NAT-PMP where that isn't spoken, and by UPnP where neither is.
 func (k *keeper) obtain(ctx context.Context, t transport, port uint16) (m mapping, err error) {
-	if !k.plain {
-		m, err = k.exchange(ctx, k.request(t, port, lifetime), func(b []byte) (mapping, error) { return parsePCP(b, k.nonce, t, port) })
-		k.plain = errors.Is(err, errOldVersion)
-	}
-	if k.plain {
-		var own mapping
-		own, err = k.exchange(ctx, pmpAddressRequest(), func(b []byte) (m mapping, err error) {
-			addr, err := parsePMPAddress(b)
-			return mapping{external: netip.AddrPortFrom(addr, 0)}, err
-		})
-		if err != nil {
-			return m, err
+	if k.igd == nil {
+		m, err = k.obtainPlainly(ctx, t, port)
+		if err != nil && !refused(err) && ctx.Err() == nil {
+			var none error
+			if k.igd, none = findIGD(ctx, k.at); none != nil {
+				return m, errors.Join(err, none)
+			}
 		}
-		if m, err = k.exchange(ctx, k.request(t, port, lifetime), func(b []byte) (mapping, error) { return parsePMP(b, t, port) }); err == nil {
-			m.external = netip.AddrPortFrom(own.external.Addr(), m.external.Port())
+	}
+	if k.igd != nil {
+		if m, err = k.igd.obtain(ctx, k.at.own, t, port, lifetime); err != nil && !refused(err) {
+			k.igd = nil // it may have moved: it is looked for anew
 		}
 	}
 	if err != nil {
@@ -226,14 +247,43 @@ func (k *keeper) obtain(ctx context.Context, t transport, port uint16) (m mappin
 	return m, k.check(m)
 }
 
+// refused reports whether a gateway has said no, so that asking it in another way is no use.
+func refused(err error) bool {
+	var plainly *refusedError
+	var byUPnP *igdError
+	return errors.As(err, &plainly) || errors.As(err, &byUPnP)
+}
+
+// obtainPlainly asks by PCP, and by NAT-PMP where that isn't spoken.
+func (k *keeper) obtainPlainly(ctx context.Context, t transport, port uint16) (m mapping, err error) {
+	if !k.plain {
+		m, err = k.exchange(ctx, k.request(t, port, lifetime), func(b []byte) (mapping, error) { return parsePCP(b, k.nonce, t, port) })
+		k.plain = errors.Is(err, errOldVersion)
+	}
+	if !k.plain {
+		return m, err
+	}
+	own, err := k.exchange(ctx, pmpAddressRequest(), func(b []byte) (m mapping, err error) {
+		addr, err := parsePMPAddress(b)
+		return mapping{external: netip.AddrPortFrom(addr, 0)}, err
+	})
+	if err != nil {
+		return m, err
+	}
+	if m, err = k.exchange(ctx, k.request(t, port, lifetime), func(b []byte) (mapping, error) { return parsePMP(b, t, port) }); err == nil {
+		m.external = netip.AddrPortFrom(own.external.Addr(), m.external.Port())
+	}
+	return m, err
+}
+
 // check refuses what can't be where others reach us.
 func (k *keeper) check(m mapping) error {
 	a := m.external.Addr()
 	switch {
 	case !a.IsGlobalUnicast() || m.external.Port() == 0 || a == k.at.gateway || a == k.at.own:
-		return fmt.Errorf("the gateway says that %v is mapped, which can't be", m.external)
+		return nonsenseError(fmt.Sprintf("the router at %v says that %v is mapped, which can't be an address outside", k.at.gateway, m.external))
 	case m.lifetime < shortest:
-		return fmt.Errorf("the gateway maps the port for %v alone", m.lifetime)
+		return nonsenseError(fmt.Sprintf("the router at %v maps the port for %v alone", k.at.gateway, m.lifetime))
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func newHome(t *testing.T) *home {
 
 func (h *home) mapsPorts() {
 	h.t.Helper()
-	switch err := h.site.MapPorts(h.t.Context()); {
+	switch err := h.site.MapPorts(h.t.Context(), netlab.ByPCP); {
 	case errors.Is(err, exec.ErrNotFound):
 		h.t.Skip(err, "(make deps)")
 	case err != nil:
@@ -117,7 +117,7 @@ func TestARouterMapsOurPorts(t *testing.T) {
 	}()
 	select {
 	case m := <-changes:
-		if want := (Mapped{at, at}); m != want {
+		if want := (Mapped{UDP: at, TCP: at}); m != want {
 			t.Errorf("mapped %v, want %v", m, want)
 		}
 	case <-time.After(30 * time.Second):
@@ -155,7 +155,7 @@ func TestARouterMapsOurPortsByNATPMP(t *testing.T) {
 		k.plain = true
 		again := k.ask(t.Context())
 		at := netip.AddrPortFrom(h.site.Public(), 4860)
-		if want := (Mapped{at, at}); k.mapped != want || again > lifetime/2 || again < shortest/2 {
+		if want := (Mapped{UDP: at, TCP: at}); k.mapped != want || again > lifetime/2 || again < shortest/2 {
 			t.Errorf("mapped %v, again in %v", k.mapped, again)
 		}
 		return nil

@@ -14,10 +14,9 @@ import (
 )
 
 const (
-	killEvery   = 10 * time.Second
-	reachWithin = 5 * time.Second // the target
-	supervisor  = time.Second     // until a daemon that has ended is started again: RestartSec of the unit
-	settleTime  = 2 * time.Minute // for all members, started at once
+	killEvery  = 10 * time.Second
+	supervisor = time.Second     // until a daemon that has ended is started again: RestartSec of the unit
+	settleTime = 2 * time.Minute // for all members, started at once
 )
 
 // kills restarts all members at once, kills a third of them again and again, and returns what was wrong.
@@ -81,7 +80,7 @@ func (g *group) killThirds(ctx context.Context) (wrong []error) {
 				reviving = each(victims, func(n *node) error { return n.Launch(ctx, g.ended) })
 			}
 		})
-		took, errs := reachAll(ctx, reachWithin, others)
+		took, errs := reachAll(ctx, g.within, others)
 		revived.Wait()
 		if err := errors.Join(reviving, ctx.Err()); err != nil {
 			return append(wrong, err)

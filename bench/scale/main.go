@@ -55,6 +55,7 @@ type options struct {
 	// Of kills.
 	members int
 	length  time.Duration // for which members are killed
+	within  time.Duration // living members have to reach each other after a kill
 	seed    uint64
 }
 
@@ -76,6 +77,7 @@ func parse(args []string) (options, error) {
 	} else {
 		f.IntVar(&o.members, "members", 30, "of the group, 5 to 250")
 		f.DurationVar(&o.length, "for", 10*time.Minute, "how long a third is killed each 10 s")
+		f.DurationVar(&o.within, "within", 5*time.Second, "after a kill, every two living members have to reach each other")
 		f.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of who is killed; the time by default")
 	}
 	if err := f.Parse(args[1:]); err != nil {

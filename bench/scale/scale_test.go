@@ -56,7 +56,7 @@ func TestCostsAreMeasuredAndWritten(t *testing.T) {
 
 func TestMembersThatAreKilledComeBack(t *testing.T) {
 	var said strings.Builder
-	o := small(t, "kills", "-members", "6", "-for", "1s", "-seed", "1")
+	o := small(t, "kills", "-members", "6", "-for", "1s", "-seed", "1", "-within", "1m")
 	o.out = &said
 	if err := run(t.Context(), o); err != nil || !strings.HasSuffix(said.String(), "all 6 leases are as they were\n") {
 		t.Errorf("%v\n%s", err, &said)

@@ -147,7 +147,7 @@ func (o *operator) update(update []byte) api.Update {
 // nextVersion is an update made of the slot of a disk, with these files of its own.
 func nextVersion(t *testing.T, disk, version string, own tree) []byte {
 	t.Helper()
-	at := time.Now().Add(time.Hour).UTC()
+	at := time.Now().UTC() // a later time would be the machine's clock, and sessions end by that
 	return signed(t, bundle.DevelopmentKey(), version, at, nextSlot(t, disk, version, at, own))
 }
 

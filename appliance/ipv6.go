@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -57,6 +58,11 @@ func (n *network) takeUpIPv6(a *attachment) {
 	}
 	if own := a.address.Load(); own != nil {
 		n.assignIPv6(a, own.Addr())
+		ctx, cancel := context.WithTimeout(n.node.base, introduceTimeout)
+		defer cancel()
+		if err := n.registry.MarkIPv6(ctx, n.ownClient(), own.Addr(), !six.IsZero()); err != nil {
+			n.log.Debug("that this host has IPv6 isn't known to the others yet", "err", err)
+		}
 	}
 	latest(a.advertise, struct{}{})
 }
@@ -105,12 +111,34 @@ func (n *network) assignIPv6(a *attachment, addr netip.Addr) {
 }
 
 // holdings is the registry as dhcp6 sees it.
-type holdings struct{ registry *registry.Registry }
+type holdings struct {
+	registry *registry.Registry
+	log      *slog.Logger
+}
 
 // At returns the live lease of addr here, if it is the host's.
 func (h holdings) At(addr netip.Addr, mac frame.MAC) (dhcp6.Holding, bool) {
 	l, ok := h.registry.Served(addr)
 	return holding(l), ok && l.MAC == mac
+}
+
+// Took notes that a host has its IPv6 address.
+func (h holdings) Took(ctx context.Context, held dhcp6.Holding) error {
+	return refused(h.registry.MarkIPv6(ctx, registry.Client(held.Client), held.Addr, true))
+}
+
+// Released notes that a host has given its IPv6 address back.
+func (h holdings) Released(ctx context.Context, held dhcp6.Holding) error {
+	return refused(h.registry.ReleaseIPv6(ctx, registry.Client(held.Client), held.Addr))
+}
+
+// Declined notes that a host has found its IPv6 address in use.
+func (h holdings) Declined(ctx context.Context, held dhcp6.Holding) error {
+	err := h.registry.DeclineIPv6(ctx, registry.Client(held.Client), held.Addr)
+	if err == nil {
+		h.log.Warn("a host has declined its IPv6 address: another one on the LAN uses it", "addr", held.Addr, "mac", held.Client.MAC)
+	}
+	return refused(err)
 }
 
 // Of returns a live lease of the host here.

@@ -21,6 +21,7 @@ func (n *network) ownClient() registry.Client {
 		ID:   registry.OwnClient(self),
 		MAC:  hostMAC(n.id, self),
 		Name: group.NodeName(n.node.name()),
+		IPv6: !n.ipv6Net().IsZero(),
 	}
 }
 

@@ -83,7 +83,7 @@ func (n *network) newSegment(a *attachment, mac frame.MAC, server dhcp.Config) *
 		Ours:    a.neighbours.serves,
 	}
 	s.dhcp = dhcp.NewServer(server)
-	s.dhcp6 = dhcp6.NewServer(dhcp6.Config{ID: [16]byte(id[:]), Zone: server.Zone, Leaser: s.dhcp, Holdings: holdings{n.registry}, Ours: a.neighbours.serves6})
+	s.dhcp6 = dhcp6.NewServer(dhcp6.Config{ID: [16]byte(id[:]), Zone: server.Zone, Leaser: s.dhcp, Holdings: holdings{n.registry, n.log}, Ours: a.neighbours.serves6})
 	return s
 }
 

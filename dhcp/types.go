@@ -50,6 +50,7 @@ type Client struct {
 	ID   []byte           // option 61 as it came, else htype 1 and MAC; 2 to 255 bytes
 	MAC  net.HardwareAddr // six bytes
 	Name string           // host name as a DNS label, lower case; empty if none is fit
+	IPv6 bool             // it asks by DHCPv6
 }
 
 // Lease is what a client gets.

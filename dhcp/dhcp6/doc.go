@@ -11,7 +11,7 @@
 //	REQUEST              REPLY: the lease is on disk
 //	RENEW, REBIND        REPLY: likewise; an address that the host can't have any more is given no lifetime
 //	CONFIRM              REPLY: on this link, or not, of addresses of the group's prefixes; nothing of others
-//	RELEASE, DECLINE     REPLY, and nothing else: the lease is the IPv4 address's, too
+//	RELEASE, DECLINE     REPLY; the host hasn't the address any more: see below
 //	INFORMATION-REQUEST  REPLY without an address
 //	any, to another      nothing
 //	  server; relayed
@@ -20,6 +20,10 @@
 // identifier that RFC 4361 gives it, under which most clients ask by DHCPv4, too:
 //
 //	0 type 255 | 1 IAID 4 | 5 DUID
+//
+// The lease is the IPv4 address's, too, so what is given back by DHCPv6 ends it only where DHCPv4 has never asked for it. Else
+// it goes on, and is noted to be without IPv6. An address that was declined rests for 10 minutes: its host is told that there
+// is none for it ([restTime]), as any other would be another host's.
 //
 // One identity association has an address; others, temporary addresses and prefixes get none. All
 // appliances of a group are one server with one DUID, so that one can go on where another has left off.

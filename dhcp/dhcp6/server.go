@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +33,9 @@ const (
 	clientIdentifier = 255
 	// maxFormer is how many of the group's former prefixes are remembered.
 	maxFormer = 4
+	// restTime is how long nobody is given an IPv6 address that was declined, and maxResting how many such there are at most.
+	restTime   = 10 * time.Minute
+	maxResting = 256
 )
 
 // ErrMalformed: no message of a client, or one that RFC 8415 section 16 has a server discard.
@@ -61,12 +66,19 @@ type Holding struct {
 	Fixed  bool // the host has set the address by hand: it isn't ours to renew
 }
 
-// Holdings knows the leases of the segment's hosts.
+// Holdings knows the leases of the segment's hosts, and which of them have taken the IPv6 address that goes with theirs. What
+// changes that is on disk when it returns; dhcp.ErrNotOurs says that there is nothing to change.
 type Holdings interface {
 	// At returns the live lease of addr, if it is the host's with that MAC.
 	At(addr netip.Addr, mac frame.MAC) (Holding, bool)
 	// Of returns a live lease of the host with that MAC; rather one of a client with one of these IDs.
 	Of(mac frame.MAC, ids ...[]byte) (Holding, bool)
+	// Took notes that a host has the address though its lease isn't renewed; a Commit of a client with IPv6 says so, too.
+	Took(ctx context.Context, h Holding) error
+	// Released ends that, and Declined where the host has found another that uses the address. A lease ends that
+	// nobody has ever asked for by DHCPv4.
+	Released(ctx context.Context, h Holding) error
+	Declined(ctx context.Context, h Holding) error
 }
 
 // Config is what a Server needs.
@@ -97,6 +109,9 @@ type Server struct {
 	config Config
 	duid   *dhcpv6.DUIDUUID
 	given  atomic.Pointer[Given]
+
+	mu      sync.Mutex
+	resting map[netip.Addr]time.Time // IPv4 addresses whose IPv6 ones were declined, until when
 }
 
 // NewServer returns a Server that answers nothing until SetGiven.
@@ -104,7 +119,7 @@ func NewServer(c Config) *Server {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Server{config: c, duid: &dhcpv6.DUIDUUID{UUID: c.ID}}
+	return &Server{config: c, duid: &dhcpv6.DUIDUUID{UUID: c.ID}, resting: make(map[netip.Addr]time.Time)}
 }
 
 // SetGiven has hosts told this from now on; g must not be changed any more. It is safe for concurrent use with all but itself.
@@ -155,7 +170,7 @@ func (s *Server) Handle(ctx context.Context, message []byte, source frame.MAC) (
 	case dhcpv6.MessageTypeConfirm:
 		err = s.confirm(ctx, x, answer)
 	case dhcpv6.MessageTypeRelease, dhcpv6.MessageTypeDecline:
-		answer.AddOption(&dhcpv6.OptStatusCode{StatusCode: iana.StatusSuccess})
+		err = s.giveBack(ctx, x, answer)
 	case dhcpv6.MessageTypeInformationRequest:
 		if err = s.config.Leaser.Admits(ctx, source, true); err == nil {
 			s.tell(x, answer)
@@ -241,6 +256,56 @@ func (s *Server) confirm(ctx context.Context, x *exchange, answer *dhcpv6.Messag
 	return nil
 }
 
+// giveBack answers RELEASE and DECLINE (RFC 8415 sections 18.3.7 and 18.3.8).
+func (s *Server) giveBack(ctx context.Context, x *exchange, answer *dhcpv6.Message) error {
+	end, declines := s.config.Holdings.Released, x.m.MessageType == dhcpv6.MessageTypeDecline
+	if declines {
+		end = s.config.Holdings.Declined
+	}
+	var bound *dhcpv6.OptIANA
+	if h, held := s.config.Holdings.At(x.has, x.mac); x.has.IsValid() && held {
+		h.Client.IPv6 = true
+		err := end(ctx, h)
+		if err != nil && !errors.Is(err, dhcp.ErrNotOurs) {
+			return err // and the host says it again
+		}
+		if err == nil {
+			bound = x.ia
+		}
+		if bound != nil && declines {
+			s.rest(h.Addr, x.received)
+		}
+	}
+	answer.AddOption(&dhcpv6.OptStatusCode{StatusCode: iana.StatusSuccess})
+	for _, ia := range x.m.Options.IANA() {
+		if ia != bound {
+			none := &dhcpv6.OptIANA{IaId: ia.IaId}
+			none.Options.Add(&dhcpv6.OptStatusCode{StatusCode: iana.StatusNoBinding, StatusMessage: "the host has no such address"})
+			answer.AddOption(none)
+		}
+	}
+	return nil
+}
+
+// rest has an address leased to nobody by DHCPv6 for a while, as a host that had it has found another that uses it.
+func (s *Server) rest(addr netip.Addr, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.resting) >= maxResting {
+		maps.DeleteFunc(s.resting, func(_ netip.Addr, until time.Time) bool { return !now.Before(until) })
+	}
+	if len(s.resting) < maxResting {
+		s.resting[addr] = now.Add(restTime)
+	}
+}
+
+// rests reports whether an address is leased to nobody by DHCPv6 at the moment.
+func (s *Server) rests(addr netip.Addr, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return now.Before(s.resting[addr])
+}
+
 // lease answers SOLICIT, REQUEST, RENEW and REBIND.
 func (s *Server) lease(ctx context.Context, x *exchange, answer *dhcpv6.Message) error {
 	client := x.client()
@@ -265,6 +330,13 @@ func (s *Server) lease(ctx context.Context, x *exchange, answer *dhcpv6.Message)
 			}
 			held.Addr, held.End = offer.Addr, offer.End
 		}
+	}
+	if s.rests(held.Addr, x.received) {
+		if solicits {
+			answer.MessageType = dhcpv6.MessageTypeAdvertise
+		}
+		s.refuse(x, answer)
+		return nil
 	}
 	if rapid || !solicits {
 		err := s.commit(ctx, &held, client.Name)
@@ -291,7 +363,7 @@ func (s *Server) lease(ctx context.Context, x *exchange, answer *dhcpv6.Message)
 // client is the host under the identifier of RFC 4361.
 func (x *exchange) client() dhcp.Client {
 	id := append([]byte{clientIdentifier}, x.ia.IaId[:]...)
-	c := dhcp.Client{ID: append(id, x.duid...), MAC: net.HardwareAddr(x.mac[:])}
+	c := dhcp.Client{ID: append(id, x.duid...), MAC: net.HardwareAddr(x.mac[:]), IPv6: true}
 	if f := x.m.Options.FQDN(); f != nil && f.DomainName != nil && len(f.DomainName.Labels) > 0 {
 		c.Name = dhcp.Label(f.DomainName.Labels[0])
 	}
@@ -311,15 +383,19 @@ func (s *Server) holding(x *exchange, id []byte) (Holding, bool) {
 
 // commit renews a host's lease, or makes it.
 func (s *Server) commit(ctx context.Context, h *Holding, name string) error {
-	if h.Fixed || !h.Addr.IsValid() {
+	if !h.Addr.IsValid() {
 		return nil
 	}
+	if h.Fixed {
+		return s.config.Holdings.Took(ctx, *h)
+	}
+	h.Client.IPv6 = true
 	if h.Client.Name == "" {
 		h.Client.Name = name
 	}
 	lease, err := s.config.Leaser.Commit(ctx, h.Client, h.Addr)
 	if errors.Is(err, dhcp.ErrVendorClass) && !h.End.IsZero() {
-		return nil // what is left of it
+		return s.config.Holdings.Took(ctx, *h) // for what is left of it
 	}
 	if err != nil {
 		return err

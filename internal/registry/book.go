@@ -164,6 +164,8 @@ func (r *Registry) loadLease(a netip.Addr, row leaseRow, now Instant, t *terms) 
 	l := &lease{leaseRow: row, addr: a, until: now.Mono + row.Life}
 	if row.Boot == now.Boot {
 		l.until = row.Mono + row.Life
+	} else {
+		l.SixAt = now.Mono
 	}
 	b, off, ok := t.split(a)
 	if !ok {
@@ -276,6 +278,7 @@ func inheritLeases(t *terms, rec *Record, g Grant, now Instant) []*lease {
 			State: leaseAway, Hash: e.Client, Name: e.Name, Start: e.Since * int64(time.Second),
 			End: now.Wall.Add(lasts).UnixNano(), Boot: now.Boot, Mono: now.Mono, Life: life,
 			To: member, Segment: segment, Epoch: g.Epoch,
+			Family: sixBeside(bit(rec.Six, int(e.Offset))), SixAt: now.Mono,
 		}}
 		if member == g.Holder { // we served it by a move: now it is simply ours
 			l.State, l.To, l.Segment = leaseKept, group.MemberID{}, SegmentID{}

@@ -122,12 +122,13 @@ func (r *Registry) commitOwn(blk *block, off int, c Client, addr netip.Addr) (Le
 	l := r.newLease(c, addr, now, t.leaseWithin(now, blk.renewed()))
 	l.Epoch = blk.Epoch
 	l.alias = s.tag.alias(l)
+	l.ask(old, c.IPv6, now, t.leaseTime)
 	if old != nil && old.Hash == l.Hash && old.State != leaseKept {
 		l.Start = old.Start
 	}
 	stale := r.staleAddr(c, addr)
 	h := r.happens(committed(old, l, fresh), l)
-	again := h.Act == Renewed && old.name() == l.name()
+	again := h.Act == Renewed && old.name() == l.name() && old.hasIPv6() == l.hasIPv6()
 	hinted := again && old.hinted > 0 && now.Mono-old.hinted < t.leaseTime/4 // they are kept for twice that time at least
 	if l.hinted = now.Mono; hinted {
 		l.hinted = old.hinted
@@ -243,7 +244,7 @@ func (r *Registry) settle(blk *block, off int, l *lease, stale netip.Addr) {
 	if old := s.lease; old != nil && (old.MAC != l.MAC || !bytes.Equal(old.Client, l.Client)) {
 		r.part(old)
 	}
-	seen := s.lease != nil && s.lease.State == leaseLive
+	seen := s.lease != nil && s.lease.State == leaseLive && s.lease.hasIPv6() == l.hasIPv6()
 	s.lease, s.reserved, s.until = l, "", 0
 	if !s.tag.binds() && !s.tag.of(l) {
 		r.setTag(s, nil)

@@ -31,6 +31,7 @@ type view struct {
 	loc    Location
 	own    bool    // we hold it: a clear bit means absent
 	leased []byte  // bitmap
+	six    []byte  // bitmap; nil: none has IPv6
 	moved  []Moved // ascending
 	used   atomic.Bool
 }
@@ -127,13 +128,13 @@ func (r *Registry) refreshView(b BlockID) {
 	if blk := r.book.held[b]; blk != nil {
 		rec := r.recordOf(blk)
 		v.own, v.loc = true, Location{Member: r.id, Segment: r.segment, Local: true}
-		v.leased, v.moved = rec.Leased, rec.Moved
+		v.leased, v.moved, v.six = rec.Leased, rec.Moved, rec.Six
 		r.directory.views[b].Store(v)
 		return
 	}
 	if rem := r.directory.remotes[b]; rem != nil {
 		v.loc = Location{Member: rem.rec.Holder, Segment: rem.rec.Segment, Local: rem.rec.Holder == r.id}
-		v.leased, v.moved = slices.Clone(rem.rec.Leased), slices.Clone(rem.rec.Moved)
+		v.leased, v.moved, v.six = slices.Clone(rem.rec.Leased), slices.Clone(rem.rec.Moved), slices.Clone(rem.rec.Six)
 	} else {
 		v.leased = make([]byte, (r.geo.size()+7)/8)
 	}
@@ -142,6 +143,7 @@ func (r *Registry) refreshView(b BlockID) {
 		if fb, off, _ := r.geo.split(a); fb == b && l.State == leaseLive {
 			mine = true
 			v.leased[off>>3] |= 1 << (off & 7)
+			v.six = setBit(v.six, r.geo.size(), off, l.hasIPv6())
 			v.moved = withMoved(v.moved, Moved{Offset: uint16(off), Member: r.id, Segment: r.segment})
 		}
 	}
@@ -176,6 +178,7 @@ func (r *Registry) recordOf(blk *block) *Record {
 			continue
 		}
 		rec.Leased[off>>3] |= 1 << (off & 7)
+		rec.Six = setBit(rec.Six, len(blk.slots), off, l.hasIPv6())
 		rec.Entries = append(rec.Entries, Entry{Offset: uint16(off), Client: l.Hash, Name: l.name(), Since: l.Start / int64(time.Second)})
 		if l.State == leaseAway {
 			rec.Moved = append(rec.Moved, Moved{Offset: uint16(off), Member: l.To, Segment: l.Segment})

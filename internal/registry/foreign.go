@@ -30,7 +30,7 @@ func (r *Registry) takeOver(ctx context.Context, c Client, addr netip.Addr, what
 	started := r.clock.Instant()
 	hash := hashClient(r.group, c.ID)
 	a, err := r.call(ctx, t, rec.Holder, request{Kind: kindMove, Block: b, Move: &moveRequest{
-		Kind: what, Offset: uint16(off), Client: hash, Segment: r.segment, Name: cleanName(c.Name),
+		Kind: what, Offset: uint16(off), Client: hash, Segment: r.segment, Name: cleanName(c.Name), Six: c.IPv6 || r.hasForeignIPv6(addr),
 	}})
 	unsure := ErrUnsure
 	if e, ok := rec.entry(off); ok && e.Client != hash {
@@ -54,6 +54,13 @@ func (r *Registry) takeOver(ctx context.Context, c Client, addr netip.Addr, what
 	return r.serveForeign(c, addr, agreed.Holder, started, t)
 }
 
+// hasForeignIPv6 reports whether a host has taken the IPv6 address that goes with one of another member's block.
+func (r *Registry) hasForeignIPv6(addr netip.Addr) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.book.foreign[addr].hasIPv6()
+}
+
 // serveForeign writes and remembers a lease in another member's block.
 func (r *Registry) serveForeign(c Client, addr netip.Addr, holder group.MemberID, confirmed Instant, t *terms) (Lease, error) {
 	now := r.clock.Instant()
@@ -63,6 +70,12 @@ func (r *Registry) serveForeign(c Client, addr netip.Addr, holder group.MemberID
 	old := r.book.foreign[addr]
 	if old != nil {
 		l.Start = old.Start
+	}
+	if l.ask(old, c.IPv6, now, t.leaseTime); old == nil { // where it was before, it may have asked by both
+		b, off, _ := r.geo.split(addr)
+		if rem := r.directory.remotes[b]; rem != nil && (c.IPv6 || bit(rem.rec.Six, off)) {
+			l.Family, l.SixAt = byBoth, now.Mono
+		}
 	}
 	stale := r.staleAddr(c, addr)
 	h := r.happens(servedNow(old, l), l)
@@ -130,7 +143,7 @@ func (r *Registry) confirm(addr netip.Addr) {
 	}
 	started := r.clock.Instant()
 	a, err := r.call(ctx, t, holder, request{Kind: kindMove, Block: b, Move: &moveRequest{
-		Kind: moveKeep, Offset: uint16(off), Client: l.Hash, Segment: r.segment, Name: l.Name,
+		Kind: moveKeep, Offset: uint16(off), Client: l.Hash, Segment: r.segment, Name: l.Name, Six: l.hasIPv6(),
 	}})
 	if err != nil {
 		return // away: what it said before holds for the hold time
@@ -274,6 +287,7 @@ func (r *Registry) signOver(t *terms, old *lease, from group.MemberID, m *moveRe
 	next := *old
 	next.State, next.To, next.Segment = leaseAway, from, m.Segment
 	next.Client, next.MAC = nil, [6]byte{}
+	next.Family, next.SixAt = sixBeside(m.Six || m.Kind != moveKeep && old.hasIPv6()), now.Mono
 	if name := cleanName(m.Name); name != "" {
 		next.Name = name
 	}

@@ -18,6 +18,7 @@ type Client struct {
 	ID   []byte           // option 61 as it came, else hardware type and MAC (RFC 2131 section 4.2)
 	MAC  net.HardwareAddr // 6 bytes
 	Name string           // what it calls itself; made a DNS label, or dropped
+	IPv6 bool             // it asks by DHCPv6
 }
 
 // Lease is a host's address. Start and End are this machine's wall clock, for
@@ -30,6 +31,7 @@ type Lease struct {
 	Member     group.MemberID
 	Segment    SegmentID
 	Start, End time.Time
+	IPv6       bool // its host has taken the IPv6 address that goes with Addr, too
 }
 
 // What Offer and Commit refuse with.
@@ -371,7 +373,7 @@ func (r *Registry) describe(c Client, a netip.Addr) Lease {
 func (r *Registry) public(l *lease) Lease {
 	return Lease{
 		Addr: l.addr, Client: l.Client, MAC: l.MAC, Name: l.name(), Member: r.id, Segment: r.segment,
-		Start: time.Unix(0, l.Start), End: time.Unix(0, l.End),
+		Start: time.Unix(0, l.Start), End: time.Unix(0, l.End), IPv6: l.State != leaseKept && l.hasIPv6(),
 	}
 }
 

@@ -40,6 +40,9 @@ type Record struct {
 	// Bound is the reservations in the block, ascending, so that an heir keeps them. Older
 	// programs don't know them.
 	Bound []Binding `cbor:"10,keyasint,omitempty"`
+	// Six is a bitmap of leased addresses whose hosts have taken their IPv6 address, too; nil: none has. Older
+	// programs don't know it.
+	Six []byte `cbor:"11,keyasint,omitempty"`
 }
 
 // Binding is a reservation: the address is leased to nobody else.
@@ -108,6 +111,8 @@ func (r *Record) check(id group.ID, g geometry) error {
 		return fmt.Errorf("%w: no holder", ErrBadRecord)
 	case len(r.Leased) != (g.size()+7)/8:
 		return fmt.Errorf("%w: bitmap of %d bytes", ErrBadRecord, len(r.Leased))
+	case len(r.Six) != 0 && len(r.Six) != len(r.Leased):
+		return fmt.Errorf("%w: bitmap of IPv6 of %d bytes", ErrBadRecord, len(r.Six))
 	case !r.entriesMatch(g.size()):
 		return fmt.Errorf("%w: entries don't match the bitmap", ErrBadRecord)
 	}

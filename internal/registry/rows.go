@@ -106,7 +106,7 @@ func (r *Registry) remoteRows(yield func(Row) bool) {
 	r.mu.Unlock()
 	for _, rec := range recs {
 		for _, e := range rec.Entries {
-			w := Row{State: RowLeased, Holder: rec.Holder, Lease: Lease{Addr: r.geo.addr(rec.Block, int(e.Offset)), Name: e.Name, Start: time.Unix(e.Since, 0)}}
+			w := Row{State: RowLeased, Holder: rec.Holder, Lease: Lease{Addr: r.geo.addr(rec.Block, int(e.Offset)), Name: e.Name, Start: time.Unix(e.Since, 0), IPv6: bit(rec.Six, int(e.Offset))}}
 			w.Member, w.Segment = rec.at(int(e.Offset))
 			w.Changed = w.Start
 			if w.Member != r.id && !yield(w) {

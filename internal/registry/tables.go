@@ -81,6 +81,9 @@ type leaseRow struct {
 	// Evicted, of a lease that is kept: its client must ask anew, and isn't given the address by
 	// renewing.
 	Evicted bool `cbor:"16,keyasint,omitempty"`
+	// Family is what has been asked for of it: ipv6.go. SixAt is when DHCPv6 did so last, on the clock of Mono.
+	Family family        `cbor:"17,keyasint,omitempty"`
+	SixAt  time.Duration `cbor:"18,keyasint,omitempty"`
 }
 
 // stamp is an Instant on disk.

@@ -88,7 +88,8 @@ type moveRequest struct {
 	Client  clientHash `cbor:"3,keyasint"`
 	Segment SegmentID  `cbor:"4,keyasint"`
 	Name    string     `cbor:"5,keyasint,omitempty"`
-	MAC     [6]byte    `cbor:"6,keyasint,omitzero"` // moveSeen: instead of Client, which the asker doesn't know
+	MAC     [6]byte    `cbor:"6,keyasint,omitzero"`  // moveSeen: instead of Client, which the asker doesn't know
+	Six     bool       `cbor:"7,keyasint,omitempty"` // the host has taken its IPv6 address
 }
 
 // hint says that the client or name of Key may be found at Addr. It is never

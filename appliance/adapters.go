@@ -99,6 +99,11 @@ func (n names) LookupName(ctx context.Context, name string) (netip.Addr, error) 
 	return addr, translate(err, registry.ErrAbsent, dns.ErrAbsent)
 }
 
+// HasIPv6 reports whether the host at addr has taken its IPv6 address.
+func (n names) HasIPv6(ctx context.Context, addr netip.Addr) bool {
+	return n.registry.HasIPv6(ctx, addr)
+}
+
 // ReverseName returns the name of the host at addr; empty for one without.
 func (n names) ReverseName(ctx context.Context, addr netip.Addr) (string, error) {
 	name, err := n.registry.ReverseName(ctx, addr)

@@ -15,7 +15,7 @@
 //	ZONE                              SOA NS
 //	155.32.5.10.in-addr.arpa          PTR    HOST.ZONE, else C005032155.ZONE
 //	the reverse zone of the prefix    SOA NS
-//	HOST.ZONE, ns.ZONE                AAAA   its IPv6 address, in a group that has a prefix of it
+//	HOST.ZONE, ns.ZONE                AAAA   its IPv6 address, in a group that has a prefix of it, if it has taken that
 //	….ip6.arpa                        PTR    as of the IPv4 address that it has within
 //	the reverse zone of that /64      SOA NS
 //

@@ -20,6 +20,8 @@ func (b book) LookupName(_ context.Context, name string) (netip.Addr, error) {
 
 func (b book) ReverseName(context.Context, netip.Addr) (string, error) { return "printer", b.err }
 
+func (b book) HasIPv6(context.Context, netip.Addr) bool { return true }
+
 func (b book) Alias(name string) (Alias, bool) {
 	a, ok := map[string]Alias{"copier": {Target: "printer"}, "gate": {Addr: netip.MustParseAddr("192.0.2.7")}}[name]
 	return a, ok

@@ -26,6 +26,8 @@ type Directory interface {
 	// ReverseName returns the name of the host at an address, one label; "" for a
 	// host without a name. ErrAbsent if there is no host.
 	ReverseName(ctx context.Context, addr netip.Addr) (string, error)
+	// HasIPv6 reports whether the host at an address, which LookupName has returned, has taken its IPv6 address, too.
+	HasIPv6(ctx context.Context, addr netip.Addr) bool
 	// Alias returns what a name stands for that an operator has given; it answers from memory,
 	// and such a name goes before a host's. ok is false for a name that is none.
 	Alias(name string) (a Alias, ok bool)

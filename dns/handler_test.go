@@ -55,6 +55,8 @@ func (h hosts) ReverseName(ctx context.Context, addr netip.Addr) (string, error)
 	return "", ErrAbsent
 }
 
+func (h hosts) HasIPv6(_ context.Context, addr netip.Addr) bool { return addr != h["beta"] }
+
 func (h hosts) Alias(name string) (Alias, bool) {
 	a, ok := map[string]Alias{
 		"wiki": {Target: "alpha"}, "www": {Target: "wiki"}, "gate": {Addr: netip.MustParseAddr("192.0.2.7")}, "six": {Addr: netip.MustParseAddr("fd00::7")},

@@ -20,13 +20,13 @@ func (h *Handler) records(ctx context.Context, owner string, at location) ([]dns
 	case static:
 		return []dns.RR{address(owner, at.addr, ttlStatic)}, nil
 	case server:
-		return h.addresses(owner, h.service, ttlZone), nil
+		return h.addresses(owner, h.service, true, ttlZone), nil
 	case host:
-		addr, err := h.lookup(ctx, at.label)
+		addr, six, err := h.lookup(ctx, at.label)
 		if err != nil {
 			return nil, err
 		}
-		return h.addresses(owner, addr, ttlHost), nil
+		return h.addresses(owner, addr, six, ttlHost), nil
 	case pinned:
 		return []dns.RR{address(owner, at.addr, ttlHost)}, nil
 	case reverse:
@@ -40,27 +40,26 @@ func (h *Handler) records(ctx context.Context, owner string, at location) ([]dns
 	}
 }
 
-// addresses returns the records of a host's addresses: its IPv4 one, and the IPv6 one that has it within.
-func (h *Handler) addresses(owner string, addr netip.Addr, ttl uint32) []dns.RR {
+// addresses returns the records of a host's addresses: its IPv4 one, and if it has that, the IPv6 one that has it within.
+func (h *Handler) addresses(owner string, addr netip.Addr, hasIPv6 bool, ttl uint32) []dns.RR {
 	all := []dns.RR{address(owner, addr, ttl)}
-	if six := h.ipv6().Of(addr); six.IsValid() {
+	if six := h.ipv6().Of(addr); hasIPv6 && six.IsValid() {
 		all = append(all, address(owner, six, ttl))
 	}
 	return all
 }
 
-// lookup asks the directory for a host.
-func (h *Handler) lookup(ctx context.Context, label string) (netip.Addr, error) {
+// lookup asks the directory for a host, and whether it has IPv6, where the group has.
+func (h *Handler) lookup(ctx context.Context, label string) (addr netip.Addr, hasIPv6 bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
-	addr, err := h.directory.LookupName(ctx, label)
-	if err != nil {
-		return netip.Addr{}, err
+	if addr, err = h.directory.LookupName(ctx, label); err != nil {
+		return netip.Addr{}, false, err
 	}
 	if addr = addr.Unmap(); !h.prefix.Contains(addr) {
-		return netip.Addr{}, fmt.Errorf("directory: %v for %q is outside %v", addr, label, h.prefix)
+		return netip.Addr{}, false, fmt.Errorf("directory: %v for %q is outside %v", addr, label, h.prefix)
 	}
-	return addr, nil
+	return addr, !h.ipv6().IsZero() && h.directory.HasIPv6(ctx, addr), nil
 }
 
 // pointer returns the PTR record of an address of the prefix. There is always one:

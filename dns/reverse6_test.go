@@ -18,7 +18,7 @@ func TestNamesOfIPv6Addresses(t *testing.T) {
 	on := six
 	h := NewHandler(Config{
 		Zone: zone, Prefix: netip.MustParsePrefix("10.9.0.0/16"), ServiceAddr: netip.MustParseAddr("10.9.0.1"),
-		Directory: hosts{"alpha": netip.MustParseAddr("10.9.2.3")}, IPv6: func() ula.Net { return on },
+		Directory: hosts{"alpha": netip.MustParseAddr("10.9.2.3"), "beta": netip.MustParseAddr("10.9.2.4")}, IPv6: func() ula.Net { return on },
 	})
 	const z = "0.0.0.0.a.9.8.7.6.5.4.3.2.1.d.f.ip6.arpa."
 	ptr := func(a string) string { name, _ := dns.ReverseAddr(a); return name }
@@ -30,6 +30,8 @@ func TestNamesOfIPv6Addresses(t *testing.T) {
 		soa   string // in the authority section
 	}{
 		{"alpha.demo.example.", dns.TypeAAAA, dns.RcodeSuccess, "fd12:3456:789a::a09:203", ""},
+		{"beta.demo.example.", dns.TypeAAAA, dns.RcodeSuccess, "", "demo.example."}, // it has taken none
+		{"beta.demo.example.", dns.TypeA, dns.RcodeSuccess, "10.9.2.4", ""},
 		{"alpha.demo.example.", dns.TypeA, dns.RcodeSuccess, "10.9.2.3", ""},
 		{"ns.demo.example.", dns.TypeAAAA, dns.RcodeSuccess, "fd12:3456:789a::a09:1", ""},
 		{"C009002003.demo.example.", dns.TypeAAAA, dns.RcodeSuccess, "", "demo.example."},

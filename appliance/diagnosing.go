@@ -88,7 +88,7 @@ func doctorProblem(err error) error {
 func newDoctor(n *network) *doctor.Group {
 	return doctor.NewGroup(doctor.Config{
 		Name: n.node.cfg.Name, Port: n.node.socket.LocalAddr().Port(), NAT: n.nat,
-		Membership: n.membership, Directory: n.registry, Members: patients{n}, Segment: ward{n},
+		Membership: n.membership, Directory: n.registry, Members: patients{n}, Segment: ward{n}, IPv6: n.ipv6Net,
 	})
 }
 

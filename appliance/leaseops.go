@@ -42,7 +42,7 @@ func (n *node) Leases(_ context.Context, elsewhere bool) (iter.Seq[console.Lease
 func (n *network) describer() func(registry.Row) console.LeaseRow {
 	id, self := n.id.String(), n.membership.Self()
 	type member struct{ id, name string }
-	members := make(map[group.MemberID]member)
+	members, six := make(map[group.MemberID]member), n.ipv6Net()
 	return func(w registry.Row) console.LeaseRow {
 		m, known := members[w.Member]
 		if !known {
@@ -53,6 +53,9 @@ func (n *network) describer() func(registry.Row) console.LeaseRow {
 			Group: id, Address: w.Addr, Name: w.Name, HostName: w.HostName, Note: w.Note, MAC: w.MAC, Client: w.Client,
 			Member: m.id, MemberName: m.name, Segment: w.Segment, Kind: api.LeaseKindDhcp,
 			Elsewhere: w.Member != self, Reserved: w.Reserved, ByMAC: w.ByMAC, Start: w.Start, End: w.End, Changed: w.Changed,
+		}
+		if w.IPv6 {
+			r.IPv6 = six.Of(w.Addr)
 		}
 		switch {
 		case w.Found():

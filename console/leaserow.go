@@ -16,6 +16,7 @@ import (
 type LeaseRow struct {
 	Group                      string // its ID
 	Address                    netip.Addr
+	IPv6                       netip.Addr // invalid where the host has taken none
 	Name, HostName, Note       string
 	MAC                        [6]byte // zero where it isn't known
 	Client                     []byte
@@ -30,7 +31,7 @@ type LeaseRow struct {
 // Lease puts a row into words.
 func (w *LeaseRow) Lease() api.Lease {
 	l := api.Lease{
-		Group: w.Group, Address: w.Address, Name: w.Name, HostName: w.HostName, Note: w.Note, ClientID: hex.EncodeToString(w.Client),
+		Group: w.Group, Address: w.Address, Ipv6Address: w.IPv6, Name: w.Name, HostName: w.HostName, Note: w.Note, ClientID: hex.EncodeToString(w.Client),
 		MemberID: w.Member, MemberName: w.MemberName, State: w.State, Kind: w.Kind, Found: w.Kind == api.LeaseKindStatic,
 		Elsewhere: w.Elsewhere, Reserved: w.Reserved, Start: w.Start.UTC(), End: w.End.UTC(),
 	}

@@ -182,7 +182,7 @@ const clientIDShown = 24
 func leaseTable(leases []api.Lease, now time.Time) *table {
 	t := &table{columns: []column{
 		{title: "ADDRESS", keep: true}, {title: "NAME", keep: true}, {title: "MAC", keep: true},
-		{title: "ENDS IN", right: true}, {title: "SERVED BY", keep: true}, {title: "STATE"}, {title: "CLIENT ID"}, {title: "NOTE"},
+		{title: "ENDS IN", right: true}, {title: "SERVED BY", keep: true}, {title: "IPV6"}, {title: "STATE"}, {title: "CLIENT ID"}, {title: "NOTE"},
 	}}
 	for _, l := range leases {
 		client := l.ClientID
@@ -192,7 +192,11 @@ func leaseTable(leases []api.Lease, now time.Time) *table {
 		if len(client) > clientIDShown {
 			client = client[:clientIDShown] + "…"
 		}
-		t.add(l.Address.String(), l.Name, l.MAC, until(l.End, now), cmp.Or(l.MemberName, short(l.MemberID)), leaseWord(l), client, l.Note)
+		six := ""
+		if l.Ipv6Address.IsValid() {
+			six = l.Ipv6Address.String()
+		}
+		t.add(l.Address.String(), l.Name, l.MAC, until(l.End, now), cmp.Or(l.MemberName, short(l.MemberID)), six, leaseWord(l), client, l.Note)
 	}
 	return t
 }

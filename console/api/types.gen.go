@@ -2120,6 +2120,9 @@ type Lease struct {
 	// HostName What the host calls itself, where an operator has given it another name.
 	HostName string `json:"hostName,omitempty,omitzero"`
 
+	// Ipv6Address The host's IPv6 address, where the group has a prefix and the host has taken it by DHCPv6.
+	Ipv6Address netip.Addr `json:"ipv6Address,omitempty,omitzero"`
+
 	// Kind dhcp: the host asked for it. static: it has the address by itself, and was found. own: a member's own.
 	Kind LeaseKind `json:"kind"`
 

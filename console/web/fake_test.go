@@ -325,6 +325,9 @@ func someLeases(n int) []api.Lease {
 		if i%11 == 3 {
 			all[i].Kind, all[i].Found = api.LeaseKindStatic, true
 		}
+		if low := addr.As4(); i%3 == 1 {
+			all[i].Ipv6Address = netip.AddrFrom16([16]byte{0: 0xfd, 1: 0x12, 2: 0x34, 3: 0x56, 4: 0x78, 5: 0x9a, 12: low[0], 13: low[1], 14: low[2], 15: low[3]})
+		}
 		addr = addr.Next()
 	}
 	return all

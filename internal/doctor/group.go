@@ -10,6 +10,7 @@ import (
 	"landbridge/console/api"
 	"landbridge/internal/group"
 	"landbridge/internal/registry"
+	"landbridge/internal/ula"
 )
 
 // Membership says what the group is; a *group.Membership does.
@@ -24,6 +25,7 @@ type Directory interface {
 	Resolve(ctx context.Context, addr netip.Addr) (registry.Location, error)
 	LookupName(ctx context.Context, name string) (netip.Addr, error)
 	ReverseName(ctx context.Context, addr netip.Addr) (string, error)
+	HasIPv6(ctx context.Context, addr netip.Addr) bool
 }
 
 // Members are the others.
@@ -60,6 +62,7 @@ type Config struct {
 	Directory  Directory
 	Members    Members
 	Segment    Segment
+	IPv6       func() ula.Net // the group's IPv6 prefix as it is now; nil: none
 }
 
 // Group is one group at work here, as it is looked into. It is safe for concurrent use.
@@ -82,6 +85,9 @@ type target struct {
 func (g *Group) aim(ctx context.Context, text string) (target, error) {
 	d := g.Membership.Descriptor()
 	if addr, err := netip.ParseAddr(text); err == nil {
+		if host, ok := g.ipv6().Host(addr); ok {
+			addr = host
+		}
 		return target{addr: addr.Unmap()}, nil
 	}
 	for _, m := range d.Current() {
@@ -99,6 +105,14 @@ func (g *Group) aim(ctx context.Context, text string) (target, error) {
 		return target{}, unavailable(fmt.Errorf("no member of the group %s is called %q, and which host is can't be found out now: %w", d.Name, text, err))
 	}
 	return target{addr: addr, name: name}, nil
+}
+
+// ipv6 returns the group's IPv6 prefix; the zero Net is none.
+func (g *Group) ipv6() ula.Net {
+	if g.IPv6 == nil {
+		return ula.Net{}
+	}
+	return g.IPv6()
 }
 
 // nameOf returns what a member is called.

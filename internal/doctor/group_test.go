@@ -16,6 +16,7 @@ import (
 	"landbridge/internal/group"
 	"landbridge/internal/registry"
 	"landbridge/internal/tunnel"
+	"landbridge/internal/ula"
 )
 
 var (
@@ -91,6 +92,8 @@ func (f *fake) ReverseName(context.Context, netip.Addr) (string, error) {
 	return "", registry.ErrAbsent
 }
 
+func (f *fake) HasIPv6(_ context.Context, addr netip.Addr) bool { return addr == at(20) }
+
 func (f *fake) Peer(m group.MemberID) api.Peer {
 	e, _ := f.Descriptor().Entry(m)
 	p := api.Peer{Name: e.Name, Path: f.path, Session: api.SessionStateEstablished, Connected: true}
@@ -130,6 +133,27 @@ func (f *fake) Present(ctx context.Context, addr netip.Addr) (bool, error) {
 func look(f *fake) *Group {
 	f.group = NewGroup(Config{Name: "a", Port: 4860, NAT: func() NAT { return NATCone }, Membership: f, Directory: f, Members: f, Segment: f})
 	return f.group
+}
+
+func TestAPathTellsOfIPv6WhereTheGroupHasIt(t *testing.T) {
+	six, err := ula.Parse(netip.MustParsePrefix("fd12:3456:789a::/64"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for target, want := range map[string]string{
+		"printer":                "By IPv6 the host is fd12:3456:789a::a09:14",
+		"fd12:3456:789a::a09:14": "By IPv6 the host is fd12:3456:789a::a09:14",
+		"10.9.0.10":              "hasn't taken its IPv6 address (fd12:3456:789a::a09:a)",
+	} {
+		g := look(&fake{})
+		if r, err := g.Path(t.Context(), "printer"); err != nil || strings.Contains(strings.Join(r.Steps, " "), "IPv6") {
+			t.Errorf("without a prefix: %q, %v", r.Steps, err)
+		}
+		g.IPv6 = func() ula.Net { return six }
+		if r, err := g.Path(t.Context(), target); err != nil || !r.Address.Is4() || !strings.Contains(strings.Join(r.Steps, " "), want) {
+			t.Errorf("%s: %v, %q, %v; want %q", target, r.Address, r.Steps, err, want)
+		}
+	}
 }
 
 func TestAPathIsToldByWhereTheTargetIs(t *testing.T) {

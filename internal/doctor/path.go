@@ -61,7 +61,10 @@ func (g *Group) pathToHost(ctx context.Context, r *api.PathReport, addr netip.Ad
 		r.Name, _ = g.Directory.ReverseName(ctx, addr) // without a name it is an address
 	}
 	host := api.PathHop{Kind: api.PathHopKindHost, Name: cmp.Or(r.Name, addr.String()), Address: addr.String()}
-	defer func() { r.Hops = append(r.Hops, host) }()
+	defer func() {
+		r.Hops = append(r.Hops, host)
+		g.pathByIPv6(ctx, r, addr)
+	}()
 	switch {
 	case at.Local:
 		r.Verdict = api.PathVerdictSegment
@@ -75,6 +78,18 @@ func (g *Group) pathToHost(ctx context.Context, r *api.PathReport, addr netip.Ad
 		step("%s serves it.", g.nameOf(at.Member))
 		g.pathToMember(r, g.Members.Serving(at.Member))
 		step("%s hands the packet to the host.", r.MemberName)
+	}
+}
+
+// pathByIPv6 tells of a packet to the host's IPv6 address, where the group has them.
+func (g *Group) pathByIPv6(ctx context.Context, r *api.PathReport, addr netip.Addr) {
+	six := g.ipv6().Of(addr)
+	switch {
+	case !six.IsValid():
+	case g.Directory.HasIPv6(ctx, addr):
+		r.Steps = append(r.Steps, fmt.Sprintf("By IPv6 the host is %v, and a packet to that goes the same way.", six))
+	default:
+		r.Steps = append(r.Steps, fmt.Sprintf("The host hasn't taken its IPv6 address (%v) by DHCPv6: it has no AAAA record.", six))
 	}
 }
 

@@ -231,11 +231,11 @@ func TestReplicasFollowMembersThatComeAndGo(t *testing.T) {
 	}
 	eventually(t, "the new replicas have register and record", settled(alive))
 	for _, n := range alive {
-		loc, err := n.reg.Resolve(short(t, time.Second), lease.Addr)
+		loc, err := n.reg.Resolve(short(t, 10*time.Second), lease.Addr)
 		if err != nil || loc.Member != ns[0].id {
 			t.Fatalf("resolve after the change of replicas: %v, %v", loc, err)
 		}
-		if _, err := n.reg.obtain(short(t, time.Second), b, opClaim); !errors.Is(err, ErrTaken) {
+		if _, err := n.reg.obtain(short(t, 10*time.Second), b, opClaim); !errors.Is(err, ErrTaken) {
 			t.Fatalf("claim of a held block after the change of replicas: %v", err)
 		}
 	}

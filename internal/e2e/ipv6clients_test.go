@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"landbridge/console/api"
 	"landbridge/internal/netlab"
@@ -30,6 +31,7 @@ func (c *client) runs(program string, args ...string) *client {
 	cmd := c.Command(ctx, program, args...)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.WaitDelay = time.Second // its children, which end with the host, have them open, too
 	if err := cmd.Start(); err != nil {
 		cancel()
 		c.t.Fatal(err)

@@ -126,7 +126,7 @@ func keeperOf(at *netip.Addr, changed func(Mapped)) *keeper {
 func TestARouterThatSpeaksNATPMPAloneIsAskedByThat(t *testing.T) {
 	t.Parallel()
 	g, at := newGateway(t, "127.0.51.1"), netip.MustParseAddr("127.0.51.1")
-	g.old, g.repeated = true, 2
+	g.do(func() { g.old, g.repeated = true, 2 })
 	k := keeperOf(&at, func(Mapped) {})
 	k.step(t.Context())
 	if want := netip.AddrPortFrom(outside, 4860); k.mapped.UDP != want || !k.plain {
@@ -151,7 +151,7 @@ func TestARouterThatSpeaksNATPMPAloneIsAskedByThat(t *testing.T) {
 func TestASpareAnswerIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	g, at := newGateway(t, "127.0.51.2"), netip.MustParseAddr("127.0.51.2")
-	g.repeated = 3
+	g.do(func() { g.repeated = 3 })
 	k := keeperOf(&at, func(Mapped) {})
 	defer k.leave()
 	for port := range uint16(5) {
@@ -171,7 +171,7 @@ func TestAMappingIsGoodUntilItsEndThoughItIsntRenewed(t *testing.T) {
 	for name, address := range map[string]string{"by PCP": "127.0.51.3", "by NAT-PMP": "127.0.51.4"} {
 		t.Run(name, func(t *testing.T) {
 			g, at := newGateway(t, address), netip.MustParseAddr(address)
-			g.old = name == "by NAT-PMP"
+			g.do(func() { g.old = name == "by NAT-PMP" })
 			var said []Mapped
 			k := keeperOf(&at, func(m Mapped) { said = append(said, m) })
 			k.step(t.Context())

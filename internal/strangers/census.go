@@ -101,13 +101,17 @@ func (c *census) sees(s sighting, now time.Time) bool {
 	return begun
 }
 
-// keeps takes up a static that has a lease already.
+// keeps takes up a static that has a lease already. It may be known from before it went elsewhere with its lease.
 func (c *census) keeps(s sighting, now time.Time) {
-	if c.sightings[s] == nil && len(c.sightings) < c.known && c.kept < maxKept {
-		c.sightings[s] = &conduct[tenure]{next: now, more: tenure{kept: true, since: now}}
-		c.stations[s.mac]++
-		c.kept++
+	r := c.sightings[s]
+	if c.kept == maxKept || r == nil && len(c.sightings) >= c.known || r != nil && (r.running || r.more != tenure{}) {
+		return
 	}
+	if r == nil {
+		c.stations[s.mac]++
+	}
+	c.sightings[s] = &conduct[tenure]{next: now, more: tenure{kept: true, since: now}}
+	c.kept++
 }
 
 // due returns a static that is to be looked into though it wasn't seen; then ends must follow.

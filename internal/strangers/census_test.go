@@ -52,6 +52,26 @@ func TestAStaticHostWithALeaseIsAskedAgainInTime(t *testing.T) {
 	}
 }
 
+// A host goes elsewhere with its lease, is found to be there, and comes back.
+func TestAStaticHostThatComesBackWithItsLeaseIsAskedAgain(t *testing.T) {
+	c, now, s := newCensus(), time.Now(), staticOf(1)
+	c.sees(s, now)
+	c.ends(s, finding{kind: foundKept, again: time.Minute}, now)
+	now = now.Add(time.Minute)
+	c.due(now)
+	c.keeps(s, now) // while it is being looked into
+	c.ends(s, finding{}, now)
+	if c.kept != 0 {
+		t.Fatalf("%d are kept", c.kept)
+	}
+	for range 2 {
+		c.keeps(s, now)
+	}
+	if got, due := c.due(now); !due || got != s || c.kept != 1 || c.stations[s.mac] != 1 {
+		t.Errorf("asked: %t; %d are kept, the station has %d", due, c.kept, c.stations[s.mac])
+	}
+}
+
 func TestATroubleIsToldWhenItIsFoundTwiceAndUntilItEnds(t *testing.T) {
 	c, now, s := newCensus(), time.Now(), staticOf(1)
 	c.sees(s, now)

@@ -38,8 +38,8 @@ COMMITTED = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 export GOFLAGS ?= -mod=readonly
 # How the program is built, to be small (docs/decisions/0006-memory.md): without cgo, with Go's former
-# collector, and with functions at multiples of 16 bytes.
-PROGRAM = CGO_ENABLED=0 GOEXPERIMENT=nogreenteagc $(GO) build -trimpath -ldflags '-s -w -funcalign=16 -X main.version=$(VERSION)'
+# collector, and with functions at multiples of 8 bytes.
+PROGRAM = CGO_ENABLED=0 GOEXPERIMENT=nogreenteagc $(GO) build -trimpath -ldflags '-s -w -funcalign=8 -X main.version=$(VERSION)'
 
 .PHONY: help
 help: ## list the targets

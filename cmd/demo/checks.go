@@ -297,10 +297,14 @@ func (d *demo) leases(ctx context.Context, b *box) (map[netip.Addr]string, error
 	return leases, nil
 }
 
+// restTime is how long an appliance may take to come to rest: it gives back what is free some seconds
+// after traffic has ended, and each minute then.
+const restTime = 80 * time.Second
+
 // memory reports the resident set of each appliance once it has come to rest: what the checks before
-// have left over goes back to the machine in some seconds.
+// have left over goes back to the machine.
 func (d *demo) memory(ctx context.Context, note noteFunc) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, restTime)
 	defer cancel()
 	for {
 		all, err := d.residents(ctx)

@@ -297,14 +297,10 @@ func (d *demo) leases(ctx context.Context, b *box) (map[netip.Addr]string, error
 	return leases, nil
 }
 
-// restTime is how long an appliance may take to come to rest: it gives back what is free some seconds
-// after traffic has ended, and each minute then.
-const restTime = 80 * time.Second
-
 // memory reports the resident set of each appliance once it has come to rest: what the checks before
-// have left over goes back to the machine.
+// have left over goes back to the machine in some seconds.
 func (d *demo) memory(ctx context.Context, note noteFunc) error {
-	ctx, cancel := context.WithTimeout(ctx, restTime)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		all, err := d.residents(ctx)
